@@ -1,0 +1,76 @@
+/** The one error type of mesh and its code table. Codes, not classes, cross process borders. Pure. */
+
+interface CodeInfo {
+  /** HTTP status on the sidecar's local socket. */
+  http: number
+  /** Process exit code of the command line (the contract in README, "Exit codes"). */
+  exit: number
+  /** Said when the thrower gave no better one: the next command to type. */
+  hint: string
+}
+
+const codes = {
+  internal: { http: 500, exit: 1, hint: 'this is a bug in mesh; the sidecar log has the details' },
+  bad_request: { http: 400, exit: 2, hint: 'see mesh --help' },
+  bad_name: {
+    http: 400,
+    exit: 2,
+    hint: 'a name is 1 to 64 of a-z 0-9 _ -, begins with a letter or digit; mesh ps lists the names in use',
+  },
+  too_large: { http: 413, exit: 2, hint: 'put the data in a file and send its path' },
+  not_found: { http: 404, exit: 3, hint: 'mesh ps lists the sessions of this project' },
+  conflict: { http: 409, exit: 4, hint: 'read the current state again, then retry' },
+  name_taken: { http: 409, exit: 4, hint: 'mesh ps shows who holds it' },
+  not_alive: { http: 409, exit: 4, hint: 'mesh ps shows its last state' },
+  mesh_down: { http: 503, exit: 5, hint: 'start the engine with: mesh up' },
+  sidecar_down: { http: 503, exit: 5, hint: 'run any mesh command from a shell, or restart the session' },
+  store_full: { http: 503, exit: 5, hint: 'free disk space; mesh status shows the data directory' },
+  version_skew: { http: 426, exit: 5, hint: 'restart the session so that its sidecar is of this version' },
+  denied: { http: 403, exit: 6, hint: 'check the owner and permissions of the mesh home directory' },
+  timeout: { http: 504, exit: 124, hint: 'the outcome is unknown; mesh trace ID tells' },
+} as const satisfies Record<string, CodeInfo>
+
+export type ErrorCode = keyof typeof codes
+
+export interface ErrorBody {
+  code: ErrorCode
+  message: string
+  hint: string
+}
+
+export class MeshError extends Error {
+  readonly code: ErrorCode
+  readonly hint: string
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; hint?: string } = {}) {
+    super(message, { cause: options.cause })
+    this.name = 'MeshError'
+    this.code = code
+    this.hint = options.hint ?? codes[code].hint
+  }
+
+  get http(): number {
+    return codes[this.code].http
+  }
+
+  get exit(): number {
+    return codes[this.code].exit
+  }
+
+  toBody(): ErrorBody {
+    return { code: this.code, message: this.message, hint: this.hint }
+  }
+
+  /** Reads an error that crossed the socket. An unknown code (a newer peer) reads as `internal`. */
+  static fromBody(body: { code?: unknown; message?: unknown; hint?: unknown }): MeshError {
+    const code = typeof body.code === 'string' && Object.hasOwn(codes, body.code) ? (body.code as ErrorCode) : 'internal'
+    const hint = typeof body.hint === 'string' ? body.hint : undefined
+    return new MeshError(code, typeof body.message === 'string' ? body.message : 'unknown error', { hint })
+  }
+
+  static from(error: unknown): MeshError {
+    if (error instanceof MeshError) return error
+    const message = error instanceof Error ? error.message : String(error)
+    return new MeshError('internal', message, { cause: error })
+  }
+}

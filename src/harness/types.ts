@@ -1,0 +1,50 @@
+/** The face of an agent client towards the sidecar. What is known of one client lives in its own folder beside this. */
+import type { ProcessIdentity, SessionStatus } from '../wire/envelope.schema.ts'
+
+export type StartSource = 'startup' | 'resume' | 'clear' | 'compact' | 'fork'
+
+export interface Conversation {
+  /** The client's id of the conversation. */
+  sessionId: string
+  source: StartSource
+  cwd: string
+}
+
+/** What the client tells its sidecar, in the order in which it happened. */
+export interface HarnessEvents {
+  status(status: SessionStatus): void
+  /** A conversation began, also in the same process (`clear`, `resume`). Resolves to the text for the model's start. */
+  conversation(conversation: Conversation): Promise<string>
+  /** A hand-over reached the client (`handed`) or the model (`surfaced`). `token` is the one given to `Door.offer`. */
+  evidence(token: string, state: 'handed' | 'surfaced', evidence: string): void
+  /** The session is over. Told once. */
+  ended(reason: string): void
+}
+
+/** A way into a session's context. One hand-over is in flight at a time, whatever the door. */
+export interface Door {
+  readonly name: 'hook' | 'inbox-socket'
+  /** The statuses in which the door leads to the model soon. */
+  readonly reaches: readonly SessionStatus[]
+  /** Whether this session has the door at all, now. */
+  available(): boolean
+  /**
+   * Hands `text` over; `token` occurs in it and identifies it in later evidence. Resolves once the text left mesh,
+   * which is not yet evidence. Throws when the door is shut: nothing was handed over.
+   */
+  offer(text: string, token: string): Promise<void>
+  /** Takes an offer back. True: nobody had taken it and nobody will. False: too late, or the door cannot. */
+  withdraw(): Promise<boolean>
+}
+
+export interface Harness {
+  readonly kind: string
+  /** The process that is the session: what witnesses look at. */
+  readonly process: ProcessIdentity
+  /** The conversation as known when the sidecar started. */
+  readonly conversation: Conversation
+  /** Best first. */
+  readonly doors: readonly Door[]
+  start(events: HarnessEvents): Promise<void>
+  stop(): Promise<void>
+}

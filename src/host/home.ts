@@ -1,0 +1,64 @@
+/** Where mesh keeps its files. Pure but for the environment that it is given. */
+import { createHash } from 'node:crypto'
+import { homedir, tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+
+/** `sun_path` holds 104 bytes on macOS and 108 on Linux, the final NUL included. */
+const SOCKET_PATH_BYTES = 100
+
+export type Env = Record<string, string | undefined>
+
+export interface Home {
+  root: string
+  memberKey: string
+  engine: string
+  hooks: string
+  run: string
+  projects: string
+}
+
+/** `MESH_HOME`, else the platform's usual folder for state. */
+export function meshHome(env: Env): Home {
+  const root = env.MESH_HOME || defaultRoot(env)
+  return {
+    root,
+    memberKey: join(root, 'member.key'),
+    engine: join(root, 'engine'),
+    hooks: join(root, 'hooks'),
+    run: join(root, 'run'),
+    projects: join(root, 'projects'),
+  }
+}
+
+function defaultRoot(env: Env): string {
+  const user = env.HOME || homedir()
+  if (process.platform === 'darwin') return join(user, 'Library', 'Application Support', 'mesh')
+  if (process.platform === 'win32') return join(env.LOCALAPPDATA || join(user, 'AppData', 'Local'), 'mesh')
+  return join(env.XDG_STATE_HOME || join(user, '.local', 'state'), 'mesh')
+}
+
+/** The directory of one live session; `key` is `cc-<pid>` or `operatorKey(...)`. */
+export function sessionDir(home: Home, key: string): string {
+  return join(home.run, key)
+}
+
+/** What a name's holder must not forget: journal and outbox. */
+export function nameDir(home: Home, project: string, name: string): string {
+  return join(home.projects, project, 'names', name)
+}
+
+export function operatorKey(project: string, name: string): string {
+  return `op-${shortHash(`${project}/${name}`)}`
+}
+
+/** The local API of the session whose directory is `dir`. */
+export function socketPath(dir: string): string {
+  const path = join(dir, 'sock')
+  if (process.platform === 'win32') return `\\\\.\\pipe\\mesh-${shortHash(dir)}`
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return path
+  return join(tmpdir(), `mesh-${userInfo().uid}`, `${shortHash(dir)}.sock`)
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+}

@@ -1,0 +1,207 @@
+/**
+ * What crosses machines: one schema per kind, each with its version. Readers are tolerant: unknown
+ * fields are ignored, an unknown version or kind is reported as unsupported. Pure.
+ */
+import { z } from 'zod'
+import { limits } from './limits.ts'
+import { isMessageId, isName, isToken, parseRecipient } from './names.ts'
+
+const name = z.string().max(limits.name).refine(isName, 'not a session name')
+const token = z.string().max(limits.name).refine(isToken, 'not a name')
+const messageId = z.string().refine(isMessageId, 'not a message id')
+const time = z.iso.datetime()
+const count = z.int().min(0)
+const recipient = z
+  .string()
+  .max(limits.name + 8)
+  .refine((value) => {
+    try {
+      parseRecipient(value)
+      return true
+    } catch {
+      return false
+    }
+  }, 'not a recipient')
+
+/** What the sender wants: `request` asks for an answer; others are free words, unknown ones are shown as they are. */
+export const intent = z.string().regex(/^[a-z][a-z_-]{0,31}$/)
+
+export const sender = z.object({
+  /** The machine account; its key signs. */
+  member: token,
+  name,
+  /** How often the name had changed hands when this was sent. */
+  epoch: count,
+})
+
+export const body = z.union([
+  z.object({ text: z.string() }),
+  z.object({
+    /** SHA-256 of the UTF-8 text, hex: its name in the object store. */
+    object: z.string().regex(/^[0-9a-f]{64}$/),
+    /** UTF-8 bytes of the text. */
+    size: count.max(limits.bodyBytes),
+    /** The text's beginning. */
+    preview: z.string().max(limits.previewChars),
+  }),
+])
+
+export const envelope = z.object({
+  v: z.literal(1),
+  kind: z.literal('message'),
+  id: messageId,
+  project: z.string().max(80),
+  from: sender,
+  to: recipient,
+  /** Runs from 1 per sender, sender's epoch and recipient: a gap means a loss. */
+  seq: z.int().min(1),
+  sentAt: time,
+  thread: z.string().max(limits.thread).optional(),
+  replyTo: messageId.optional(),
+  intent: intent.optional(),
+  /** How many replies led to this one. */
+  hops: count.max(limits.hops),
+  body,
+  /** Ed25519 over the canonical form of all other fields, base64url. */
+  sig: z.string().max(128).optional(),
+})
+export type Envelope = z.output<typeof envelope>
+
+export const receiptState = z.enum([
+  'delivered',
+  'handed',
+  'held',
+  'surfaced',
+  'replied',
+  'expired',
+  'dead_lettered',
+])
+export type ReceiptState = z.output<typeof receiptState>
+
+/** Told to the sender of a message: what happened to it. */
+export const receipt = z.object({
+  v: z.literal(1),
+  kind: z.literal('receipt'),
+  id: messageId,
+  state: receiptState,
+  at: time,
+  by: sender,
+  /** What shows it, for people. */
+  evidence: z.string().max(200),
+  /** With `replied`: the answer's id. */
+  reply: messageId.optional(),
+})
+export type Receipt = z.output<typeof receipt>
+
+/** A process that cannot be mistaken for another: pids come round, start times and boots do not. */
+export const processIdentity = z.object({
+  host: z.string().max(255),
+  boot: z.string().max(128),
+  pid: z.int().min(1),
+  /** The operating system's own start time of the process, opaque. */
+  start: z.string().max(64),
+})
+export type ProcessIdentity = z.output<typeof processIdentity>
+
+export const membership = z.object({
+  name: token,
+  /** Stream position when joined: what came before is not for this session. */
+  since: count,
+})
+
+/** One name of the project, in the names bucket. Changed by compare-and-set; taking it over is epoch + 1. */
+export const nameRecord = z.object({
+  v: z.literal(1),
+  kind: z.literal('name'),
+  name,
+  epoch: z.int().min(1),
+  member: token,
+  /** The conversation (`session_id`), or what stands for one. */
+  session: z.string().max(128),
+  /** The process that is the session (the agent's client), for witnesses. */
+  process: processIdentity,
+  harness: z.string().max(32),
+  cwd: z.string().max(4096),
+  worktree: z.string().max(4096),
+  state: z.enum(['held', 'lost', 'gone']),
+  /** When it was lost or ended, why, and who saw it. */
+  endedAt: time.optional(),
+  reason: z.string().max(200).optional(),
+  witness: z.string().max(limits.name).optional(),
+  lastActivityAt: time.optional(),
+  topics: z.array(membership).max(limits.memberships),
+  roles: z.array(token).max(limits.memberships),
+  /** Mail at or before this stream position was never for this name. */
+  since: count,
+  /** Who held the name before this epoch. */
+  previous: z.object({ session: z.string().max(128), endedAt: time.optional() }).optional(),
+})
+export type NameRecord = z.output<typeof nameRecord>
+
+export const sessionStatus = z.enum(['starting', 'busy', 'idle', 'waiting', 'paused'])
+export type SessionStatus = z.output<typeof sessionStatus>
+
+export const door = z.object({
+  name: z.string().max(32),
+  /** `proven` when a message went through it, else `available`. */
+  state: z.enum(['available', 'proven']),
+  provenAt: time.optional(),
+})
+export type DoorState = z.output<typeof door>
+
+/** A session's heartbeat, in the presence bucket under its name. */
+export const presence = z.object({
+  v: z.literal(1),
+  kind: z.literal('presence'),
+  name,
+  epoch: z.int().min(1),
+  status: sessionStatus,
+  lastActivityAt: time,
+  doors: z.array(door).max(16),
+  unread: count,
+  /** Version of the sidecar's program. */
+  version: z.string().max(32),
+})
+export type Presence = z.output<typeof presence>
+
+/** What a name has read, in the surfaced bucket: everything up to `high` but the listed positions. */
+export const surfaced = z.object({
+  v: z.literal(1),
+  kind: z.literal('surfaced'),
+  epoch: z.int().min(1),
+  high: count,
+  unread: z.array(count).max(limits.unread * 2),
+})
+export type Surfaced = z.output<typeof surfaced>
+
+/** Who took a role's message, in the takers bucket. Retaken by compare-and-set when the taker is gone. */
+export const taker = z.object({
+  v: z.literal(1),
+  kind: z.literal('taker'),
+  name,
+  epoch: z.int().min(1),
+  /** Stream position of the message. */
+  seq: count,
+  state: z.enum(['taken', 'surfaced']),
+})
+export type Taker = z.output<typeof taker>
+
+/** A member's public key (Ed25519, raw, base64url), in the members bucket. Pinned by readers on first sight. */
+export const memberRecord = z.object({
+  v: z.literal(1),
+  kind: z.literal('member'),
+  member: token,
+  key: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+})
+export type MemberRecord = z.output<typeof memberRecord>
+
+/** Every kind on the wire, for `mesh schema`. */
+export const wireKinds = {
+  message: envelope,
+  receipt,
+  name: nameRecord,
+  presence,
+  surfaced,
+  taker,
+  member: memberRecord,
+} as const

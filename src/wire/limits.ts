@@ -1,0 +1,88 @@
+/** Every bound mesh puts on names, sizes, queues and ages, in one place. Pure. */
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+
+export const limits = {
+  /** Characters of a session, topic, role or member name. */
+  name: 64,
+  /** UTF-8 bytes of a message text carried inside its envelope. */
+  inlineBodyBytes: 256 * KIB,
+  /** UTF-8 bytes of a message text at all; above `inlineBodyBytes` it travels through the object store. */
+  bodyBytes: 8 * MIB,
+  /** Characters of a large body repeated in the envelope, so that a reader can show its beginning. */
+  previewChars: 2000,
+  /** Bytes of an encoded envelope. JSON escapes can make a text six times as long; NATS `max_payload` is above it. */
+  envelopeBytes: 1792 * KIB,
+  /** `max_payload` of the embedded engine. */
+  payloadBytes: 2 * MIB,
+  /** Nesting of a JSON value from outside. */
+  jsonDepth: 64,
+  /** Bytes of a request on the sidecar's socket. */
+  requestBytes: 20 * MIB,
+  /** Characters of a thread name. */
+  thread: 128,
+  /** Replies to replies. */
+  hops: 64,
+  /** Topics or roles of one session. */
+  memberships: 64,
+  /** Recipients of one `mesh send`. */
+  recipients: 64,
+  /** Unread messages that a sidecar holds in memory; the rest waits in the stream. */
+  unread: 1000,
+  /** Bytes of unread messages that a sidecar holds in memory. */
+  unreadBytes: 32 * MIB,
+  /** Messages of one `mesh inbox` answer. */
+  inboxBatch: 100,
+  /** Messages that wait in an outbox while the engine is away. */
+  outbox: 10_000,
+  /** Bytes of an outbox. */
+  outboxBytes: 256 * MIB,
+  /** Open waits of one sidecar. */
+  waiters: 256,
+  /** Characters of one message shown to a model; the rest by `mesh inbox`. */
+  shownMessageChars: 2000,
+  /** Characters of one hand-over to a model. Claude Code cuts hook text at 10,000. */
+  shownHandoverChars: 8000,
+  /** Messages of one hand-over to a model. */
+  shownMessages: 20,
+  /** Bytes of one spooled hook event. */
+  hookEventBytes: 4 * MIB,
+  /** Bytes of a spool directory. */
+  spoolBytes: 16 * MIB,
+  /** Bytes of a sidecar's log file before it is rotated; one old file is kept. */
+  logBytes: 4 * MIB,
+} as const
+
+/** Durations, milliseconds. */
+export const times = {
+  messageAge: 30 * DAY,
+  receiptAge: 1 * DAY,
+  /** How long a sender keeps what it sent. */
+  sentAge: 1 * DAY,
+  presenceAge: 10 * MINUTE,
+  heartbeat: 10 * SECOND,
+  /** Without a heartbeat for this long a session is `unreachable` ... */
+  unreachable: 25 * SECOND,
+  /** ... and `lost`. Only a witness makes it `gone`. */
+  lost: 45 * SECOND,
+  /** After a reconnect, a new presence bucket or a gap in one's own ticks nobody is judged for this long. */
+  amnesty: 30 * SECOND,
+  /** A send without an acknowledgement for this long goes to disk and is reported as queued. */
+  queueAfter: 200,
+  /** A hand-over without any sign that the client has it is offered again after this long. */
+  handedEvidence: 2 * SECOND,
+  /** A hand-over that the client has, without a sign that the model read it, after its turn ended. */
+  surfacedEvidence: 5 * SECOND,
+  /** An operator's sidecar without a call for this long ends. */
+  operatorIdle: 10 * MINUTE,
+  /** JetStream remembers message ids for this long (its default `duplicate_window`). */
+  duplicateWindow: 2 * MINUTE,
+} as const
+
+/** `max_consumers` of every stream: unset it means 1,000 on nats-server 2.15. */
+export const maxConsumers = 100_000

@@ -1,0 +1,96 @@
+/** The grammar of names and ids, and of recipients. Pure. */
+import { randomBytes } from 'node:crypto'
+import { MeshError } from '../errors.ts'
+import { limits } from './limits.ts'
+
+const NAME = /^[a-z0-9][a-z0-9_-]*$/
+const ID_PREFIX = /^[mrt]_/
+const RESERVED = new Set(['all', 'operator', 'topic', 'role'])
+const ID_BITS = 128
+
+export type IdKind = 'm' | 'r' | 't'
+const MESSAGE_ID = /^m_[0-9a-f]{32}$/
+
+/** True for a token that may stand in a subject: a member, topic or role name. */
+export function isToken(value: string): boolean {
+  return value.length >= 1 && value.length <= limits.name && NAME.test(value)
+}
+
+/** True for a session name: a token that neither looks like an id nor is reserved. */
+export function isName(value: string): boolean {
+  return isToken(value) && !ID_PREFIX.test(value) && !RESERVED.has(value)
+}
+
+/** Throws `bad_name` unless `value` is a session name. */
+export function checkName(value: string): string {
+  if (isName(value)) return value
+  const reason = RESERVED.has(value) ? 'is reserved' : 'is not a session name'
+  throw new MeshError('bad_name', `${quote(value)} ${reason}`)
+}
+
+/** Throws `bad_name` unless `value` is a topic or role name. */
+export function checkToken(value: string, what: 'topic' | 'role' | 'member'): string {
+  if (isToken(value)) return value
+  throw new MeshError('bad_name', `${quote(value)} is not a ${what} name`)
+}
+
+/** Makes a session name out of any text (a branch, a login name); `session` if nothing fits. */
+export function toName(text: string): string {
+  const slug = slugOf(text, limits.name - 8)
+  if (slug === '') return 'session'
+  return isName(slug) ? slug : slugOf(`s-${slug}`, limits.name - 8)
+}
+
+/** Lower-case letters, digits and dashes out of any text, at most `max` characters; may be empty. */
+export function slugOf(text: string, max: number): string {
+  return text
+    .slice(0, 1024)
+    .toLowerCase()
+    .replace(/[^a-z0-9_]+/g, '-')
+    .replace(/^[-_]+/, '')
+    .slice(0, max)
+    .replace(/[-_]+$/, '')
+}
+
+/** The n-th variant of a taken name: `api`, `api-2`, `api-3`, within the length limit. */
+export function suffixed(name: string, n: number): string {
+  if (n <= 1) return name
+  const suffix = `-${n}`
+  return name.slice(0, limits.name - suffix.length) + suffix
+}
+
+/** A fresh id, for example `m_` and 128 random bits in hex. */
+export function newId(kind: IdKind): string {
+  return `${kind}_${randomBytes(ID_BITS / 8).toString('hex')}`
+}
+
+export function isMessageId(value: string): boolean {
+  return MESSAGE_ID.test(value)
+}
+
+export type Recipient =
+  | { kind: 'session'; name: string }
+  | { kind: 'topic'; name: string }
+  | { kind: 'role'; name: string }
+  | { kind: 'all' }
+
+/** Reads `NAME`, `topic:T`, `role:R`, `@all` or `operator` (which is `role:operator`). Throws `bad_name`. */
+export function parseRecipient(text: string): Recipient {
+  if (text === '@all') return { kind: 'all' }
+  if (text === 'operator') return { kind: 'role', name: 'operator' }
+  if (text.startsWith('topic:')) return { kind: 'topic', name: checkToken(text.slice(6), 'topic') }
+  if (text.startsWith('role:')) return { kind: 'role', name: checkToken(text.slice(5), 'role') }
+  return { kind: 'session', name: checkName(text) }
+}
+
+/** The inverse of `parseRecipient`. */
+export function formatRecipient(to: Recipient): string {
+  if (to.kind === 'all') return '@all'
+  return to.kind === 'session' ? to.name : `${to.kind}:${to.name}`
+}
+
+/** A value as shown in an error: short, quoted, without control characters. */
+export function quote(value: string): string {
+  const short = value.length > 80 ? `${value.slice(0, 77)}...` : value
+  return JSON.stringify(short).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}

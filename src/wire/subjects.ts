@@ -1,0 +1,94 @@
+/** Builds and parses every subject. "mesh.v1" appears only here. The sender is in the subject. Pure. */
+import type { Recipient } from './names.ts'
+import { isMessageId, isName, isToken } from './names.ts'
+
+const ROOT = 'mesh.v1'
+const PROJECT = /^[a-z0-9][a-z0-9_-]{0,79}$/
+
+/** True for a project id: it stands in subjects, stream and bucket names and paths. */
+export function isProject(value: string): boolean {
+  return PROJECT.test(value)
+}
+
+export interface Sender {
+  member: string
+  name: string
+}
+
+/** The subject a message to `to` is published on. */
+export function messageSubject(project: string, to: Recipient, from: Sender): string {
+  const target = to.kind === 'all' ? 'all' : `${to.kind === 'session' ? 'msg' : to.kind}.${to.name}`
+  return `${ROOT}.${project}.${target}.${from.member}.${from.name}`
+}
+
+/** What one session reads: its own mail, its topics and `@all`. Roles are read through `roleFilter`. */
+export function mailFilters(project: string, name: string, topics: readonly string[]): string[] {
+  return [
+    `${ROOT}.${project}.msg.${name}.>`,
+    `${ROOT}.${project}.all.>`,
+    ...topics.map((topic) => `${ROOT}.${project}.topic.${topic}.>`),
+  ]
+}
+
+export function roleFilter(project: string, role: string): string {
+  return `${ROOT}.${project}.role.${role}.>`
+}
+
+/** Subjects of the messages stream. */
+export function messageStreamSubjects(project: string): string[] {
+  return ['msg', 'topic', 'role', 'all'].map((kind) => `${ROOT}.${project}.${kind}.>`)
+}
+
+/** Reads a message subject; null if it is not one of this project. */
+export function parseMessageSubject(project: string, subject: string): { to: Recipient; from: Sender } | null {
+  const prefix = `${ROOT}.${project}.`
+  if (!subject.startsWith(prefix)) return null
+  const [kind, ...rest] = subject.slice(prefix.length).split('.')
+  const name = kind === 'all' ? undefined : rest.shift()
+  const [member, from] = rest
+  if (rest.length !== 2 || !member || !from || !isToken(member) || !isName(from)) return null
+  if (kind === 'all') return { to: { kind }, from: { member, name: from } }
+  if (!name || !isToken(name)) return null
+  if (kind === 'msg') return isName(name) ? { to: { kind: 'session', name }, from: { member, name: from } } : null
+  if (kind === 'topic' || kind === 'role') return { to: { kind, name }, from: { member, name: from } }
+  return null
+}
+
+/** The subject of a receipt: `to` is the sender of message `id`, `from` is who saw it. */
+export function receiptSubject(project: string, to: string, id: string, state: string, from: Sender): string {
+  return `${ROOT}.${project}.rcpt.${to}.${id}.${state}.${from.member}.${from.name}`
+}
+
+export function receiptFilter(project: string, scope: { to?: string; id?: string } = {}): string {
+  return `${ROOT}.${project}.rcpt.${scope.to ?? '*'}.${scope.id ?? '*'}.>`
+}
+
+export function receiptStreamSubjects(project: string): string[] {
+  return [`${ROOT}.${project}.rcpt.>`]
+}
+
+export function parseReceiptSubject(
+  project: string,
+  subject: string,
+): { to: string; id: string; state: string; from: Sender } | null {
+  const prefix = `${ROOT}.${project}.rcpt.`
+  if (!subject.startsWith(prefix)) return null
+  const [to, id, state, member, name, ...rest] = subject.slice(prefix.length).split('.')
+  if (!to || !id || !state || !member || !name || rest.length > 0) return null
+  if (!isName(to) || !isMessageId(id) || !isToken(state) || !isToken(member) || !isName(name)) return null
+  return { to, id, state, from: { member, name } }
+}
+
+/** Names of the project's streams and buckets. */
+export function storeNames(project: string) {
+  return {
+    messages: `mesh_${project}_msg`,
+    receipts: `mesh_${project}_rcpt`,
+    names: `mesh_${project}_names`,
+    presence: `mesh_${project}_presence`,
+    surfaced: `mesh_${project}_surfaced`,
+    takers: `mesh_${project}_takers`,
+    objects: `mesh_${project}_obj`,
+    members: `mesh_${project}_members`,
+  } as const
+}
