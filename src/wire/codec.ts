@@ -5,10 +5,10 @@ import { MeshError } from '../errors.ts'
 import { type Envelope, envelope } from './envelope.schema.ts'
 import { limits } from './limits.ts'
 import { formatRecipient, parseRecipient, quote } from './names.ts'
-import { parseMessageSubject } from './subjects.ts'
+import { parseMessageSubject, SIGNING_CONTEXT } from './subjects.ts'
 
-/** Put before what is signed, so that a signature given for another purpose never fits. */
-const SIGNING_CONTEXT = 'mesh.v1 envelope\n'
+/** 64 bytes in base64url. Buffer.from would skip foreign characters instead of refusing them. */
+const SIGNATURE = /^[A-Za-z0-9_-]{86}$/
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
@@ -37,7 +37,10 @@ export function encodeEnvelope(message: Omit<Envelope, 'sig'>, key: KeyObject): 
   const sig = sign(null, signedBytes(message), key).toString('base64url')
   const bytes = Buffer.from(JSON.stringify({ ...message, sig }))
   if (bytes.length > limits.envelopeBytes) {
-    throw new MeshError('too_large', `the message is ${bytes.length} bytes on the wire, the limit is ${limits.envelopeBytes}`)
+    throw new MeshError(
+      'too_large',
+      `the message is ${bytes.length} bytes on the wire, the limit is ${limits.envelopeBytes}`,
+    )
   }
   return bytes
 }
@@ -64,7 +67,8 @@ export function decodeEnvelope(
   if (!route) return { undecodable: 'wrong_subject' }
   if (bytes.length > limits.envelopeBytes) return { undecodable: 'too_large' }
   const raw = parseJson(bytes)
-  if (raw === undefined || raw === null || typeof raw !== 'object' || Array.isArray(raw)) return { undecodable: 'bad_json' }
+  if (raw === undefined || raw === null || typeof raw !== 'object' || Array.isArray(raw))
+    return { undecodable: 'bad_json' }
   if (raw.v !== 1 || raw.kind !== 'message') return { undecodable: 'unsupported' }
   const parsed = envelope.safeParse(raw)
   if (!parsed.success) return { undecodable: 'bad_shape' }
@@ -79,9 +83,8 @@ export function decodeEnvelope(
 }
 
 function verifies(raw: { [key: string]: Json }, key: KeyObject | undefined): boolean {
-  if (!key || typeof raw.sig !== 'string') return false
-  const sig = Buffer.from(raw.sig, 'base64url')
-  return sig.length === 64 && verify(null, signedBytes(raw), key, sig)
+  if (!key || typeof raw.sig !== 'string' || !SIGNATURE.test(raw.sig)) return false
+  return verify(null, signedBytes(raw), key, Buffer.from(raw.sig, 'base64url'))
 }
 
 /** Parses one value of a given kind (a KV value, a receipt); null if it is not one. */
@@ -124,7 +127,8 @@ function depthExceeds(text: string, max: number): boolean {
 
 /** A text as bytes for the wire. Lone surrogates are refused: they have no UTF-8 form. Throws `bad_request`, `too_large`. */
 export function checkText(text: string): Buffer {
-  if (!text.isWellFormed()) throw new MeshError('bad_request', `the text is not valid Unicode near ${quote(nearSurrogate(text))}`)
+  if (!text.isWellFormed())
+    throw new MeshError('bad_request', `the text is not valid Unicode near ${quote(nearSurrogate(text))}`)
   const bytes = Buffer.from(text)
   if (bytes.length > limits.bodyBytes) {
     throw new MeshError('too_large', `the text is ${bytes.length} bytes, the limit is ${limits.bodyBytes}`)

@@ -4,24 +4,19 @@
  */
 import { z } from 'zod'
 import { limits } from './limits.ts'
-import { isMessageId, isName, isToken, parseRecipient } from './names.ts'
+import { patterns } from './names.ts'
+import { projectPattern } from './subjects.ts'
 
-const name = z.string().max(limits.name).refine(isName, 'not a session name')
-const token = z.string().max(limits.name).refine(isToken, 'not a name')
-const messageId = z.string().refine(isMessageId, 'not a message id')
-const time = z.iso.datetime()
+const name = z.string().max(limits.name).regex(patterns.name, 'not a session name')
+const token = z.string().max(limits.name).regex(patterns.token, 'not a name')
+const messageId = z.string().regex(patterns.messageId, 'not a message id')
+/** ISO 8601 in UTC; zod's own pattern allows any number of fractional digits. */
+const time = z.iso.datetime().max(40)
 const count = z.int().min(0)
 const recipient = z
   .string()
-  .max(limits.name + 8)
-  .refine((value) => {
-    try {
-      parseRecipient(value)
-      return true
-    } catch {
-      return false
-    }
-  }, 'not a recipient')
+  .max(limits.name + 'topic:'.length)
+  .regex(patterns.recipient, 'not a recipient')
 
 /** What the sender wants: `request` asks for an answer; others are free words, unknown ones are shown as they are. */
 export const intent = z.string().regex(/^[a-z][a-z_-]{0,31}$/)
@@ -35,7 +30,8 @@ export const sender = z.object({
 })
 
 export const body = z.union([
-  z.object({ text: z.string() }),
+  /** At most `inlineBodyBytes` of UTF-8, which is never less than its characters. */
+  z.object({ text: z.string().max(limits.inlineBodyBytes) }),
   z.object({
     /** SHA-256 of the UTF-8 text, hex: its name in the object store. */
     object: z.string().regex(/^[0-9a-f]{64}$/),
@@ -50,7 +46,7 @@ export const envelope = z.object({
   v: z.literal(1),
   kind: z.literal('message'),
   id: messageId,
-  project: z.string().max(80),
+  project: z.string().regex(projectPattern, 'not a project'),
   from: sender,
   to: recipient,
   /** Runs from 1 per sender, sender's epoch and recipient: a gap means a loss. */
@@ -67,15 +63,7 @@ export const envelope = z.object({
 })
 export type Envelope = z.output<typeof envelope>
 
-export const receiptState = z.enum([
-  'delivered',
-  'handed',
-  'held',
-  'surfaced',
-  'replied',
-  'expired',
-  'dead_lettered',
-])
+export const receiptState = z.enum(['delivered', 'handed', 'held', 'surfaced', 'replied', 'expired', 'dead_lettered'])
 export type ReceiptState = z.output<typeof receiptState>
 
 /** Told to the sender of a message: what happened to it. */
@@ -133,6 +121,10 @@ export const nameRecord = z.object({
   roles: z.array(token).max(limits.memberships),
   /** Mail at or before this stream position was never for this name. */
   since: count,
+  /** After a rename: mail to the former name up to this position belongs to this one. */
+  formerly: z.object({ name, until: count }).optional(),
+  /** On the former name: who it is now. */
+  renamedTo: name.optional(),
   /** Who held the name before this epoch. */
   previous: z.object({ session: z.string().max(128), endedAt: time.optional() }).optional(),
 })

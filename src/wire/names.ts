@@ -3,22 +3,29 @@ import { randomBytes } from 'node:crypto'
 import { MeshError } from '../errors.ts'
 import { limits } from './limits.ts'
 
-const NAME = /^[a-z0-9][a-z0-9_-]*$/
-const ID_PREFIX = /^[mrt]_/
 const RESERVED = new Set(['all', 'operator', 'topic', 'role'])
 const ID_BITS = 128
+const TOKEN = `[a-z0-9][a-z0-9_-]{0,${limits.name - 1}}`
+const NAME = `(?!(?:[mrt]_|(?:${[...RESERVED].join('|')})$))${TOKEN}`
 
 export type IdKind = 'm' | 'r' | 't'
-const MESSAGE_ID = /^m_[0-9a-f]{32}$/
+
+/** The grammar as whole-string patterns, which JSON Schema can carry to readers in other languages. */
+export const patterns = {
+  token: new RegExp(`^${TOKEN}$`),
+  name: new RegExp(`^${NAME}$`),
+  messageId: new RegExp(`^m_[0-9a-f]{${ID_BITS / 4}}$`),
+  recipient: new RegExp(`^(?:@all|operator|(?:topic|role):${TOKEN}|${NAME})$`),
+} as const
 
 /** True for a token that may stand in a subject: a member, topic or role name. */
 export function isToken(value: string): boolean {
-  return value.length >= 1 && value.length <= limits.name && NAME.test(value)
+  return patterns.token.test(value)
 }
 
 /** True for a session name: a token that neither looks like an id nor is reserved. */
 export function isName(value: string): boolean {
-  return isToken(value) && !ID_PREFIX.test(value) && !RESERVED.has(value)
+  return patterns.name.test(value)
 }
 
 /** Throws `bad_name` unless `value` is a session name. */
@@ -65,7 +72,7 @@ export function newId(kind: IdKind): string {
 }
 
 export function isMessageId(value: string): boolean {
-  return MESSAGE_ID.test(value)
+  return patterns.messageId.test(value)
 }
 
 export type Recipient =

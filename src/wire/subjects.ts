@@ -1,13 +1,17 @@
-/** Builds and parses every subject. "mesh.v1" appears only here. The sender is in the subject. Pure. */
+/** Builds and parses every subject; the protocol's root appears only here. The sender is in the subject. Pure. */
 import type { Recipient } from './names.ts'
 import { isMessageId, isName, isToken } from './names.ts'
 
 const ROOT = 'mesh.v1'
-const PROJECT = /^[a-z0-9][a-z0-9_-]{0,79}$/
+
+/** Put before what is signed, so that a signature given for another purpose never fits. */
+export const SIGNING_CONTEXT = `${ROOT} envelope\n`
+
+export const projectPattern = /^[a-z0-9][a-z0-9_-]{0,79}$/
 
 /** True for a project id: it stands in subjects, stream and bucket names and paths. */
 export function isProject(value: string): boolean {
-  return PROJECT.test(value)
+  return projectPattern.test(value)
 }
 
 export interface Sender {

@@ -1,0 +1,78 @@
+/** `mesh ps`: the sessions of the project. */
+import type { Session } from '../../api/ops.schema.ts'
+import type { Sidecar } from '../../client/sidecar.ts'
+import { visible } from '../../core/render.ts'
+import { MeshError } from '../../errors.ts'
+import type { Context } from '../context.ts'
+import type { Output } from '../output.ts'
+import { ago, columns } from '../units.ts'
+
+const WATCH_MS = 1000
+const CLEAR = '\x1b[H\x1b[2J'
+const colours: Record<string, string> = { busy: '33', idle: '32', waiting: '36', lost: '31', unreachable: '31', gone: '2' }
+
+export async function run({ flags, out, sidecar: find }: Context): Promise<undefined> {
+  const sidecar = find()
+  if (flags.watch) return watch(sidecar, out)
+  const sessions = await sidecar.call('ps', {})
+  if (out.json) await out.value(sessions)
+  else await out.line(listing(sessions).join('\n'))
+}
+
+function listing(sessions: readonly Session[]): string[] {
+  if (sessions.length === 0) return ['no sessions in this project']
+  return paint(columns([['NAME', 'STATUS', 'ACTIVE', 'UNREAD', 'HARNESS', 'HOST', 'CWD'], ...sessions.map(row)]), sessions)
+}
+
+function row(session: Session): string[] {
+  const { name, status, lastActivityAt, unread, harness, host, cwd, reason } = session
+  const words = [name, status, `${ago(lastActivityAt, Date.now())} ago`, String(unread), harness, host, cwd]
+  const shown = words.map((word) => visible(word).replaceAll('\n', ' '))
+  return reason ? [...shown.slice(0, -1), `${shown.at(-1)} (${visible(reason).replaceAll('\n', ' ')})`] : shown
+}
+
+/** Colours only where a person looks. */
+function paint(lines: string[], sessions: readonly Session[]): string[] {
+  const { NO_COLOR, TERM } = process.env
+  if (!process.stdout.isTTY || NO_COLOR || TERM === 'dumb') return lines
+  return lines.map((line, i) => {
+    const colour = i > 0 && colours[sessions[i - 1]!.status]
+    return colour ? `\x1b[${colour}m${line}\x1b[0m` : line
+  })
+}
+
+/** On a terminal the table is drawn again; else each change is a line (with JSON: the whole list). */
+async function watch(sidecar: Sidecar, out: Output): Promise<never> {
+  let last = new Map<string, string>()
+  for (;;) {
+    const sessions = await patiently(sidecar)
+    const current = new Map(sessions.map((session) => [session.name, JSON.stringify(session)]))
+    if (process.stdout.isTTY && !out.json) await out.line(CLEAR + listing(sessions).join('\n'))
+    else if (out.json) await (differ(last, current) && out.value(sessions))
+    else for (const line of changes(last, current, sessions)) await out.line(line)
+    last = current
+    await new Promise((resolve) => setTimeout(resolve, WATCH_MS))
+  }
+}
+
+/** A watcher outlives a sidecar that restarts. */
+async function patiently(sidecar: Sidecar): Promise<Session[]> {
+  for (;;) {
+    try {
+      return await sidecar.call('ps', {})
+    } catch (error) {
+      if (MeshError.from(error).code !== 'sidecar_down') throw error
+      await new Promise((resolve) => setTimeout(resolve, WATCH_MS))
+    }
+  }
+}
+
+function differ(a: Map<string, string>, b: Map<string, string>): boolean {
+  return a.size !== b.size || [...b].some(([name, text]) => a.get(name) !== text)
+}
+
+function changes(last: Map<string, string>, current: Map<string, string>, sessions: readonly Session[]): string[] {
+  const changed = sessions.filter(({ name }) => last.get(name) !== current.get(name))
+  const removed = [...last.keys()].filter((name) => !current.has(name))
+  return [...columns(changed.map(row)), ...removed.map((name) => `${visible(name)}  forgotten`)]
+}

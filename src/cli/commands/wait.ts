@@ -1,0 +1,48 @@
+/** `mesh wait`: block until something happened, print it, and only then mark it as read. */
+import type { Response } from '../../api/ops.schema.ts'
+import { visible } from '../../core/render.ts'
+import { MeshError } from '../../errors.ts'
+import { limits } from '../../wire/limits.ts'
+import type { Context } from '../context.ts'
+import { messageLines, taken } from '../messages.ts'
+import { misuse } from '../parse.ts'
+import { parseChoice, parseDuration } from '../units.ts'
+import { checkTarget } from '../values.ts'
+
+const GRACE_MS = 10_000
+const untilWhat = ['idle', 'end', 'message'] as const
+
+type Result = Response<'wait'>['results'][number]
+
+export async function run(context: Context): Promise<undefined> {
+  const { flags, out } = context
+  const request = readRequest(context)
+  const sidecar = context.sidecar()
+  const timeoutMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
+  const { results, handover } = await sidecar.call('wait', request, { timeoutMs })
+  if (results.length === 0) throw new MeshError('timeout', `nothing happened within ${flags.timeout}`)
+  for (const result of results) {
+    if (out.json) await out.value(result)
+    else await out.line(resultLine(result))
+  }
+  await taken(sidecar, handover, out)
+}
+
+function readRequest({ args, flags, command }: Context) {
+  if (args.length > limits.recipients) throw misuse(command, `more than ${limits.recipients} targets`)
+  const targets = args.map(checkTarget)
+  const onMessages = targets.filter((target) => target.startsWith('m_'))
+  if (flags.until !== undefined && onMessages.length > 0) throw misuse(command, '--until is for sessions, not for ids')
+  return {
+    targets,
+    ...(flags.until !== undefined && { until: parseChoice(flags.until, '--until', untilWhat) }),
+    ...(flags.all && { all: true }),
+    ...(flags.timeout !== undefined && { timeoutMs: parseDuration(flags.timeout, '--timeout') }),
+  }
+}
+
+function resultLine(result: Result): string {
+  if ('text' in result) return messageLines(result, Date.now())
+  const how = result.type === 'session_idle' ? 'is idle' : `ended: ${result.status}`
+  return `${result.name} ${how}${result.reason ? ` (${visible(result.reason)})` : ''}`
+}

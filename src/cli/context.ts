@@ -1,0 +1,93 @@
+/** What a command is given: its arguments and flags, the place it runs in, and the way to its sidecar. */
+import { existsSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { operatorTarget, sessionTarget, type Target } from '../client/find.ts'
+import { Sidecar } from '../client/sidecar.ts'
+import { MeshError } from '../errors.ts'
+import { type Env, type Home, meshHome } from '../host/home.ts'
+import { resolvePlace } from '../host/project.ts'
+import { checkName, toName } from '../wire/names.ts'
+import { createOutput, type Output } from './output.ts'
+import { misuse, type Parsed } from './parse.ts'
+import type { CommandInfo, Flags } from './table.ts'
+import { joinWords, readInput } from './text.ts'
+
+export interface Context {
+  readonly command: CommandInfo
+  readonly args: readonly string[]
+  readonly flags: Flags
+  readonly env: Env
+  readonly cwd: string
+  readonly home: Home
+  readonly out: Output
+  /** Said on standard error when the person interrupts the command. */
+  onInterrupt: string | null
+  /** The message's text. Throws `bad_request` when there is none. */
+  text(): Promise<string>
+  /** The sidecar that the command speaks for; it is started when first called, if need be. */
+  sidecar(): Sidecar
+}
+
+export function createContext(parsed: Parsed, env: Env, cwd: string): Context {
+  const home = meshHome(env)
+  const out = createOutput(parsed.flags.json === true)
+  const { command, args, flags } = parsed
+  return {
+    ...{ command, args, flags, env, cwd, home, out },
+    onInterrupt: null,
+    text: () => readText(parsed),
+    sidecar: () =>
+      new Sidecar(findTarget(flags, env, cwd, home), {
+        env,
+        home,
+        beforeStart: () => prepareEngine(env, home, out.note),
+      }),
+  }
+}
+
+async function readText(parsed: Parsed): Promise<string> {
+  const text = parsed.stdin ? await readInput(process.stdin) : parsed.text && joinWords(parsed.text)
+  if (text) return text
+  const example = `mesh ${parsed.command.name} ${parsed.args[0] ?? 'NAME'} -- "TEXT"`
+  throw new MeshError('bad_request', 'there is no text to send', { hint: `put it after --, for example: ${example}` })
+}
+
+function findTarget(flags: Flags, env: Env, cwd: string, home: Home): Target {
+  const name = flags.as === undefined ? null : checkName(flags.as)
+  const session = sessionTarget(env, home)
+  if (session && (name === null || name === session.name)) return session
+  const { project, worktree } = resolvePlace(env, cwd, home)
+  return operatorTarget(home, { project, worktree, name: name ?? operatorName(env) })
+}
+
+function operatorName(env: Env): string {
+  return env.MESH_NAME ? checkName(env.MESH_NAME) : toName(loginName(env))
+}
+
+function loginName(env: Env): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A user id without an entry in the user database, as in many containers.
+    return env.USER || env.LOGNAME || `user-${process.getuid?.() ?? ''}`
+  }
+}
+
+/** A sidecar starts the engine itself; what needs a person's eye comes first: the stop mark, and a first download. */
+async function prepareEngine(env: Env, home: Home, say: (line: string) => void): Promise<void> {
+  const { engineStatus } = await import('../engine/engine.ts')
+  if ((await engineStatus(home)).running) return
+  if (existsSync(join(home.engine, 'stopped'))) {
+    throw new MeshError('mesh_down', 'mesh is down', { hint: 'start it with: mesh up' })
+  }
+  const { findEngine, installEngine } = await import('../engine/binary.ts')
+  if (!findEngine(env, home)) await installEngine(env, home, say)
+}
+
+/** Refuses a flag that means nothing without another. */
+export function needs(context: Context, flag: keyof Flags, other: keyof Flags): void {
+  if (context.flags[flag] !== undefined && context.flags[other] === undefined) {
+    throw misuse(context.command, `--${flag} needs --${other}`)
+  }
+}

@@ -1,0 +1,72 @@
+/** The command line: finds the command, runs it, sets the exit code. */
+import { version } from '../client/version.ts'
+import { MeshError } from '../errors.ts'
+import { type Context, createContext } from './context.ts'
+import { fail } from './output.ts'
+import { findCommand, parseArgs, printHelp } from './parse.ts'
+
+const INTERRUPTED = 130
+
+async function main(argv: string[]): Promise<number> {
+  const words = beforeText(argv)
+  if (words[0] === 'help') return main([...argv.slice(1), '--help'])
+  const found = findCommand(argv)
+  if (!found) return withoutCommand(argv)
+  if ('group' in found) return groupHelp(found.group, words)
+  const parsed = parseArgs(found.command, found.rest)
+  if (parsed.help) {
+    printHelp(parsed.command)
+    return 0
+  }
+  const context = createContext(parsed, process.env, process.cwd())
+  const { run } = await parsed.command.load()
+  watchSignals(context)
+  return (await run(context)) ?? 0
+}
+
+async function withoutCommand(argv: string[]): Promise<number> {
+  const flags = argv.filter((word) => word !== '--json')
+  const unknown = flags.find((word) => !['--help', '-h', '--version', '-v'].includes(word))
+  if (unknown) throw new MeshError('bad_request', 'there is no command', { hint: 'mesh --help lists the commands' })
+  if (flags.some((word) => word === '--version' || word === '-v')) {
+    process.stdout.write(argv.includes('--json') ? `${JSON.stringify({ version })}\n` : `mesh ${version}\n`)
+    return 0
+  }
+  const { printOverview } = await import('./help.ts')
+  printOverview(flags.length > 0)
+  return 0
+}
+
+async function groupHelp(group: string, words: string[]): Promise<number> {
+  const { groupMembers, printGroup } = await import('./help.ts')
+  if (words.includes('--help') || words.includes('-h')) {
+    printGroup(group)
+    return 0
+  }
+  const members = groupMembers(group).join(', ')
+  throw new MeshError('bad_request', `mesh ${group} needs one of: ${members}`, { hint: `see: mesh ${group} --help` })
+}
+
+/** Nothing of a command is undone by an interrupt: what was sent stays sent, what was not shown stays unread. */
+function watchSignals(context: Context): void {
+  process.once('SIGINT', () => {
+    if (context.onInterrupt) context.out.note(context.onInterrupt)
+    process.exit(INTERRUPTED)
+  })
+}
+
+function beforeText(argv: string[]): string[] {
+  const end = argv.indexOf('--')
+  return end < 0 ? argv : argv.slice(0, end)
+}
+
+process.stdout.on('error', () => {})
+process.stderr.on('error', () => {})
+const argv = process.argv.slice(2)
+try {
+  process.exitCode = await main(argv)
+} catch (error) {
+  process.exitCode = fail(error, beforeText(argv).includes('--json'))
+  // Whoever still writes to us (100 MB on standard input) is not listened to.
+  process.stdin.destroy()
+}

@@ -1,0 +1,134 @@
+/** Starts an operator's sidecar and awaits its socket. Of several started at once the sidecar's own lock keeps one. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { MeshError } from '../errors.ts'
+import { ensurePrivateDir } from '../host/files.ts'
+import type { Env, Home } from '../host/home.ts'
+import type { Operator, Target } from './find.ts'
+
+const START_MS = 10_000
+const POLL_MS = 10
+const TAIL_BYTES = 4096
+
+/** The built sidecar; it lies beside the built command. */
+export const sidecarPath = fileURLToPath(new URL('./sidecar.js', import.meta.url))
+
+/** What a sidecar may need: the rest (an agent's environment, other programs' secrets) stays behind. */
+const KEPT =
+  /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|MESH_\w+|(HTTPS?|NO|ALL)_PROXY|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|npm_config_\w+)$/i
+/** Of the calling session, not of the operator. */
+const DROPPED = new Set(['MESH_SESSION', 'MESH_RUN_ID'])
+
+/** Starts the sidecar of `target`, unless somebody else is faster, and returns once it serves. */
+export async function startOperator(target: Target & { operator: Operator }, env: Env, home: Home): Promise<void> {
+  ensurePrivateDir(home.root)
+  ensurePrivateDir(home.run)
+  ensurePrivateDir(target.dir)
+  const deadline = performance.now() + START_MS
+  const log = openSync(join(target.dir, 'log'), 'a', 0o600)
+  try {
+    const from = fstatSync(log).size
+    let child = launch(target, env, home, log)
+    while (!(await answers(target.socket))) {
+      if (performance.now() > deadline) throw late(target)
+      if (child.exitCode !== null || child.signalCode !== null) {
+        refuseIfFailed(child, target, from)
+        // Another one had the lock. It serves soon, or has died since.
+        await sleep(POLL_MS * 10)
+        if (!(await answers(target.socket))) child = launch(target, env, home, log)
+      }
+      await sleep(POLL_MS)
+    }
+  } finally {
+    closeSync(log)
+  }
+}
+
+function launch({ dir, operator }: Target & { operator: Operator }, env: Env, home: Home, log: number): ChildProcess {
+  const child = spawn(process.execPath, [sidecarPath, 'operator', dir], {
+    cwd: operator.worktree,
+    detached: true,
+    stdio: ['ignore', 'ignore', log],
+    env: { ...scrub(env), MESH_HOME: home.root, MESH_PROJECT: operator.project, MESH_NAME: operator.name },
+  })
+  child.on('error', () => {})
+  child.unref()
+  return child
+}
+
+/** The environment of a process that outlives its caller. */
+export function scrub(env: Env): Env {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => KEPT.test(name) && !DROPPED.has(name)))
+}
+
+/** True if somebody accepts connections on the socket. */
+export function answers(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(socket)
+    const settle = (result: boolean) => {
+      probe.destroy()
+      resolve(result)
+    }
+    probe.once('connect', () => settle(true))
+    probe.once('error', () => settle(false))
+  })
+}
+
+/** Waits up to `ms` for somebody to serve the socket. */
+export async function awaitSocket(socket: string, ms: number): Promise<boolean> {
+  const deadline = performance.now() + ms
+  for (;;) {
+    if (await answers(socket)) return true
+    if (performance.now() > deadline) return false
+    await sleep(POLL_MS * 2)
+  }
+}
+
+/** Waits up to `ms` until nobody serves the socket. */
+export async function awaitSilence(socket: string, ms: number): Promise<boolean> {
+  const deadline = performance.now() + ms
+  for (;;) {
+    if (!(await answers(socket))) return true
+    if (performance.now() > deadline) return false
+    await sleep(POLL_MS * 2)
+  }
+}
+
+function refuseIfFailed(child: ChildProcess, target: Target, from: number): void {
+  if (child.exitCode === 0) return
+  const last = tail(join(target.dir, 'log'), from)
+  try {
+    const { error } = JSON.parse(last) as { error?: object }
+    if (error && 'code' in error) throw MeshError.fromBody(error)
+  } catch (error) {
+    if (error instanceof MeshError) throw error
+  }
+  const how = child.signalCode ? `was ended by ${child.signalCode}` : `exited with ${child.exitCode}`
+  throw new MeshError('sidecar_down', `the sidecar ${how} at its start`, { hint: logHint(target) })
+}
+
+/** The last line that was written behind `from`. */
+function tail(path: string, from: number): string {
+  const fd = openSync(path, 'r')
+  try {
+    const size = fstatSync(fd).size
+    const start = Math.max(from, size - TAIL_BYTES)
+    const bytes = Buffer.alloc(Math.max(0, size - start))
+    const count = readSync(fd, bytes, 0, bytes.length, start)
+    return bytes.toString('utf8', 0, count).trim().split('\n').at(-1) ?? ''
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function late(target: Target): MeshError {
+  return new MeshError('sidecar_down', `the sidecar did not serve within ${START_MS / 1000} s`, { hint: logHint(target) })
+}
+
+function logHint(target: Target): string {
+  return `its log tells why: ${join(target.dir, 'log')}`
+}

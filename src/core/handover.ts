@@ -1,0 +1,81 @@
+/**
+ * Decides which door the unread mail goes through and when: one hand-over in flight, settled on evidence only. Holds
+ * no text and performs nothing. Pure.
+ */
+import type { SessionStatus } from '../wire/envelope.schema.ts'
+import { times } from '../wire/limits.ts'
+
+export interface DoorView {
+  name: string
+  reaches: readonly SessionStatus[]
+  available: boolean
+}
+
+export interface InFlight {
+  token: string
+  door: string
+  offeredAt: number
+  /** When something showed that the client has it; null before. */
+  handedAt: number | null
+  /** Messages in it. */
+  count: number
+}
+
+export interface Situation {
+  now: number
+  status: SessionStatus
+  /** Since when the session has that status. */
+  statusSince: number
+  doors: readonly DoorView[]
+  /** Unread messages in no hand-over. */
+  deliverable: number
+  inFlight: InFlight | null
+  /** After offers that led nowhere nothing is tried before this time. */
+  notBefore: number
+}
+
+export type Decision =
+  | { do: 'nothing'; until: number | null }
+  | { do: 'offer'; door: string }
+  /** Take it back if nobody has taken it; then decide again. */
+  | { do: 'withdraw' }
+  /** Nothing shows that it was read: it is unread again, marked as a possible repeat. */
+  | { do: 'expire'; why: string }
+
+/** A door whose offers can be taken back as long as nobody took them. */
+const WITHDRAWABLE = new Set(['hook'])
+/** A hook that took mail prints it at once; the transcript has it within 0.2 s (CLAUDE_CODE_PROBES P2). */
+
+export function decide(situation: Situation): Decision {
+  const { now, inFlight, deliverable, notBefore } = situation
+  if (inFlight) return decideInFlight(situation, inFlight)
+  if (deliverable === 0) return { do: 'nothing', until: null }
+  const door = bestDoor(situation)
+  if (!door) return { do: 'nothing', until: null }
+  return now < notBefore ? { do: 'nothing', until: notBefore } : { do: 'offer', door: door.name }
+}
+
+function bestDoor({ doors, status }: Situation): DoorView | undefined {
+  return doors.find((door) => door.available && door.reaches.includes(status))
+}
+
+function decideInFlight(situation: Situation, inFlight: InFlight): Decision {
+  const { now, status, statusSince, deliverable } = situation
+  if (inFlight.handedAt === null) {
+    if (WITHDRAWABLE.has(inFlight.door)) {
+      // Either the door no longer leads anywhere, or more has come and goes with it.
+      const leads = bestDoor(situation)?.name === inFlight.door
+      return !leads || deliverable > 0 ? { do: 'withdraw' } : { do: 'nothing', until: null }
+    }
+    const deadline = inFlight.offeredAt + times.handedEvidence
+    return now < deadline ? { do: 'nothing', until: deadline } : { do: 'expire', why: 'the client did not take it' }
+  }
+  if (status !== 'idle') return { do: 'nothing', until: null }
+  const deadline = Math.max(inFlight.handedAt, statusSince) + times.surfacedEvidence
+  return now < deadline ? { do: 'nothing', until: deadline } : { do: 'expire', why: 'the turn ended without it' }
+}
+
+/** How long to wait after the n-th offer in a row that led nowhere (1-based), milliseconds. */
+export function backoff(failures: number): number {
+  return Math.min(5000 * 2 ** Math.max(0, failures - 1), 60_000)
+}

@@ -1,0 +1,188 @@
+/**
+ * What one name has been sent and what became of it: delivered → handed → surfaced. Rebuilt from journal lines, and
+ * every change is such a line, so memory and disk cannot disagree. Knows nothing of doors, sockets or NATS. Pure.
+ */
+import type { Envelope, Surfaced } from '../wire/envelope.schema.ts'
+
+export interface Entry {
+  seq: number
+  envelope: Envelope
+  verified: boolean
+  /** Milliseconds. */
+  arrivedAt: number
+  /** The hand-over it is part of, if one is in flight. */
+  handover: string | null
+  /** It may have been shown before. */
+  repeat: boolean
+}
+
+/** What an answer needs to know of the message it answers. */
+export type Origin = Pick<Envelope, 'id' | 'from' | 'thread' | 'hops'>
+
+/** One step, as kept in the journal. */
+export type InboxStep =
+  | { t: 'in'; seq: number; at: number; verified: boolean; envelope: Envelope }
+  /** A position that needs no reading: undecodable, one's own, before one joined. */
+  | { t: 'skip'; seq: number }
+  | { t: 'handed'; handover: string; ids: string[]; door: string; at: number }
+  /** The hand-over did not happen (`certain`), or nothing shows that it did. */
+  | { t: 'back'; handover: string; certain: boolean }
+  | { t: 'surfaced'; ids: string[]; at: number }
+  /** Messages read: a compacted journal. */
+  | { t: 'known'; origins: Origin[] }
+
+/** Messages remembered as read: they can be answered, and are not shown again when stored again at a new position. */
+const KNOWN = 5000
+
+export class Inbox {
+  readonly #entries = new Map<string, Entry>()
+  readonly #known = new Map<string, Origin>()
+  #high = 0
+  #bytes = 0
+
+  /** Applies a step. Steps that make no sense (a message known already) change nothing. */
+  apply(step: InboxStep): void {
+    switch (step.t) {
+      case 'in':
+        return this.#arrive(step)
+      case 'skip':
+        this.#high = Math.max(this.#high, step.seq)
+        return
+      case 'handed':
+        for (const entry of this.#all(step.ids)) entry.handover = step.handover
+        return
+      case 'back':
+        for (const entry of this.inHandover(step.handover)) {
+          entry.handover = null
+          entry.repeat ||= !step.certain
+        }
+        return
+      case 'surfaced':
+        for (const entry of this.#all(step.ids)) this.#forget(entry)
+        return
+      case 'known':
+        for (const origin of step.origins) this.#remember(origin)
+    }
+  }
+
+  #arrive(step: InboxStep & { t: 'in' }): void {
+    this.#high = Math.max(this.#high, step.seq)
+    const { id } = step.envelope
+    if (this.knows(id)) return
+    const { seq, at, verified, envelope } = step
+    this.#entries.set(id, { seq, envelope, verified, arrivedAt: at, handover: null, repeat: false })
+    this.#bytes += sizeOf(envelope)
+  }
+
+  #forget(entry: Entry): void {
+    const { id } = entry.envelope
+    this.#entries.delete(id)
+    this.#bytes -= sizeOf(entry.envelope)
+    this.#remember(originOf(entry.envelope))
+  }
+
+  #remember(origin: Origin): void {
+    this.#known.set(origin.id, origin)
+    if (this.#known.size > KNOWN) this.#known.delete(this.#known.keys().next().value!)
+  }
+
+  /** True if the message is here or was read. */
+  knows(id: string): boolean {
+    return this.#entries.has(id) || this.#known.has(id)
+  }
+
+  get(id: string): Entry | undefined {
+    return this.#entries.get(id)
+  }
+
+  /** Where a message came from, read or not. */
+  origin(id: string): Origin | undefined {
+    const entry = this.#entries.get(id)
+    return entry ? originOf(entry.envelope) : this.#known.get(id)
+  }
+
+  /** Ids that begin with `prefix`, read or not. */
+  idsFrom(prefix: string): string[] {
+    return [...this.#entries.keys(), ...this.#known.keys()].filter((id) => id.startsWith(prefix))
+  }
+
+  /** Unread messages, oldest first by position. */
+  unread(): Entry[] {
+    return [...this.#entries.values()].sort((a, b) => a.seq - b.seq)
+  }
+
+  /** Unread messages that are in no hand-over, oldest first. */
+  deliverable(): Entry[] {
+    return this.unread().filter((entry) => entry.handover === null)
+  }
+
+  inHandover(handover: string): Entry[] {
+    return this.unread().filter((entry) => entry.handover === handover)
+  }
+
+  /** Hand-overs in flight. */
+  handovers(): Set<string> {
+    return new Set(this.unread().flatMap((entry) => entry.handover ?? []))
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** UTF-8 bytes of unread texts, about. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** The highest position seen. */
+  get high(): number {
+    return this.#high
+  }
+
+  /** What is read, for the surfaced record. Role messages are settled by their takers record instead. */
+  position(epoch: number): Surfaced {
+    const unread = this.unread().filter(({ envelope }) => !envelope.to.startsWith('role:'))
+    return { v: 1, kind: 'surfaced', epoch, high: this.#high, unread: unread.map(({ seq }) => seq) }
+  }
+
+  /** The shortest list of steps that rebuilds this inbox, for a compacted journal. */
+  steps(): InboxStep[] {
+    const steps: InboxStep[] = [
+      { t: 'skip', seq: this.#high },
+      { t: 'known', origins: [...this.#known.values()] },
+    ]
+    for (const entry of this.unread()) {
+      const { seq, envelope, verified, arrivedAt, handover, repeat } = entry
+      steps.push({ t: 'in', seq, at: arrivedAt, verified, envelope })
+      const ids = [envelope.id]
+      if (handover || repeat)
+        steps.push({ t: 'handed', handover: handover ?? 'compacted', ids, door: '', at: arrivedAt })
+      if (repeat) steps.push({ t: 'back', handover: handover ?? 'compacted', certain: false })
+      if (repeat && handover) steps.push({ t: 'handed', handover, ids, door: '', at: arrivedAt })
+    }
+    return steps
+  }
+
+  #all(ids: readonly string[]): Entry[] {
+    return ids.map((id) => this.#entries.get(id)).filter((entry) => entry !== undefined)
+  }
+}
+
+function originOf({ id, from, thread, hops }: Envelope): Origin {
+  return thread === undefined ? { id, from, hops } : { id, from, thread, hops }
+}
+
+function sizeOf(envelope: Envelope): number {
+  return ('text' in envelope.body ? envelope.body.text.length : envelope.body.preview.length) + 512
+}
+
+/** Where a new consumer has to begin, given what is known of what was read. */
+export function startPosition(record: Surfaced | null, since: number): number {
+  if (!record) return since + 1
+  return Math.max(since, Math.min(record.high, ...record.unread.map((seq) => seq - 1))) + 1
+}
+
+/** True if the surfaced record says that the message at `seq` was read. */
+export function wasRead(record: Surfaced | null, seq: number): boolean {
+  return record !== null && seq <= record.high && !record.unread.includes(seq)
+}

@@ -1,0 +1,147 @@
+/**
+ * What a sidecar has to send and what it sent: one lane per recipient, FIFO, one message of a lane in flight. Rebuilt
+ * from journal lines. Gives out the sequence numbers per recipient. Pure.
+ */
+
+export interface Outgoing {
+  id: string
+  subject: string
+  to: string
+  /** Runs from 1 per recipient and epoch. */
+  seq: number
+  /** The sender's epoch when it was written. */
+  epoch: number
+  /** The encoded envelope. */
+  bytes: Uint8Array
+  /** Milliseconds. */
+  at: number
+}
+
+/** One step, as kept in the outbox file. */
+export type OutboxStep =
+  | { t: 'put'; id: string; subject: string; to: string; seq: number; epoch: number; at: number; envelope: string }
+  | { t: 'stored'; id: string; position: number; at: number }
+  /** The engine refused it for good: it will never be sent. */
+  | { t: 'refused'; id: string }
+  /** Sequence numbers given out so far, first line of a compacted file. */
+  | { t: 'counters'; epoch: number; next: [string, number][] }
+
+export interface Sent {
+  message: Outgoing
+  /** Position in the stream; null while it waits. */
+  position: number | null
+  storedAt: number | null
+}
+
+export class Outbox {
+  readonly #messages = new Map<string, Sent>()
+  readonly #inFlight = new Set<string>()
+  readonly #next = new Map<string, number>()
+  #epoch = 0
+
+  apply(step: OutboxStep): void {
+    switch (step.t) {
+      case 'counters':
+        this.#enter(step.epoch)
+        for (const [to, next] of step.next) this.#count(step.epoch, to, next)
+        return
+      case 'put': {
+        const { id, subject, to, seq, epoch, at } = step
+        const message = { id, subject, to, seq, epoch, at, bytes: Buffer.from(step.envelope) }
+        this.#messages.set(id, { message, position: null, storedAt: null })
+        this.#enter(epoch)
+        this.#count(epoch, to, seq + 1)
+        return
+      }
+      case 'stored': {
+        const sent = this.#messages.get(step.id)
+        if (sent) Object.assign(sent, { position: step.position, storedAt: step.at })
+        this.#inFlight.delete(step.id)
+        return
+      }
+      case 'refused':
+        this.#messages.delete(step.id)
+        this.#inFlight.delete(step.id)
+    }
+  }
+
+  /** A new epoch counts from 1 again. */
+  #enter(epoch: number): void {
+    if (epoch <= this.#epoch) return
+    this.#epoch = epoch
+    this.#next.clear()
+  }
+
+  #count(epoch: number, to: string, next: number): void {
+    if (epoch === this.#epoch) this.#next.set(to, Math.max(this.#next.get(to) ?? 1, next))
+  }
+
+  /** The number that the next message to this recipient gets. */
+  nextSeq(epoch: number, to: string): number {
+    return epoch > this.#epoch ? 1 : (this.#next.get(to) ?? 1)
+  }
+
+  get(id: string): Sent | undefined {
+    return this.#messages.get(id)
+  }
+
+  /** Ids that begin with `prefix`. */
+  idsFrom(prefix: string): string[] {
+    return [...this.#messages.keys()].filter((id) => id.startsWith(prefix))
+  }
+
+  /** The first waiting message of each lane that has none in flight; they count as in flight from now on. */
+  take(): Outgoing[] {
+    const busy = new Set([...this.#inFlight].map((id) => this.#messages.get(id)?.message.subject))
+    const ready: Outgoing[] = []
+    for (const { message, position } of this.#messages.values()) {
+      if (position !== null || busy.has(message.subject)) continue
+      busy.add(message.subject)
+      this.#inFlight.add(message.id)
+      ready.push(message)
+    }
+    return ready
+  }
+
+  /** It was not acknowledged: it is the first of its lane again. */
+  release(id: string): void {
+    this.#inFlight.delete(id)
+  }
+
+  /** Messages that wait or are in flight. */
+  waiting(): Outgoing[] {
+    return [...this.#messages.values()].filter(({ position }) => position === null).map(({ message }) => message)
+  }
+
+  /** Sent messages that the stream no longer has if it ends at `lastSeq`: they wait again. Their ids keep them one. */
+  lostBeyond(lastSeq: number): string[] {
+    const lost = [...this.#messages.values()].filter(({ position }) => position !== null && position > lastSeq)
+    for (const sent of lost) Object.assign(sent, { position: null, storedAt: null })
+    return lost.map(({ message }) => message.id)
+  }
+
+  /** The highest position known, to notice a stream that went back. */
+  highest(): number {
+    return Math.max(0, ...[...this.#messages.values()].map(({ position }) => position ?? 0))
+  }
+
+  /**
+   * Forgets what was stored before `before` (milliseconds), and the oldest stored messages beyond `sentBytes`. Returns
+   * the steps of a compacted file.
+   */
+  compact(before: number, sentBytes: number): OutboxStep[] {
+    let room = sentBytes
+    for (const [id, { message, storedAt }] of [...this.#messages].reverse()) {
+      if (storedAt === null) continue
+      room -= message.bytes.length
+      if (storedAt < before || room < 0) this.#messages.delete(id)
+    }
+    const steps: OutboxStep[] = [{ t: 'counters', epoch: this.#epoch, next: [...this.#next] }]
+    for (const [id, { message, position, storedAt }] of this.#messages) {
+      const { subject, to, seq, epoch, at, bytes } = message
+      steps.push({ t: 'put', id, subject, to, seq, epoch, at, envelope: Buffer.from(bytes).toString() })
+      if (position !== null) steps.push({ t: 'stored', id, position, at: storedAt ?? at })
+    }
+    return steps
+  }
+}

@@ -1,0 +1,302 @@
+/**
+ * Brings unread mail to its reader: a waiting call first, else the best door, one hand-over in flight. The decisions
+ * are core's; this performs them and settles messages on evidence only.
+ */
+import { randomBytes } from 'node:crypto'
+import { backoff, decide, type InFlight } from '../core/handover.ts'
+import type { Entry } from '../core/inbox.ts'
+import { renderHandover } from '../core/render.ts'
+import { pair, type Waiter } from '../core/waiters.ts'
+import { MeshError } from '../errors.ts'
+import type { Door } from '../harness/types.ts'
+import type { DoorState, SessionStatus } from '../wire/envelope.schema.ts'
+import { limits } from '../wire/limits.ts'
+import type { Logger } from './log.ts'
+import type { Mailbox } from './mailbox.ts'
+import { shownOf } from './shown.ts'
+
+/** A reader that took messages and did not say that it showed them, for this long, may not have. */
+const UNCONFIRMED_MS = 10_000
+/** Hand-overs given up on, whose evidence may still come. */
+const PAST = 64
+
+export interface Handover {
+  handover: string
+  entries: Entry[]
+}
+
+interface CourierOptions {
+  doors: readonly Door[]
+  log: Logger
+  onHanded(entries: readonly Entry[], evidence: string): void
+  onSurfaced(entries: readonly Entry[], evidence: string): void
+  /** Doors, unread count or status changed. */
+  onChange(): void
+}
+
+interface Waiting extends Waiter {
+  resolve(handover: Handover): void
+}
+
+export class Courier {
+  readonly #options: CourierOptions
+  readonly #waiters: Waiting[] = []
+  readonly #unconfirmed = new Map<string, NodeJS.Timeout>()
+  readonly #past = new Map<string, string[]>()
+  readonly #provenAt = new Map<string, string>()
+  #mailbox: Mailbox | null = null
+  #status: SessionStatus = 'starting'
+  #statusSince = Date.now()
+  #inFlight: InFlight | null = null
+  #failures = 0
+  #notBefore = 0
+  #timer: NodeJS.Timeout | null = null
+  #running = false
+  #again = false
+
+  constructor(options: CourierOptions) {
+    this.#options = options
+  }
+
+  attach(mailbox: Mailbox): void {
+    this.#mailbox = mailbox
+    this.poke()
+  }
+
+  detach(): void {
+    this.#mailbox = null
+    this.#inFlight = null
+    for (const timer of this.#unconfirmed.values()) clearTimeout(timer)
+    this.#unconfirmed.clear()
+  }
+
+  get status(): SessionStatus {
+    return this.#status
+  }
+
+  set status(status: SessionStatus) {
+    if (status === this.#status) return
+    this.#status = status
+    this.#statusSince = Date.now()
+    this.#options.onChange()
+    this.poke()
+  }
+
+  /** True when a role's message would be read at once. */
+  get isFree(): boolean {
+    return this.#status === 'idle' && this.#mailbox !== null && this.#mailbox.inbox.size === 0
+  }
+
+  get doors(): DoorState[] {
+    return this.#options.doors
+      .filter((door) => door.available())
+      .map(({ name }) => {
+        const provenAt = this.#provenAt.get(name)
+        return provenAt ? { name, state: 'proven', provenAt } : { name, state: 'available' }
+      })
+  }
+
+  /** Something may have to be done: mail arrived, a waiter came, the status changed, time passed. */
+  poke(): void {
+    this.#again = true
+    if (this.#running) return
+    void this.#run()
+  }
+
+  /** Blocks until messages fit. The signal ends the wait; then nothing is handed over. */
+  await(wants: Waiter['wants'], signal: AbortSignal): Promise<Handover> {
+    if (this.#waiters.length >= limits.waiters) {
+      throw new MeshError('conflict', `${limits.waiters} calls wait already`, { hint: 'end some of them' })
+    }
+    return new Promise((resolve, reject) => {
+      const id = randomBytes(8).toString('hex')
+      const leave = () => {
+        const at = this.#waiters.findIndex((waiter) => waiter.id === id)
+        if (at >= 0) this.#waiters.splice(at, 1)
+      }
+      const abort = () => {
+        leave()
+        reject(new MeshError('timeout', 'nothing came in time', { hint: 'the message is kept; wait again or read mesh inbox' }))
+      }
+      if (signal.aborted) return abort()
+      signal.addEventListener('abort', abort, { once: true })
+      const settle = (handover: Handover) => {
+        leave()
+        signal.removeEventListener('abort', abort)
+        resolve(handover)
+      }
+      this.#waiters.push({ id, wants, resolve: settle })
+      this.poke()
+    })
+  }
+
+  /** Hands over unread messages that no other door has. */
+  take(limit: number): Handover | null {
+    const entries = this.#box.inbox.deliverable().slice(0, limit)
+    return entries.length === 0 ? null : this.#handTo(entries, 'inbox')
+  }
+
+  /** The reader shows these messages now; whether it did is known when it calls `confirm`. */
+  #handTo(entries: Entry[], door: string): Handover {
+    const handover = `h_${randomBytes(8).toString('hex')}`
+    this.#box.hand(handover, entries, door, Date.now())
+    this.#unconfirmed.set(
+      handover,
+      setTimeout(() => this.giveBack(handover), UNCONFIRMED_MS),
+    )
+    return { handover, entries }
+  }
+
+  /** The reader has shown a hand-over. Returns how many messages that settled. */
+  confirm(handover: string): number {
+    clearTimeout(this.#unconfirmed.get(handover))
+    this.#unconfirmed.delete(handover)
+    return this.#settle(handover, 'printed by the mesh command')
+  }
+
+  /** Nothing tells whether a hand-over was read: it is offered again, marked. */
+  giveBack(handover: string, certain = false): void {
+    clearTimeout(this.#unconfirmed.get(handover))
+    this.#unconfirmed.delete(handover)
+    if (!this.#mailbox) return
+    const ids = this.#mailbox.inbox.inHandover(handover).map(({ envelope }) => envelope.id)
+    if (!certain && ids.length > 0) this.#rememberPast(handover, ids)
+    this.#mailbox.giveBack(handover, certain)
+    this.poke()
+  }
+
+  /** The client shows that it has a hand-over, or that the model read it. */
+  evidence(token: string, state: 'handed' | 'surfaced', evidence: string): void {
+    if (!this.#mailbox) return
+    if (state === 'surfaced') {
+      this.#settle(token, evidence)
+    } else if (this.#inFlight?.token === token && this.#inFlight.handedAt === null) {
+      this.#inFlight.handedAt = Date.now()
+      this.#options.onHanded(this.#mailbox.inbox.inHandover(token), evidence)
+    }
+    this.poke()
+  }
+
+  #settle(token: string, evidence: string): number {
+    const ids = this.#box.inbox.inHandover(token).map(({ envelope }) => envelope.id)
+    const entries = this.#box.surface([...ids, ...(this.#past.get(token) ?? [])], Date.now())
+    this.#past.delete(token)
+    if (this.#inFlight?.token === token) {
+      this.#provenAt.set(this.#inFlight.door, new Date().toISOString())
+      this.#inFlight = null
+      this.#failures = 0
+      this.#notBefore = 0
+    }
+    if (entries.length > 0) this.#options.onSurfaced(entries, evidence)
+    this.#options.onChange()
+    this.poke()
+    return entries.length
+  }
+
+  get #box(): Mailbox {
+    if (this.#mailbox) return this.#mailbox
+    throw new MeshError('mesh_down', 'this session has not joined the mesh yet')
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    while (this.#again) {
+      this.#again = false
+      try {
+        this.#serveWaiters()
+        await this.#useDoors()
+      } catch (error) {
+        this.#fail(error)
+      }
+    }
+    this.#running = false
+  }
+
+  #serveWaiters(): void {
+    if (!this.#mailbox || this.#waiters.length === 0) return
+    for (const { waiter, entry } of pair(this.#waiters, this.#mailbox.inbox.deliverable())) {
+      this.#waiters.find(({ id }) => id === waiter.id)!.resolve(this.#handTo([entry], 'waiter'))
+    }
+  }
+
+  async #useDoors(): Promise<void> {
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = null
+    // Detached while an offer was under way, nothing is decided.
+    while (this.#mailbox) {
+      const decision = decide(this.#situation(this.#mailbox))
+      if (decision.do === 'nothing') return this.#wakeAt(decision.until)
+      if (decision.do === 'offer') await this.#offer(this.#mailbox, decision.door)
+      else if (decision.do === 'withdraw') await this.#withdraw(this.#mailbox)
+      else this.#expire(decision.why)
+    }
+  }
+
+  #situation(mailbox: Mailbox) {
+    return {
+      now: Date.now(),
+      status: this.#status,
+      statusSince: this.#statusSince,
+      doors: this.#options.doors.map((door) => ({ name: door.name, reaches: door.reaches, available: door.available() })),
+      deliverable: mailbox.inbox.deliverable().length,
+      inFlight: this.#inFlight,
+      notBefore: this.#notBefore,
+    }
+  }
+
+  async #offer(mailbox: Mailbox, name: string): Promise<void> {
+    const door = this.#door(name)
+    const nonce = randomBytes(4).toString('hex')
+    const token = `mesh-${nonce}`
+    const waiting = mailbox.inbox.deliverable()
+    const { text, count } = renderHandover(waiting.slice(0, limits.shownMessages).map(shownOf), nonce, Math.max(0, waiting.length - limits.shownMessages))
+    const entries = waiting.slice(0, count)
+    mailbox.hand(token, entries, name, Date.now())
+    this.#inFlight = { token, door: name, offeredAt: Date.now(), handedAt: null, count }
+    try {
+      await door.offer(text, token)
+    } catch (error) {
+      mailbox.giveBack(token, true)
+      this.#inFlight = null
+      this.#fail(error)
+    }
+  }
+
+  async #withdraw(mailbox: Mailbox): Promise<void> {
+    const inFlight = this.#inFlight!
+    const back = await this.#door(inFlight.door).withdraw()
+    if (this.#inFlight !== inFlight) return
+    if (back) {
+      mailbox.giveBack(inFlight.token, true)
+      this.#inFlight = null
+    } else inFlight.handedAt ??= Date.now()
+  }
+
+  #expire(why: string): void {
+    const { token, door } = this.#inFlight!
+    this.#inFlight = null
+    this.giveBack(token)
+    this.#fail(new MeshError('timeout', `${door}: ${why}`))
+  }
+
+  #fail(error: unknown): void {
+    this.#failures++
+    this.#notBefore = Date.now() + backoff(this.#failures)
+    this.#options.log.warn({ error: MeshError.from(error).toBody(), failures: this.#failures }, 'hand-over failed')
+    this.#wakeAt(this.#notBefore)
+  }
+
+  #wakeAt(at: number | null): void {
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = at === null ? null : setTimeout(() => this.poke(), Math.max(1, at - Date.now()))
+  }
+
+  #rememberPast(handover: string, ids: string[]): void {
+    this.#past.set(handover, ids)
+    if (this.#past.size > PAST) this.#past.delete(this.#past.keys().next().value!)
+  }
+
+  #door(name: string): Door {
+    return this.#options.doors.find((door) => door.name === name)!
+  }
+}

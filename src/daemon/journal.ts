@@ -1,0 +1,112 @@
+/** An append-only file of steps, one JSON line each: what a name's holder must not forget. */
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { MeshError } from '../errors.ts'
+
+export class Journal<Step extends object> {
+  readonly #path: string
+  #fd: number
+  #bytes: number
+
+  private constructor(path: string, fd: number) {
+    this.#path = path
+    this.#fd = fd
+    this.#bytes = fstatSync(fd).size
+  }
+
+  /**
+   * Opens or creates `path` and returns its steps. A last line that a crash cut short is dropped, lines that do not
+   * parse are passed over.
+   */
+  static open<Step extends object>(path: string): { journal: Journal<Step>; steps: Step[] } {
+    const journal = new Journal<Step>(path, openSync(path, 'a+', 0o600))
+    const steps: Step[] = []
+    const text = readFileSync(path, 'utf8')
+    for (const line of text.split('\n')) {
+      const step = parse<Step>(line)
+      if (step) steps.push(step)
+    }
+    if (text !== '' && !text.endsWith('\n')) journal.#cutTail(text)
+    return { journal, steps }
+  }
+
+  #cutTail(text: string): void {
+    this.#bytes = Buffer.byteLength(text.slice(0, text.lastIndexOf('\n') + 1))
+    ftruncateSync(this.#fd, this.#bytes)
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /**
+   * Appends steps in one write: they survive the death of this process, and with `sync` of the machine.
+   * Throws `store_full`: then none of them is in the file.
+   */
+  append(steps: readonly Step[], sync = false): void {
+    const bytes = Buffer.from(steps.map((step) => `${JSON.stringify(step)}\n`).join(''))
+    try {
+      let written = 0
+      while (written < bytes.length) written += writeSync(this.#fd, bytes, written)
+      if (sync) fdatasyncSync(this.#fd)
+      this.#bytes += bytes.length
+    } catch (error) {
+      this.#undo()
+      throw diskError(error)
+    }
+  }
+
+  /** Makes what was appended survive the machine. */
+  sync(): void {
+    try {
+      fdatasyncSync(this.#fd)
+    } catch (error) {
+      throw diskError(error)
+    }
+  }
+
+  /** Replaces the whole file, atomically. On a full disk the old one stays. */
+  rewrite(steps: readonly Step[]): void {
+    const fresh = `${this.#path}.new`
+    try {
+      const fd = openSync(fresh, 'w', 0o600)
+      const next = new Journal<Step>(fresh, fd)
+      next.append(steps, true)
+      renameSync(fresh, this.#path)
+      closeSync(fd)
+    } catch (error) {
+      throw diskError(error)
+    }
+    closeSync(this.#fd)
+    this.#fd = openSync(this.#path, 'a', 0o600)
+    this.#bytes = fstatSync(this.#fd).size
+  }
+
+  close(): void {
+    closeSync(this.#fd)
+  }
+
+  #undo(): void {
+    try {
+      ftruncateSync(this.#fd, this.#bytes)
+    } catch {
+      // The next open passes over the broken line.
+    }
+  }
+}
+
+function parse<Step>(line: string): Step | null {
+  try {
+    const value: unknown = line === '' ? null : JSON.parse(line)
+    return value !== null && typeof value === 'object' && 't' in value ? (value as Step) : null
+  } catch {
+    return null
+  }
+}
+
+function diskError(error: unknown): MeshError {
+  if (error instanceof MeshError) return error
+  const code = (error as NodeJS.ErrnoException).code
+  const message = error instanceof Error ? error.message : String(error)
+  if (code === 'ENOSPC' || code === 'EDQUOT') return new MeshError('store_full', 'the disk is full', { cause: error })
+  return new MeshError('internal', `cannot write the journal: ${message}`, { cause: error })
+}

@@ -1,0 +1,136 @@
+/**
+ * The mail of the name this sidecar holds: inbox in memory, journal on disk, surfaced record in the engine. Every
+ * change goes to the journal first.
+ */
+import { join } from 'node:path'
+import { Inbox, type Entry, type InboxStep, startPosition, wasRead } from '../core/inbox.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import type { Envelope, Surfaced } from '../wire/envelope.schema.ts'
+import { limits } from '../wire/limits.ts'
+import { Journal } from './journal.ts'
+import type { Logger } from './log.ts'
+
+const COMPACT_BYTES = 8 * 1024 * 1024
+
+export class Mailbox {
+  readonly #journal: Journal<InboxStep>
+  readonly #inbox = new Inbox()
+  readonly #log: Logger
+  #record: Surfaced | null = null
+  #revision = 0
+  #dirty = false
+  #writing = false
+
+  private constructor(journal: Journal<InboxStep>, log: Logger) {
+    this.#journal = journal
+    this.#log = log
+  }
+
+  /** Opens the journal in `dir`. What was handed over and never settled may have been shown: it is unread, marked. */
+  static open(dir: string, log: Logger): Mailbox {
+    const { journal, steps } = Journal.open<InboxStep>(join(dir, 'journal.jsonl'))
+    const mailbox = new Mailbox(journal, log)
+    for (const step of steps) mailbox.#inbox.apply(step)
+    for (const handover of mailbox.#inbox.handovers()) mailbox.#inbox.apply({ t: 'back', handover, certain: false })
+    mailbox.#compact()
+    return mailbox
+  }
+
+  close(): void {
+    this.#journal.close()
+  }
+
+  get inbox(): Pick<
+    Inbox,
+    'get' | 'origin' | 'idsFrom' | 'unread' | 'deliverable' | 'inHandover' | 'size' | 'knows'
+  > {
+    return this.#inbox
+  }
+
+  /** True while there is room for another message in memory; the rest waits in the stream. */
+  get hasRoom(): boolean {
+    return this.#inbox.size < limits.unread && this.#inbox.bytes < limits.unreadBytes
+  }
+
+  /** Reads the surfaced record: what earlier holders of the name have read. Returns where reading begins. */
+  async load(store: ProjectStore, name: string, since: number): Promise<number> {
+    const entry = await store.surfaced.get(name)
+    this.#record = entry?.value ?? null
+    this.#revision = entry?.revision ?? (await store.surfaced.revision(name))
+    return startPosition(this.#record, since)
+  }
+
+  /** True if an earlier holder, or this one, has read the message. */
+  isRead(seq: number, id: string): boolean {
+    if (this.#inbox.get(id)) return false
+    return this.#inbox.knows(id) || wasRead(this.#record, seq)
+  }
+
+  arrive(seq: number, envelope: Envelope, verified: boolean, at: number): void {
+    this.#step({ t: 'in', seq, at, verified, envelope })
+  }
+
+  skip(seq: number): void {
+    this.#inbox.apply({ t: 'skip', seq })
+  }
+
+  hand(handover: string, entries: readonly Entry[], door: string, at: number): void {
+    this.#step({ t: 'handed', handover, ids: entries.map(({ envelope }) => envelope.id), door, at })
+  }
+
+  /** A hand-over that did not happen (`certain`) or of which nothing shows that it did. */
+  giveBack(handover: string, certain: boolean): void {
+    if (this.#inbox.inHandover(handover).length > 0) this.#step({ t: 'back', handover, certain })
+  }
+
+  /** Settles messages: they are read. Returns those that were not before. */
+  surface(ids: readonly string[], at: number): Entry[] {
+    const entries = ids.map((id) => this.#inbox.get(id)).filter((entry) => entry !== undefined)
+    if (entries.length === 0) return []
+    this.#step({ t: 'surfaced', ids: entries.map(({ envelope }) => envelope.id), at })
+    this.#dirty = true
+    return entries
+  }
+
+  /** Writes the surfaced record if it changed. Resolves to false when the name has another holder. */
+  async save(store: ProjectStore, name: string, epoch: number): Promise<boolean> {
+    if (this.#writing) return true
+    this.#writing = true
+    try {
+      while (this.#dirty) {
+        this.#dirty = false
+        const written = await store.surfaced.update(name, this.#inbox.position(epoch), this.#revision)
+        if (written !== null) this.#revision = written
+        else if (!(await this.#reread(store, name, epoch))) return false
+      }
+      return true
+    } catch (error) {
+      this.#dirty = true
+      throw error
+    } finally {
+      this.#writing = false
+    }
+  }
+
+  /** After a lost compare-and-set: an own write whose answer was lost, or another holder's. */
+  async #reread(store: ProjectStore, name: string, epoch: number): Promise<boolean> {
+    const current = await store.surfaced.get(name)
+    this.#revision = current?.revision ?? (await store.surfaced.revision(name))
+    this.#dirty = true
+    return !current || current.value.epoch <= epoch
+  }
+
+  #step(step: InboxStep): void {
+    this.#journal.append([step])
+    this.#inbox.apply(step)
+    if (this.#journal.bytes > COMPACT_BYTES + 2 * this.#inbox.bytes) this.#compact()
+  }
+
+  #compact(): void {
+    try {
+      this.#journal.rewrite(this.#inbox.steps())
+    } catch (error) {
+      this.#log.warn({ error }, 'journal not compacted')
+    }
+  }
+}

@@ -1,0 +1,104 @@
+/** The sidecar's process: environment → sidecar → signals. `sidecar.js claude-code|operator <run directory>`. */
+import { basename, join } from 'node:path'
+import { MeshError } from '../errors.ts'
+import { createClaudeCode } from '../harness/claude-code/index.ts'
+import { createShell } from '../harness/shell.ts'
+import type { Harness } from '../harness/types.ts'
+import { ensurePrivateDir } from '../host/files.ts'
+import { type Env, type Home, meshHome, socketPath } from '../host/home.ts'
+import { tryLock } from '../host/lock.ts'
+import { resolvePlace } from '../host/project.ts'
+import { times } from '../wire/limits.ts'
+import { checkName } from '../wire/names.ts'
+import { createHandlers } from './handlers.ts'
+import { type Logger, openLog } from './log.ts'
+import { serve } from './server.ts'
+import { Sidecar } from './sidecar.ts'
+
+declare const MESH_VERSION: string
+/** Exit codes that the hook's loop reads: 0 ends it, others start the sidecar again. */
+const EXIT = { done: 0, again: 1 }
+const IDLE_CHECK_MS = 1000
+
+async function main(): Promise<void> {
+  const [kind, runDir] = process.argv.slice(2)
+  if ((kind !== 'claude-code' && kind !== 'operator') || !runDir) throw new MeshError('bad_request', 'usage: sidecar.js claude-code|operator DIR')
+  const { env } = process
+  const home = meshHome(env)
+  for (const dir of [home.root, home.run, runDir, join(home.root, 'logs')]) ensurePrivateDir(dir)
+  const lock = tryLock(join(runDir, 'lock'))
+  // Another sidecar serves this session.
+  if (!lock) process.exit(EXIT.done)
+  const key = basename(runDir)
+  const { log } = openLog(join(home.root, 'logs', `${key}.log`), env.MESH_LOG_LEVEL ?? 'info')
+  guard(log)
+  const place = resolvePlace(env, process.cwd(), home)
+  const name = checkName(env.MESH_NAME ?? place.defaultName)
+  const harness = createHarness(kind, env, home, runDir, name, log)
+  const sidecar = new Sidecar({
+    env,
+    home,
+    key,
+    place,
+    harness,
+    desired: { name, explicit: env.MESH_NAME !== undefined },
+    version: MESH_VERSION,
+    log,
+    revive: kind === 'claude-code' || env.MESH_REVIVE === '1',
+    onEnd: () => {
+      lock.release()
+      process.exit(EXIT.done)
+    },
+  })
+  process.on('SIGTERM', () => void sidecar.end('ended'))
+  process.on('SIGINT', () => void sidecar.end('ended'))
+  const calls = watchCalls(kind === 'operator', () => void sidecar.end('idle'))
+  const server = await serve(socketPath(runDir), MESH_VERSION, calls.wrap(createHandlers(sidecar)), log)
+  calls.start(() => server.open)
+  await sidecar.start()
+}
+
+function createHarness(kind: string, env: Env, home: Home, runDir: string, name: string, log: Logger): Harness {
+  if (kind === 'operator') return createShell(name, process.cwd())
+  return createClaudeCode({ env, runDir, home, log: (level, message, fields) => log[level](fields ?? {}, message) })
+}
+
+/** A bug must end the sidecar loudly, in its log; its starter brings it back. */
+function guard(log: Logger): void {
+  const die = (error: unknown) => {
+    log.fatal({ error: String(error), stack: error instanceof Error ? error.stack : undefined }, 'crashed')
+    process.exit(EXIT.again)
+  }
+  process.on('uncaughtException', die)
+  process.on('unhandledRejection', die)
+}
+
+/** An operator's sidecar that nobody calls for a while ends. */
+function watchCalls(ends: boolean, onIdle: () => void) {
+  let lastCall = Date.now()
+  return {
+    wrap<H extends object>(handlers: H): H {
+      return new Proxy(handlers, {
+        get: (target, op, receiver) => {
+          lastCall = Date.now()
+          return Reflect.get(target, op, receiver)
+        },
+      })
+    },
+    start(openCalls: () => number) {
+      if (!ends) return
+      const timer = setInterval(() => {
+        if (openCalls() > 0) lastCall = Date.now()
+        else if (Date.now() - lastCall > times.operatorIdle) {
+          clearInterval(timer)
+          onIdle()
+        }
+      }, IDLE_CHECK_MS)
+    },
+  }
+}
+
+main().catch((error) => {
+  process.stderr.write(`mesh sidecar: ${MeshError.from(error).message}\n`)
+  process.exit(EXIT.again)
+})

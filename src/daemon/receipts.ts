@@ -1,0 +1,97 @@
+/** Tells senders what became of their messages, and learns what became of one's own. */
+import type { ProjectStore } from '../nats/project-store.ts'
+import type { Receipt, ReceiptState } from '../wire/envelope.schema.ts'
+import type { Sender as Address } from '../wire/subjects.ts'
+import type { Logger } from './log.ts'
+
+/** Receipts that wait while the engine is away; the oldest are given up first. */
+const WAITING = 1000
+const REACHED: Record<'delivered' | 'surfaced' | 'replied', readonly ReceiptState[]> = {
+  delivered: ['delivered', 'handed', 'surfaced', 'replied'],
+  surfaced: ['surfaced', 'replied'],
+  replied: ['replied'],
+}
+
+export class Receipts {
+  readonly #log: Logger
+  readonly #waiting: { to: string; told: Receipt }[] = []
+  readonly #watched = new Map<string, Set<(told: Receipt) => void>>()
+  #store: ProjectStore | null = null
+  #unfollow: (() => void) | null = null
+  #flushing = false
+
+  constructor(log: Logger) {
+    this.#log = log
+  }
+
+  /** The engine is there: what waits is told, and what others told meanwhile is read. */
+  async attach(store: ProjectStore, name: string): Promise<void> {
+    this.detach()
+    this.#store = store
+    this.#unfollow = store.followReceipts(name, (told) => this.#hear(told))
+    void this.#flush()
+    for (const id of this.#watched.keys()) {
+      for (const told of await store.receiptsOf(id)) this.#hear(told)
+    }
+  }
+
+  detach(): void {
+    this.#unfollow?.()
+    this.#unfollow = null
+    this.#store = null
+  }
+
+  /** Tells the sender of a message; kept and told later when the engine is away. */
+  tell(to: Address, by: Receipt['by'], step: { id: string; state: ReceiptState; evidence: string; reply?: string }): void {
+    const told: Receipt = { v: 1, kind: 'receipt', at: new Date().toISOString(), by, ...step }
+    this.#waiting.push({ to: to.name, told })
+    if (this.#waiting.length > WAITING) this.#waiting.shift()
+    void this.#flush()
+  }
+
+  /** Resolves with the first receipt that shows that a message got that far. */
+  async reached(id: string, goal: 'delivered' | 'surfaced', signal: AbortSignal): Promise<Receipt | null> {
+    return new Promise((resolve) => {
+      const finish = (told: Receipt | null) => {
+        this.#unwatch(id, hear)
+        signal.removeEventListener('abort', abort)
+        resolve(told)
+      }
+      const hear = (told: Receipt) => {
+        if (REACHED[goal].includes(told.state)) finish(told)
+      }
+      const abort = () => finish(null)
+      signal.addEventListener('abort', abort, { once: true })
+      const listeners = this.#watched.get(id) ?? new Set()
+      this.#watched.set(id, listeners.add(hear))
+      // It may have got there before we asked.
+      void this.#store?.receiptsOf(id).then((all) => all.forEach(hear)).catch(() => {})
+    })
+  }
+
+  #unwatch(id: string, hear: (told: Receipt) => void): void {
+    const listeners = this.#watched.get(id)
+    listeners?.delete(hear)
+    if (listeners?.size === 0) this.#watched.delete(id)
+  }
+
+  #hear(told: Receipt): void {
+    for (const hear of [...(this.#watched.get(told.id) ?? [])]) hear(told)
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#flushing) return
+    this.#flushing = true
+    try {
+      while (this.#store && this.#waiting.length > 0) {
+        const { to, told } = this.#waiting[0]!
+        await this.#store.publishReceipt(to, told)
+        this.#waiting.shift()
+      }
+    } catch (error) {
+      this.#log.debug({ error }, 'receipts wait')
+    } finally {
+      this.#flushing = false
+    }
+  }
+}

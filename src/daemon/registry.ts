@@ -1,0 +1,141 @@
+/** The names record of this session: claims it, keeps it, changes it by compare-and-set, and ends it. */
+import { type Claimant, decideClaim, deposed } from '../core/names.ts'
+import { MeshError } from '../errors.ts'
+import { processState } from '../host/process.ts'
+import type { Entry } from '../nats/bucket.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import type { NameRecord } from '../wire/envelope.schema.ts'
+
+const ATTEMPTS = 50
+
+export interface Claimed {
+  record: NameRecord
+  outcome: ReturnType<typeof decideClaim>['outcome']
+  previous: NameRecord | null
+}
+
+/** The durable consumer of a name's holder. */
+export function durableOf(record: Pick<NameRecord, 'name' | 'epoch'>): string {
+  return `${record.name}-${record.epoch}`
+}
+
+/** A held record is believed unless this machine can see that its process is dead. */
+function isAlive(record: NameRecord): boolean {
+  return processState(record.process) !== 'dead'
+}
+
+export class Registry {
+  #record: NameRecord | null = null
+  #revision = 0
+
+  /** The record as last read or written; throws `mesh_down` before the first claim. */
+  get record(): NameRecord {
+    if (this.#record) return this.#record
+    throw new MeshError('mesh_down', 'this session has not joined the mesh yet')
+  }
+
+  get claimed(): boolean {
+    return this.#record !== null
+  }
+
+  /** Claims a name, or confirms the one held. Of racing sessions each ends with its own name. */
+  async claim(store: ProjectStore, claimant: Omit<Claimant, 'highWater'>): Promise<Claimed> {
+    const { lastSeq } = await store.messagesState()
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const entries = await store.names.all()
+      const records = entries.map(({ value }) => value)
+      const decision = decideClaim({ ...claimant, highWater: lastSeq }, records, isAlive)
+      const revision = decision.expect === 'absent' ? 0 : revisionOf(entries, decision.record.name)
+      const written = await store.names.update(decision.record.name, decision.record, revision)
+      if (written === null) continue
+      this.#record = decision.record
+      this.#revision = written
+      const { expect } = decision
+      if (expect !== 'absent' && expect.epoch !== decision.record.epoch) await store.deleteDurable(durableOf(expect))
+      return { record: decision.record, outcome: decision.outcome, previous: decision.previous ?? null }
+    }
+    throw new MeshError('conflict', 'too many sessions claim names at once')
+  }
+
+  /** Changes the own record. Throws `conflict` when the name has another holder. */
+  async change(store: ProjectStore, edit: (record: NameRecord) => NameRecord): Promise<NameRecord> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const next = edit(this.record)
+      const written = await store.names.update(next.name, next, this.#revision)
+      if (written !== null) {
+        this.#revision = written
+        this.#record = next
+        return next
+      }
+      await this.refresh(store)
+    }
+    throw new MeshError('conflict', 'the names record changes all the time')
+  }
+
+  /** Reads the own record again. Throws `conflict` when the name has another holder. */
+  async refresh(store: ProjectStore): Promise<NameRecord> {
+    const mine = this.record
+    const current = await store.names.get(mine.name)
+    if (deposed(mine, current?.value ?? null)) {
+      throw new MeshError('conflict', `the name ${mine.name} has another holder now`)
+    }
+    this.#record = current!.value
+    this.#revision = current!.revision
+    return current!.value
+  }
+
+  /** Ends the session in the record: its name waits for its return or for a successor. */
+  async end(store: ProjectStore, reason: string, at: string): Promise<void> {
+    await this.change(store, (record) => ended(record, { reason, at, witness: record.name }))
+  }
+
+  /** Takes another name: the mail of the old one up to now comes along. */
+  async rename(store: ProjectStore, name: string, at: string): Promise<{ previous: NameRecord; record: NameRecord }> {
+    const previous = await this.refresh(store)
+    const taken = await store.names.get(name)
+    if (taken) throw new MeshError('name_taken', `the name ${name} is taken`)
+    const { lastSeq } = await store.messagesState()
+    const record: NameRecord = { ...previous, name, epoch: 1, formerly: { name: previous.name, until: lastSeq } }
+    const written = await store.names.update(name, record, 0)
+    if (written === null) throw new MeshError('name_taken', `the name ${name} was just taken`)
+    await this.change(store, (old) => ({
+      ...ended(old, { reason: 'renamed', at, witness: name }),
+      session: '',
+      renamedTo: name,
+      since: lastSeq,
+      topics: [],
+      roles: [],
+    }))
+    this.#record = record
+    this.#revision = written
+    return { previous, record }
+  }
+}
+
+/** A record whose session ended, as its witness writes it. */
+export function ended(record: NameRecord, end: { reason: string; at: string; witness: string }): NameRecord {
+  return { ...record, state: 'gone', endedAt: end.at, reason: end.reason.slice(0, 200), witness: end.witness }
+}
+
+/**
+ * Writes `gone` for a session that this machine saw end, unless it returned or somebody else told it.
+ * True: it is gone now, whoever told it.
+ */
+export async function witness(
+  store: ProjectStore,
+  seen: { name: string; epoch: number },
+  end: { reason: string; at: string; witness: string },
+): Promise<boolean> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const current = await store.names.get(seen.name)
+    if (!current || current.value.epoch !== seen.epoch) return false
+    if (current.value.state === 'gone') return true
+    if (isAlive(current.value)) return false
+    if ((await store.names.update(seen.name, ended(current.value, end), current.revision)) !== null) return true
+  }
+  return false
+}
+
+function revisionOf(entries: readonly Entry<NameRecord>[], name: string): number {
+  return entries.find(({ key }) => key === name)?.revision ?? 0
+}

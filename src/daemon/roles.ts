@@ -1,0 +1,123 @@
+/**
+ * Takes messages of roles: pulled only while this session is free, taken by creating the takers record, retaken by
+ * compare-and-set from a taker that is gone. One taker is promised, not one effect.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Entry } from '../nats/bucket.ts'
+import type { Delivery } from '../nats/mail.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import type { NameRecord, Taker } from '../wire/envelope.schema.ts'
+import type { Logger } from './log.ts'
+
+const FREE_POLL_MS = 100
+const TROUBLE_MS = 1000
+
+interface RolesOptions {
+  log: Logger
+  me(): Pick<NameRecord, 'name' | 'epoch'>
+  /** True when a message would be read at once. */
+  isFree(): boolean
+  /** The id of a readable message; null: no message (it is settled without a taker). */
+  idOf(delivery: Delivery): string | null
+  /** Journals a message that this session took. */
+  accept(delivery: Delivery): Promise<void>
+}
+
+export class Roles {
+  readonly #options: RolesOptions
+  readonly #running = new Map<string, AbortController>()
+  #store: ProjectStore | null = null
+  #unwatch: (() => void) | null = null
+
+  constructor(options: RolesOptions) {
+    this.#options = options
+  }
+
+  /** Serves exactly these roles from now on. */
+  async attach(store: ProjectStore, roles: readonly string[]): Promise<void> {
+    this.detach()
+    this.#store = store
+    if (roles.length === 0) return
+    this.#unwatch = await store.names.watch('>', (record) => {
+      if (record?.state === 'gone') void this.#retake(roles)
+    })
+    for (const role of roles) {
+      const stop = new AbortController()
+      this.#running.set(role, stop)
+      void this.#serve(store, role, stop.signal)
+    }
+    void this.#retake(roles)
+  }
+
+  detach(): void {
+    this.#unwatch?.()
+    this.#unwatch = null
+    for (const stop of this.#running.values()) stop.abort()
+    this.#running.clear()
+    this.#store = null
+  }
+
+  /** The taken message was read: nobody may retake it. */
+  async settle(role: string, id: string): Promise<void> {
+    const key = `${role}.${id}`
+    const current = await this.#store?.takers.get(key)
+    if (!current || current.value.name !== this.#options.me().name) return
+    await this.#store?.takers.update(key, { ...current.value, state: 'surfaced' }, current.revision)
+  }
+
+  async #serve(store: ProjectStore, role: string, signal: AbortSignal): Promise<void> {
+    const reader = store.readRole(role)
+    let ready = false
+    while (!signal.aborted) {
+      try {
+        if (!ready) await reader.ensure()
+        ready = true
+        if (this.#options.isFree()) await reader.next((delivery) => this.#take(store, role, delivery, signal))
+        else await delay(FREE_POLL_MS)
+      } catch (error) {
+        ready = false
+        if (!signal.aborted) this.#options.log.debug({ error, role }, 'role not read')
+        await delay(TROUBLE_MS * (0.5 + Math.random()))
+      }
+    }
+  }
+
+  async #take(store: ProjectStore, role: string, delivery: Delivery, signal: AbortSignal): Promise<'settled' | 'back'> {
+    const id = this.#options.idOf(delivery)
+    if (id === null) return 'settled'
+    if (signal.aborted || !this.#options.isFree()) return 'back'
+    const { name, epoch } = this.#options.me()
+    const mine: Taker = { v: 1, kind: 'taker', name, epoch, seq: delivery.seq, state: 'taken' }
+    const created = await store.takers.update(`${role}.${id}`, mine, 0)
+    // Somebody has it: if that one is gone, the retake will find it.
+    if (created !== null) await this.#options.accept(delivery)
+    return 'settled'
+  }
+
+  /** Takes over what a taker that is gone had not read, and finds again what this session itself took. */
+  async #retake(roles: readonly string[]): Promise<void> {
+    const store = this.#store
+    if (!store) return
+    try {
+      for (const role of roles) {
+        const open = (await store.takers.all(`${role}.>`)).filter(({ value }) => value.state === 'taken')
+        for (const entry of open) await this.#retakeOne(store, entry)
+      }
+    } catch (error) {
+      this.#options.log.debug({ error }, 'role messages not retaken')
+    }
+  }
+
+  async #retakeOne(store: ProjectStore, entry: Entry<Taker>): Promise<void> {
+    const me = this.#options.me()
+    if (entry.value.name !== me.name || entry.value.epoch !== me.epoch) {
+      const own = entry.value.name === me.name
+      const holder = own ? null : await store.names.get(entry.value.name)
+      if (holder && holder.value.state !== 'gone') return
+      const mine: Taker = { ...entry.value, name: me.name, epoch: me.epoch }
+      if ((await store.takers.update(entry.key, mine, entry.revision)) === null) return
+    }
+    const delivery = await store.messageAt(entry.value.seq)
+    if (delivery) await this.#options.accept(delivery)
+  }
+}

@@ -1,0 +1,184 @@
+/** Sends: one FIFO outbox, written before anything is published, one message in flight per recipient. */
+import { join } from 'node:path'
+import { Outbox, type OutboxStep, type Outgoing, type Sent } from '../core/outbox.ts'
+import { MeshError } from '../errors.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import { limits, times } from '../wire/limits.ts'
+import { Journal } from './journal.ts'
+import type { Logger } from './log.ts'
+
+const COMPACT_BYTES = 32 * 1024 * 1024
+/** Stored messages kept for sending again what a damaged store lost. */
+const SENT_BYTES = 8 * 1024 * 1024
+const RETRY_MS = 250
+
+interface Pending {
+  resolve(position: number): void
+  reject(error: MeshError): void
+}
+
+interface SenderOptions {
+  dir: string
+  member: string
+  log: Logger
+  /** Throws when it is known that nothing can be stored now. */
+  check(): void
+  /** Tells that the engine does not take messages though it is connected. */
+  onRefused(error: MeshError): void
+}
+
+export class Sender {
+  readonly #options: SenderOptions
+  readonly #journal: Journal<OutboxStep>
+  readonly #outbox = new Outbox()
+  readonly #pending = new Map<string, Pending>()
+  #store: ProjectStore | null = null
+  #retry: NodeJS.Timeout | null = null
+
+  constructor(options: SenderOptions) {
+    this.#options = options
+    const { journal, steps } = Journal.open<OutboxStep>(join(options.dir, 'outbox.jsonl'))
+    this.#journal = journal
+    for (const step of steps) this.#outbox.apply(step)
+    this.#compact()
+  }
+
+  /** The engine is there: what waits goes out, and what a damaged store lost goes again. */
+  async attach(store: ProjectStore): Promise<void> {
+    this.#store = store
+    if (this.#outbox.highest() > 0) {
+      const { lastSeq } = await store.messagesState()
+      const lost = this.#outbox.lostBeyond(lastSeq)
+      if (lost.length > 0) this.#options.log.error({ lost: lost.length, lastSeq }, 'the store lost messages: sending them again')
+    }
+    this.#pump()
+  }
+
+  detach(): void {
+    this.#store = null
+  }
+
+  close(): void {
+    if (this.#retry) clearTimeout(this.#retry)
+    this.#journal.close()
+  }
+
+  nextSeq(epoch: number, to: string): number {
+    return this.#outbox.nextSeq(epoch, to)
+  }
+
+  get(id: string): Sent | undefined {
+    return this.#outbox.get(id)
+  }
+
+  idsFrom(prefix: string): string[] {
+    return this.#outbox.idsFrom(prefix)
+  }
+
+  /** Messages that are not stored yet. */
+  get waiting(): number {
+    return this.#outbox.waiting().length
+  }
+
+  /**
+   * Sends. Resolves to the stream position, or to null when the engine did not answer in time: then the message is on
+   * this machine's disk and will go. Throws `store_full`: then nothing was kept.
+   */
+  async send(message: Outgoing): Promise<number | null> {
+    this.#checkRoom(message)
+    const { id, subject, to, seq, epoch, at, bytes } = message
+    this.#step({ t: 'put', id, subject, to, seq, epoch, at, envelope: Buffer.from(bytes).toString() })
+    const stored = new Promise<number>((resolve, reject) => this.#pending.set(id, { resolve, reject }))
+    stored.catch(() => {})
+    this.#pump()
+    const position = await Promise.race([stored, after(times.queueAfter)])
+    if (position === null) this.#journal.sync()
+    return position
+  }
+
+  /** Resolves once the message is stored; rejects if it never will be. */
+  async stored(id: string): Promise<number> {
+    const sent = this.#outbox.get(id)
+    if (!sent) throw new MeshError('not_found', `no message ${id} was sent from here in the last day`)
+    if (sent.position !== null) return sent.position
+    return new Promise((resolve, reject) => {
+      const earlier = this.#pending.get(id)
+      this.#pending.set(id, {
+        resolve: (position) => (earlier?.resolve(position), resolve(position)),
+        reject: (error) => (earlier?.reject(error), reject(error)),
+      })
+    })
+  }
+
+  #checkRoom(message: Outgoing): void {
+    this.#options.check()
+    const waiting = this.#outbox.waiting()
+    if (waiting.length < limits.outbox && this.#journal.bytes + message.bytes.length < limits.outboxBytes) return
+    throw new MeshError('store_full', `${waiting.length} messages wait in the outbox already`)
+  }
+
+  #pump(): void {
+    const store = this.#store
+    if (!store || this.#retry) return
+    for (const message of this.#outbox.take()) void this.#publish(store, message)
+  }
+
+  async #publish(store: ProjectStore, message: Outgoing): Promise<void> {
+    try {
+      // Deduplication is per stream, not per sender: the member makes the id its own (RELIABILITY 0.4).
+      const { seq } = await store.publish(message.subject, message.bytes, `${this.#options.member}.${message.id}`)
+      this.#noteStored(message.id, seq)
+      this.#pending.get(message.id)?.resolve(seq)
+      this.#pending.delete(message.id)
+    } catch (error) {
+      this.#onFailure(message, MeshError.from(error))
+    }
+    this.#pump()
+  }
+
+  #onFailure(message: Outgoing, error: MeshError): void {
+    const pending = this.#pending.get(message.id)
+    this.#options.onRefused(error)
+    if (error.code === 'too_large' || (error.code === 'store_full' && pending)) {
+      this.#step({ t: 'refused', id: message.id })
+      pending?.reject(error)
+      this.#pending.delete(message.id)
+      return
+    }
+    this.#options.log.warn({ id: message.id, error: error.toBody() }, 'not stored yet')
+    this.#outbox.release(message.id)
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null
+      this.#pump()
+    }, RETRY_MS)
+  }
+
+  /** Stored is stored: if the disk cannot note it, the message goes again after a restart, under the same id. */
+  #noteStored(id: string, position: number): void {
+    const step = { t: 'stored', id, position, at: Date.now() } as const
+    try {
+      this.#step(step)
+    } catch (error) {
+      this.#outbox.apply(step)
+      this.#options.log.warn({ error }, 'outbox not written')
+    }
+  }
+
+  #step(step: OutboxStep): void {
+    this.#journal.append([step])
+    this.#outbox.apply(step)
+    if (this.#journal.bytes > COMPACT_BYTES) this.#compact()
+  }
+
+  #compact(): void {
+    try {
+      this.#journal.rewrite(this.#outbox.compact(Date.now() - times.sentAge, SENT_BYTES))
+    } catch (error) {
+      this.#options.log.warn({ error }, 'outbox not compacted')
+    }
+  }
+}
+
+function after(ms: number): Promise<null> {
+  return new Promise((resolve) => setTimeout(resolve, ms, null))
+}

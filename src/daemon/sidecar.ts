@@ -1,0 +1,524 @@
+/** One session on the mesh: wires link, name, mail, presence, roles and witness together, and ends it truthfully. */
+import type { KeyObject } from 'node:crypto'
+import type { Entry } from '../core/inbox.ts'
+import { renderStart } from '../core/render.ts'
+import { MeshError } from '../errors.ts'
+import type { Conversation, Harness } from '../harness/types.ts'
+import { ensurePrivateDir } from '../host/files.ts'
+import { type Env, type Home, nameDir, sessionDir } from '../host/home.ts'
+import { type Lock, lock } from '../host/lock.ts'
+import { identifyProcess } from '../host/process.ts'
+import type { Place } from '../host/project.ts'
+import type { Delivery, MailReader } from '../nats/mail.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import { decodeEnvelope } from '../wire/codec.ts'
+import type { NameRecord } from '../wire/envelope.schema.ts'
+import { parseRecipient } from '../wire/names.ts'
+import { mailFilters } from '../wire/subjects.ts'
+import { Courier } from './courier.ts'
+import { dirLock, drainAll } from './drain.ts'
+import { exchangeKeys, KeyRing, memberKey } from './keys.ts'
+import { Link } from './link.ts'
+import type { Logger } from './log.ts'
+import { Mailbox } from './mailbox.ts'
+import { PresenceKeeper } from './presence.ts'
+import { Receipts } from './receipts.ts'
+import { type Claimed, durableOf, Registry } from './registry.ts'
+import { Roles } from './roles.ts'
+import { moveDir, removeDir, writeRecord } from './run-dir.ts'
+import { Sender } from './sender.ts'
+import { Stalls } from './stalls.ts'
+import { Witness } from './witness.ts'
+
+/** The member of the embedded engine: one mesh home, one key. */
+export const LOCAL_MEMBER = 'local'
+/** A client's start waits for its hook: past this it starts without our text. */
+const START_TEXT_MS = 2500
+const DIR_LOCK_MS = 3000
+/** The end of `claude -p` waits for its hooks' children: what is not told by then is told by a witness. */
+const FAREWELL_MS = 100
+const NO_ROOM_MS = 50
+
+export interface SidecarOptions {
+  env: Env
+  home: Home
+  /** `cc-<pid>` or `op-<hash>`. */
+  key: string
+  place: Place
+  harness: Harness
+  desired: { name: string; explicit: boolean }
+  version: string
+  log: Logger
+  /** A new session starts the engine even after `mesh down`. */
+  revive: boolean
+  onEnd(): void
+}
+
+export class Sidecar {
+  readonly options: SidecarOptions
+  readonly registry = new Registry()
+  readonly link: Link
+  readonly courier: Courier
+  readonly receipts: Receipts
+  readonly presence: PresenceKeeper
+  readonly #roles: Roles
+  readonly #witness: Witness
+  readonly #stalls: Stalls
+  readonly #key: KeyObject
+  readonly #ring: KeyRing
+  readonly #joined: Promise<Claimed>
+  readonly #lastSeqs = new Map<string, number>()
+  #resolveJoined!: (claimed: Claimed) => void
+  #conversation: Conversation
+  #mailbox: Mailbox | null = null
+  #sender: Sender | null = null
+  #reader: MailReader | null = null
+  #dirLock: Lock | null = null
+  #backlog = 0
+  #lastActivityAt = new Date().toISOString()
+  #ending = false
+
+  constructor(options: SidecarOptions) {
+    this.options = options
+    const { home, env, place, log, harness, desired } = options
+    this.#conversation = harness.conversation
+    this.#key = memberKey(home)
+    this.#ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
+    this.#joined = new Promise((resolve) => {
+      this.#resolveJoined = resolve
+    })
+    this.receipts = new Receipts(log)
+    this.#stalls = new Stalls({ home, env, log })
+    this.courier = new Courier({
+      doors: harness.doors,
+      log,
+      onHanded: (entries, evidence) => this.#tellHanded(entries, evidence),
+      onSurfaced: (entries, evidence) => this.#onSurfaced(entries, evidence),
+      onChange: () => this.presence.changed(),
+    })
+    this.presence = new PresenceKeeper({ log, current: () => this.#heartbeat(), onBeat: () => void this.#checkName() })
+    this.#roles = new Roles({
+      log,
+      me: () => this.registry.record,
+      isFree: () => this.courier.isFree,
+      idOf: (delivery) => this.#decode(delivery)?.envelope.id ?? null,
+      accept: (delivery) => this.#onDelivery(delivery),
+    })
+    this.link = new Link({
+      home,
+      env,
+      project: place.project,
+      name: desired.name,
+      log,
+      onUp: (store, fresh) => this.#onUp(store, fresh),
+      onDown: () => this.#onDown(),
+    })
+    this.#witness = new Witness({
+      home,
+      key: options.key,
+      log,
+      name: () => (this.registry.claimed ? this.registry.record.name : desired.name),
+      store: () => (this.link.up ? this.link.store : null),
+    })
+  }
+
+  async start(): Promise<void> {
+    const { harness, revive } = this.options
+    const linked = this.link.start(revive)
+    await harness.start({
+      status: (status) => this.#onStatus(status),
+      conversation: (conversation) => this.#onConversation(conversation),
+      evidence: (token, state, evidence) => this.courier.evidence(token, state, evidence),
+      ended: (reason) => void this.end(reason),
+    })
+    await linked
+    this.#witness.start()
+  }
+
+  get key(): KeyObject {
+    return this.#key
+  }
+
+  get record(): NameRecord {
+    return this.registry.record
+  }
+
+  /** The mail of the name held; throws `mesh_down` before one is. */
+  get mailbox(): Mailbox {
+    if (this.#mailbox) return this.#mailbox
+    throw this.#notJoined()
+  }
+
+  get sender(): Sender {
+    if (this.#sender) return this.#sender
+    throw this.#notJoined()
+  }
+
+  get unread(): number {
+    return this.#mailbox?.inbox.size ?? 0
+  }
+
+  get sessionId(): string {
+    return this.#conversation.sessionId
+  }
+
+  #notJoined(): MeshError {
+    return new MeshError('mesh_down', 'this session has not joined the mesh: the engine is not running')
+  }
+
+  /** The session is over. Tells it, unless the engine is away: then a witness will, from what is left in the run directory. */
+  async end(reason: string): Promise<void> {
+    if (this.#ending) return
+    this.#ending = true
+    this.options.log.info({ reason }, 'session ended')
+    const told = await Promise.race([this.#farewell(reason), after(FAREWELL_MS)])
+    this.#witness.stop()
+    this.#stalls.stop()
+    await this.options.harness.stop().catch(() => {})
+    this.leave()
+    await Promise.race([this.link.stop(), after(FAREWELL_MS)])
+    if (told === true) removeDir(sessionDir(this.options.home, this.options.key))
+    this.options.onEnd()
+  }
+
+  async #farewell(reason: string): Promise<boolean> {
+    if (!this.link.up || !this.registry.claimed) return !this.registry.claimed
+    try {
+      const { store } = this.link
+      await this.registry.end(store, reason, new Date().toISOString())
+      await store.presence.delete(this.record.name)
+      return true
+    } catch (error) {
+      this.options.log.warn({ error: MeshError.from(error).toBody() }, 'end not told')
+      return false
+    }
+  }
+
+  // --- engine
+
+  async #onUp(store: ProjectStore, fresh: boolean): Promise<void> {
+    const { log, home } = this.options
+    if (!this.registry.claimed) await this.#join(store)
+    else if (!(await this.#isStillMine(store))) await this.#rejoin(store)
+    else if (fresh) await this.#read(store)
+    const { record } = this
+    this.presence.attach(store)
+    await this.sender.attach(store)
+    await this.receipts.attach(store, record.name)
+    await this.#roles.attach(store, record.roles)
+    await this.#save(store)
+    log.info({ name: record.name, epoch: record.epoch, project: store.project }, 'on the mesh')
+    const strangers = await exchangeKeys(store, this.#ring, { member: LOCAL_MEMBER, key: this.#key })
+    if (strangers.length > 0) log.error({ members: strangers }, 'members whose key is not the one first seen: not believed')
+    void drainAll(home, store, log).catch((error) => log.warn({ error }, 'outboxes not drained'))
+  }
+
+  #onDown(): void {
+    this.options.log.warn('the engine is away')
+    this.#sender?.detach()
+    this.receipts.detach()
+    this.presence.detach()
+    this.#roles.detach()
+  }
+
+  async #isStillMine(store: ProjectStore): Promise<boolean> {
+    try {
+      const record = await this.registry.refresh(store)
+      if (record.state !== 'held') await this.registry.change(store, living)
+      return true
+    } catch (error) {
+      if (MeshError.from(error).code === 'conflict') return false
+      throw error
+    }
+  }
+
+  /** With every heartbeat: the name may have another holder, or somebody thought us lost. */
+  async #checkName(): Promise<void> {
+    if (!this.link.up || this.#ending) return
+    try {
+      const { store } = this.link
+      if (!(await this.#isStillMine(store))) await this.#rejoin(store)
+      await this.#save(store)
+    } catch (error) {
+      this.options.log.debug({ error: MeshError.from(error).toBody() }, 'name not checked')
+    }
+  }
+
+  // --- name
+
+  async #join(store: ProjectStore): Promise<void> {
+    const { harness, place, desired, log } = this.options
+    const claimed = await this.registry.claim(store, {
+      desired: desired.name,
+      explicit: desired.explicit,
+      session: this.#conversation.sessionId,
+      process: harness.process,
+      member: LOCAL_MEMBER,
+      harness: harness.kind,
+      cwd: this.#conversation.cwd,
+      worktree: place.worktree,
+      now: new Date().toISOString(),
+    })
+    log.info({ name: claimed.record.name, epoch: claimed.record.epoch, outcome: claimed.outcome }, 'name claimed')
+    await this.#open(store)
+    if (harness.kind === 'shell') await this.addRole(store, 'operator')
+    this.#writeRecord()
+    this.#resolveJoined(claimed)
+  }
+
+  /** The name went to somebody else while this sidecar was cut off. */
+  async #rejoin(store: ProjectStore): Promise<void> {
+    this.options.log.warn({ name: this.record.name }, 'the name has another holder: claiming again')
+    this.leave()
+    await this.#join(store)
+    await this.sender.attach(store)
+    await this.receipts.attach(store, this.record.name)
+    await this.#roles.attach(store, this.record.roles)
+    this.presence.changed()
+  }
+
+  /** Opens what the held name keeps on this machine and reads its mail. */
+  async #open(store: ProjectStore): Promise<void> {
+    const { home, log } = this.options
+    const dir = nameDir(home, store.project, this.record.name)
+    ensurePrivateDir(dir)
+    this.#dirLock = await lock(dirLock(dir), DIR_LOCK_MS)
+    this.#mailbox = Mailbox.open(dir, log)
+    this.#sender = new Sender({ dir, member: LOCAL_MEMBER, log, check: () => this.#stalls.check(), onRefused: (error) => this.#stalls.suspect(error) })
+    this.courier.attach(this.#mailbox)
+    await this.#read(store)
+  }
+
+  /** Lets go of the held name's files. */
+  leave(): void {
+    this.#reader?.stop()
+    this.#reader = null
+    this.#roles.detach()
+    this.receipts.detach()
+    this.presence.detach()
+    this.courier.detach()
+    this.#sender?.close()
+    this.#mailbox?.close()
+    this.#sender = null
+    this.#mailbox = null
+    this.#dirLock?.release()
+    this.#dirLock = null
+  }
+
+  #writeRecord(): void {
+    const { home, key, harness, version } = this.options
+    const { name, epoch } = this.record
+    writeRecord(sessionDir(home, key), {
+      sidecar: identifyProcess(process.pid)!,
+      pid: process.pid,
+      name,
+      epoch,
+      project: this.options.place.project,
+      harness: harness.kind,
+      sessionId: this.sessionId,
+      process: harness.process,
+      version,
+      startedAt: new Date().toISOString(),
+    })
+  }
+
+  async addRole(store: ProjectStore, role: string): Promise<NameRecord> {
+    return this.changeMembership(store, (record) =>
+      record.roles.includes(role) ? record : { ...record, roles: [...record.roles, role] },
+    )
+  }
+
+  /** Changes topics or roles and reads accordingly. */
+  async changeMembership(store: ProjectStore, edit: (record: NameRecord) => NameRecord): Promise<NameRecord> {
+    const before = this.record
+    const record = await this.registry.change(store, edit)
+    if (record.topics.length !== before.topics.length) await this.#read(store)
+    if (record.roles.length !== before.roles.length && this.link.up) await this.#roles.attach(store, record.roles)
+    return record
+  }
+
+  /** Takes another name; mail and files come along. */
+  async rename(store: ProjectStore, name: string): Promise<string> {
+    const { previous } = await this.registry.rename(store, name, new Date().toISOString())
+    await this.#moveMail(store, previous)
+    await store.presence.delete(previous.name)
+    this.#writeRecord()
+    return previous.name
+  }
+
+  async #moveMail(store: ProjectStore, previous: NameRecord): Promise<void> {
+    const { home } = this.options
+    const carried = await store.surfaced.get(previous.name)
+    if (carried) await store.surfaced.put(this.record.name, { ...carried.value, epoch: this.record.epoch })
+    this.leave()
+    moveDir(nameDir(home, store.project, previous.name), nameDir(home, store.project, this.record.name))
+    await store.deleteDurable(durableOf(previous))
+    await this.#open(store)
+    this.presence.attach(store)
+    await this.sender.attach(store)
+    await this.receipts.attach(store, this.record.name)
+    await this.#roles.attach(store, this.record.roles)
+  }
+
+  // --- mail
+
+  async #read(store: ProjectStore): Promise<void> {
+    this.#reader?.stop()
+    const { record, mailbox } = this
+    const formerly = record.formerly ? mailFilters(store.project, record.formerly.name, []).slice(0, 1) : []
+    let start = await mailbox.load(store, record.name, record.since)
+    const reader = store.readMail(
+      {
+        durable: durableOf(record),
+        filters: [...mailFilters(store.project, record.name, record.topics.map(({ name }) => name)), ...formerly],
+        startSeq: () => start,
+      },
+      async (delivery) => {
+        await this.#onDelivery(delivery)
+        // What is in the journal need not come again when the consumer has to be made anew.
+        start = Math.max(start, delivery.seq + 1)
+      },
+      (error) => this.options.log.warn({ error: MeshError.from(error).toBody() }, 'mail not read'),
+    )
+    this.#reader = reader
+    this.#backlog = await reader.start()
+  }
+
+  async #onDelivery(delivery: Delivery): Promise<void> {
+    const decoded = this.#decode(delivery)
+    const mailbox = this.#mailbox
+    if (!mailbox) throw this.#notJoined()
+    if (!decoded || !this.#isForMe(delivery.seq, decoded.envelope) || mailbox.isRead(delivery.seq, decoded.envelope.id)) {
+      return mailbox.skip(delivery.seq)
+    }
+    while (!mailbox.hasRoom) {
+      await after(NO_ROOM_MS)
+      if (this.#mailbox !== mailbox) throw this.#notJoined()
+    }
+    const { envelope, verified } = decoded
+    const isNew = !mailbox.inbox.knows(envelope.id)
+    mailbox.arrive(delivery.seq, envelope, verified, Date.now())
+    this.#noticeGap(delivery, envelope)
+    const direct = !envelope.to.startsWith('topic:') && envelope.to !== '@all'
+    if (isNew && direct) this.#tell(envelope, 'delivered', 'in the journal of its sidecar')
+    this.presence.changed()
+    this.courier.poke()
+  }
+
+  #decode(delivery: Delivery) {
+    const { project } = this.options.place
+    const decoded = decodeEnvelope(project, delivery.subject, delivery.data, (member) => this.#ring.keyOf(member))
+    if (!('undecodable' in decoded)) return decoded
+    this.options.log.warn({ seq: delivery.seq, why: decoded.undecodable }, 'not a message: passed over')
+    return null
+  }
+
+  #isForMe(seq: number, { from, to }: { from: { name: string }; to: string }): boolean {
+    const recipient = parseRecipient(to)
+    const { record } = this
+    const isOwn = from.name === record.name
+    if (recipient.kind === 'all') return !isOwn && seq > record.since
+    if (recipient.kind === 'topic') {
+      const joined = record.topics.find(({ name }) => name === recipient.name)
+      return !isOwn && joined !== undefined && seq > joined.since
+    }
+    if (recipient.kind === 'role') return true
+    if (recipient.name === record.name) return true
+    return record.formerly?.name === recipient.name && seq <= record.formerly.until
+  }
+
+  /** Numbers run per sender, epoch and recipient: one that is missing was lost by the store. */
+  #noticeGap({ seq: position }: Delivery, envelope: { from: { member: string; name: string; epoch: number }; to: string; seq: number }): void {
+    if (envelope.to.startsWith('role:')) return
+    const { from, to, seq } = envelope
+    const lane = `${from.member}/${from.name}/${from.epoch}/${to}`
+    const last = this.#lastSeqs.get(lane)
+    if (last !== undefined && seq > last + 1) {
+      this.options.log.error({ from: from.name, to, missing: seq - last - 1, position }, 'messages of this sender are missing')
+    }
+    this.#lastSeqs.set(lane, Math.max(seq, last ?? 0))
+  }
+
+  #onSurfaced(entries: readonly Entry[], evidence: string): void {
+    for (const { envelope } of entries) {
+      this.#tell(envelope, 'surfaced', evidence)
+      if (envelope.to.startsWith('role:')) void this.#roles.settle(envelope.to.slice(5), envelope.id).catch(() => {})
+    }
+    this.#touch()
+    if (this.link.up) void this.#save(this.link.store).catch(() => {})
+  }
+
+  #tellHanded(entries: readonly Entry[], evidence: string): void {
+    for (const { envelope } of entries) {
+      if (!envelope.to.startsWith('topic:') && envelope.to !== '@all') this.#tell(envelope, 'handed', evidence)
+    }
+  }
+
+  #tell(envelope: Entry['envelope'], state: 'delivered' | 'handed' | 'surfaced', evidence: string): void {
+    const { name, epoch } = this.record
+    this.receipts.tell(envelope.from, { member: LOCAL_MEMBER, name, epoch }, { id: envelope.id, state, evidence })
+  }
+
+  async #save(store: ProjectStore): Promise<void> {
+    const { name, epoch } = this.record
+    if (!(await this.mailbox.save(store, name, epoch))) this.options.log.warn('the surfaced record has a later holder')
+  }
+
+  // --- session
+
+  #onStatus(status: Courier['status']): void {
+    this.#touch()
+    this.courier.status = status
+  }
+
+  #touch(): void {
+    this.#lastActivityAt = new Date().toISOString()
+  }
+
+  /** A conversation began; the text is what its model reads at the start. */
+  async #onConversation(conversation: Conversation): Promise<string> {
+    const changed = conversation.sessionId !== this.#conversation.sessionId
+    this.#conversation = conversation
+    this.#touch()
+    const claimed = await Promise.race([this.#joined, after(START_TEXT_MS)])
+    if (!claimed || !this.link.up) return 'mesh: the engine is not reachable now; peers and messages are not available.'
+    const { store } = this.link
+    if (changed) {
+      await this.registry.change(store, (record) => ({ ...record, session: conversation.sessionId, cwd: conversation.cwd }))
+      this.#writeRecord()
+    }
+    return this.#startText(store, claimed)
+  }
+
+  async #startText(store: ProjectStore, claimed: Claimed): Promise<string> {
+    const sessions = await this.presence.sessions(store)
+    const { desired, place } = this.options
+    const { name } = this.record
+    const unread = Math.max(this.unread, this.#backlog)
+    return renderStart({
+      name,
+      project: place.project,
+      peers: sessions.filter((peer) => peer.name !== name && peer.status !== 'gone'),
+      unread,
+      takenOver: claimed.outcome === 'taken_over' ? { session: claimed.previous?.session ?? '', unread } : null,
+      renamedFrom: claimed.outcome === 'suffixed' ? desired.name : null,
+    })
+  }
+
+  #heartbeat() {
+    if (!this.registry.claimed || this.#ending) return null
+    const { name, epoch } = this.record
+    const { status, doors } = this.courier
+    const { version } = this.options
+    return { name, epoch, status, lastActivityAt: this.#lastActivityAt, doors, unread: this.unread, version }
+  }
+}
+
+function living(record: NameRecord): NameRecord {
+  const { endedAt: _endedAt, reason: _reason, witness: _witness, ...rest } = record
+  return { ...rest, state: 'held' }
+}
+
+function after(ms: number): Promise<null> {
+  return new Promise((resolve) => setTimeout(resolve, ms, null))
+}

@@ -1,0 +1,73 @@
+/**
+ * Notices an engine that is reachable but stores nothing. A full disk wedges a stream: publishing stays dead after space
+ * was freed, until the server is restarted (RELIABILITY 0.3).
+ */
+import { statfsSync } from 'node:fs'
+import { engineStatus, restartEngine } from '../engine/engine.ts'
+import { MeshError } from '../errors.ts'
+import type { Env, Home } from '../host/home.ts'
+import type { Logger } from './log.ts'
+
+/** Less free space than this counts as full: a stream block, an index and a journal want to be written. */
+const FULL_BYTES = 4 * 1024 * 1024
+const FREE_AGAIN_BYTES = 8 * 1024 * 1024
+const CHECK_MS = 500
+
+interface StallsOptions {
+  home: Home
+  env: Env
+  log: Logger
+}
+
+export class Stalls {
+  readonly #options: StallsOptions
+  #pid: number | null = null
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(options: StallsOptions) {
+    this.#options = options
+  }
+
+  /** Throws `store_full` while the disk under the store is known to be full. */
+  check(): void {
+    if (this.#timer && this.#free() < FULL_BYTES) throw fullError()
+  }
+
+  /** A publish failed: with the engine there and the disk full, the store is wedged until it is restarted. */
+  suspect(error: MeshError): void {
+    if (this.#timer || (error.code !== 'timeout' && error.code !== 'store_full')) return
+    const { running, pid } = engineStatus(this.#options.home)
+    if (!running || (error.code === 'timeout' && this.#free() >= FREE_AGAIN_BYTES && !error.cause)) return
+    this.#pid = pid
+    this.#options.log.error({ error: error.toBody() }, 'the engine does not store: waiting for free space')
+    this.#timer = setInterval(() => void this.#mend(), CHECK_MS)
+    this.#timer.unref()
+  }
+
+  stop(): void {
+    if (this.#timer) clearInterval(this.#timer)
+    this.#timer = null
+  }
+
+  async #mend(): Promise<void> {
+    if (this.#free() < FREE_AGAIN_BYTES || !this.#timer) return
+    this.stop()
+    const { home, env, log } = this.#options
+    log.warn('there is free space again: restarting the engine')
+    // Of many sidecars the first restarts it: the others see another process by then.
+    if (this.#pid !== null) await restartEngine(home, env, this.#pid).catch((error) => log.warn({ error }, 'engine not restarted'))
+  }
+
+  #free(): number {
+    try {
+      const { bavail, bsize } = statfsSync(engineStatus(this.#options.home).dataDir)
+      return bavail * bsize
+    } catch {
+      return Number.POSITIVE_INFINITY
+    }
+  }
+}
+
+function fullError(): MeshError {
+  return new MeshError('store_full', 'the disk of the engine is full')
+}

@@ -1,0 +1,158 @@
+/**
+ * The witness of this machine: when a session and its sidecar die at once, a neighbour says so. One sidecar per mesh
+ * home holds the post and every other keeps a connection to it, so that a death is an end of file, not a poll.
+ */
+import { rmSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { MeshError } from '../errors.ts'
+import { type Home, sessionDir, socketPath } from '../host/home.ts'
+import { type Lock, tryLock } from '../host/lock.ts'
+import { processState } from '../host/process.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import { drainOutbox } from './drain.ts'
+import type { Logger } from './log.ts'
+import { witness } from './registry.ts'
+import { readRecord, removeDir, type SidecarRecord, sessionKeys } from './run-dir.ts'
+
+const RETRY_MS = 50
+/** A sidecar that lost its post holder is back within this long; who is not is looked at. */
+const RETURN_MS = 200
+/** How often a session is looked at whose sidecar died and may come back. */
+const POLL_MS = 200
+const KEY_LINE_BYTES = 64
+
+interface WitnessOptions {
+  home: Home
+  /** The own session's key. */
+  key: string
+  log: Logger
+  name(): string
+  /** The store, or null while the engine is away. */
+  store(): ProjectStore | null
+}
+
+export class Witness {
+  readonly #options: WitnessOptions
+  readonly #path: string
+  readonly #followed = new Map<string, Socket>()
+  readonly #watched = new Set<string>()
+  #lock: Lock | null = null
+  #server: Server | null = null
+  #post: Socket | null = null
+  #stopped = false
+
+  constructor(options: WitnessOptions) {
+    this.#options = options
+    this.#path = socketPath(join(options.home.run, 'witness'))
+  }
+
+  start(): void {
+    void this.#seek()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#post?.destroy()
+    this.#server?.close()
+    for (const socket of this.#followed.values()) socket.destroy()
+    this.#lock?.release()
+  }
+
+  /** Follows the holder of the post, or takes it. */
+  async #seek(): Promise<void> {
+    while (!this.#stopped) {
+      if (await this.#follow()) return
+      if (this.#stopped) return
+      this.#lock = tryLock(join(this.#options.home.run, 'witness.lock'))
+      if (this.#lock) return this.#hold().catch((error) => this.#options.log.warn({ error }, 'no witness'))
+      await delay(RETRY_MS * (0.5 + Math.random()))
+    }
+  }
+
+  #follow(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const socket = connect(this.#path)
+      socket.once('connect', () => {
+        this.#post = socket
+        socket.write(`${this.#options.key}\n`)
+        socket.resume()
+        resolve(true)
+      })
+      socket.once('error', () => resolve(false))
+      socket.once('close', () => {
+        if (this.#post !== socket) return
+        this.#post = null
+        void this.#seek()
+      })
+    })
+  }
+
+  async #hold(): Promise<void> {
+    rmSync(this.#path, { force: true })
+    const server = createServer((socket) => this.#onFollower(socket))
+    this.#server = server
+    const before = process.umask(0o177)
+    try {
+      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(this.#path, resolve))
+    } finally {
+      process.umask(before)
+    }
+    server.unref()
+    this.#options.log.debug('holds the post of witness')
+    await delay(RETURN_MS)
+    for (const key of sessionKeys(this.#options.home)) {
+      if (key !== this.#options.key && !this.#followed.has(key)) void this.#look(key)
+    }
+  }
+
+  #onFollower(socket: Socket): void {
+    let line = ''
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
+      line += chunk.toString('latin1')
+      if (line.length > KEY_LINE_BYTES) socket.destroy()
+      const key = line.endsWith('\n') ? line.trim() : null
+      if (key === null) return
+      this.#followed.set(key, socket)
+      socket.once('close', () => {
+        if (this.#followed.get(key) === socket) this.#followed.delete(key)
+        if (!this.#stopped) void this.#look(key)
+      })
+    })
+  }
+
+  /** A session whose sidecar is away: waits until it is back or its process is dead, which is told. */
+  async #look(key: string): Promise<void> {
+    if (this.#watched.has(key)) return
+    this.#watched.add(key)
+    try {
+      while (!this.#stopped) {
+        const record = readRecord(this.#options.home, key)
+        if (!record || this.#followed.has(key) || processState(record.sidecar) === 'alive') return
+        if (processState(record.process) === 'dead' && (await this.#tell(key, record))) return
+        await delay(POLL_MS, undefined, { ref: false })
+      }
+    } finally {
+      this.#watched.delete(key)
+    }
+  }
+
+  async #tell(key: string, record: SidecarRecord): Promise<boolean> {
+    const own = this.#options.store()
+    if (!own) return false
+    try {
+      const store = await own.sibling(record.project)
+      const end = { reason: 'killed', at: new Date().toISOString(), witness: this.#options.name() }
+      await witness(store, record, end)
+      await store.presence.delete(record.name)
+      await drainOutbox(this.#options.home, store, record.name, this.#options.log)
+      removeDir(sessionDir(this.#options.home, key))
+      return true
+    } catch (error) {
+      this.#options.log.warn({ error: MeshError.from(error).toBody(), name: record.name }, 'end not told yet')
+      return false
+    }
+  }
+}

@@ -1,0 +1,218 @@
+/** The shell side of the harness: the one hook script and the settings lines that run it. Pure. */
+import { limits } from '../../wire/limits.ts'
+
+const SCRIPT_NAME = 'claude-code.sh'
+/** How long the first prompt may wait for the sidecar's answer, in steps of 20 ms. */
+const ANSWER_STEPS = 150
+/** The sidecar lives as long as its client. The default, 600 s, was not enforced on `async` hooks; ask for a day anyway. */
+const SIDECAR_TIMEOUT_S = 86_400
+const HOOK_TIMEOUT_S = 10
+/** Ends every line that is ours, whatever version wrote it. */
+const MARK = '# mesh'
+
+/** One word of sh. */
+export function quoteWord(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`
+}
+
+export interface CommandHook {
+  type: 'command'
+  command: string
+  timeout: number
+  async?: boolean
+}
+
+/** Our entries of the client's settings, by event. `homeRoot` is the mesh home. */
+export function settingsHooks(homeRoot: string): Record<string, CommandHook[]> {
+  const hook = (command: string, extra: Partial<CommandHook> = {}): CommandHook => {
+    return { type: 'command', command, timeout: HOOK_TIMEOUT_S, ...extra }
+  }
+  const plain = (event: string) => [hook(settingsLine(homeRoot, event))]
+  return {
+    SessionStart: [
+      hook(settingsLine(homeRoot, 'SessionStart')),
+      hook(settingsLine(homeRoot, 'sidecar'), { async: true, timeout: SIDECAR_TIMEOUT_S }),
+    ],
+    UserPromptSubmit: plain('UserPromptSubmit'),
+    PostToolBatch: plain('PostToolBatch'),
+    Stop: plain('Stop'),
+    StopFailure: plain('StopFailure'),
+    SessionEnd: plain('SessionEnd'),
+  }
+}
+
+/** True for a command that some version of `settingsHooks` made. */
+export function isOurs(command: unknown): boolean {
+  return typeof command === 'string' && command.includes(SCRIPT_NAME) && command.endsWith(MARK)
+}
+
+/**
+ * Exit code 2 of a hook blocks the user's prompt, and sh exits 2 by itself when its script is missing: so the line
+ * tests first and ends in `exit 0` (seen on 2.1.329 with dash and bash). Clients without CLAUDE_PID run the line as
+ * their own child. Between two tool calls only one test runs: is there mail?
+ */
+function settingsLine(homeRoot: string, event: string): string {
+  const guard = event === 'PostToolBatch' ? `[ -e "\${MESH_HOME:-$H}/run/cc-\${CLAUDE_PID:-$PPID}/mail" ] && ` : ''
+  // `exec` spares the sidecar's shell one waiting parent.
+  const run = event === 'sidecar' ? 'exec sh' : 'sh'
+  const tests = `${guard}[ -r "$S" ]`
+  const call = `${run} "$S" ${event} "\${CLAUDE_PID:-$PPID}" 2>/dev/null`
+  return `H=${quoteWord(homeRoot)}; S="$H/hooks/${SCRIPT_NAME}"; ${tests} && ${call}; exit 0 ${MARK}`
+}
+
+export interface ScriptPaths {
+  /** The mesh home when installed; MESH_HOME overrides it at run time. */
+  home: string
+  node: string
+  sidecar: string
+}
+
+export const scriptName = SCRIPT_NAME
+
+/** The hook script: `claude-code.sh EVENT CLIENT_PID`, the event's JSON on standard input. POSIX sh, dash and bash. */
+export function hookScript(paths: ScriptPaths): string {
+  const values: Record<string, string> = {
+    HOME: quoteWord(paths.home),
+    NODE: quoteWord(paths.node),
+    SIDECAR: quoteWord(paths.sidecar),
+    EVENT_BYTES: String(limits.hookEventBytes),
+    SPOOL_KIB: String(limits.spoolBytes / 1024),
+    ANSWER_STEPS: String(ANSWER_STEPS),
+  }
+  return SCRIPT.replace(/@([A-Z_]+)@/g, (_, name: string) => values[name]!)
+}
+
+const SCRIPT = `#!/bin/sh
+# mesh's hooks of Claude Code, made by "mesh install", removed by "mesh uninstall".
+# claude-code.sh EVENT CLIENT_PID, with the event's JSON on standard input.
+# Never disturb the session: exit 2 would block the user, so every way out is exit 0.
+
+event=$1 pid=$2
+case $pid in '' | *[!0-9]*) exit 0 ;; esac
+home=@HOME@
+[ -z "$MESH_HOME" ] || home=$MESH_HOME
+[ -d "$home/run" ] || exit 0
+dir=$home/run/cc-$pid
+node=@NODE@
+sidecar=@SIDECAR@
+umask 077
+
+# Drops the event for the sidecar by an atomic rename. A spool over its limit gets a mark instead.
+spool() {
+  [ -d "$dir/spool" ] || return 1
+  set -- "$dir"/spool/*
+  if [ $# -gt 3 ]; then
+    kib=$(du -sk "$dir/spool")
+    if [ "\${kib%%[!0-9]*}" -ge @SPOOL_KIB@ ]; then
+      echo "$event" >"$dir/spool/overflow"
+      return 1
+    fi
+  fi
+  file=$dir/spool/$event-$$
+  head -c @EVENT_BYTES@ >"$file.t" && mv -f "$file.t" "$file.json" && return 0
+  rm -f "$file.t"
+  return 1
+}
+
+# Gives the waiting mail to the model. mv decides between takers: exactly one gets it.
+give_mail() {
+  [ -e "$dir/mail" ] && mv -f "$dir/mail" "$dir/taken-$$" || return 1
+  printf '{"hookSpecificOutput":{"hookEventName":"%s","additionalContext":' "$event"
+  cat "$dir/taken-$$"
+  printf '}}\\n'
+  mv -f "$dir/taken-$$" "$dir/spool/MailTaken-$$.json"
+  return 0
+}
+
+# Tells Bash calls of the session where their sidecar is. Two clients on one conversation share this file.
+tell_shells() {
+  [ -n "$CLAUDE_ENV_FILE" ] || return
+  cat >>"$CLAUDE_ENV_FILE" <<END
+export MESH_SESSION="cc-\\\${CLAUDE_PID:-$pid}"
+END
+  [ -n "$MESH_HOME" ] || cat >>"$CLAUDE_ENV_FILE" <<'END'
+export MESH_HOME=@HOME@
+END
+}
+
+# Waits for the sidecar's answer to this very event and prints it.
+answer() {
+  reply=$dir/start/SessionStart-$$
+  step=0
+  while [ $step -lt @ANSWER_STEPS@ ] && [ ! -e "$dir/failed" ]; do
+    if [ -e "$reply" ]; then
+      cat "$reply"
+      rm -f "$reply"
+      return
+    fi
+    sleep 0.02
+    step=$((step + 1))
+  done
+}
+
+# Keeps the sidecar running while the client lives. It exits 0 when it is done. Its standard output is the hook's
+# socket: the end of file on it is how it learns of the client's death. Nothing is ever written to it.
+keep_sidecar() {
+  [ -r "$dir/loop" ] && read -r other <"$dir/loop" && kill -0 "$other" && return
+  echo $$ >"$dir/loop"
+  rm -f "$dir/client.json"
+  unset NODE_EXTRA_CA_CERTS NODE_OPTIONS
+  MESH_HOME=$home
+  export MESH_HOME
+  child= stopping=
+  trap 'stopping=1; kill -TERM $child' TERM
+  pause=0.2
+  while [ -z "$stopping" ] && kill -0 "$pid"; do
+    rm -f "$dir/failed"
+    begun=$(date +%s)
+    "$node" "$sidecar" claude-code "$dir" </dev/null &
+    child=$!
+    outlive && break
+    [ -z "$stopping" ] && [ -d "$dir" ] || break
+    echo "$code" >"$dir/failed"
+    [ $(($(date +%s) - begun)) -lt 60 ] || pause=0.2
+    sleep $pause &
+    child=$!
+    outlive
+    case $pause in 0.2) pause=1 ;; 1) pause=3 ;; 3) pause=10 ;; *) pause=30 ;; esac
+  done
+  rm -f "$dir/loop"
+}
+
+# Waits for the child's end. A signal ends "wait" early: wait again.
+outlive() {
+  wait $child
+  code=$?
+  while [ $code -gt 128 ] && kill -0 $child; do
+    wait $child
+    code=$?
+  done
+  return $code
+}
+
+case $event in
+SessionStart | sidecar)
+  command -v "$node" >/dev/null || node=node
+  [ -r "$sidecar" ] && mkdir -p "$dir/spool" "$dir/start" || exit 0
+  if [ "$event" = sidecar ]; then
+    keep_sidecar
+  else
+    tell_shells
+    spool && answer
+  fi
+  ;;
+PostToolBatch)
+  # A subagent's batch names its agent before its calls: the mail is for the session itself.
+  batch=$(head -c 16384)
+  case \${batch%%'"tool_calls"'*} in *'"agent_id"'*) ;; *) give_mail ;; esac
+  ;;
+Stop)
+  # Mail given here goes on with the turn: the session did not stop.
+  give_mail || spool
+  ;;
+*)
+  spool
+  ;;
+esac
+exit 0
+`

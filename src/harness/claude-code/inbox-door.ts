@@ -1,0 +1,67 @@
+/**
+ * The client's inbox socket: a frame starts a turn of an idle session within 0.2 s. Poster and client must be of one
+ * process tree, else a session in bypass mode holds the message for approval.
+ */
+import { existsSync } from 'node:fs'
+import { connect } from 'node:net'
+import { MeshError } from '../../errors.ts'
+import type { Env } from '../../host/home.ts'
+import type { Door } from '../types.ts'
+
+const SEND_MS = 2000
+/** The client takes 30 at once and one more per 2 s, and drops the rest without a word (CLAUDE_CODE_PROBES P2). */
+const BUDGET = 20
+const REFILL_MS = 2500
+
+export class InboxDoor implements Door {
+  readonly name = 'inbox-socket'
+  readonly reaches = ['idle'] as const
+  readonly #path: string | undefined
+  readonly #token: string | undefined
+  #budget = BUDGET
+  #refilledAt = Date.now()
+
+  constructor(env: Env) {
+    this.#path = env.CLAUDE_CODE_MESSAGING_SOCKET || undefined
+    this.#token = env.CLAUDE_CODE_MESSAGING_TOKEN || undefined
+  }
+
+  available(): boolean {
+    this.#refill()
+    return this.#budget >= 1 && this.#path !== undefined && existsSync(this.#path)
+  }
+
+  /** One JSON object per line, no reply (CLAUDE_CODE 4.1: the auth line is documented, the second is not). */
+  async offer(text: string): Promise<void> {
+    if (!this.#path || !this.available()) throw new MeshError('conflict', 'the inbox socket takes no message now')
+    const frames: object[] = [{ type: 'user', message: { role: 'user', content: text } }]
+    if (this.#token) frames.unshift({ type: 'auth', token: this.#token })
+    await send(this.#path, frames.map((frame) => `${JSON.stringify(frame)}\n`).join(''))
+    this.#budget--
+  }
+
+  /** The client has it: there is no way to take it back. */
+  async withdraw(): Promise<boolean> {
+    return false
+  }
+
+  #refill(): void {
+    const steps = Math.floor((Date.now() - this.#refilledAt) / REFILL_MS)
+    this.#budget = Math.min(BUDGET, this.#budget + steps)
+    this.#refilledAt += steps * REFILL_MS
+  }
+}
+
+/** Fails only as long as nothing can have arrived: whether the client takes what was sent is up to the evidence. */
+function send(path: string, data: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path)
+    socket.setTimeout(SEND_MS, () => socket.destroy(new Error('it does not answer')))
+    socket.once('connect', () => socket.end(data, () => resolve()))
+    socket.on('error', (cause) => {
+      if (socket.bytesWritten > 0) resolve()
+      else reject(new MeshError('conflict', `the inbox socket is shut: ${cause.message}`, { cause }))
+    })
+    socket.resume()
+  })
+}

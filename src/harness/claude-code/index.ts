@@ -1,0 +1,340 @@
+/** A Claude Code session as its sidecar sees it: its conversations, status, doors, evidence and end. */
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { MeshError } from '../../errors.ts'
+import { ensurePrivateDir, readJson, writeAtomic } from '../../host/files.ts'
+import type { Env, Home } from '../../host/home.ts'
+import { identifyProcess, type ProcessState } from '../../host/process.ts'
+import type { ProcessIdentity, SessionStatus } from '../../wire/envelope.schema.ts'
+import type { Conversation, Door, Harness, HarnessEvents, StartSource } from '../types.ts'
+import { CONTEXT_CHARS, HookDoor } from './hook-door.ts'
+import { type ClientRecord, clientRecord, type HookEvent } from './hook-event.schema.ts'
+import { InboxDoor } from './inbox-door.ts'
+import { Lifeline } from './lifeline.ts'
+import { Registry } from './registry.ts'
+import { peek, Spool, type Spooled } from './spool.ts'
+import { decideStatus, type StatusEvidence } from './status.ts'
+import { Tail } from './tail.ts'
+import { readLine } from './transcript.ts'
+
+const BEAT_MS = 1000
+const RECORD_BYTES = 64 * 1024
+/** What is older when the first sidecar of a client starts was left by another client that had its pid. */
+const LEFTOVER_MS = 60_000
+/** Hand-overs whose evidence may still come. */
+const TOKENS = 16
+
+export interface ClaudeCodeOptions {
+  /** The environment of the hook that started us: it names the inbox socket, its token and the conversation. */
+  env: Env
+  /** `<mesh home>/run/cc-<pid of the client>` */
+  runDir: string
+  home: Home
+  log: (level: 'debug' | 'info' | 'warn', message: string, fields?: object) => void
+}
+
+/** The session whose hook started this process. Throws `bad_request` for another directory, `not_alive` when it is over. */
+export function createClaudeCode(options: ClaudeCodeOptions): Harness {
+  const pid = Number(/^cc-(\d+)$/.exec(basename(options.runDir))?.[1])
+  if (!pid) throw new MeshError('bad_request', `${options.runDir} is not the directory of a Claude Code session`)
+  const identity = identifyProcess(pid)
+  if (!identity) throw new MeshError('not_alive', `no process ${pid}`)
+  const earlier = readRecord(options.runDir)
+  if (earlier && earlier.process.start !== identity.start) {
+    throw new MeshError('not_alive', `process ${pid} is no longer the client`)
+  }
+  return new ClaudeCode(options, identity, earlier)
+}
+
+function readRecord(runDir: string): ClientRecord | null {
+  return clientRecord.safeParse(readJson(join(runDir, 'client.json'), RECORD_BYTES)).data ?? null
+}
+
+class ClaudeCode implements Harness {
+  readonly kind = 'claude-code'
+  readonly process: ProcessIdentity
+  readonly doors: readonly Door[]
+  readonly #options: ClaudeCodeOptions
+  readonly #spoolDir: string
+  readonly #spool: Spool
+  readonly #registry: Registry
+  readonly #lifeline: Lifeline
+  readonly #tokens = new Map<string, Tail[]>()
+  readonly #restarted: boolean
+  readonly #onSignal = () => this.#signalled()
+  #conversation: Conversation
+  #transcript: string | null
+  #tail: Tail | null = null
+  #beat: NodeJS.Timeout | null = null
+  #statusTimer: NodeJS.Timeout | null = null
+  #status: SessionStatus | null = null
+  #evidence: Omit<StatusEvidence, 'now'>
+  #events: HarnessEvents | null = null
+  #over = false
+
+  constructor(options: ClaudeCodeOptions, identity: ProcessIdentity, earlier: ClientRecord | null) {
+    const { env, runDir, log } = options
+    this.#options = options
+    this.process = identity
+    this.#restarted = earlier !== null
+    this.#spoolDir = join(runDir, 'spool')
+    const first = peek(this.#spoolDir, 'SessionStart')?.event
+    this.#conversation = earlier?.conversation ?? conversationOf(first, env)
+    this.#transcript = earlier?.transcript ?? first?.transcript_path ?? null
+    const attended = (env.CLAUDE_CODE_ENTRYPOINT ?? 'cli') === 'cli'
+    this.#evidence = { registry: null, turn: null, paused: false, attended }
+    const lost = (what: string) => log('warn', 'a hook event was lost', { what })
+    this.#spool = new Spool(this.#spoolDir, (spooled) => this.#onSpooled(spooled), lost)
+    this.#registry = new Registry(env, identity.pid, ({ status, statusUpdatedAt }) => {
+      this.#know({ registry: status ? { status, at: statusUpdatedAt ?? Date.now() } : null })
+    })
+    this.#lifeline = new Lifeline(identity, (state) => this.#onProcess(state))
+    this.doors = [new HookDoor(runDir), new InboxDoor(env)].map((door) => this.#observed(door))
+  }
+
+  get conversation(): Conversation {
+    return this.#conversation
+  }
+
+  async start(events: HarnessEvents): Promise<void> {
+    this.#events = events
+    ensurePrivateDir(this.#spoolDir)
+    this.#clear()
+    this.#save()
+    process.on('SIGTERM', this.#onSignal)
+    this.#registry.read()
+    this.#spool.start()
+    this.#tell()
+    this.#lifeline.start()
+    this.#beat = setInterval(() => this.#onBeat(), BEAT_MS)
+  }
+
+  async stop(): Promise<void> {
+    this.#over = true
+    process.off('SIGTERM', this.#onSignal)
+    if (this.#beat) clearInterval(this.#beat)
+    if (this.#statusTimer) clearTimeout(this.#statusTimer)
+    this.#spool.stop()
+    this.#registry.stop()
+    this.#lifeline.stop()
+    for (const tail of this.#tails()) tail.stop()
+  }
+
+  /** Nothing in flight outlives a sidecar: its mail is offered again by the next, from the journal. */
+  #clear(): void {
+    const { runDir } = this.#options
+    rmSync(join(runDir, 'mail'), { force: true })
+    rmSync(join(runDir, 'mail.back'), { force: true })
+    if (this.#restarted) return
+    this.#spool.sweep(Date.now() - LEFTOVER_MS)
+  }
+
+  #save(): void {
+    const record: ClientRecord = {
+      process: this.process,
+      conversation: this.#conversation,
+      transcript: this.#transcript,
+    }
+    try {
+      writeAtomic(join(this.#options.runDir, 'client.json'), JSON.stringify(record, null, 2))
+    } catch (error) {
+      this.#options.log('warn', 'client.json not written', { error: String(error) })
+    }
+  }
+
+  // --- what the hooks tell
+
+  #onSpooled(spooled: Spooled): void {
+    if (this.#over) return
+    if (spooled.name === 'MailTaken') return this.#mailTaken(spooled.text)
+    if (spooled.event?.agent_id !== undefined) return
+    if (spooled.event) this.#follow(spooled.event)
+    switch (spooled.name) {
+      case 'SessionStart':
+        return this.#onStart(spooled)
+      case 'UserPromptSubmit':
+        this.#searchPrompt(spooled.event?.prompt ?? '')
+        return this.#know({ turn: { running: true, at: spooled.at } })
+      case 'Stop':
+      case 'StopFailure':
+        return this.#know({ turn: { running: false, at: spooled.at } })
+      case 'SessionEnd':
+        return this.#onEnd(spooled.event?.reason ?? '')
+    }
+  }
+
+  #onStart(spooled: Spooled): void {
+    if (!spooled.event) return
+    this.#conversation = conversationOf(spooled.event, this.#options.env)
+    this.#save()
+    const answered = this.#events!.conversation(this.#conversation)
+    answered.then(
+      (text) => this.#answer(spooled.id, text),
+      (error) => {
+        this.#options.log('warn', 'no text for the start', { error: String(error) })
+        this.#answer(spooled.id, '')
+      },
+    )
+  }
+
+  /** The waiting hook prints what it finds. An empty file ends its wait. */
+  #answer(id: string, text: string): void {
+    const hookSpecificOutput = { hookEventName: 'SessionStart', additionalContext: text.slice(0, CONTEXT_CHARS) }
+    const dir = join(this.#options.runDir, 'start')
+    try {
+      mkdirSync(dir, { recursive: true, mode: 0o700 })
+      // A hook that no longer waited left its answer.
+      for (const name of readdirSync(dir)) rmSync(join(dir, name), { force: true })
+      writeAtomic(join(dir, id), text === '' ? '' : `${JSON.stringify({ hookSpecificOutput })}\n`)
+    } catch (error) {
+      this.#options.log('warn', 'the start was not answered', { error: String(error) })
+    }
+  }
+
+  /** `clear` and `resume` begin another conversation in the same process. */
+  #onEnd(reason: string): void {
+    if (reason === 'clear' || reason === 'resume') return
+    this.#end(endReason(reason, this.#evidence))
+  }
+
+  #mailTaken(json: string): void {
+    for (const token of this.#tokens.keys()) {
+      if (json.includes(token)) this.#events!.evidence(token, 'handed', 'taken by a hook')
+    }
+  }
+
+  // --- evidence
+
+  #observed(door: Door): Door {
+    return {
+      name: door.name,
+      reaches: door.reaches,
+      available: () => door.available(),
+      offer: async (text, token) => {
+        await this.#expect(token)
+        await door.offer(text, token)
+      },
+      withdraw: () => door.withdraw(),
+    }
+  }
+
+  /** From here on the transcript is read, and only while something is expected. */
+  async #expect(token: string): Promise<void> {
+    if (!this.#tail && this.#transcript) this.#tail = this.#newTail(this.#transcript)
+    await this.#tail?.start()
+    this.#tokens.set(token, this.#tail ? [this.#tail] : [])
+    if (this.#tokens.size > TOKENS) this.#settle(this.#tokens.keys().next().value!)
+    void this.#tail?.read()
+  }
+
+  #newTail(path: string): Tail {
+    return new Tail(path, (line) => {
+      for (const { token, state, evidence } of readLine(line, [...this.#tokens.keys()])) this.#show(token, state, evidence)
+    })
+  }
+
+  #searchPrompt(prompt: string): void {
+    for (const token of [...this.#tokens.keys()]) {
+      if (prompt.includes(token)) this.#show(token, 'surfaced', 'UserPromptSubmit hook')
+    }
+  }
+
+  #show(token: string, state: 'handed' | 'surfaced', evidence: string): void {
+    if (this.#over) return
+    if (state === 'surfaced') this.#settle(token)
+    this.#events!.evidence(token, state, evidence)
+  }
+
+  #settle(token: string): void {
+    this.#tokens.delete(token)
+    const used = this.#tails()
+    if (this.#tail && !used.has(this.#tail)) {
+      this.#tail.stop()
+      this.#tail = null
+    }
+  }
+
+  #tails(): Set<Tail> {
+    return new Set([...this.#tokens.values()].flat())
+  }
+
+  /** `/clear` and `/resume` change the transcript: evidence of what is under way may come in either. */
+  #follow(event: HookEvent): void {
+    const path = event.transcript_path
+    if (!path || path === this.#transcript) return
+    this.#transcript = path
+    this.#save()
+    this.#tail = null
+    if (this.#tokens.size === 0) return
+    this.#tail = this.#newTail(path)
+    for (const tails of this.#tokens.values()) tails.push(this.#tail)
+  }
+
+  // --- status
+
+  #know(news: Partial<StatusEvidence>): void {
+    this.#evidence = { ...this.#evidence, ...news }
+    this.#tell()
+  }
+
+  #tell(): void {
+    if (this.#over || !this.#events) return
+    const { status, againMs } = decideStatus({ ...this.#evidence, now: Date.now() })
+    if (this.#statusTimer) clearTimeout(this.#statusTimer)
+    this.#statusTimer = againMs === null ? null : setTimeout(() => this.#tell(), againMs)
+    if (status === this.#status) return
+    this.#status = status
+    this.#events.status(status)
+  }
+
+  #onBeat(): void {
+    this.#registry.read()
+    this.#spool.drain()
+    for (const tail of this.#tails()) void tail.read()
+  }
+
+  // --- the end
+
+  #onProcess(state: ProcessState): void {
+    if (state === 'dead') return this.#gone()
+    const paused = state === 'paused'
+    if (paused !== this.#evidence.paused) this.#know({ paused })
+  }
+
+  /** The client ends its hooks' children when `-p` is done. In an attended session somebody wants the sidecar gone. */
+  #signalled(): void {
+    this.#spool.drain()
+    if (!this.#evidence.attended) this.#end(endReason('other', this.#evidence))
+  }
+
+  /** What SessionEnd says comes before what is only witnessed. */
+  #gone(): void {
+    this.#spool.drain()
+    this.#end('killed')
+  }
+
+  #end(reason: string): void {
+    if (this.#over) return
+    this.#over = true
+    this.#events!.ended(reason)
+  }
+}
+
+function conversationOf(event: HookEvent | null | undefined, env: Env): Conversation {
+  return {
+    sessionId: event?.session_id ?? env.CLAUDE_CODE_SESSION_ID ?? 'unknown',
+    source: startSource(event?.source),
+    cwd: event?.cwd ?? env.CLAUDE_PROJECT_DIR ?? process.cwd(),
+  }
+}
+
+function startSource(source: string | undefined): StartSource {
+  return source === 'resume' || source === 'clear' || source === 'compact' || source === 'fork' ? source : 'startup'
+}
+
+/** SessionEnd says `other` for a signal and for the end of `-p` alike (CLAUDE_CODE 2.1). */
+function endReason(reason: string, { attended, turn }: Pick<StatusEvidence, 'attended' | 'turn'>): string {
+  if (reason === 'prompt_input_exit') return 'exit'
+  if (reason !== 'other') return reason === '' ? 'ended' : reason.slice(0, 64)
+  return !attended && turn && !turn.running ? 'finished' : 'ended by a signal'
+}

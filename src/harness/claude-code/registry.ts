@@ -1,0 +1,78 @@
+/** The client's own word on its status: its entry in `<config dir>/sessions`. */
+import { type FSWatcher, readFileSync, watch } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { Env } from '../../host/home.ts'
+import { type RegistryEntry, registryEntry } from './hook-event.schema.ts'
+
+/** The file is rewritten in place: about one read in 70 sees half of it (CLAUDE_CODE_PROBES P4). */
+const RETRY_MS = 20
+
+/** Where Claude Code keeps settings, transcripts and its session registry. */
+export function configDir(env: Env): string {
+  return env.CLAUDE_CONFIG_DIR || join(env.HOME || homedir(), '.claude')
+}
+
+export class Registry {
+  readonly #path: string
+  readonly #onChange: (entry: RegistryEntry) => void
+  #watcher: FSWatcher | null = null
+  #retry: NodeJS.Timeout | null = null
+  #last = ''
+
+  constructor(env: Env, pid: number, onChange: (entry: RegistryEntry) => void) {
+    this.#path = join(configDir(env), 'sessions', `${pid}.json`)
+    this.#onChange = onChange
+  }
+
+  /** Reads the entry if it changed. Called on a slow beat as well: the file may come late, a watcher may miss. */
+  read(): void {
+    this.#watch()
+    let text: string
+    try {
+      text = readFileSync(this.#path, 'utf8')
+    } catch {
+      return this.#unwatch()
+    }
+    if (text === this.#last) return
+    const entry = parse(text)
+    if (!entry) return this.#readAgain()
+    this.#last = text
+    this.#onChange(entry)
+  }
+
+  stop(): void {
+    this.#unwatch()
+    if (this.#retry) clearTimeout(this.#retry)
+  }
+
+  #readAgain(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null
+      this.read()
+    }, RETRY_MS)
+  }
+
+  #watch(): void {
+    if (this.#watcher) return
+    try {
+      this.#watcher = watch(this.#path, () => this.read())
+      this.#watcher.on('error', () => this.#unwatch())
+    } catch {
+      // not there yet, or no longer
+    }
+  }
+
+  #unwatch(): void {
+    this.#watcher?.close()
+    this.#watcher = null
+  }
+}
+
+function parse(text: string): RegistryEntry | null {
+  try {
+    return registryEntry.safeParse(JSON.parse(text)).data ?? null
+  } catch {
+    return null
+  }
+}

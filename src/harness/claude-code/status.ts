@@ -1,0 +1,53 @@
+/** Decides a session's status from what the client shows of itself. Pure. */
+import type { SessionStatus } from '../../wire/envelope.schema.ts'
+
+/**
+ * An unattended client (`-p`) says `idle` for some milliseconds before its first turn and between its last turn and its
+ * end: only an idle that lasts is one (2.1.329: 6 ms and 10 ms; a `-p` that is done ends its children within 0.1 s).
+ */
+const SETTLE_MS = 250
+/** A prompt's hook comes up to 20 ms before the registry says `busy`; a refused prompt never gets there. */
+const PROMPT_HOLDS_MS = 1000
+
+export interface StatusEvidence {
+  now: number
+  /** The client's own word, from its session registry, and since when. */
+  registry: { status: string; at: number } | null
+  /** What the last turn hook of the session itself said. */
+  turn: { running: boolean; at: number } | null
+  /** The process is stopped by a signal. */
+  paused: boolean
+  /** A person sits at it. */
+  attended: boolean
+}
+
+export interface StatusDecision {
+  status: SessionStatus
+  /** Decide again after this long: time itself changes the answer. */
+  againMs: number | null
+}
+
+export function decideStatus(evidence: StatusEvidence): StatusDecision {
+  if (evidence.paused) return { status: 'paused', againMs: null }
+  const idleSince = idleTime(evidence)
+  if (idleSince === null) return { status: activeStatus(evidence), againMs: null }
+  const { now, turn, attended } = evidence
+  if (turn?.running && turn.at > idleSince) {
+    const left = turn.at + PROMPT_HOLDS_MS - now
+    if (left > 0) return { status: 'busy', againMs: left }
+  }
+  const left = attended ? 0 : idleSince + SETTLE_MS - now
+  if (left > 0) return { status: turn ? 'busy' : 'starting', againMs: left }
+  return { status: 'idle', againMs: null }
+}
+
+/** Since when the client has been idle; null if it is not. Without a registry the hooks decide. */
+function idleTime({ registry, turn }: StatusEvidence): number | null {
+  if (registry) return registry.status === 'idle' ? registry.at : null
+  return turn && !turn.running ? turn.at : null
+}
+
+function activeStatus({ registry, turn }: StatusEvidence): SessionStatus {
+  if (registry) return registry.status === 'waiting' ? 'waiting' : 'busy'
+  return turn ? 'busy' : 'starting'
+}

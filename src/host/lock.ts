@@ -1,0 +1,135 @@
+/**
+ * Lock files between processes. A lock names its holder, so one whose holder is dead is broken.
+ *
+ * Breaking: a lock carries a random token that never comes back. Whoever breaks the dead lock T first creates
+ * `<path>.break-T`, reads the lock again, and removes it only if it still is T. The holder of T is dead and there is
+ * one breaker of T at a time, so nothing can replace T between that read and the removal. A breaker that dies leaves a
+ * file that is a lock like any other, and is broken the same way.
+ */
+import { randomBytes } from 'node:crypto'
+import { readdirSync, rmSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { MeshError } from '../errors.ts'
+import type { ProcessIdentity } from '../wire/envelope.schema.ts'
+import { readText, writeNew } from './files.ts'
+import { identifyProcess, processState } from './process.ts'
+
+const LOCK_BYTES = 4096
+/** Each try may break one file that a dead process left. */
+const TRIES = 10
+const POLL_MS = 5
+
+export interface Lock {
+  release(): void
+}
+
+interface Held {
+  token: string
+  /** Null for a damaged file: locks appear whole, so only a power loss leaves one, and its holder died with it. */
+  owner: ProcessIdentity | null
+}
+
+let self: ProcessIdentity | null = null
+
+/** Takes the lock, or null if somebody alive (or of another host) has it. Throws `denied`, `store_full`. */
+export function tryLock(path: string): Lock | null {
+  for (let i = 0; i < TRIES; i++) {
+    const lock = claim(path)
+    if (lock) return lock
+    const held = readHeld(path)
+    if (held && !breakDead(path, held)) return null
+  }
+  return null
+}
+
+/** Takes the lock, waiting for it. Throws `timeout` after `timeoutMs`. */
+export async function lock(path: string, timeoutMs: number): Promise<Lock> {
+  const deadline = performance.now() + timeoutMs
+  for (;;) {
+    const taken = tryLock(path)
+    if (taken) return taken
+    if (performance.now() >= deadline) throw heldError(path)
+    await sleep(POLL_MS + Math.random() * POLL_MS)
+  }
+}
+
+function heldError(path: string): MeshError {
+  const owner = lockOwner(path)
+  const who = owner ? `process ${owner.pid} on ${owner.host}` : 'another process'
+  return new MeshError('timeout', `${path} is held by ${who}`, { hint: 'try again; if that process hangs, end it' })
+}
+
+/** Who holds the lock; null if nobody does, or its holder is dead. */
+export function lockOwner(path: string): ProcessIdentity | null {
+  const held = readHeld(path)
+  return held && !isDead(held) ? held.owner : null
+}
+
+function claim(path: string): Lock | null {
+  const token = randomBytes(8).toString('hex')
+  self ??= identifyProcess(process.pid)
+  if (!writeNew(path, JSON.stringify({ ...self, token }))) return null
+  return {
+    release: () => {
+      if (readHeld(path)?.token === token) rmSync(path, { force: true })
+    },
+  }
+}
+
+/** One read: a lock that goes away between two of them would look damaged. */
+function readHeld(path: string): Held | null {
+  const text = readText(path, LOCK_BYTES)
+  return text === null ? null : (parseHeld(text) ?? { token: 'damaged', owner: null })
+}
+
+function parseHeld(text: string): Held | null {
+  const { host, boot, pid, start, token } = parseObject(text)
+  if (typeof token !== 'string' || !/^[0-9a-f]{16}$/.test(token)) return null
+  if (typeof host !== 'string' || typeof boot !== 'string') return null
+  if (typeof pid !== 'number' || typeof start !== 'string') return null
+  return { token, owner: { host, boot, pid, start } }
+}
+
+function parseObject(text: string): Record<string, unknown> {
+  try {
+    return (JSON.parse(text) ?? {}) as Record<string, unknown>
+  } catch {
+    return {}
+  }
+}
+
+function isDead(held: Held): boolean {
+  return held.owner === null || processState(held.owner) === 'dead'
+}
+
+/** True if the lock may be tried again: it was broken, or has changed. */
+function breakDead(path: string, held: Held): boolean {
+  if (!isDead(held)) return false
+  const guard = `${path}.break-${held.token}`
+  const breaking = claim(guard)
+  if (!breaking) {
+    const other = readHeld(guard)
+    return other === null || breakDead(guard, other)
+  }
+  try {
+    if (readHeld(path)?.token === held.token) removeDead(path)
+    return true
+  } finally {
+    breaking.release()
+  }
+}
+
+/**
+ * Called by the only breaker of the lock. What dead processes left beside it goes first: while the dead lock stands,
+ * nobody else can have a use for those files.
+ */
+function removeDead(path: string): void {
+  const prefix = `${basename(path)}.`
+  for (const name of readdirSync(dirname(path))) {
+    if (!name.startsWith(prefix) || !/\.(tmp|break)-[0-9a-z]+$/.test(name)) continue
+    const left = readHeld(join(dirname(path), name))
+    if (left?.owner && isDead(left)) rmSync(join(dirname(path), name), { force: true })
+  }
+  rmSync(path, { force: true })
+}

@@ -1,0 +1,108 @@
+/** Who a process is, and whether it still lives. The only place that reads /proc, `ps` and the boot id. */
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { ProcessIdentity } from '../wire/envelope.schema.ts'
+
+export type ProcessState = 'alive' | 'paused' | 'dead' | 'unknown'
+
+interface Machine {
+  host: string
+  boot: string
+}
+
+interface Sighting {
+  start: string
+  /** The first letter of `ps`'s state column: T stopped, t traced, Z and X ended. */
+  letter: string
+}
+
+let machine: Machine | undefined
+
+function thisMachine(): Machine {
+  machine ??= process.platform === 'darwin' ? macMachine() : linuxMachine()
+  return machine
+}
+
+function linuxMachine(): Machine {
+  return { host: hostname(), boot: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim() }
+}
+
+/** macOS gives `hostname()` a new value on every network, so the Bonjour name stands for the machine. */
+function macMachine(): Machine {
+  const script = '/usr/sbin/sysctl -n kern.bootsessionuuid; /usr/sbin/scutil --get LocalHostName'
+  const [boot, name] = output('/bin/sh', ['-c', script]).split('\n')
+  return { host: name?.trim() || hostname(), boot: boot?.trim() ?? '' }
+}
+
+/** This machine's name as records show it: the host name, on macOS the Bonjour name. At most 255 characters. */
+export function hostName(): string {
+  return thisMachine().host.slice(0, 255)
+}
+
+/** Changes with every boot: the kernel's random boot id on Linux, `kern.bootsessionuuid` on macOS. */
+export function bootId(): string {
+  return thisMachine().boot
+}
+
+/** The identity of a process of this machine; null if there is none, or it has ended and waits to be reaped. */
+export function identifyProcess(pid: number): ProcessIdentity | null {
+  const seen = observe(pid)
+  if (!seen || ended(seen)) return null
+  return { host: hostName(), boot: bootId(), pid, start: seen.start }
+}
+
+/**
+ * What has become of a process. `unknown` is one of another host; one of an earlier boot of this host is `dead`, and
+ * so is one whose pid has come round; `paused` is stopped by a signal or a debugger.
+ */
+export function processState(identity: ProcessIdentity): ProcessState {
+  if (identity.host !== hostName()) return 'unknown'
+  if (identity.boot !== bootId()) return 'dead'
+  const seen = observe(identity.pid)
+  if (!seen || ended(seen) || seen.start !== identity.start) return 'dead'
+  return seen.letter === 'T' || seen.letter === 't' ? 'paused' : 'alive'
+}
+
+function ended(seen: Sighting): boolean {
+  return seen.letter === 'Z' || seen.letter === 'X'
+}
+
+function observe(pid: number): Sighting | null {
+  if (!Number.isSafeInteger(pid) || pid < 1) return null
+  return process.platform === 'darwin' ? observeByPs(pid) : observeByProc(pid)
+}
+
+/** proc(5): after the command in parentheses come the state (field 3) and the start time in ticks (field 22). */
+function observeByProc(pid: number): Sighting | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const [letter, start] = [fields[0], fields[19]]
+    return letter && start ? { letter, start } : null
+  } catch {
+    return null
+  }
+}
+
+/** A fixed time zone and locale: `lstart` is local time, and must read the same after a journey. */
+function observeByPs(pid: number): Sighting | null {
+  const line = output('/bin/ps', ['-o', 'stat=,lstart=', '-p', String(pid)]).trim()
+  const [letters, ...start] = line.split(/\s+/)
+  return letters && start.length > 0 ? { letter: letters.charAt(0), start: start.join(' ') } : null
+}
+
+/** The command line of a process, its arguments joined by spaces; empty if there is none. */
+export function commandLine(pid: number): string {
+  if (process.platform === 'darwin') return output('/bin/ps', ['-ww', '-o', 'args=', '-p', String(pid)]).trim()
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+  } catch {
+    return ''
+  }
+}
+
+function output(command: string, args: string[]): string {
+  const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
+  return spawnSync(command, args, { encoding: 'utf8', env, timeout: 5000 }).stdout ?? ''
+}

@@ -1,0 +1,101 @@
+/** A KV bucket of records of one kind, parsed by its schema. A value that does not parse reads as absent. */
+import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
+import { type KV, Kvm } from '@nats-io/kv'
+import type { z } from 'zod'
+import { decodeRecord, encodeRecord } from '../wire/codec.ts'
+import { readFrom } from './direct.ts'
+import { isConflict, isNotFound, toMeshError } from './errors.ts'
+
+export interface Entry<T> {
+  key: string
+  value: T
+  revision: number
+  /** The engine's time of writing, milliseconds. */
+  writtenAt: number
+}
+
+export class Bucket<S extends z.ZodType> {
+  readonly #kv: KV
+  readonly #jsm: JetStreamManager
+  readonly #name: string
+  readonly #schema: S
+
+  private constructor(kv: KV, jsm: JetStreamManager, name: string, schema: S) {
+    this.#kv = kv
+    this.#jsm = jsm
+    this.#name = name
+    this.#schema = schema
+  }
+
+  static async open<S extends z.ZodType>(js: JetStreamClient, jsm: JetStreamManager, name: string, schema: S) {
+    const kv = await new Kvm(js).open(name, { bindOnly: true, allow_direct: true })
+    return new Bucket(kv, jsm, name, schema)
+  }
+
+  async get(key: string): Promise<Entry<z.output<S>> | null> {
+    const entry = await this.#kv.get(key).catch(nullIfMissing)
+    if (!entry || entry.operation !== 'PUT') return null
+    return this.#entry(key, entry.value, entry.revision, entry.created.getTime())
+  }
+
+  /** The revision of a key whatever its value, deleted or unreadable ones included; 0 if it never was. */
+  async revision(key: string): Promise<number> {
+    const entry = await this.#kv.get(key).catch(nullIfMissing)
+    return entry?.revision ?? 0
+  }
+
+  /** Writes whatever is there. Resolves to the new revision. */
+  async put(key: string, value: z.input<S>): Promise<number> {
+    return this.#kv.put(key, encodeRecord(value as object)).catch(rethrow)
+  }
+
+  /** Writes if the key is still at `revision` (0: absent). Null: somebody was faster. */
+  async update(key: string, value: z.input<S>, revision: number): Promise<number | null> {
+    const bytes = encodeRecord(value as object)
+    const written = revision === 0 ? this.#kv.create(key, bytes) : this.#kv.update(key, bytes, revision)
+    return written.catch((error) => {
+      if (isConflict(error)) return null
+      return rethrow(error)
+    })
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#kv.purge(key).catch(rethrow)
+  }
+
+  /** All records whose key matches `filter`. Read by position, with no watch: a bucket holds one message per key. */
+  async all(filter = '>'): Promise<Entry<z.output<S>>[]> {
+    const prefix = `$KV.${this.#name}.`
+    const stored = await readFrom(this.#jsm, `KV_${this.#name}`, prefix + filter)
+    return stored
+      .filter((message) => message.header.get('KV-Operation') === '')
+      .map((message) => this.#entry(message.subject.slice(prefix.length), message.data, message.seq, message.time.getTime()))
+      .filter((entry) => entry !== null)
+  }
+
+  /** Tells each change of `key` until the returned function is called. Errors end it silently: callers also poll. */
+  async watch(key: string, onChange: (value: z.output<S> | null, key: string) => void): Promise<() => void> {
+    const changes = await this.#kv.watch({ key, include: 'updates' }).catch(rethrow)
+    const run = async () => {
+      for await (const change of changes) {
+        onChange(change.operation === 'PUT' ? decodeRecord(this.#schema, change.value) : null, change.key)
+      }
+    }
+    run().catch(() => {})
+    return () => changes.stop()
+  }
+
+  #entry(key: string, bytes: Uint8Array, revision: number, writtenAt: number): Entry<z.output<S>> | null {
+    const value = decodeRecord(this.#schema, bytes)
+    return value === null ? null : { key, value, revision, writtenAt }
+  }
+}
+
+function nullIfMissing(error: unknown): null {
+  if (isNotFound(error)) return null
+  throw toMeshError(error)
+}
+
+function rethrow(error: unknown): never {
+  throw toMeshError(error)
+}

@@ -1,0 +1,178 @@
+/**
+ * Reads mail: a durable pull consumer that is made again whenever it is gone. The consumer's ack is only flow control;
+ * what has been read is the surfaced record.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  AckPolicy,
+  type ConsumerMessages,
+  DeliverPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  type JsMsg,
+} from '@nats-io/jetstream'
+import { isNotFound, toMeshError } from './errors.ts'
+
+export interface Delivery {
+  subject: string
+  data: Uint8Array
+  /** Position in the stream. */
+  seq: number
+}
+
+interface MailOptions {
+  stream: string
+  durable: string
+  filters: string[]
+  /** The first position to read. Asked again whenever the consumer has to be made. */
+  startSeq(): number
+}
+
+const MAX_ACK_PENDING = 1000
+const ACK_WAIT_MS = 30_000
+/** A durable nobody pulls from is removed by the engine after this long; its mail is not. */
+const INACTIVE_MS = 30 * 24 * 3600 * 1000
+const BACKOFF_MS = { first: 50, most: 5000 }
+const PULL_MESSAGES = 100
+const PULL_EXPIRES_MS = 30_000
+const ROLE_PULL_MS = 5000
+
+const nanos = (ms: number) => ms * 1_000_000
+
+export class MailReader {
+  readonly #js: JetStreamClient
+  readonly #jsm: JetStreamManager
+  readonly #options: MailOptions
+  readonly #onDelivery: (delivery: Delivery) => Promise<void>
+  readonly #onTrouble: (error: Error) => void
+  #messages: ConsumerMessages | null = null
+  #stopped = false
+
+  constructor(
+    js: JetStreamClient,
+    jsm: JetStreamManager,
+    options: MailOptions,
+    onDelivery: (delivery: Delivery) => Promise<void>,
+    onTrouble: (error: Error) => void,
+  ) {
+    this.#js = js
+    this.#jsm = jsm
+    this.#options = options
+    this.#onDelivery = onDelivery
+    this.#onTrouble = onTrouble
+  }
+
+  /**
+   * Makes the consumer anew at `startSeq` and reads until `stop`. `onDelivery` resolved means journalled: then acked.
+   * Resolves to how many messages wait.
+   */
+  async start(): Promise<number> {
+    const waiting = await this.#create()
+    void this.#run()
+    return waiting
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#messages?.stop()
+  }
+
+  async #run(): Promise<void> {
+    let backoff: number = BACKOFF_MS.first
+    while (!this.#stopped) {
+      try {
+        await this.#consume()
+        backoff = BACKOFF_MS.first
+      } catch (error) {
+        if (!this.#stopped) this.#onTrouble(toMeshError(error))
+      }
+      if (this.#stopped) return
+      await delay(backoff * (0.5 + Math.random()))
+      backoff = Math.min(backoff * 2, BACKOFF_MS.most)
+      await this.#create().catch((error) => this.#onTrouble(error))
+    }
+  }
+
+  async #consume(): Promise<void> {
+    const consumer = await this.#js.consumers.get(this.#options.stream, this.#options.durable)
+    const messages = await consumer.consume({
+      max_messages: PULL_MESSAGES,
+      expires: PULL_EXPIRES_MS,
+      // Without it consume() hangs for ever once its durable is deleted.
+      abort_on_missing_resource: true,
+    })
+    this.#messages = messages
+    if (this.#stopped) messages.stop()
+    for await (const message of messages) {
+      await this.#onDelivery({ subject: message.subject, data: message.data, seq: message.seq })
+      message.ack()
+    }
+  }
+
+  async #create(): Promise<number> {
+    const { stream, durable, filters, startSeq } = this.#options
+    try {
+      await this.#jsm.consumers.delete(stream, durable).catch((error) => {
+        if (!isNotFound(error)) throw error
+      })
+      const made = await this.#jsm.consumers.add(stream, {
+        durable_name: durable,
+        filter_subjects: filters,
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: Math.max(1, startSeq()),
+        ack_policy: AckPolicy.Explicit,
+        ack_wait: nanos(ACK_WAIT_MS),
+        max_ack_pending: MAX_ACK_PENDING,
+        inactive_threshold: nanos(INACTIVE_MS),
+      })
+      return made.num_pending
+    } catch (error) {
+      throw toMeshError(error)
+    }
+  }
+}
+
+/** A role's shared durable: whoever pulls gets the next message. */
+export class RoleReader {
+  readonly #js: JetStreamClient
+  readonly #jsm: JetStreamManager
+  readonly #stream: string
+  readonly #durable: string
+  readonly #filter: string
+
+  constructor(js: JetStreamClient, jsm: JetStreamManager, stream: string, durable: string, filter: string) {
+    this.#js = js
+    this.#jsm = jsm
+    this.#stream = stream
+    this.#durable = durable
+    this.#filter = filter
+  }
+
+  /** Makes the durable if it is missing; an existing one goes on where it was. */
+  async ensure(): Promise<void> {
+    await this.#jsm.consumers
+      .add(this.#stream, {
+        durable_name: this.#durable,
+        filter_subject: this.#filter,
+        deliver_policy: DeliverPolicy.All,
+        ack_policy: AckPolicy.Explicit,
+        ack_wait: nanos(ACK_WAIT_MS),
+        max_ack_pending: MAX_ACK_PENDING,
+        inactive_threshold: nanos(INACTIVE_MS),
+      })
+      .catch((error) => {
+        throw toMeshError(error)
+      })
+  }
+
+  /** The next message, or null when none came within a few seconds. `decide` says whether it is settled or given back. */
+  async next(decide: (delivery: Delivery) => Promise<'settled' | 'back'>): Promise<boolean> {
+    const consumer = await this.#js.consumers.get(this.#stream, this.#durable)
+    const message: JsMsg | null = await consumer.next({ expires: ROLE_PULL_MS })
+    if (!message) return false
+    const verdict = await decide({ subject: message.subject, data: message.data, seq: message.seq }).catch(() => 'back')
+    if (verdict === 'settled') message.ack()
+    else message.nak()
+    return true
+  }
+}

@@ -1,0 +1,50 @@
+/** Large texts in the object store: immutable, named by their SHA-256, read without a consumer. */
+import { createHash } from 'node:crypto'
+import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
+import { type ObjectStore, Objm } from '@nats-io/obj'
+import { MeshError } from '../errors.ts'
+import { readFrom } from './direct.ts'
+import { toMeshError } from './errors.ts'
+
+export class Objects {
+  readonly #store: ObjectStore
+  readonly #jsm: JetStreamManager
+  readonly #name: string
+
+  private constructor(store: ObjectStore, jsm: JetStreamManager, name: string) {
+    this.#store = store
+    this.#jsm = jsm
+    this.#name = name
+  }
+
+  static async open(js: JetStreamClient, jsm: JetStreamManager, name: string): Promise<Objects> {
+    return new Objects(await new Objm(js).open(name), jsm, name)
+  }
+
+  /** Stores bytes unless they are there. Resolves to their name. */
+  async put(bytes: Uint8Array): Promise<string> {
+    const name = sha256(bytes)
+    try {
+      if ((await this.#store.info(name)) === null) await this.#store.putBlob({ name }, bytes)
+      return name
+    } catch (error) {
+      throw toMeshError(error)
+    }
+  }
+
+  /** The bytes of an object. Throws `not_found`, or `internal` if they are not what the name says. */
+  async get(name: string): Promise<Uint8Array> {
+    const info = await this.#store.info(name).catch((error) => {
+      throw toMeshError(error)
+    })
+    if (!info) throw new MeshError('not_found', 'the body of this message is no longer stored')
+    const chunks = await readFrom(this.#jsm, `OBJ_${this.#name}`, `$O.${this.#name}.C.${info.nuid}`)
+    const bytes = Buffer.concat(chunks.map((chunk) => chunk.data))
+    if (sha256(bytes) !== name) throw new MeshError('internal', 'the stored body of this message is damaged')
+    return bytes
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}

@@ -1,0 +1,201 @@
+/** Everything one project keeps in the engine, over one connection. */
+import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import type { NatsConnection } from 'nats'
+import {
+  memberRecord,
+  nameRecord,
+  presence,
+  type Receipt,
+  receipt,
+  surfaced,
+  taker,
+} from '../wire/envelope.schema.ts'
+import { decodeRecord, encodeRecord } from '../wire/codec.ts'
+import type { Sender } from '../wire/subjects.ts'
+import {
+  mailFilters,
+  parseReceiptSubject,
+  receiptFilter,
+  receiptSubject,
+  roleFilter,
+  storeNames,
+} from '../wire/subjects.ts'
+import { Bucket } from './bucket.ts'
+import { readFrom } from './direct.ts'
+import { isNotFound, toMeshError } from './errors.ts'
+import { type Delivery, MailReader, RoleReader } from './mail.ts'
+import { Objects } from './objects.ts'
+import { ensureStreams } from './streams.ts'
+
+/** How long a publish waits for its acknowledgement. */
+const PUBLISH_TIMEOUT_MS = 2000
+
+async function openBuckets(js: JetStreamClient, jsm: JetStreamManager, project: string) {
+  const names = storeNames(project)
+  const [nameBucket, presenceBucket, surfacedBucket, takers, members, objects] = await Promise.all([
+    Bucket.open(js, jsm, names.names, nameRecord),
+    Bucket.open(js, jsm, names.presence, presence),
+    Bucket.open(js, jsm, names.surfaced, surfaced),
+    Bucket.open(js, jsm, names.takers, taker),
+    Bucket.open(js, jsm, names.members, memberRecord),
+    Objects.open(js, jsm, names.objects),
+  ])
+  return { names: nameBucket, presence: presenceBucket, surfaced: surfacedBucket, takers, members, objects }
+}
+type Buckets = Awaited<ReturnType<typeof openBuckets>>
+
+export interface StreamState {
+  lastSeq: number
+  /** When the stream was made: another time means another stream. */
+  created: string
+}
+
+export class ProjectStore {
+  readonly project: string
+  readonly names: Buckets['names']
+  readonly presence: Buckets['presence']
+  readonly surfaced: Buckets['surfaced']
+  readonly takers: Buckets['takers']
+  readonly members: Buckets['members']
+  readonly objects: Buckets['objects']
+  readonly #nc: NatsConnection
+  readonly #js: JetStreamClient
+  readonly #jsm: JetStreamManager
+
+  private constructor(project: string, nc: NatsConnection, js: JetStreamClient, jsm: JetStreamManager, open: Buckets) {
+    this.project = project
+    this.#nc = nc
+    this.#js = js
+    this.#jsm = jsm
+    this.names = open.names
+    this.presence = open.presence
+    this.surfaced = open.surfaced
+    this.takers = open.takers
+    this.members = open.members
+    this.objects = open.objects
+  }
+
+  /** Opens the project's store and makes what is missing of it. Throws `mesh_down`, `store_full`. */
+  static async open(nc: NatsConnection, project: string): Promise<ProjectStore> {
+    try {
+      const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
+      const js = jetstream(nc, { timeout: PUBLISH_TIMEOUT_MS })
+      await ensureStreams(jsm, project)
+      return new ProjectStore(project, nc, js, jsm, await openBuckets(js, jsm, project))
+    } catch (error) {
+      throw toMeshError(error)
+    }
+  }
+
+  /** The same connection in another project's namespace, for witnesses. */
+  async sibling(project: string): Promise<ProjectStore> {
+    return project === this.project ? this : ProjectStore.open(this.#nc, project)
+  }
+
+  /** Makes the streams that an engine restart or an operator removed. */
+  async ensure(): Promise<void> {
+    await ensureStreams(this.#jsm, this.project)
+  }
+
+  /** Appends to the messages stream; resolves once it is on the engine's disk. The id makes a retry the same message. */
+  async publish(subject: string, bytes: Uint8Array, messageId: string): Promise<{ seq: number; duplicate: boolean }> {
+    try {
+      const ack = await this.#js.publish(subject, bytes, { msgID: messageId, timeout: PUBLISH_TIMEOUT_MS })
+      return { seq: ack.seq, duplicate: ack.duplicate }
+    } catch (error) {
+      throw toMeshError(error)
+    }
+  }
+
+  async messagesState(): Promise<StreamState> {
+    try {
+      const info = await this.#jsm.streams.info(storeNames(this.project).messages)
+      return { lastSeq: info.state.last_seq, created: info.created.toString() }
+    } catch (error) {
+      throw toMeshError(error)
+    }
+  }
+
+  /** One message by position; null if it is not there (any more). */
+  async messageAt(seq: number): Promise<Delivery | null> {
+    try {
+      const stored = await this.#jsm.direct.getMessage(storeNames(this.project).messages, { seq })
+      return stored ? { subject: stored.subject, data: stored.data, seq: stored.seq } : null
+    } catch (error) {
+      if (isNotFound(error) || /no results|not found/i.test(String(error))) return null
+      throw toMeshError(error)
+    }
+  }
+
+  /** Removes a name's stored mail and its consumers. */
+  async purgeMail(name: string, durable: string): Promise<number> {
+    const { messages } = storeNames(this.project)
+    const filter = mailFilters(this.project, name, [])[0]!
+    try {
+      const purged = await this.#jsm.streams.purge(messages, { filter })
+      await this.deleteDurable(durable)
+      return purged.purged
+    } catch (error) {
+      throw toMeshError(error)
+    }
+  }
+
+  async deleteDurable(durable: string): Promise<void> {
+    await this.#jsm.consumers.delete(storeNames(this.project).messages, durable).catch((error) => {
+      if (!isNotFound(error)) throw toMeshError(error)
+    })
+  }
+
+  readMail(
+    options: { durable: string; filters: string[]; startSeq(): number },
+    onDelivery: (delivery: Delivery) => Promise<void>,
+    onTrouble: (error: Error) => void,
+  ): MailReader {
+    const stream = storeNames(this.project).messages
+    return new MailReader(this.#js, this.#jsm, { ...options, stream }, onDelivery, onTrouble)
+  }
+
+  readRole(role: string): RoleReader {
+    const stream = storeNames(this.project).messages
+    return new RoleReader(this.#js, this.#jsm, stream, `role-${role}`, roleFilter(this.project, role))
+  }
+
+  /** Tells the sender of a message what happened to it. */
+  async publishReceipt(to: string, told: Receipt): Promise<void> {
+    const subject = receiptSubject(this.project, to, told.id, told.state, told.by)
+    // Not deduplicated: a receipt told twice says the same.
+    await this.#js.publish(subject, encodeRecord(told)).catch((error) => {
+      throw toMeshError(error)
+    })
+  }
+
+  /** The receipts of one message so far, oldest first. */
+  async receiptsOf(id: string): Promise<Receipt[]> {
+    const { receipts } = storeNames(this.project)
+    const stored = await readFrom(this.#jsm, receipts, receiptFilter(this.project, { id }))
+    return stored.map((message) => this.#readReceipt(message.subject, message.data)).filter((found) => found !== null)
+  }
+
+  /** Tells receipts for `name` as they come. What was missed while disconnected is read by `receiptsOf`. */
+  followReceipts(name: string, onReceipt: (told: Receipt) => void): () => void {
+    const subscription = this.#nc.subscribe(receiptFilter(this.project, { to: name }), {
+      callback: (error, message) => {
+        const told = error ? null : this.#readReceipt(message.subject, message.data)
+        if (told) onReceipt(told)
+      },
+    })
+    return () => subscription.unsubscribe()
+  }
+
+  #readReceipt(subject: string, data: Uint8Array): Receipt | null {
+    const route = parseReceiptSubject(this.project, subject)
+    const told = decodeRecord(receipt, data)
+    const agrees = route && told && told.id === route.id && told.state === route.state && sameSender(told.by, route.from)
+    return agrees ? told : null
+  }
+
+}
+
+function sameSender(a: Sender, b: Sender): boolean {
+  return a.member === b.member && a.name === b.name
+}

@@ -1,0 +1,98 @@
+/** Definitions of the project's streams and buckets; makes what is missing. */
+import {
+  DiscardPolicy,
+  type JetStreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from '@nats-io/jetstream'
+import { maxConsumers, times } from '../wire/limits.ts'
+import { messageStreamSubjects, receiptStreamSubjects, storeNames } from '../wire/subjects.ts'
+import { isNotFound, toMeshError } from './errors.ts'
+
+type Definition = Partial<StreamConfig> & { name: string }
+
+const nanos = (ms: number) => ms * 1_000_000
+
+function stream(name: string, subjects: string[], ageMs: number): Definition {
+  return {
+    name,
+    subjects,
+    retention: RetentionPolicy.Limits,
+    storage: StorageType.File,
+    discard: DiscardPolicy.New,
+    max_age: nanos(ageMs),
+    max_consumers: maxConsumers,
+    duplicate_window: nanos(times.duplicateWindow),
+    allow_direct: true,
+    num_replicas: 1,
+  }
+}
+
+/** A bucket in the form that @nats-io/kv makes (ADR-8), with `max_consumers` set. */
+function bucket(name: string, options: { ageMs?: number; memory?: boolean } = {}): Definition {
+  const ageMs = options.ageMs ?? 0
+  return {
+    name: `KV_${name}`,
+    subjects: [`$KV.${name}.>`],
+    retention: RetentionPolicy.Limits,
+    storage: options.memory ? StorageType.Memory : StorageType.File,
+    discard: DiscardPolicy.New,
+    max_age: nanos(ageMs),
+    max_msgs_per_subject: 1,
+    max_consumers: maxConsumers,
+    // The window may not be longer than the age.
+    duplicate_window: nanos(ageMs > 0 ? Math.min(ageMs, times.duplicateWindow) : times.duplicateWindow),
+    allow_direct: true,
+    allow_rollup_hdrs: true,
+    deny_delete: true,
+    num_replicas: 1,
+  }
+}
+
+/** An object store in the form that @nats-io/obj makes (ADR-20), with `max_consumers` set. */
+function objects(name: string, ageMs: number): Definition {
+  return {
+    name: `OBJ_${name}`,
+    subjects: [`$O.${name}.C.>`, `$O.${name}.M.>`],
+    retention: RetentionPolicy.Limits,
+    storage: StorageType.File,
+    discard: DiscardPolicy.New,
+    max_age: nanos(ageMs),
+    max_consumers: maxConsumers,
+    allow_direct: true,
+    allow_rollup_hdrs: true,
+    num_replicas: 1,
+  }
+}
+
+function definitions(project: string): Definition[] {
+  const names = storeNames(project)
+  return [
+    stream(names.messages, messageStreamSubjects(project), times.messageAge),
+    stream(names.receipts, receiptStreamSubjects(project), times.receiptAge),
+    bucket(names.names),
+    bucket(names.presence, { ageMs: times.presenceAge, memory: true }),
+    bucket(names.surfaced),
+    bucket(names.takers, { ageMs: times.messageAge }),
+    bucket(names.members),
+    objects(names.objects, times.messageAge),
+  ]
+}
+
+/** Makes the streams and buckets that are missing. Safe to call at once from many sidecars. */
+export async function ensureStreams(jsm: JetStreamManager, project: string): Promise<void> {
+  await Promise.all(definitions(project).map((definition) => ensureStream(jsm, definition)))
+}
+
+async function ensureStream(jsm: JetStreamManager, definition: Definition): Promise<void> {
+  try {
+    await jsm.streams.info(definition.name)
+  } catch (error) {
+    if (!isNotFound(error)) throw toMeshError(error)
+    // Adding a stream that a peer has just made with the same definition is no error.
+    await jsm.streams.add(definition).catch((cause) => {
+      throw toMeshError(cause)
+    })
+  }
+}

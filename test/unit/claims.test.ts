@@ -1,0 +1,378 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { type Claim, type Claimant, decideClaim, deposed } from '../../src/core/names.ts'
+import { type NameRecord, nameRecord as nameSchema } from '../../src/wire/envelope.schema.ts'
+import { identity, nameRecord } from './samples.ts'
+
+const yes = () => true
+const no = () => false
+const never = (record: NameRecord): boolean => {
+  throw new Error(`asked about ${record.name}, which is ${record.state}`)
+}
+
+function claimant(over: Partial<Claimant> = {}): Claimant {
+  return {
+    desired: 'api',
+    explicit: false,
+    session: 'session-2',
+    process: identity(2),
+    member: 'local',
+    harness: 'claude-code',
+    cwd: '/repo/api',
+    worktree: '/repo',
+    now: '2026-11-20T12:00:00.000Z',
+    highWater: 50,
+    ...over,
+  }
+}
+
+const ended = { state: 'gone', endedAt: '2026-11-20T11:00:00.000Z', reason: 'exit', witness: 'web' } as const
+const luggage = {
+  topics: [{ name: 'schema', since: 3 }],
+  roles: ['reviewer'],
+  since: 7,
+  epoch: 4,
+}
+
+describe('a new name', () => {
+  test('is given when nobody has it; its mail begins now', () => {
+    const { record, expect: expected, outcome } = decideClaim(claimant(), [], never)
+    expect([expected, outcome]).toEqual(['absent', 'new'])
+    expect(record).toEqual({
+      v: 1,
+      kind: 'name',
+      name: 'api',
+      epoch: 1,
+      member: 'local',
+      session: 'session-2',
+      process: identity(2),
+      harness: 'claude-code',
+      cwd: '/repo/api',
+      worktree: '/repo',
+      state: 'held',
+      lastActivityAt: '2026-11-20T12:00:00.000Z',
+      topics: [],
+      roles: [],
+      since: 50,
+    })
+  })
+
+  test('is refused when it is none', () => {
+    for (const desired of ['m_x', 'operator', '', 'a.b', '__proto__']) {
+      expect(() => decideClaim(claimant({ desired }), [], never)).toThrow(expect.objectContaining({ code: 'bad_name' }))
+    }
+  })
+})
+
+describe('my own name', () => {
+  const mine = nameRecord({ ...luggage, session: 'session-2', name: 'old-name' })
+
+  test('is kept by the same process, at the same epoch', () => {
+    const claim = decideClaim(claimant(), [{ ...mine, process: identity(2) }], never)
+    expect(claim.outcome).toBe('kept')
+    expect(claim.record).toEqual({ ...mine, process: identity(2) })
+  })
+
+  test('is kept when others had thought me lost', () => {
+    const lost = { ...mine, process: identity(2), state: 'lost' as const, endedAt: ended.endedAt, reason: 'silent' }
+    const { outcome, record } = decideClaim(claimant(), [lost], never)
+    expect([outcome, record.state, record.epoch, record.endedAt, record.reason]).toEqual([
+      'kept',
+      'held',
+      4,
+      undefined,
+      undefined,
+    ])
+  })
+
+  test.each([
+    ['gone', { ...mine, ...ended }, never],
+    ['lost', { ...mine, state: 'lost' as const }, never],
+    ['held by a process that is dead', mine, no],
+  ] as const)('is resumed when %s: next epoch, with topics, roles and mail', (_what, record, alive) => {
+    const claim = decideClaim(claimant({ desired: 'api', cwd: '/elsewhere' }), [record, nameRecord()], alive)
+    expect(claim).toMatchObject({ outcome: 'resumed', expect: record })
+    expect(claim.record).toMatchObject({
+      name: 'old-name',
+      epoch: 5,
+      topics: luggage.topics,
+      roles: luggage.roles,
+      since: 7,
+    })
+    expect(claim.record).toMatchObject({ process: identity(2), state: 'held', cwd: '/elsewhere', session: 'session-2' })
+    for (const trace of ['endedAt', 'reason', 'witness']) expect(claim.record).not.toHaveProperty(trace)
+  })
+
+  test('is resumed with a new epoch when a witness had called this very process gone', () => {
+    const wrong = { ...mine, ...ended, process: identity(2) }
+    expect(decideClaim(claimant(), [wrong], never)).toMatchObject({ outcome: 'resumed', record: { epoch: 5 } })
+  })
+
+  test('of two processes on one conversation the second gets another name', () => {
+    const first = nameRecord({ session: 'session-2' })
+    const claim = decideClaim(claimant(), [first], yes)
+    expect(claim).toMatchObject({ outcome: 'suffixed', expect: 'absent', record: { name: 'api-2', epoch: 1 } })
+  })
+
+  test('of several ended ones the desired is resumed, else the latest', () => {
+    const older = nameRecord({ ...ended, session: 'session-2', name: 'aa', lastActivityAt: '2026-11-18T10:00:00.000Z' })
+    const newer = nameRecord({ ...ended, session: 'session-2', name: 'bb', lastActivityAt: '2026-11-19T10:00:00.000Z' })
+    const pick = (desired: string) => decideClaim(claimant({ desired }), [older, newer], never).record.name
+    expect([pick('aa'), pick('bb'), pick('cc')]).toEqual(['aa', 'bb', 'bb'])
+  })
+
+  test('is not another member’s who uses the same word for its conversation', () => {
+    const theirs = nameRecord({ ...ended, session: 'operator:root', name: 'root', member: 'elsewhere' })
+    const claim = decideClaim(
+      claimant({ desired: 'root', session: 'operator:root', harness: 'shell' }),
+      [theirs],
+      never,
+    )
+    expect(claim).toMatchObject({ outcome: 'suffixed', record: { name: 'root-2' } })
+  })
+
+  test('an operator comes back under its name from any directory', () => {
+    const before = nameRecord({ ...ended, ...luggage, name: 'ann', session: 'operator:ann', harness: 'shell' })
+    const back = claimant({ desired: 'ann', session: 'operator:ann', harness: 'shell', worktree: '/tmp' })
+    expect(decideClaim(back, [before], never)).toMatchObject({
+      outcome: 'resumed',
+      record: { name: 'ann', epoch: 5, since: 7 },
+    })
+  })
+
+  test('is kept through /clear: the same process, another conversation', () => {
+    const before = nameRecord({ ...luggage, process: identity(2), session: 'session-1' })
+    const claim = decideClaim(claimant({ session: 'session-after-clear' }), [before], yes)
+    expect(claim).toMatchObject({
+      outcome: 'kept',
+      expect: before,
+      record: { epoch: 4, session: 'session-after-clear' },
+    })
+    expect(deposed(before, claim.record)).toBe(true)
+  })
+})
+
+describe('the name of one who ended', () => {
+  const before = nameRecord({ ...luggage, ...ended })
+
+  test('goes to the next session of its worktree, with everything, told whose it was', () => {
+    const claim = decideClaim(claimant(), [before], never)
+    expect(claim).toMatchObject({ outcome: 'taken_over', expect: before, previous: before })
+    expect(claim.record).toMatchObject({ ...luggage, epoch: 5, state: 'held', session: 'session-2' })
+    expect(claim.record.previous).toEqual({ session: 'session-1', endedAt: ended.endedAt })
+    expect(claim.record).not.toHaveProperty('endedAt')
+  })
+
+  test('also when I am the one who finds its process dead', () => {
+    const claim = decideClaim(claimant(), [nameRecord(luggage)], no)
+    expect(claim).toMatchObject({ outcome: 'taken_over', record: { epoch: 5, previous: { session: 'session-1' } } })
+    expect(claim.record.previous).not.toHaveProperty('endedAt')
+  })
+
+  test.each([{ worktree: '/other' }, { member: 'elsewhere' }])('does not go to one of %j', (over) => {
+    expect(decideClaim(claimant(over), [before], never)).toMatchObject({
+      outcome: 'suffixed',
+      record: { name: 'api-2' },
+    })
+  })
+
+  test.each([{ worktree: '/other' }, { member: 'elsewhere' }])(
+    'goes to one of %j who asks for just this name',
+    (over) => {
+      expect(decideClaim(claimant({ ...over, explicit: true }), [before], never)).toMatchObject({
+        outcome: 'taken_over',
+      })
+    },
+  )
+
+  test('an explicit wish reaches no further than the name itself', () => {
+    const second = nameRecord({ ...ended, name: 'api-2', worktree: '/other' })
+    const claim = decideClaim(claimant({ explicit: true }), [nameRecord(), second], yes)
+    expect(claim).toMatchObject({ outcome: 'suffixed', record: { name: 'api-3' } })
+  })
+
+  test('with a suffix is taken over too', () => {
+    const second = nameRecord({ ...ended, name: 'api-2' })
+    expect(decideClaim(claimant(), [nameRecord(), second], yes)).toMatchObject({
+      outcome: 'taken_over',
+      record: { name: 'api-2' },
+    })
+  })
+})
+
+describe('a name that is held', () => {
+  test.each([
+    ['alive', nameRecord(), yes],
+    ['lost', nameRecord({ state: 'lost' }), never],
+  ] as const)('by one who is %s stays its own, also when asked for explicitly', (_what, record, alive) => {
+    for (const explicit of [false, true]) {
+      expect(decideClaim(claimant({ explicit }), [record], alive)).toMatchObject({
+        outcome: 'suffixed',
+        expect: 'absent',
+      })
+    }
+  })
+
+  test('the first free suffix is taken', () => {
+    const records = ['api', 'api-2', 'api-4'].map((name) => nameRecord({ name }))
+    expect(decideClaim(claimant(), records, yes).record.name).toBe('api-3')
+  })
+
+  test('600 sessions of one branch find 600 names', () => {
+    const records: NameRecord[] = []
+    for (let i = 0; i < 600; i++) {
+      const claim = decideClaim(claimant({ session: `s${i}`, process: identity(i + 10) }), records, yes)
+      expect(claim.expect).toBe('absent')
+      records.push(claim.record)
+    }
+    expect(new Set(records.map((record) => record.name)).size).toBe(600)
+  })
+})
+
+describe('a name left by a rename', () => {
+  const left = nameRecord({ ...luggage, ...ended, renamedTo: 'web' })
+  const renamed = nameRecord({ ...luggage, name: 'web', formerly: { name: 'api', until: 30 } })
+
+  test('is new to the next one, from the rename on, without topics, roles or a predecessor', () => {
+    const claim = decideClaim(claimant(), [left, renamed], yes)
+    expect(claim).toMatchObject({
+      outcome: 'new',
+      expect: left,
+      record: { epoch: 5, since: 30, topics: [], roles: [] },
+    })
+    expect(claim.record).not.toHaveProperty('renamedTo')
+    expect(claim.record).not.toHaveProperty('previous')
+  })
+
+  test('half-way is finished: a sidecar that died while renaming comes back under the new name', () => {
+    const [old, next] = [
+      nameRecord({ session: 'session-2', process: identity(2) }),
+      { ...renamed, session: 'session-2', process: identity(2) },
+    ]
+    for (const records of [
+      [old, next],
+      [next, old],
+    ]) {
+      expect(decideClaim(claimant(), records, yes)).toMatchObject({ outcome: 'kept', record: { name: 'web' } })
+    }
+  })
+
+  test('is not what its session resumes', () => {
+    const gone = { ...renamed, ...ended, session: 'session-2' }
+    const claim = decideClaim(claimant(), [{ ...left, session: 'session-2' }, gone], never)
+    expect(claim).toMatchObject({ outcome: 'resumed', record: { name: 'web', formerly: { name: 'api', until: 30 } } })
+  })
+})
+
+describe('deposed', () => {
+  const mine = nameRecord()
+  test('when epoch or session changed, or the name was removed', () => {
+    expect(deposed(mine, nameRecord({ epoch: 2 }))).toBe(true)
+    expect(deposed(mine, nameRecord({ session: 'other' }))).toBe(true)
+    expect(deposed(mine, null)).toBe(true)
+  })
+
+  test('not when anything else changed', () => {
+    expect(deposed(mine, nameRecord({ state: 'lost', cwd: '/x', roles: ['r'] }))).toBe(false)
+  })
+})
+
+/** A project of sessions that start, restart, die, are witnessed, lost, resumed and cleared, in any order. */
+class World {
+  records = new Map<string, NameRecord>()
+  living = new Set<number>()
+  #pids = 0
+  #clock = 0
+
+  alive = (record: NameRecord): boolean => {
+    expect(record.state).toBe('held')
+    return this.living.has(record.process.pid)
+  }
+
+  newPid(): number {
+    this.living.add(++this.#pids)
+    return this.#pids
+  }
+
+  claim(over: Partial<Claimant> & { pid: number }): Claim {
+    const now = new Date(Date.UTC(2026, 10, 20) + ++this.#clock * 1000).toISOString()
+    const who = claimant({ ...over, process: identity(over.pid), now, highWater: this.#clock })
+    const records = [...this.records.values()]
+    const claim = decideClaim(who, records, this.alive)
+    this.#check(who, claim, records)
+    this.records.set(claim.record.name, claim.record)
+    return claim
+  }
+
+  #check(who: Claimant, claim: Claim, records: NameRecord[]): void {
+    const { record } = claim
+    expect(nameSchema.safeParse(record).success).toBe(true)
+    expect(decideClaim(who, records.toReversed(), this.alive)).toEqual(claim)
+    expect(record).toMatchObject({ session: who.session, process: who.process, member: who.member, state: 'held' })
+    const before = this.records.get(record.name)
+    expect(claim.expect).toBe(before ?? 'absent')
+    if (before) this.#checkSuccession(who, claim, before)
+    else expect([record.epoch, record.topics, record.since]).toEqual([1, [], who.highWater])
+  }
+
+  #checkSuccession(who: Claimant, { record, outcome }: Claim, before: NameRecord): void {
+    expect(record).toMatchObject({ since: before.since, topics: before.topics, roles: before.roles })
+    expect(record.epoch).toBe(outcome === 'kept' ? before.epoch : before.epoch + 1)
+    const isMyProcess = before.process.pid === who.process.pid
+    expect(outcome === 'kept').toBe(isMyProcess && before.state !== 'gone')
+    const isMine = before.session === who.session && before.member === who.member
+    if (outcome === 'resumed') expect(isMine).toBe(true)
+    if (outcome === 'taken_over') this.#checkHeir(who, before)
+    // Nobody who lives and is not lost ever loses a name to another process.
+    if (!isMyProcess && before.state === 'held') expect(this.living.has(before.process.pid)).toBe(false)
+  }
+
+  #checkHeir(who: Claimant, before: NameRecord): void {
+    expect(before.state).not.toBe('lost')
+    const isHeir = before.member === who.member && before.worktree === who.worktree
+    expect(isHeir || (who.explicit && before.name === who.desired)).toBe(true)
+  }
+}
+
+const step = fc.record({
+  what: fc.constantFrom('start', 'start', 'start', 'again', 'clear', 'die', 'witness', 'lose', 'join'),
+  who: fc.nat(9),
+  desired: fc.constantFrom('api', 'api-2', 'web'),
+  explicit: fc.boolean(),
+  worktree: fc.constantFrom('/a', '/b'),
+  member: fc.constantFrom('local', 'local', 'other'),
+  session: fc.constantFrom('s1', 's2', 's3', 's4', 's5'),
+})
+
+test('any history: one living holder per name, epochs only grow, mail and topics stay with the name', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (history) => {
+      const world = new World()
+      for (const { what, who, ...rest } of history) {
+        const record = [...world.records.values()][who % Math.max(1, world.records.size)]
+        if (what === 'start' || !record) world.claim({ ...rest, pid: world.newPid() })
+        else act(world, what, record, rest)
+      }
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+type Rest = Omit<typeof step extends fc.Arbitrary<infer S> ? S : never, 'what' | 'who'>
+
+function act(world: World, what: string, record: NameRecord, rest: Rest) {
+  const { pid } = record.process
+  const alive = world.living.has(pid)
+  if (what === 'die') world.living.delete(pid)
+  else if (what === 'witness' && !alive) world.records.set(record.name, { ...record, ...ended })
+  else if (what === 'lose' && record.state === 'held') world.records.set(record.name, { ...record, state: 'lost' })
+  else if (what === 'join') {
+    const topics = [{ name: `t${record.topics.length}`, since: record.since }]
+    world.records.set(record.name, { ...record, topics, roles: ['r'] })
+  } else if (what === 'again' && alive && record.state !== 'gone') {
+    const again = world.claim({ ...rest, pid, session: record.session, member: record.member })
+    expect(again).toMatchObject({ outcome: 'kept', record: { session: record.session } })
+  } else if (what === 'clear' && alive && record.state !== 'gone') {
+    world.claim({ ...rest, desired: record.name, pid, member: record.member })
+  }
+}
