@@ -2,15 +2,15 @@
  * What crosses a sidecar's socket: the operations table. From it come the handlers' types, the command line's typed
  * calls and later the MCP tools. Every operation is `POST /v0/<op>` with one JSON object. Pure.
  */
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { door, intent } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 
 const time = z.string()
 /** Grammar is checked by the handler, which answers `bad_name`. */
-const someName = z.string().max(4096)
-const id = z.string().max(64)
-const timeoutMs = z.int().min(0).max(2_147_483_647)
+const someName = z.string().check(z.maxLength(4096))
+const id = z.string().check(z.maxLength(64))
+const timeoutMs = z.int().check(z.minimum(0), z.maximum(2_147_483_647))
 
 const shownStatus = z.enum(['starting', 'busy', 'idle', 'waiting', 'paused', 'unreachable', 'lost', 'gone'])
 export const sendState = z.enum([
@@ -39,9 +39,9 @@ const session = z.object({
   unread: z.int(),
   epoch: z.int(),
   /** With `lost` and `gone`: since when and why. */
-  endedAt: time.optional(),
-  reason: z.string().optional(),
-  version: z.string().optional(),
+  endedAt: z.optional(time),
+  reason: z.optional(z.string()),
+  version: z.optional(z.string()),
 })
 
 const message = z.object({
@@ -50,9 +50,9 @@ const message = z.object({
   to: z.string(),
   text: z.string(),
   sentAt: time,
-  thread: z.string().nullable(),
-  replyTo: z.string().nullable(),
-  intent: z.string().nullable(),
+  thread: z.nullable(z.string()),
+  replyTo: z.nullable(z.string()),
+  intent: z.nullable(z.string()),
   verified: z.boolean(),
   /** It may have been shown before. */
   repeat: z.boolean(),
@@ -60,7 +60,13 @@ const message = z.object({
 
 const waited = z.union([
   message,
-  z.object({ type: z.enum(['session_idle', 'session_ended']), name: z.string(), status: shownStatus, at: time, reason: z.string().optional() }),
+  z.object({
+    type: z.enum(['session_idle', 'session_ended']),
+    name: z.string(),
+    status: shownStatus,
+    at: time,
+    reason: z.optional(z.string()),
+  }),
 ])
 
 const sent = z.object({
@@ -68,19 +74,19 @@ const sent = z.object({
   state: sendState,
   to: z.string(),
   /** What the sender should know, for example that the recipient is gone and the mail waits. */
-  note: z.string().optional(),
-  reply: message.optional(),
+  note: z.optional(z.string()),
+  reply: z.optional(message),
   /** With `reply`: given back in `taken` once the reply has been shown. */
-  handover: z.string().optional(),
+  handover: z.optional(z.string()),
 })
 
 const content = {
   /** Made by the caller, so that a retry is the same message. */
   id,
   text: z.string(),
-  intent: intent.optional(),
-  wait: z.enum(['stored', 'delivered', 'surfaced', 'reply']).optional(),
-  timeoutMs: timeoutMs.optional(),
+  intent: z.optional(intent),
+  wait: z.optional(z.enum(['stored', 'delivered', 'surfaced', 'reply'])),
+  timeoutMs: z.optional(timeoutMs),
 }
 const nothing = z.object({})
 const member = z.object({ name: z.string(), members: z.array(z.string()) })
@@ -114,15 +120,15 @@ export const ops = {
   alive: {
     about: 'One session; not_found if there is none of that name.',
     request: z.object({ name: someName }),
-    response: session.extend({ alive: z.boolean() }),
+    response: z.extend(session, { alive: z.boolean() }),
   },
   send: {
     about: 'Send a message to a session (NAME), a topic (topic:T), a role (role:R) or everybody (@all).',
     request: z.object({
       ...content,
       to: someName,
-      thread: z.string().min(1).max(limits.thread).optional(),
-      replyTo: id.optional(),
+      thread: z.optional(z.string().check(z.minLength(1), z.maxLength(limits.thread))),
+      replyTo: z.optional(id),
     }),
     response: sent,
   },
@@ -132,26 +138,31 @@ export const ops = {
     response: sent,
   },
   inbox: {
-    about: 'Unread messages, oldest first. Without peek they are handed over, and are read once `taken` is called.',
-    request: z.object({ peek: z.boolean().optional(), limit: z.int().min(1).max(limits.inboxBatch).optional() }),
-    response: z.object({ messages: z.array(message), more: z.int(), handover: z.string().optional() }),
+    about:
+      'Unread messages, oldest first. Without peek they are handed over, and are read once `taken` is called. With id: that message, read or not.',
+    request: z.object({
+      id: z.optional(id),
+      peek: z.optional(z.boolean()),
+      limit: z.optional(z.int().check(z.minimum(1), z.maximum(limits.inboxBatch))),
+    }),
+    response: z.object({ messages: z.array(message), more: z.int(), handover: z.optional(z.string()) }),
   },
   wait: {
     about:
       'Block until something happened: the next message (no targets), a named session is idle or ends, a message is replied to.',
     request: z.object({
-      targets: z.array(someName).max(limits.recipients),
+      targets: z.array(someName).check(z.maxLength(limits.recipients)),
       /** For sessions: what to wait for. Default: idle or end. */
-      until: z.enum(['idle', 'end', 'message']).optional(),
+      until: z.optional(z.enum(['idle', 'end', 'message'])),
       /** Wait for all targets instead of the first. */
-      all: z.boolean().optional(),
-      timeoutMs: timeoutMs.optional(),
+      all: z.optional(z.boolean()),
+      timeoutMs: z.optional(timeoutMs),
     }),
-    response: z.object({ results: z.array(waited), handover: z.string().optional() }),
+    response: z.object({ results: z.array(waited), handover: z.optional(z.string()) }),
   },
   taken: {
     about: 'The messages of this hand-over have been shown to the reader.',
-    request: z.object({ handover: z.string().max(64) }),
+    request: z.object({ handover: z.string().check(z.maxLength(64)) }),
     response: z.object({ surfaced: z.int() }),
   },
   trace: {
@@ -187,7 +198,7 @@ export const ops = {
     request: nothing,
     response: z.object({ stopped: z.boolean() }),
   },
-} as const satisfies Record<string, { about: string; request: z.ZodType; response: z.ZodType }>
+} as const satisfies Record<string, { about: string; request: z.ZodMiniType; response: z.ZodMiniType }>
 
 export type Op = keyof typeof ops
 export type Request<O extends Op> = z.input<(typeof ops)[O]['request']>

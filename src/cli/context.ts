@@ -77,12 +77,12 @@ function loginName(env: Env): string {
 /** A sidecar starts the engine itself; what needs a person's eye comes first: the stop mark, and a first download. */
 async function prepareEngine(env: Env, home: Home, say: (line: string) => void): Promise<void> {
   const { engineStatus } = await import('../engine/engine.ts')
-  if ((await engineStatus(home)).running) return
+  if (engineStatus(home).running) return
   if (existsSync(join(home.engine, 'stopped'))) {
     throw new MeshError('mesh_down', 'mesh is down', { hint: 'start it with: mesh up' })
   }
   const { findEngine, installEngine } = await import('../engine/binary.ts')
-  if (!findEngine(env, home)) await installEngine(env, home, say)
+  if (!findEngine(env, home)) await installEngine(home, env, say)
 }
 
 /** Refuses a flag that means nothing without another. */

@@ -17,7 +17,10 @@ export interface Entry {
 }
 
 /** What an answer needs to know of the message it answers. */
-export type Origin = Pick<Envelope, 'id' | 'from' | 'thread' | 'hops'>
+export type Origin = Pick<Envelope, 'id' | 'from' | 'thread' | 'hops'> & {
+  /** Where the stream has it. */
+  seq: number
+}
 
 /** One step, as kept in the journal. */
 export type InboxStep =
@@ -44,7 +47,8 @@ export class Inbox {
   apply(step: InboxStep): void {
     switch (step.t) {
       case 'in':
-        return this.#arrive(step)
+        this.#arrive(step)
+        return
       case 'skip':
         this.#high = Math.max(this.#high, step.seq)
         return
@@ -78,7 +82,7 @@ export class Inbox {
     const { id } = entry.envelope
     this.#entries.delete(id)
     this.#bytes -= sizeOf(entry.envelope)
-    this.#remember(originOf(entry.envelope))
+    this.#remember(originOf(entry))
   }
 
   #remember(origin: Origin): void {
@@ -98,7 +102,7 @@ export class Inbox {
   /** Where a message came from, read or not. */
   origin(id: string): Origin | undefined {
     const entry = this.#entries.get(id)
-    return entry ? originOf(entry.envelope) : this.#known.get(id)
+    return entry ? originOf(entry) : this.#known.get(id)
   }
 
   /** Ids that begin with `prefix`, read or not. */
@@ -168,8 +172,8 @@ export class Inbox {
   }
 }
 
-function originOf({ id, from, thread, hops }: Envelope): Origin {
-  return thread === undefined ? { id, from, hops } : { id, from, thread, hops }
+function originOf({ seq, envelope: { id, from, thread, hops } }: Entry): Origin {
+  return { id, from, hops, seq, ...(thread === undefined ? {} : { thread }) }
 }
 
 function sizeOf(envelope: Envelope): number {

@@ -74,7 +74,7 @@ function lengthOf(parts: readonly string[]): number {
 
 function renderMessage(message: Shown, shortId: (id: string) => string): string {
   const { shown, left } = cut(message.text, limits.shownMessageChars)
-  return `${header(message, shortId)}\n${shown}${omission(left, message.truncatedBytes ?? 0)}`
+  return `${header(message, shortId)}\n${shown}${omission(left, message.truncatedBytes ?? 0, shortId(message.id))}`
 }
 
 function header(message: Shown, shortId: (id: string) => string): string {
@@ -95,9 +95,9 @@ function isDirect(to: string): boolean {
   return !to.startsWith('@') && !to.includes(':') && to !== 'operator'
 }
 
-function omission(left: string, truncatedBytes: number): string {
-  if (truncatedBytes > 0) return `\n[… ${truncatedBytes + Buffer.byteLength(left)} more bytes: mesh inbox]`
-  return left === '' ? '' : `\n[… ${left.length} more characters: mesh inbox]`
+function omission(left: string, truncatedBytes: number, id: string): string {
+  if (truncatedBytes > 0) return `\n[… ${truncatedBytes + Buffer.byteLength(left)} more bytes: mesh inbox ${id}]`
+  return left === '' ? '' : `\n[… ${left.length} more characters: mesh inbox ${id}]`
 }
 
 /** Short ids for this hand-over: so long that those shown together differ. */

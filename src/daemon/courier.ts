@@ -116,7 +116,11 @@ export class Courier {
       }
       const abort = () => {
         leave()
-        reject(new MeshError('timeout', 'nothing came in time', { hint: 'the message is kept; wait again or read mesh inbox' }))
+        reject(
+          new MeshError('timeout', 'nothing came in time', {
+            hint: 'the message is kept; wait again or read mesh inbox',
+          }),
+        )
       }
       if (signal.aborted) return abort()
       signal.addEventListener('abort', abort, { once: true })
@@ -237,7 +241,11 @@ export class Courier {
       now: Date.now(),
       status: this.#status,
       statusSince: this.#statusSince,
-      doors: this.#options.doors.map((door) => ({ name: door.name, reaches: door.reaches, available: door.available() })),
+      doors: this.#options.doors.map((door) => ({
+        name: door.name,
+        reaches: door.reaches,
+        available: door.available(),
+      })),
       deliverable: mailbox.inbox.deliverable().length,
       inFlight: this.#inFlight,
       notBefore: this.#notBefore,
@@ -249,7 +257,11 @@ export class Courier {
     const nonce = randomBytes(4).toString('hex')
     const token = `mesh-${nonce}`
     const waiting = mailbox.inbox.deliverable()
-    const { text, count } = renderHandover(waiting.slice(0, limits.shownMessages).map(shownOf), nonce, Math.max(0, waiting.length - limits.shownMessages))
+    const { text, count } = renderHandover(
+      waiting.slice(0, limits.shownMessages).map(shownOf),
+      nonce,
+      Math.max(0, waiting.length - limits.shownMessages),
+    )
     const entries = waiting.slice(0, count)
     mailbox.hand(token, entries, name, Date.now())
     this.#inFlight = { token, door: name, offeredAt: Date.now(), handedAt: null, count }

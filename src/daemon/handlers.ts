@@ -18,9 +18,9 @@ import { messageSubject } from '../wire/subjects.ts'
 import type { Handover } from './courier.ts'
 import { durableOf } from './registry.ts'
 import type { Call, Handlers } from './server.ts'
+import { waitForSessions } from './session-waits.ts'
 import { messageOf } from './shown.ts'
 import { LOCAL_MEMBER, type Sidecar } from './sidecar.ts'
-import { waitForSessions } from './session-waits.ts'
 
 const FOREVER_MS = 2_147_483_647
 const ID_PREFIX = /^m_[0-9a-f]{8,32}$/
@@ -97,8 +97,9 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       return sent
     },
 
-    async inbox({ peek, limit = limits.inboxBatch }, call) {
+    async inbox({ id, peek, limit = limits.inboxBatch }, call) {
       const { mailbox, courier } = sidecar
+      if (id !== undefined) return { messages: [await recall(sidecar, await fullId(sidecar, id))], more: 0 }
       if (peek) {
         const waiting = mailbox.inbox.unread()
         const messages = await Promise.all(waiting.slice(0, limit).map((entry) => readMessage(sidecar, entry)))
@@ -124,7 +125,13 @@ export function createHandlers(sidecar: Sidecar): Handlers {
         if (request.targets.length > 1) throw new MeshError('bad_request', 'wait for messages of one session at a time')
         return waitForMessage(sidecar, { kind: 'from', name: request.targets[0]! }, timeout, call)
       }
-      const results = await waitForSessions(sidecar, request.targets, request.until ?? 'idle', request.all ?? false, timeout)
+      const results = await waitForSessions(
+        sidecar,
+        request.targets,
+        request.until ?? 'idle',
+        request.all ?? false,
+        timeout,
+      )
       return { results }
     },
 
@@ -188,7 +195,8 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       const { store } = sidecar.link
       const entry = await store.names.get(name)
       if (!entry) throw new MeshError('not_found', `there is no session ${quote(name)}`)
-      if (entry.value.state === 'held') throw new MeshError('conflict', `${name} is not gone`, { hint: 'end that session first' })
+      if (entry.value.state === 'held')
+        throw new MeshError('conflict', `${name} is not gone`, { hint: 'end that session first' })
       const unread = await store.purgeMail(name, durableOf(entry.value))
       await Promise.all([store.surfaced.delete(name), store.presence.delete(name), store.names.delete(name)])
       return { name, unread }
@@ -213,7 +221,12 @@ async function post(sidecar: Sidecar, letter: Letter, options: SendOptions, call
     await sidecar.sender.send(outgoing)
   }
   const position = sidecar.sender.get(letter.id)?.position ?? null
-  const sent = { id: letter.id, state: position === null ? 'queued' : 'stored', to: formatRecipient(to), ...note } as const
+  const sent = {
+    id: letter.id,
+    state: position === null ? 'queued' : 'stored',
+    to: formatRecipient(to),
+    ...note,
+  } as const
   return options.wait ? followUp(sidecar, sent, options, call) : sent
 }
 
@@ -227,7 +240,10 @@ async function resolveRecipient(sidecar: Sidecar, to: Recipient): Promise<{ to: 
     return { to: { kind: 'session', name: renamedTo }, note: { note: `${to.name} is ${renamedTo} now` } }
   }
   if (state === 'held') return { to, note: {} }
-  return { to, note: { note: `${to.name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return` } }
+  return {
+    to,
+    note: { note: `${to.name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return` },
+  }
 }
 
 /** The signed envelope; a large body goes to the object store first. */
@@ -278,7 +294,8 @@ async function followUp(
   call: Call,
 ): Promise<Response<'send'>> {
   const signal = AbortSignal.any([call.signal, AbortSignal.timeout(timeoutMs)])
-  const late = () => new MeshError('timeout', `${sent.id} is ${sent.state} but not ${wait} yet`, { hint: `mesh trace ${sent.id}` })
+  const late = () =>
+    new MeshError('timeout', `${sent.id} is ${sent.state} but not ${wait} yet`, { hint: `mesh trace ${sent.id}` })
   if (wait === 'reply') {
     const taken = await sidecar.courier.await({ kind: 'reply', id: sent.id }, signal).catch(() => {
       throw late()
@@ -313,7 +330,11 @@ async function waitForMessage(
 }
 
 /** Reads the bodies of a hand-over. A caller that went away has certainly not shown it. */
-async function handOver(sidecar: Sidecar, taken: Handover, call: Call): Promise<{ messages: Message[]; handover: string }> {
+async function handOver(
+  sidecar: Sidecar,
+  taken: Handover,
+  call: Call,
+): Promise<{ messages: Message[]; handover: string }> {
   const { courier } = sidecar
   call.onAnswered((delivered) => {
     if (!delivered) courier.giveBack(taken.handover)
@@ -334,6 +355,16 @@ async function readMessage(sidecar: Sidecar, entry: Entry): Promise<Message> {
   return messageOf(entry, Buffer.from(bytes).toString())
 }
 
+/** A message that was received here, read or not; it stays as it is. */
+async function recall(sidecar: Sidecar, id: string): Promise<Message> {
+  const { inbox } = sidecar.mailbox
+  const unread = inbox.get(id)
+  const origin = inbox.origin(id)
+  const entry = unread ?? (origin && (await sidecar.stored(origin.seq)))
+  if (entry?.envelope.id === id) return readMessage(sidecar, entry)
+  throw new MeshError('not_found', `message ${id} is no longer stored here`)
+}
+
 function checkId(id: string): void {
   if (!isMessageId(id)) throw new MeshError('bad_request', `${quote(id)} is not a message id`)
 }
@@ -344,7 +375,8 @@ async function fullId(sidecar: Sidecar, prefix: string): Promise<string> {
   if (!ID_PREFIX.test(prefix)) throw new MeshError('bad_request', `${quote(prefix)} is not a message id`)
   const found = [...new Set([...sidecar.mailbox.inbox.idsFrom(prefix), ...sidecar.sender.idsFrom(prefix)])]
   if (found.length === 1) return found[0]!
-  if (found.length > 1) throw new MeshError('bad_request', `${prefix} fits ${found.length} messages`, { hint: 'give more of the id' })
+  if (found.length > 1)
+    throw new MeshError('bad_request', `${prefix} fits ${found.length} messages`, { hint: 'give more of the id' })
   throw new MeshError('not_found', `no message ${prefix} is known here`)
 }
 
@@ -352,7 +384,9 @@ async function findMessage(sidecar: Sidecar, idOrPrefix: string) {
   const id = await fullId(sidecar, idOrPrefix)
   const entry = sidecar.mailbox.inbox.origin(id)
   if (entry) return entry
-  throw new MeshError('not_found', `no message ${id} was received here`, { hint: 'mesh inbox --peek lists unread messages' })
+  throw new MeshError('not_found', `no message ${id} was received here`, {
+    hint: 'mesh inbox --peek lists unread messages',
+  })
 }
 
 function hopsAfter(sidecar: Sidecar, replyTo: string): number {
@@ -372,7 +406,8 @@ async function traceOf(sidecar: Sidecar, id: string): Promise<Response<'trace'>>
   for (const told of sidecar.link.up ? await sidecar.link.store.receiptsOf(id) : []) {
     add(told.state, told.at, told.by.name, told.reply ? `${told.evidence}: ${told.reply}` : told.evidence)
   }
-  if (steps.length === 0) throw new MeshError('not_found', `nothing is known of ${id}`, { hint: 'receipts are kept for a day' })
+  if (steps.length === 0)
+    throw new MeshError('not_found', `nothing is known of ${id}`, { hint: 'receipts are kept for a day' })
   return { id, steps }
 }
 

@@ -1,5 +1,14 @@
 /** An append-only file of steps, one JSON line each: what a name's holder must not forget. */
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs'
 import { MeshError } from '../errors.ts'
 
 export class Journal<Step extends object> {

@@ -67,7 +67,11 @@ export class KeyRing {
     const known = this.#keys.get(member)
     const pin = this.#pins.get(member)
     if (known || !pin) return known
-    const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, Buffer.from(pin, 'base64url')]), format: 'der', type: 'spki' })
+    const key = createPublicKey({
+      key: Buffer.concat([SPKI_PREFIX, Buffer.from(pin, 'base64url')]),
+      format: 'der',
+      type: 'spki',
+    })
     this.#keys.set(member, key)
     return key
   }
@@ -83,7 +87,11 @@ export class KeyRing {
 }
 
 /** Publishes the own key and pins those of the others. Returns members whose key is not the pinned one. */
-export async function exchangeKeys(store: ProjectStore, ring: KeyRing, own: { member: string; key: KeyObject }): Promise<string[]> {
+export async function exchangeKeys(
+  store: ProjectStore,
+  ring: KeyRing,
+  own: { member: string; key: KeyObject },
+): Promise<string[]> {
   const mine = publicKeyText(own.key)
   const stored = await store.members.get(own.member)
   if (!stored) await store.members.update(own.member, { v: 1, kind: 'member', member: own.member, key: mine }, 0)

@@ -1,11 +1,10 @@
 /** The sidecar's link to the engine: connects, heals a dead engine, connects anew when the engine moved. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { NatsConnection } from 'nats'
 import { healEngine, startEngine } from '../engine/engine.ts'
 import { engineUser } from '../engine/nkey.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
-import { connectEngine, type LinkEvent } from '../nats/connect.ts'
+import { connectEngine, type LinkEvent, type NatsConnection } from '../nats/connect.ts'
 import { ProjectStore } from '../nats/project-store.ts'
 import type { Logger } from './log.ts'
 

@@ -3,7 +3,7 @@
  * change goes to the journal first.
  */
 import { join } from 'node:path'
-import { Inbox, type Entry, type InboxStep, startPosition, wasRead } from '../core/inbox.ts'
+import { type Entry, Inbox, type InboxStep, startPosition, wasRead } from '../core/inbox.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { Envelope, Surfaced } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
@@ -40,10 +40,7 @@ export class Mailbox {
     this.#journal.close()
   }
 
-  get inbox(): Pick<
-    Inbox,
-    'get' | 'origin' | 'idsFrom' | 'unread' | 'deliverable' | 'inHandover' | 'size' | 'knows'
-  > {
+  get inbox(): Pick<Inbox, 'get' | 'origin' | 'idsFrom' | 'unread' | 'deliverable' | 'inHandover' | 'size' | 'knows'> {
     return this.#inbox
   }
 

@@ -22,7 +22,8 @@ const IDLE_CHECK_MS = 1000
 
 async function main(): Promise<void> {
   const [kind, runDir] = process.argv.slice(2)
-  if ((kind !== 'claude-code' && kind !== 'operator') || !runDir) throw new MeshError('bad_request', 'usage: sidecar.js claude-code|operator DIR')
+  if ((kind !== 'claude-code' && kind !== 'operator') || !runDir)
+    throw new MeshError('bad_request', 'usage: sidecar.js claude-code|operator DIR')
   const { env } = process
   const home = meshHome(env)
   for (const dir of [home.root, home.run, runDir, join(home.root, 'logs')]) ensurePrivateDir(dir)

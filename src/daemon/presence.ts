@@ -76,12 +76,14 @@ export class PresenceKeeper {
   async sessions(store: ProjectStore): Promise<Session[]> {
     const own = this.#options.current()?.name
     const [names, beats] = await Promise.all([store.names.all(), store.presence.all()])
-    const mine = beats.find(({ key }) => key === own)
-    const engineNow = mine ? mine.writtenAt + Math.max(0, Date.now() - this.#beatAt) : Date.now()
     const byName = new Map(beats.map((entry) => [entry.key, entry]))
-    const sightings = names.map(({ value: record }): Sighting => {
+    const mine = own === undefined ? undefined : byName.get(own)
+    const ageOf = (writtenAt: number) =>
+      mine ? Math.max(0, mine.writtenAt + Math.max(0, Date.now() - this.#beatAt) - writtenAt) : null
+    const sightings = names.map(({ value: record, writtenAt }): Sighting => {
       const beat = byName.get(record.name)
-      return { record, presence: beat?.value ?? null, presenceAgeMs: beat ? Math.max(0, engineNow - beat.writtenAt) : null }
+      const presenceAgeMs = beat ? ageOf(beat.writtenAt) : null
+      return { record, presence: beat?.value ?? null, presenceAgeMs, recordAgeMs: ageOf(writtenAt) }
     })
     return this.#judgeAll(store, sightings)
   }
@@ -89,7 +91,9 @@ export class PresenceKeeper {
   #judgeAll(store: ProjectStore, sightings: Sighting[]): Session[] {
     const amnesty = this.#amnesty.active(Date.now())
     const judged = sightings.map((sighting) => ({ sighting, status: judge(sighting, { amnesty }) }))
-    const doubt = suspectSelf(judged.filter(({ sighting }) => sighting.record.state === 'held').map(({ status }) => status))
+    const doubt = suspectSelf(
+      judged.filter(({ sighting }) => sighting.record.state === 'held').map(({ status }) => status),
+    )
     return judged.map(({ sighting, status }) => {
       if (status === 'lost' && !doubt) this.#recordLost(store, sighting.record)
       return toSession(sighting, status)

@@ -42,7 +42,11 @@ export class Receipts {
   }
 
   /** Tells the sender of a message; kept and told later when the engine is away. */
-  tell(to: Address, by: Receipt['by'], step: { id: string; state: ReceiptState; evidence: string; reply?: string }): void {
+  tell(
+    to: Address,
+    by: Receipt['by'],
+    step: { id: string; state: ReceiptState; evidence: string; reply?: string },
+  ): void {
     const told: Receipt = { v: 1, kind: 'receipt', at: new Date().toISOString(), by, ...step }
     this.#waiting.push({ to: to.name, told })
     if (this.#waiting.length > WAITING) this.#waiting.shift()
@@ -65,7 +69,10 @@ export class Receipts {
       const listeners = this.#watched.get(id) ?? new Set()
       this.#watched.set(id, listeners.add(hear))
       // It may have got there before we asked.
-      void this.#store?.receiptsOf(id).then((all) => all.forEach(hear)).catch(() => {})
+      void this.#store
+        ?.receiptsOf(id)
+        .then((all) => all.forEach(hear))
+        .catch(() => {})
     })
   }
 

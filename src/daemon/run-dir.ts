@@ -1,7 +1,7 @@
 /** What a live sidecar leaves beside its socket, for the mesh command and for witnesses. */
 import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { readJson, writeAtomic } from '../host/files.ts'
 import { type Home, sessionDir } from '../host/home.ts'
 import { processIdentity } from '../wire/envelope.schema.ts'
@@ -14,9 +14,9 @@ const sidecarRecord = z.object({
   /** The sidecar's own process. */
   sidecar: processIdentity,
   pid: z.int(),
-  name: z.string().refine(isName),
+  name: z.string().check(z.refine(isName)),
   epoch: z.int(),
-  project: z.string().refine(isProject),
+  project: z.string().check(z.refine(isProject)),
   harness: z.string(),
   sessionId: z.string(),
   /** The process that is the session. */

@@ -49,7 +49,8 @@ export class Sender {
     if (this.#outbox.highest() > 0) {
       const { lastSeq } = await store.messagesState()
       const lost = this.#outbox.lostBeyond(lastSeq)
-      if (lost.length > 0) this.#options.log.error({ lost: lost.length, lastSeq }, 'the store lost messages: sending them again')
+      if (lost.length > 0)
+        this.#options.log.error({ lost: lost.length, lastSeq }, 'the store lost messages: sending them again')
     }
     this.#pump()
   }

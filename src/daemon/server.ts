@@ -78,7 +78,12 @@ function isServed(path: string): Promise<boolean> {
   })
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, handlers: Handlers, log: Logger): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  handlers: Handlers,
+  log: Logger,
+): Promise<void> {
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   const listeners: ((delivered: boolean) => void)[] = []
@@ -91,7 +96,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     for (const listener of listeners) listener(delivered)
   } catch (error) {
     const known = MeshError.from(error)
-    if (known.code === 'internal') log.error({ error: known.message, stack: known.stack, cause: String(known.cause) }, 'call failed')
+    if (known.code === 'internal')
+      log.error({ error: known.message, stack: known.stack, cause: String(known.cause) }, 'call failed')
     for (const listener of listeners) listener(false)
     await reply(response, known.http, { error: known.toBody() })
   }

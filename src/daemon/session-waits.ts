@@ -34,7 +34,10 @@ export async function waitForSessions(
         setTimeout(resolve, LOOK_MS)
         signal.addEventListener('abort', () => resolve(), { once: true })
       })
-      if (signal.aborted) throw new MeshError('timeout', `${names.join(', ')}: nothing happened in time`, { hint: 'mesh ps shows their state' })
+      if (signal.aborted)
+        throw new MeshError('timeout', `${names.join(', ')}: nothing happened in time`, {
+          hint: 'mesh ps shows their state',
+        })
     }
   } finally {
     for (const stop of stops) stop()

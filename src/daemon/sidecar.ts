@@ -209,7 +209,8 @@ export class Sidecar {
     await this.#save(store)
     log.info({ name: record.name, epoch: record.epoch, project: store.project }, 'on the mesh')
     const strangers = await exchangeKeys(store, this.#ring, { member: LOCAL_MEMBER, key: this.#key })
-    if (strangers.length > 0) log.error({ members: strangers }, 'members whose key is not the one first seen: not believed')
+    if (strangers.length > 0)
+      log.error({ members: strangers }, 'members whose key is not the one first seen: not believed')
     void drainAll(home, store, log).catch((error) => log.warn({ error }, 'outboxes not drained'))
   }
 
@@ -284,7 +285,13 @@ export class Sidecar {
     ensurePrivateDir(dir)
     this.#dirLock = await lock(dirLock(dir), DIR_LOCK_MS)
     this.#mailbox = Mailbox.open(dir, log)
-    this.#sender = new Sender({ dir, member: LOCAL_MEMBER, log, check: () => this.#stalls.check(), onRefused: (error) => this.#stalls.suspect(error) })
+    this.#sender = new Sender({
+      dir,
+      member: LOCAL_MEMBER,
+      log,
+      check: () => this.#stalls.check(),
+      onRefused: (error) => this.#stalls.suspect(error),
+    })
     this.courier.attach(this.#mailbox)
     await this.#read(store)
   }
@@ -370,7 +377,14 @@ export class Sidecar {
     const reader = store.readMail(
       {
         durable: durableOf(record),
-        filters: [...mailFilters(store.project, record.name, record.topics.map(({ name }) => name)), ...formerly],
+        filters: [
+          ...mailFilters(
+            store.project,
+            record.name,
+            record.topics.map(({ name }) => name),
+          ),
+          ...formerly,
+        ],
         startSeq: () => start,
       },
       async (delivery) => {
@@ -388,7 +402,11 @@ export class Sidecar {
     const decoded = this.#decode(delivery)
     const mailbox = this.#mailbox
     if (!mailbox) throw this.#notJoined()
-    if (!decoded || !this.#isForMe(delivery.seq, decoded.envelope) || mailbox.isRead(delivery.seq, decoded.envelope.id)) {
+    if (
+      !decoded ||
+      !this.#isForMe(delivery.seq, decoded.envelope) ||
+      mailbox.isRead(delivery.seq, decoded.envelope.id)
+    ) {
       return mailbox.skip(delivery.seq)
     }
     while (!mailbox.hasRoom) {
@@ -403,6 +421,13 @@ export class Sidecar {
     if (isNew && direct) this.#tell(envelope, 'delivered', 'in the journal of its sidecar')
     this.presence.changed()
     this.courier.poke()
+  }
+
+  /** A message by its position in the stream; undefined if it is not there or not readable. */
+  async stored(seq: number): Promise<Entry | undefined> {
+    const delivery = await this.link.store.messageAt(seq)
+    const decoded = delivery && this.#decode(delivery)
+    return decoded ? { ...decoded, seq, arrivedAt: 0, handover: null, repeat: false } : undefined
   }
 
   #decode(delivery: Delivery) {
@@ -428,13 +453,19 @@ export class Sidecar {
   }
 
   /** Numbers run per sender, epoch and recipient: one that is missing was lost by the store. */
-  #noticeGap({ seq: position }: Delivery, envelope: { from: { member: string; name: string; epoch: number }; to: string; seq: number }): void {
+  #noticeGap(
+    { seq: position }: Delivery,
+    envelope: { from: { member: string; name: string; epoch: number }; to: string; seq: number },
+  ): void {
     if (envelope.to.startsWith('role:')) return
     const { from, to, seq } = envelope
     const lane = `${from.member}/${from.name}/${from.epoch}/${to}`
     const last = this.#lastSeqs.get(lane)
     if (last !== undefined && seq > last + 1) {
-      this.options.log.error({ from: from.name, to, missing: seq - last - 1, position }, 'messages of this sender are missing')
+      this.options.log.error(
+        { from: from.name, to, missing: seq - last - 1, position },
+        'messages of this sender are missing',
+      )
     }
     this.#lastSeqs.set(lane, Math.max(seq, last ?? 0))
   }
@@ -484,7 +515,11 @@ export class Sidecar {
     if (!claimed || !this.link.up) return 'mesh: the engine is not reachable now; peers and messages are not available.'
     const { store } = this.link
     if (changed) {
-      await this.registry.change(store, (record) => ({ ...record, session: conversation.sessionId, cwd: conversation.cwd }))
+      await this.registry.change(store, (record) => ({
+        ...record,
+        session: conversation.sessionId,
+        cwd: conversation.cwd,
+      }))
       this.#writeRecord()
     }
     return this.#startText(store, claimed)

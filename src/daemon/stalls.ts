@@ -55,7 +55,8 @@ export class Stalls {
     const { home, env, log } = this.#options
     log.warn('there is free space again: restarting the engine')
     // Of many sidecars the first restarts it: the others see another process by then.
-    if (this.#pid !== null) await restartEngine(home, env, this.#pid).catch((error) => log.warn({ error }, 'engine not restarted'))
+    if (this.#pid !== null)
+      await restartEngine(home, env, this.#pid).catch((error) => log.warn({ error }, 'engine not restarted'))
   }
 
   #free(): number {

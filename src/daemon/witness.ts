@@ -4,9 +4,10 @@
  */
 import { rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
+import { ensurePrivateDir } from '../host/files.ts'
 import { type Home, sessionDir, socketPath } from '../host/home.ts'
 import { type Lock, tryLock } from '../host/lock.ts'
 import { processState } from '../host/process.ts'
@@ -90,6 +91,7 @@ export class Witness {
   }
 
   async #hold(): Promise<void> {
+    ensurePrivateDir(dirname(this.#path))
     rmSync(this.#path, { force: true })
     const server = createServer((socket) => this.#onFollower(socket))
     this.#server = server

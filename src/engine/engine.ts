@@ -151,20 +151,25 @@ export async function runEngineForeground(home: Home, env: Env, say: Say): Promi
     )
     if (started) {
       say(`engine ready on ${started.record.url}, pid ${started.record.pid}`)
-      return supervise(started.child)
-    }
-    if (!told) say('another process started the engine; this one takes over when it ends')
+      const { code, asked } = await supervise(started.child)
+      // A calm end that neither we nor `mesh down` asked for is a restart by somebody else.
+      if (asked || code !== 0 || existsSync(stopMark(home))) return code
+    } else if (!told) say('another process started the engine; this one takes over when it ends')
     while (engineStatus(home).running) await sleep(GUARD_POLL_MS)
     if (existsSync(stopMark(home))) return 0
   }
 }
 
-async function supervise(child: ChildProcess): Promise<number> {
-  const end = () => child.kill('SIGTERM')
+async function supervise(child: ChildProcess): Promise<{ code: number; asked: boolean }> {
+  let asked = false
+  const end = () => {
+    asked = true
+    child.kill('SIGTERM')
+  }
   const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
   for (const signal of signals) process.on(signal, end)
   try {
-    return await exitCodeOf(child)
+    return { code: await exitCodeOf(child), asked }
   } finally {
     for (const signal of signals) process.off(signal, end)
   }

@@ -1,7 +1,7 @@
 /** A KV bucket of records of one kind, parsed by its schema. A value that does not parse reads as absent. */
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
-import type { z } from 'zod'
+import type * as z from 'zod/mini'
 import { decodeRecord, encodeRecord } from '../wire/codec.ts'
 import { readFrom } from './direct.ts'
 import { isConflict, isNotFound, toMeshError } from './errors.ts'
@@ -14,7 +14,7 @@ export interface Entry<T> {
   writtenAt: number
 }
 
-export class Bucket<S extends z.ZodType> {
+export class Bucket<S extends z.ZodMiniType> {
   readonly #kv: KV
   readonly #jsm: JetStreamManager
   readonly #name: string
@@ -27,7 +27,7 @@ export class Bucket<S extends z.ZodType> {
     this.#schema = schema
   }
 
-  static async open<S extends z.ZodType>(js: JetStreamClient, jsm: JetStreamManager, name: string, schema: S) {
+  static async open<S extends z.ZodMiniType>(js: JetStreamClient, jsm: JetStreamManager, name: string, schema: S) {
     const kv = await new Kvm(js).open(name, { bindOnly: true, allow_direct: true })
     return new Bucket(kv, jsm, name, schema)
   }
@@ -69,7 +69,9 @@ export class Bucket<S extends z.ZodType> {
     const stored = await readFrom(this.#jsm, `KV_${this.#name}`, prefix + filter)
     return stored
       .filter((message) => message.header.get('KV-Operation') === '')
-      .map((message) => this.#entry(message.subject.slice(prefix.length), message.data, message.seq, message.time.getTime()))
+      .map((message) =>
+        this.#entry(message.subject.slice(prefix.length), message.data, message.seq, message.time.getTime()),
+      )
       .filter((entry) => entry !== null)
   }
 

@@ -15,6 +15,8 @@ export interface ConnectOptions {
   name: string
 }
 
+export type { NatsConnection }
+
 export type LinkEvent = 'disconnect' | 'reconnect' | 'close'
 
 const RECONNECT_WAIT_MS = 100

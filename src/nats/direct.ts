@@ -26,7 +26,8 @@ async function readPage(jsm: JetStreamManager, stream: string, subject: string, 
     const timer = setTimeout(() => finish(new Error('connection lost while reading')), PAGE_TIMEOUT_MS)
     const finish = (error?: Error) => {
       clearTimeout(timer)
-      if (error && !isNotFound(error) && !/no results|message not found/i.test(error.message)) reject(toMeshError(error))
+      if (error && !isNotFound(error) && !/no results|message not found/i.test(error.message))
+        reject(toMeshError(error))
       else resolve(page)
     }
     const callback = (done: { err?: Error } | null, message: StoredMsg) => {

@@ -1,16 +1,8 @@
 /** Everything one project keeps in the engine, over one connection. */
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from 'nats'
-import {
-  memberRecord,
-  nameRecord,
-  presence,
-  type Receipt,
-  receipt,
-  surfaced,
-  taker,
-} from '../wire/envelope.schema.ts'
 import { decodeRecord, encodeRecord } from '../wire/codec.ts'
+import { memberRecord, nameRecord, presence, type Receipt, receipt, surfaced, taker } from '../wire/envelope.schema.ts'
 import type { Sender } from '../wire/subjects.ts'
 import {
   mailFilters,
@@ -190,10 +182,10 @@ export class ProjectStore {
   #readReceipt(subject: string, data: Uint8Array): Receipt | null {
     const route = parseReceiptSubject(this.project, subject)
     const told = decodeRecord(receipt, data)
-    const agrees = route && told && told.id === route.id && told.state === route.state && sameSender(told.by, route.from)
+    const agrees =
+      route && told && told.id === route.id && told.state === route.state && sameSender(told.by, route.from)
     return agrees ? told : null
   }
-
 }
 
 function sameSender(a: Sender, b: Sender): boolean {

@@ -1,6 +1,6 @@
 /** Bytes ⇄ envelopes: the only parse of network bytes, and the only place that signs and verifies. Pure. */
 import { type KeyObject, sign, verify } from 'node:crypto'
-import type { z } from 'zod'
+import type * as z from 'zod/mini'
 import { MeshError } from '../errors.ts'
 import { type Envelope, envelope } from './envelope.schema.ts'
 import { limits } from './limits.ts'
@@ -88,7 +88,7 @@ function verifies(raw: { [key: string]: Json }, key: KeyObject | undefined): boo
 }
 
 /** Parses one value of a given kind (a KV value, a receipt); null if it is not one. */
-export function decodeRecord<S extends z.ZodType>(schema: S, bytes: Uint8Array): z.output<S> | null {
+export function decodeRecord<S extends z.ZodMiniType>(schema: S, bytes: Uint8Array): z.output<S> | null {
   const parsed = schema.safeParse(parseJson(bytes))
   return parsed.success ? parsed.data : null
 }

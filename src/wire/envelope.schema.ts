@@ -2,24 +2,23 @@
  * What crosses machines: one schema per kind, each with its version. Readers are tolerant: unknown
  * fields are ignored, an unknown version or kind is reported as unsupported. Pure.
  */
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { limits } from './limits.ts'
 import { patterns } from './names.ts'
 import { projectPattern } from './subjects.ts'
 
-const name = z.string().max(limits.name).regex(patterns.name, 'not a session name')
-const token = z.string().max(limits.name).regex(patterns.token, 'not a name')
-const messageId = z.string().regex(patterns.messageId, 'not a message id')
+const name = z.string().check(z.maxLength(limits.name), z.regex(patterns.name, 'not a session name'))
+const token = z.string().check(z.maxLength(limits.name), z.regex(patterns.token, 'not a name'))
+const messageId = z.string().check(z.regex(patterns.messageId, 'not a message id'))
 /** ISO 8601 in UTC; zod's own pattern allows any number of fractional digits. */
-const time = z.iso.datetime().max(40)
-const count = z.int().min(0)
+const time = z.iso.datetime().check(z.maxLength(40))
+const count = z.int().check(z.minimum(0))
 const recipient = z
   .string()
-  .max(limits.name + 'topic:'.length)
-  .regex(patterns.recipient, 'not a recipient')
+  .check(z.maxLength(limits.name + 'topic:'.length), z.regex(patterns.recipient, 'not a recipient'))
 
 /** What the sender wants: `request` asks for an answer; others are free words, unknown ones are shown as they are. */
-export const intent = z.string().regex(/^[a-z][a-z_-]{0,31}$/)
+export const intent = z.string().check(z.regex(/^[a-z][a-z_-]{0,31}$/))
 
 export const sender = z.object({
   /** The machine account; its key signs. */
@@ -31,14 +30,14 @@ export const sender = z.object({
 
 export const body = z.union([
   /** At most `inlineBodyBytes` of UTF-8, which is never less than its characters. */
-  z.object({ text: z.string().max(limits.inlineBodyBytes) }),
+  z.object({ text: z.string().check(z.maxLength(limits.inlineBodyBytes)) }),
   z.object({
     /** SHA-256 of the UTF-8 text, hex: its name in the object store. */
-    object: z.string().regex(/^[0-9a-f]{64}$/),
+    object: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
     /** UTF-8 bytes of the text. */
-    size: count.max(limits.bodyBytes),
+    size: count.check(z.maximum(limits.bodyBytes)),
     /** The text's beginning. */
-    preview: z.string().max(limits.previewChars),
+    preview: z.string().check(z.maxLength(limits.previewChars)),
   }),
 ])
 
@@ -46,20 +45,20 @@ export const envelope = z.object({
   v: z.literal(1),
   kind: z.literal('message'),
   id: messageId,
-  project: z.string().regex(projectPattern, 'not a project'),
+  project: z.string().check(z.regex(projectPattern, 'not a project')),
   from: sender,
   to: recipient,
   /** Runs from 1 per sender, sender's epoch and recipient: a gap means a loss. */
-  seq: z.int().min(1),
+  seq: z.int().check(z.minimum(1)),
   sentAt: time,
-  thread: z.string().max(limits.thread).optional(),
-  replyTo: messageId.optional(),
-  intent: intent.optional(),
+  thread: z.optional(z.string().check(z.maxLength(limits.thread))),
+  replyTo: z.optional(messageId),
+  intent: z.optional(intent),
   /** How many replies led to this one. */
-  hops: count.max(limits.hops),
+  hops: count.check(z.maximum(limits.hops)),
   body,
   /** Ed25519 over the canonical form of all other fields, base64url. */
-  sig: z.string().max(128).optional(),
+  sig: z.optional(z.string().check(z.maxLength(128))),
 })
 export type Envelope = z.output<typeof envelope>
 
@@ -75,19 +74,19 @@ export const receipt = z.object({
   at: time,
   by: sender,
   /** What shows it, for people. */
-  evidence: z.string().max(200),
+  evidence: z.string().check(z.maxLength(200)),
   /** With `replied`: the answer's id. */
-  reply: messageId.optional(),
+  reply: z.optional(messageId),
 })
 export type Receipt = z.output<typeof receipt>
 
 /** A process that cannot be mistaken for another: pids come round, start times and boots do not. */
 export const processIdentity = z.object({
-  host: z.string().max(255),
-  boot: z.string().max(128),
-  pid: z.int().min(1),
+  host: z.string().check(z.maxLength(255)),
+  boot: z.string().check(z.maxLength(128)),
+  pid: z.int().check(z.minimum(1)),
   /** The operating system's own start time of the process, opaque. */
-  start: z.string().max(64),
+  start: z.string().check(z.maxLength(64)),
 })
 export type ProcessIdentity = z.output<typeof processIdentity>
 
@@ -102,31 +101,31 @@ export const nameRecord = z.object({
   v: z.literal(1),
   kind: z.literal('name'),
   name,
-  epoch: z.int().min(1),
+  epoch: z.int().check(z.minimum(1)),
   member: token,
   /** The conversation (`session_id`), or what stands for one. */
-  session: z.string().max(128),
+  session: z.string().check(z.maxLength(128)),
   /** The process that is the session (the agent's client), for witnesses. */
   process: processIdentity,
-  harness: z.string().max(32),
-  cwd: z.string().max(4096),
-  worktree: z.string().max(4096),
+  harness: z.string().check(z.maxLength(32)),
+  cwd: z.string().check(z.maxLength(4096)),
+  worktree: z.string().check(z.maxLength(4096)),
   state: z.enum(['held', 'lost', 'gone']),
   /** When it was lost or ended, why, and who saw it. */
-  endedAt: time.optional(),
-  reason: z.string().max(200).optional(),
-  witness: z.string().max(limits.name).optional(),
-  lastActivityAt: time.optional(),
-  topics: z.array(membership).max(limits.memberships),
-  roles: z.array(token).max(limits.memberships),
+  endedAt: z.optional(time),
+  reason: z.optional(z.string().check(z.maxLength(200))),
+  witness: z.optional(z.string().check(z.maxLength(limits.name))),
+  lastActivityAt: z.optional(time),
+  topics: z.array(membership).check(z.maxLength(limits.memberships)),
+  roles: z.array(token).check(z.maxLength(limits.memberships)),
   /** Mail at or before this stream position was never for this name. */
   since: count,
   /** After a rename: mail to the former name up to this position belongs to this one. */
-  formerly: z.object({ name, until: count }).optional(),
+  formerly: z.optional(z.object({ name, until: count })),
   /** On the former name: who it is now. */
-  renamedTo: name.optional(),
+  renamedTo: z.optional(name),
   /** Who held the name before this epoch. */
-  previous: z.object({ session: z.string().max(128), endedAt: time.optional() }).optional(),
+  previous: z.optional(z.object({ session: z.string().check(z.maxLength(128)), endedAt: z.optional(time) })),
 })
 export type NameRecord = z.output<typeof nameRecord>
 
@@ -134,10 +133,10 @@ export const sessionStatus = z.enum(['starting', 'busy', 'idle', 'waiting', 'pau
 export type SessionStatus = z.output<typeof sessionStatus>
 
 export const door = z.object({
-  name: z.string().max(32),
+  name: z.string().check(z.maxLength(32)),
   /** `proven` when a message went through it, else `available`. */
   state: z.enum(['available', 'proven']),
-  provenAt: time.optional(),
+  provenAt: z.optional(time),
 })
 export type DoorState = z.output<typeof door>
 
@@ -146,13 +145,13 @@ export const presence = z.object({
   v: z.literal(1),
   kind: z.literal('presence'),
   name,
-  epoch: z.int().min(1),
+  epoch: z.int().check(z.minimum(1)),
   status: sessionStatus,
   lastActivityAt: time,
-  doors: z.array(door).max(16),
+  doors: z.array(door).check(z.maxLength(16)),
   unread: count,
   /** Version of the sidecar's program. */
-  version: z.string().max(32),
+  version: z.string().check(z.maxLength(32)),
 })
 export type Presence = z.output<typeof presence>
 
@@ -160,9 +159,9 @@ export type Presence = z.output<typeof presence>
 export const surfaced = z.object({
   v: z.literal(1),
   kind: z.literal('surfaced'),
-  epoch: z.int().min(1),
+  epoch: z.int().check(z.minimum(1)),
   high: count,
-  unread: z.array(count).max(limits.unread * 2),
+  unread: z.array(count).check(z.maxLength(limits.unread * 2)),
 })
 export type Surfaced = z.output<typeof surfaced>
 
@@ -171,7 +170,7 @@ export const taker = z.object({
   v: z.literal(1),
   kind: z.literal('taker'),
   name,
-  epoch: z.int().min(1),
+  epoch: z.int().check(z.minimum(1)),
   /** Stream position of the message. */
   seq: count,
   state: z.enum(['taken', 'surfaced']),
@@ -183,7 +182,7 @@ export const memberRecord = z.object({
   v: z.literal(1),
   kind: z.literal('member'),
   member: token,
-  key: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  key: z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/)),
 })
 export type MemberRecord = z.output<typeof memberRecord>
 

@@ -1,5 +1,5 @@
 /** The wire as JSON Schema, for `mesh schema` and readers in other languages. Derived, never written by hand. Pure. */
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { wireKinds } from './envelope.schema.ts'
 
 /**

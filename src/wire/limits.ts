@@ -22,8 +22,8 @@ export const limits = {
   payloadBytes: 2 * MIB,
   /** Nesting of a JSON value from outside. */
   jsonDepth: 64,
-  /** Bytes of a request on the sidecar's socket. */
-  requestBytes: 20 * MIB,
+  /** Bytes of a request on the sidecar's socket: JSON escapes can make a text six times as long. */
+  requestBytes: 52 * MIB,
   /** Characters of a thread name. */
   thread: 128,
   /** Replies to replies. */

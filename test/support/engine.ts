@@ -1,10 +1,13 @@
 /** A real nats-server for tests, a clean environment, and programs of ours that run as processes of their own. */
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { build } from 'esbuild'
 import { installEngine } from '../../src/engine/binary.ts'
-import { engineStatus, stopEngine } from '../../src/engine/engine.ts'
+import { stopEngine } from '../../src/engine/engine.ts'
 import { type Env, type Home, meshHome } from '../../src/host/home.ts'
 
 const SECRET = /^(CLAUDE|ANTHROPIC|MESH_)/
@@ -31,8 +34,8 @@ export function temporaryDir(): { path: string; remove: () => void } {
 
 /** Ends a home's engine, whatever state the test left it in. */
 export async function endEngine(home: Home): Promise<void> {
-  const { pid } = engineStatus(home)
-  await stopEngine(home).catch(() => pid && process.kill(pid, 'SIGKILL'))
+  await stopEngine(home).catch(() => {})
+  for (const pid of serversOf(home)) process.kill(pid, 'SIGKILL')
 }
 
 /** Bundles a TypeScript program, whose imports are relative to `test/support`, into a file that node can run. */
@@ -46,4 +49,29 @@ export async function bundleProgram(contents: string, outfile: string): Promise<
     logLevel: 'silent',
   })
   return outfile
+}
+
+export interface Finished {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+/** Runs a bundled program to its end. */
+export async function runProgram(program: string, env: Env, args: string[] = []): Promise<Finished> {
+  const child = startProgram(program, env, args)
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
+  return { code: child.exitCode, stdout, stderr }
+}
+
+/** Starts a bundled program in a clean environment with `env`. The caller ends it. */
+export function startProgram(program: string, env: Env, args: string[] = []) {
+  return spawn(process.execPath, [program, ...args], { env: scrubbedEnv(env), stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+/** The pids of all servers that run on a home's configuration. */
+export function serversOf(home: Home): number[] {
+  const lines = execFileSync('ps', ['-ww', '-eo', 'pid=,stat=,args='], { encoding: 'utf8' }).split('\n')
+  const ours = lines.filter((line) => line.endsWith(` -c ${join(home.engine, 'server.conf')}`))
+  return ours.filter((line) => !/^\s*\d+\s+Z/.test(line)).map((line) => Number.parseInt(line, 10))
 }

@@ -25,13 +25,13 @@ const table: Record<string, Rule> = {
   harness: { values: ['errors', 'wire', 'host', 'core'] },
   daemon: { values: ['errors', 'wire', 'api', 'core', 'host', 'engine', 'nats', 'harness'] },
   client: { values: ['errors', 'host', 'api/socket-path'], types: ['api'] },
-  cli: { values: ['errors', 'client', 'host', 'engine', 'wire', 'harness/claude-code/install'], types: ['api'] },
+  cli: { values: ['errors', 'client', 'host', 'engine', 'wire', 'core/render', 'harness/claude-code/install'], types: ['api'] },
 }
 
 /** Packages, and who may import them. A package that is not here is a decision to be made here. */
 const packages: { name: RegExp; allowed: RegExp; types?: RegExp }[] = [
   { name: /^(nats|@nats-io\/.*)$/, allowed: /^nats\// },
-  { name: /^zod$/, allowed: /\.schema\.ts$|^wire\/json-schema\.ts$|^daemon\//, types: /./ },
+  { name: /^zod(\/mini)?$/, allowed: /\.schema\.ts$|^wire\/json-schema\.ts$|^daemon\//, types: /./ },
   { name: /^pino$/, allowed: /^daemon\// },
   { name: /^cac$/, allowed: /^cli\// },
 ]

@@ -26,7 +26,8 @@ export class HookDoor implements Door {
   }
 
   async offer(text: string): Promise<void> {
-    if (text.length > CONTEXT_CHARS) throw new MeshError('too_large', `${text.length} characters, a hook passes ${CONTEXT_CHARS}`)
+    if (text.length > CONTEXT_CHARS)
+      throw new MeshError('too_large', `${text.length} characters, a hook passes ${CONTEXT_CHARS}`)
     writeAtomic(this.#mail, JSON.stringify(text))
   }
 

@@ -101,7 +101,8 @@ class ClaudeCode implements Harness {
     ensurePrivateDir(this.#spoolDir)
     this.#clear()
     this.#save()
-    process.on('SIGTERM', this.#onSignal)
+    // Before the sidecar's own handler: what SessionEnd said is the better reason.
+    process.prependListener('SIGTERM', this.#onSignal)
     this.#registry.read()
     this.#spool.start()
     this.#tell()
@@ -145,22 +146,14 @@ class ClaudeCode implements Harness {
   // --- what the hooks tell
 
   #onSpooled(spooled: Spooled): void {
-    if (this.#over) return
-    if (spooled.name === 'MailTaken') return this.#mailTaken(spooled.text)
-    if (spooled.event?.agent_id !== undefined) return
-    if (spooled.event) this.#follow(spooled.event)
-    switch (spooled.name) {
-      case 'SessionStart':
-        return this.#onStart(spooled)
-      case 'UserPromptSubmit':
-        this.#searchPrompt(spooled.event?.prompt ?? '')
-        return this.#know({ turn: { running: true, at: spooled.at } })
-      case 'Stop':
-      case 'StopFailure':
-        return this.#know({ turn: { running: false, at: spooled.at } })
-      case 'SessionEnd':
-        return this.#onEnd(spooled.event?.reason ?? '')
-    }
+    const { name, event, at, text } = spooled
+    if (this.#over || event?.agent_id !== undefined) return
+    if (event) this.#follow(event)
+    if (name === 'MailTaken') this.#mailTaken(text)
+    else if (name === 'SessionStart') this.#onStart(spooled)
+    else if (name === 'UserPromptSubmit') this.#onPrompt(event?.prompt ?? '', at)
+    else if (name === 'Stop' || name === 'StopFailure') this.#know({ turn: { running: false, at } })
+    else if (name === 'SessionEnd') this.#onEnd(event?.reason ?? '')
   }
 
   #onStart(spooled: Spooled): void {
@@ -206,15 +199,24 @@ class ClaudeCode implements Harness {
   // --- evidence
 
   #observed(door: Door): Door {
+    let offered = ''
     return {
       name: door.name,
       reaches: door.reaches,
       available: () => door.available(),
       offer: async (text, token) => {
         await this.#expect(token)
-        await door.offer(text, token)
+        offered = token
+        await door.offer(text, token).catch((error) => {
+          this.#settle(token)
+          throw error
+        })
       },
-      withdraw: () => door.withdraw(),
+      withdraw: async () => {
+        const back = await door.withdraw()
+        if (back) this.#settle(offered)
+        return back
+      },
     }
   }
 
@@ -229,14 +231,16 @@ class ClaudeCode implements Harness {
 
   #newTail(path: string): Tail {
     return new Tail(path, (line) => {
-      for (const { token, state, evidence } of readLine(line, [...this.#tokens.keys()])) this.#show(token, state, evidence)
+      for (const { token, state, evidence } of readLine(line, [...this.#tokens.keys()]))
+        this.#show(token, state, evidence)
     })
   }
 
-  #searchPrompt(prompt: string): void {
+  #onPrompt(prompt: string, at: number): void {
     for (const token of [...this.#tokens.keys()]) {
       if (prompt.includes(token)) this.#show(token, 'surfaced', 'UserPromptSubmit hook')
     }
+    this.#know({ turn: { running: true, at } })
   }
 
   #show(token: string, state: 'handed' | 'surfaced', evidence: string): void {
@@ -246,12 +250,11 @@ class ClaudeCode implements Harness {
   }
 
   #settle(token: string): void {
+    const tails = this.#tokens.get(token) ?? []
     this.#tokens.delete(token)
     const used = this.#tails()
-    if (this.#tail && !used.has(this.#tail)) {
-      this.#tail.stop()
-      this.#tail = null
-    }
+    for (const tail of tails) if (!used.has(tail)) tail.stop()
+    if (this.#tail && !used.has(this.#tail)) this.#tail = null
   }
 
   #tails(): Set<Tail> {
@@ -296,9 +299,9 @@ class ClaudeCode implements Harness {
   // --- the end
 
   #onProcess(state: ProcessState): void {
-    if (state === 'dead') return this.#gone()
     const paused = state === 'paused'
-    if (paused !== this.#evidence.paused) this.#know({ paused })
+    if (state === 'dead') this.#gone()
+    else if (paused !== this.#evidence.paused) this.#know({ paused })
   }
 
   /** The client ends its hooks' children when `-p` is done. In an attended session somebody wants the sidecar gone. */

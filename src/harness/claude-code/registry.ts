@@ -28,17 +28,14 @@ export class Registry {
   /** Reads the entry if it changed. Called on a slow beat as well: the file may come late, a watcher may miss. */
   read(): void {
     this.#watch()
-    let text: string
-    try {
-      text = readFileSync(this.#path, 'utf8')
-    } catch {
-      return this.#unwatch()
-    }
-    if (text === this.#last) return
+    const text = readIfThere(this.#path)
+    if (text === null) this.#unwatch()
+    if (text === null || text === this.#last) return
     const entry = parse(text)
-    if (!entry) return this.#readAgain()
-    this.#last = text
-    this.#onChange(entry)
+    if (entry) {
+      this.#last = text
+      this.#onChange(entry)
+    } else this.#readAgain()
   }
 
   stop(): void {
@@ -66,6 +63,14 @@ export class Registry {
   #unwatch(): void {
     this.#watcher?.close()
     this.#watcher = null
+  }
+}
+
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return null
   }
 }
 

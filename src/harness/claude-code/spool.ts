@@ -74,7 +74,8 @@ function list(dir: string): { path: string; id: string; at: number }[] {
     try {
       const { mtimeNs } = lstatSync(path, { bigint: true })
       const at = Number(mtimeNs / 1_000_000n)
-      if (file.endsWith('.json') || file === 'overflow') found.push({ path, id: file.replace(/\.json$/, ''), at, mtimeNs })
+      if (file.endsWith('.json') || file === 'overflow')
+        found.push({ path, id: file.replace(/\.json$/, ''), at, mtimeNs })
       else if (at < Date.now() - ABANDONED_MS) rmSync(path, { force: true })
     } catch {
       // a hook is just done with it

@@ -51,6 +51,7 @@ function meaningOf(line: TranscriptLine | null): Meaning | null {
     if (kind === 'queued_command') return meaning('surfaced', 'queued command', line.attachment)
     return null
   }
-  if (line.type === 'user' && line.origin?.kind === 'peer') return meaning('surfaced', 'peer message', line.message?.content)
+  if (line.type === 'user' && line.origin?.kind === 'peer')
+    return meaning('surfaced', 'peer message', line.message?.content)
   return null
 }

@@ -4,7 +4,16 @@
  * by pid.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from './eventually.ts'
@@ -65,12 +74,9 @@ export interface Lab {
 /** A home, a configuration folder past its first-run dialogs, and an empty repository. */
 export function makeLab(modelUrl: string): Lab {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'mc-')))
-  const [home, configDir, project, meshHome] = ['home', 'config', 'project', 'mesh'].map((name) => join(root, name)) as [
-    string,
-    string,
-    string,
-    string,
-  ]
+  const [home, configDir, project, meshHome] = ['home', 'config', 'project', 'mesh'].map((name) =>
+    join(root, name),
+  ) as [string, string, string, string]
   for (const dir of [home, configDir, project]) mkdirSync(dir, { mode: 0o700 })
   execFileSync('git', ['init', '-q', '-b', 'main', project])
   const settings = join(configDir, 'settings.json')
@@ -238,7 +244,9 @@ export function processesWith(needle: string): { pid: number; command: string }[
     .map((line) => /^\s*(\d+) (.*)$/.exec(line))
     .filter((match) => match !== null)
     .map((match) => ({ pid: Number(match[1]), command: match[2]! }))
-    .filter(({ pid, command }) => pid !== process.pid && (command.includes(needle) || environment(pid).includes(needle)))
+    .filter(
+      ({ pid, command }) => pid !== process.pid && (command.includes(needle) || environment(pid).includes(needle)),
+    )
 }
 
 function environment(pid: number): string {

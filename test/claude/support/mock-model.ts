@@ -143,7 +143,9 @@ function chooseStep(scripts: Map<string, Step[]>, request: ModelRequest): Step {
   for (let i = request.messages.length - 1; i >= 0; i--) {
     const message = request.messages[i]!
     if (message.role !== 'user') continue
-    const prompt = Array.isArray(message.content) ? message.content.filter((block) => block.type === 'text') : message.content
+    const prompt = Array.isArray(message.content)
+      ? message.content.filter((block) => block.type === 'text')
+      : message.content
     const name = /\bplay ([a-z0-9-]+)/.exec(textOf(prompt))?.[1]
     const steps = name === undefined ? undefined : scripts.get(name)
     if (!steps) continue
@@ -154,9 +156,9 @@ function chooseStep(scripts: Map<string, Step[]>, request: ModelRequest): Step {
 }
 
 function answerOther(path: string | undefined, response: ServerResponse): void {
-  if (path === '/v1/messages/count_tokens') return sendJson(response, 200, { input_tokens: 100 })
-  if (path === '/v1/models') return sendJson(response, 200, { data: [], has_more: false })
-  sendJson(response, 404, apiError('not_found_error', 'not scripted'))
+  if (path === '/v1/messages/count_tokens') sendJson(response, 200, { input_tokens: 100 })
+  else if (path === '/v1/models') sendJson(response, 200, { data: [], has_more: false })
+  else sendJson(response, 404, apiError('not_found_error', 'not scripted'))
 }
 
 function apiError(type: string, message: string) {
@@ -191,8 +193,14 @@ function stream(response: ServerResponse, message: ReturnType<typeof toMessage>)
   for (const [index, block] of message.content.entries()) {
     const [start, delta] =
       'input' in block
-        ? [{ ...block, input: {} }, { type: 'input_json_delta', partial_json: JSON.stringify(block.input) }]
-        : [{ type: 'text', text: '' }, { type: 'text_delta', text: block.text }]
+        ? [
+            { ...block, input: {} },
+            { type: 'input_json_delta', partial_json: JSON.stringify(block.input) },
+          ]
+        : [
+            { type: 'text', text: '' },
+            { type: 'text_delta', text: block.text },
+          ]
     send('content_block_start', { index, content_block: start })
     send('content_block_delta', { index, delta })
     send('content_block_stop', { index })
