@@ -1,6 +1,9 @@
-// Bundles the command (dist/cli.js and its lazily loaded chunks) and the sidecar (dist/sidecar.js).
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+// Bundles the command (dist/cli.cjs) and the sidecar (dist/sidecar.js).
+//
+// The command is CommonJS in one file: on Node 20 that starts 3 ms faster than an ES module and 7 ms faster than one
+// in chunks. What a command imports lazily is evaluated lazily all the same. Only what needs zod is a file of its own.
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -8,20 +11,27 @@ const dist = join(root, 'dist')
 const hooks = join(root, 'src', 'harness', 'claude-code', 'hooks')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
+/** Lazily imported modules that are too large for the command's file. They throw no MeshError of their own. */
+const apart = ['wire/json-schema.ts']
+/** Packages that would slow every command down. */
+const heavy = /node_modules\/(zod|pino|nats|@nats-io)\//
+
 /** Bundled CommonJS packages (pino, NATS) ask for `require`, which a module does not have. */
-const requireBanner = "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
+const requireBanner =
+  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
 
 const common = {
   absWorkingDir: root,
   bundle: true,
   platform: 'node',
   target: 'node20',
-  format: 'esm',
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: 'none',
   logLevel: 'warning',
   define: { MESH_VERSION: JSON.stringify(version) },
+  metafile: true,
+  write: false,
 }
 
 async function loadEsbuild() {
@@ -29,48 +39,70 @@ async function loadEsbuild() {
     return await import('esbuild')
   } catch (error) {
     // Installed without the development packages: what was built before serves.
-    if (error.code === 'ERR_MODULE_NOT_FOUND' && existsSync(join(dist, 'cli.js'))) return null
+    if (error.code === 'ERR_MODULE_NOT_FOUND' && existsSync(join(dist, 'cli.cjs'))) return null
     throw error
   }
 }
 
-function copyHooks() {
-  if (!existsSync(hooks)) return
-  const to = join(dist, 'hooks')
-  mkdirSync(to, { recursive: true })
-  for (const name of readdirSync(hooks).filter((file) => file.endsWith('.sh'))) copyFileSync(join(hooks, name), join(to, name))
+const keepApart = {
+  name: 'keep-apart',
+  setup(build) {
+    build.onResolve({ filter: /\.ts$/ }, ({ path, kind }) => {
+      const found = kind === 'dynamic-import' && apart.find((name) => path.endsWith(name))
+      return found ? { path: `./${basename(found, '.ts')}.js`, external: true } : undefined
+    })
+  },
 }
 
-/** Chunks of an earlier build that this one did not write. */
-function sweep(outputs) {
-  const fresh = new Set(Object.keys(outputs).map((path) => join(root, path)))
-  for (const name of readdirSync(dist)) {
-    const path = join(dist, name)
-    if (name.endsWith('.js') && !fresh.has(path)) rmSync(path)
+async function buildCommand(esbuild) {
+  const { metafile, outputFiles } = await esbuild.build({
+    ...common,
+    entryPoints: ['src/cli/main.ts'],
+    outfile: join(dist, 'cli.cjs'),
+    format: 'cjs',
+    define: { ...common.define, 'import.meta.dirname': '__dirname' },
+    logOverride: { 'empty-import-meta': 'error' },
+    plugins: [keepApart],
+  })
+  const found = Object.keys(metafile.inputs).filter((path) => heavy.test(path))
+  if (found.length > 0) throw new Error(`the command must not load ${found[0]}`)
+  place(join(dist, 'cli.cjs'), outputFiles[0].contents)
+}
+
+async function buildModules(esbuild) {
+  const entryPoints = [...apart.map((name) => `src/${name}`), 'src/daemon/main.ts'].filter((path) => existsSync(join(root, path)))
+  for (const path of entryPoints) {
+    const name = path === 'src/daemon/main.ts' ? 'sidecar' : basename(path, '.ts')
+    const outfile = join(dist, `${name}.js`)
+    const options = { ...common, entryPoints: [path], outfile, format: 'esm', banner: { js: requireBanner } }
+    const { outputFiles } = await esbuild.build(options)
+    place(outfile, outputFiles[0].contents)
   }
+}
+
+/** Whole or not at all: a command or a sidecar may be starting from the file right now. */
+function place(path, contents) {
+  mkdirSync(dirname(path), { recursive: true })
+  const temporary = `${path}.${process.pid}.tmp`
+  writeFileSync(temporary, contents)
+  renameSync(temporary, path)
+}
+
+function copyHooks() {
+  if (!existsSync(hooks)) return
+  const names = readdirSync(hooks).filter((file) => file.endsWith('.sh'))
+  for (const name of names) place(join(dist, 'hooks', name), readFileSync(join(hooks, name)))
+}
+
+/** Files of an earlier layout. */
+function sweep() {
+  const kept = /^(cli\.cjs|sidecar\.js|json-schema\.js|hooks|.*\.tmp)$/
+  for (const name of readdirSync(dist)) if (!kept.test(name)) rmSync(join(dist, name), { recursive: true })
 }
 
 const esbuild = await loadEsbuild()
 if (esbuild) {
-  const cli = await esbuild.build({
-    ...common,
-    entryPoints: { cli: 'src/cli/main.ts' },
-    outdir: dist,
-    splitting: true,
-    chunkNames: 'cli-[name]-[hash]',
-    metafile: true,
-  })
-  const outputs = { ...cli.metafile.outputs }
-  if (existsSync(join(root, 'src', 'daemon', 'main.ts'))) {
-    const sidecar = await esbuild.build({
-      ...common,
-      entryPoints: { sidecar: 'src/daemon/main.ts' },
-      outdir: dist,
-      banner: { js: requireBanner },
-      metafile: true,
-    })
-    Object.assign(outputs, sidecar.metafile.outputs)
-  }
-  sweep(outputs)
+  await Promise.all([buildCommand(esbuild), buildModules(esbuild)])
+  sweep()
   copyHooks()
 }

@@ -60,13 +60,24 @@ function beforeText(argv: string[]): string[] {
   return end < 0 ? argv : argv.slice(0, end)
 }
 
-process.stdout.on('error', () => {})
-process.stderr.on('error', () => {})
-const argv = process.argv.slice(2)
-try {
-  process.exitCode = await main(argv)
-} catch (error) {
-  process.exitCode = fail(error, beforeText(argv).includes('--json'))
-  // Whoever still writes to us (100 MB on standard input) is not listened to.
-  process.stdin.destroy()
+// Before anything that an older version could stumble over.
+const MIN_NODE = 20
+
+function checkNode(): void {
+  if (Number.parseInt(process.versions.node, 10) >= MIN_NODE) return
+  console.error(`mesh: needs Node ${MIN_NODE} or later, this is ${process.version}`)
+  process.exit(5)
 }
+
+checkNode()
+const argv = process.argv.slice(2)
+main(argv).then(
+  (code) => {
+    process.exitCode = code
+  },
+  (error) => {
+    process.exitCode = fail(error, beforeText(argv).includes('--json'))
+    // Whoever still writes to us (100 MB on standard input) is not listened to.
+    process.stdin.destroy()
+  },
+)

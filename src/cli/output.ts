@@ -22,6 +22,8 @@ export function createOutput(json: boolean): Output {
 
 function write(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
+    // A reader that went away is told to us twice; once is enough.
+    if (process.stdout.listenerCount('error') === 0) process.stdout.on('error', () => {})
     process.stdout.write(text, (error) => (error ? reject(error) : resolve()))
   })
 }

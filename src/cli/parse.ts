@@ -132,7 +132,7 @@ function describe(command: CommandInfo) {
 /** How a command is called, for its help. */
 export function usageOf(command: CommandInfo): string {
   const text = command.text ? ' -- <text>' : ''
-  const args = command.args ? ` ${command.args.replace('...>', '>…').replace('...]', ']…')}` : ''
+  const args = command.args ? ` ${command.args.replace(/([<[])\.\.\.(\w+[>\]])/, '$1$2…')}` : ''
   return `${command.name}${args}${text}`
 }
 

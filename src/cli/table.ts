@@ -25,7 +25,7 @@ export type Flags = { [F in FlagName]?: Takes<F> }
 export interface CommandInfo {
   /** One or two words. */
   name: string
-  /** Positional arguments in cac's notation: `<needed>`, `[optional]`, `<several...>`. */
+  /** Positional arguments in cac's notation: `<needed>`, `[optional]`, `<...several>`. */
   args?: string
   about: string
   /** The command takes a text: after `--`, or from standard input with `-`. */
@@ -45,7 +45,7 @@ const sendFlags: readonly FlagName[] = ['thread', 'replyTo', 'intent', 'wait', '
 export const commands: readonly CommandInfo[] = [
   {
     name: 'send',
-    args: '<to...>',
+    args: '<...to>',
     text: true,
     about: 'send a message to a session (NAME), a topic (topic:T), a role (role:R), operator, or everybody (@all)',
     flags: sendFlags,
@@ -77,14 +77,15 @@ export const commands: readonly CommandInfo[] = [
   },
   {
     name: 'inbox',
-    about: 'show unread messages, oldest first; what was shown is read',
+    args: '[id]',
+    about: 'show unread messages, oldest first; what was shown is read; with an ID, that message again',
     flags: ['peek', 'follow', 'limit'],
-    examples: ['mesh inbox', 'mesh inbox --peek --json', 'mesh inbox --follow --json'],
+    examples: ['mesh inbox', 'mesh inbox --peek --json', 'mesh inbox --follow --json', 'mesh inbox m_3f2a9c41d0'],
     load: () => import('./commands/inbox.ts'),
   },
   {
     name: 'wait',
-    args: '[target...]',
+    args: '[...target]',
     about: 'block until a session is idle or ends, a message is replied to, or (without arguments) a message comes',
     flags: ['until', 'all', 'timeout'],
     examples: ['mesh wait', 'mesh wait api-worker --until idle', 'mesh wait m_3f2a9c41d0 --timeout 5m'],
@@ -230,7 +231,8 @@ export const commands: readonly CommandInfo[] = [
   },
   {
     name: 'project allow',
-    about: "let this working directory join the project that its .mesh.json names, or MESH_PROJECT's",
+    args: '[project]',
+    about: "let this repository join the project that its .mesh.json names",
     examples: ['mesh project allow'],
     rare: true,
     load: () => import('./commands/project-allow.ts'),

@@ -18,7 +18,7 @@ export interface Target {
   socket: string
   /** The name that the session had when its sidecar last wrote it down. */
   name?: string
-  /** The version of the program that serves it, if known. */
+  /** The version of the session's sidecar. */
   version?: string
   /** Absent: an agent session's sidecar, which only that session starts. */
   operator?: Operator
@@ -51,7 +51,7 @@ export function sessionTarget(env: Env, home: Home): Target | null {
 /** The sidecar of an operator, running or not. */
 export function operatorTarget(home: Home, operator: Operator): Target {
   const dir = sessionDir(home, operatorKey(operator.project, operator.name))
-  return { dir, socket: socketPath(dir), version: readRecord(dir)?.version, operator }
+  return { dir, socket: socketPath(dir), operator }
 }
 
 /** What the sidecar of a session's directory last wrote; null if nothing readable is there. */

@@ -33,32 +33,39 @@ export class Sidecar {
 
   /** Calls an operation. What may be repeated is repeated when the sidecar went away meanwhile. */
   async call<O extends Op>(op: O, body: Request<O>, options: CallOptions = {}): Promise<Response<O>> {
-    await this.#settleVersion()
+    const { version } = this.target
+    if (version !== undefined && !compatible(version, ownVersion)) throw skew(version)
     const startedAt = performance.now()
-    for (let revivals = 0; ; revivals++) {
+    for (let attempt = 0; ; attempt++) {
       try {
         return await call(this.target.socket, op, remaining(body, performance.now() - startedAt), options)
       } catch (error) {
-        const again = error instanceof Unreachable && revivals < REVIVALS && !(error.sent && ONCE.has(op))
-        if (!again) throw error
-        await this.#revive(options.signal)
+        if (attempt >= REVIVALS || !(await this.#recover(error, op, options.signal))) throw error
       }
     }
   }
 
-  /** Before anything is asked of it: an operator's sidecar of another version is replaced, a session's is refused. */
-  async #settleVersion(): Promise<void> {
-    const { version, operator, socket } = this.target
-    if (version === undefined || compatible(version, ownVersion)) return
-    this.target.version = undefined
-    if (!operator) throw skew(version)
-    await call(socket, 'stop', {}, { timeoutMs: STOP_MS }).catch(() => {})
-    const { awaitSilence } = await import('./spawn.ts')
-    await awaitSilence(socket, STOP_MS)
+  /** True if the call may be made again. */
+  async #recover(error: unknown, op: Op, signal?: AbortSignal): Promise<boolean> {
+    signal?.throwIfAborted()
+    if (error instanceof Unreachable) {
+      if (error.sent && ONCE.has(op)) return false
+      await this.#revive()
+      return true
+    }
+    if (!(error instanceof MeshError) || error.code !== 'version_skew' || !this.target.operator) return false
+    await this.#replace()
+    return !ONCE.has(op)
   }
 
-  async #revive(signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted()
+  /** An operator's sidecar of another version makes way for one of this version. */
+  async #replace(): Promise<void> {
+    const { awaitSilence } = await import('./spawn.ts')
+    await call(this.target.socket, 'stop', {}, { timeoutMs: STOP_MS }).catch(() => {})
+    await awaitSilence(this.target.socket, STOP_MS)
+  }
+
+  async #revive(): Promise<void> {
     const { operator, socket } = this.target
     const { startOperator, awaitSocket } = await import('./spawn.ts')
     if (operator) {

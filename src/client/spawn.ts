@@ -2,9 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { connect } from 'node:net'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import type { Env, Home } from '../host/home.ts'
@@ -15,7 +14,7 @@ const POLL_MS = 10
 const TAIL_BYTES = 4096
 
 /** The built sidecar; it lies beside the built command. */
-export const sidecarPath = fileURLToPath(new URL('./sidecar.js', import.meta.url))
+export const sidecarPath = join(import.meta.dirname, 'sidecar.js')
 
 /** What a sidecar may need: the rest (an agent's environment, other programs' secrets) stays behind. */
 const KEPT =
@@ -29,14 +28,15 @@ export async function startOperator(target: Target & { operator: Operator }, env
   ensurePrivateDir(home.run)
   ensurePrivateDir(target.dir)
   const deadline = performance.now() + START_MS
-  const log = openSync(join(target.dir, 'log'), 'a', 0o600)
+  // The sidecar logs elsewhere; this takes what it says when it cannot.
+  const log = openSync(join(target.dir, 'stderr'), 'a', 0o600)
   try {
     const from = fstatSync(log).size
     let child = launch(target, env, home, log)
     while (!(await answers(target.socket))) {
-      if (performance.now() > deadline) throw late(target)
+      if (performance.now() > deadline) throw late(home, target)
       if (child.exitCode !== null || child.signalCode !== null) {
-        refuseIfFailed(child, target, from)
+        refuseIfFailed(child, home, target, from)
         // Another one had the lock. It serves soon, or has died since.
         await sleep(POLL_MS * 10)
         if (!(await answers(target.socket))) child = launch(target, env, home, log)
@@ -98,9 +98,9 @@ export async function awaitSilence(socket: string, ms: number): Promise<boolean>
   }
 }
 
-function refuseIfFailed(child: ChildProcess, target: Target, from: number): void {
+function refuseIfFailed(child: ChildProcess, home: Home, target: Target, from: number): void {
   if (child.exitCode === 0) return
-  const last = tail(join(target.dir, 'log'), from)
+  const last = tail(join(target.dir, 'stderr'), from)
   try {
     const { error } = JSON.parse(last) as { error?: object }
     if (error && 'code' in error) throw MeshError.fromBody(error)
@@ -108,7 +108,8 @@ function refuseIfFailed(child: ChildProcess, target: Target, from: number): void
     if (error instanceof MeshError) throw error
   }
   const how = child.signalCode ? `was ended by ${child.signalCode}` : `exited with ${child.exitCode}`
-  throw new MeshError('sidecar_down', `the sidecar ${how} at its start`, { hint: logHint(target) })
+  const words = last === '' ? '' : `: ${last}`
+  throw new MeshError('sidecar_down', `the sidecar ${how} at its start${words}`, { hint: logHint(home, target) })
 }
 
 /** The last line that was written behind `from`. */
@@ -125,10 +126,11 @@ function tail(path: string, from: number): string {
   }
 }
 
-function late(target: Target): MeshError {
-  return new MeshError('sidecar_down', `the sidecar did not serve within ${START_MS / 1000} s`, { hint: logHint(target) })
+function late(home: Home, target: Target): MeshError {
+  const hint = logHint(home, target)
+  return new MeshError('sidecar_down', `the sidecar did not serve within ${START_MS / 1000} s`, { hint })
 }
 
-function logHint(target: Target): string {
-  return `its log tells why: ${join(target.dir, 'log')}`
+function logHint(home: Home, target: Target): string {
+  return `its log tells why: ${join(home.root, 'logs', `${basename(target.dir)}.log`)}`
 }

@@ -38,8 +38,11 @@ interface Letter {
 
 type SendOptions = { wait?: 'stored' | 'delivered' | 'surfaced' | 'reply'; timeoutMs?: number }
 
+/** Calls that can be answered without the engine: what is sent then waits in the outbox. */
+const ALWAYS = new Set<string>(['send', 'reply', 'taken', 'stop'])
+
 export function createHandlers(sidecar: Sidecar): Handlers {
-  return {
+  const handlers: Handlers = {
     async whoami() {
       const { record, courier, link } = sidecar
       const { project } = sidecar.options.place
@@ -207,11 +210,18 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       return { stopped: true }
     },
   }
+  const gated = Object.entries(handlers).map(([op, handle]) => {
+    const call = handle as (...args: unknown[]) => Promise<unknown>
+    const afterReady = (...args: unknown[]) => sidecar.ready().then(() => call(...args))
+    return [op, ALWAYS.has(op) ? call : afterReady]
+  })
+  return Object.fromEntries(gated) as Handlers
 }
 
 // --- sending
 
 async function post(sidecar: Sidecar, letter: Letter, options: SendOptions, call: Call): Promise<Response<'send'>> {
+  if (!sidecar.registry.claimed) await sidecar.ready()
   const bytes = checkText(letter.text)
   const { to, note } = await resolveRecipient(sidecar, letter.to)
   const earlier = sidecar.sender.get(letter.id)

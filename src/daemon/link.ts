@@ -31,6 +31,7 @@ export class Link {
   #up = false
   #stopped = false
   #mending: Promise<void> | null = null
+  #awaiting: (() => void)[] = []
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -46,14 +47,19 @@ export class Link {
     return this.#up
   }
 
+  /** Resolves once the link is up, or after `ms`. */
+  async whenUp(ms: number): Promise<void> {
+    if (this.#up) return
+    await Promise.race([new Promise<void>((resolve) => this.#awaiting.push(resolve)), delay(ms)])
+  }
+
   /**
-   * Starts the engine if nobody did, and connects. `revive` clears the mark of `mesh down`, as a new session does.
-   * Resolves once connected or once it is clear that it will take time; then it goes on in the background.
+   * Starts the engine if nobody did, also after `mesh down`: this is a new session. Connects. Resolves once connected or once it is clear that it will take time; then it goes on in the background.
    */
-  async start(revive: boolean): Promise<void> {
+  async start(): Promise<void> {
     const { home, env, log } = this.#options
     try {
-      if (revive) await startEngine(home, env, (line) => log.info({ engine: line }, 'engine'))
+      await startEngine(home, env, (line) => log.info({ engine: line }, 'engine'))
       await this.#connect()
     } catch (error) {
       log.warn({ error: MeshError.from(error).toBody() }, 'not connected')
@@ -139,5 +145,6 @@ export class Link {
       this.#lower()
       throw error
     }
+    for (const resolve of this.#awaiting.splice(0)) resolve()
   }
 }

@@ -1,5 +1,6 @@
 /** The sidecar's process: environment → sidecar → signals. `sidecar.js claude-code|operator <run directory>`. */
 import { basename, join } from 'node:path'
+import { isStopped } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
 import { createClaudeCode } from '../harness/claude-code/index.ts'
 import { createShell } from '../harness/shell.ts'
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
   const lock = tryLock(join(runDir, 'lock'))
   // Another sidecar serves this session.
   if (!lock) process.exit(EXIT.done)
+  if (kind === 'operator' && isStopped(home)) throw new MeshError('mesh_down', 'mesh is down')
   const key = basename(runDir)
   const { log } = openLog(join(home.root, 'logs', `${key}.log`), env.MESH_LOG_LEVEL ?? 'info')
   guard(log)
@@ -45,7 +47,6 @@ async function main(): Promise<void> {
     desired: { name, explicit: env.MESH_NAME !== undefined },
     version: MESH_VERSION,
     log,
-    revive: kind === 'claude-code' || env.MESH_REVIVE === '1',
     onEnd: () => {
       lock.release()
       process.exit(EXIT.done)
@@ -100,6 +101,6 @@ function watchCalls(ends: boolean, onIdle: () => void) {
 }
 
 main().catch((error) => {
-  process.stderr.write(`mesh sidecar: ${MeshError.from(error).message}\n`)
+  process.stderr.write(`${JSON.stringify({ error: MeshError.from(error).toBody() })}\n`)
   process.exit(EXIT.again)
 })

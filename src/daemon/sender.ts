@@ -105,8 +105,14 @@ export class Sender {
     return new Promise((resolve, reject) => {
       const earlier = this.#pending.get(id)
       this.#pending.set(id, {
-        resolve: (position) => (earlier?.resolve(position), resolve(position)),
-        reject: (error) => (earlier?.reject(error), reject(error)),
+        resolve: (position) => {
+          earlier?.resolve(position)
+          resolve(position)
+        },
+        reject: (error) => {
+          earlier?.reject(error)
+          reject(error)
+        },
       })
     })
   }

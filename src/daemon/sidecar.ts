@@ -37,6 +37,8 @@ const START_TEXT_MS = 2500
 const DIR_LOCK_MS = 3000
 /** The end of `claude -p` waits for its hooks' children: what is not told by then is told by a witness. */
 const FAREWELL_MS = 100
+/** An engine that died is back within this long, or it will take time. */
+const READY_MS = 1500
 const NO_ROOM_MS = 50
 
 export interface SidecarOptions {
@@ -49,8 +51,6 @@ export interface SidecarOptions {
   desired: { name: string; explicit: boolean }
   version: string
   log: Logger
-  /** A new session starts the engine even after `mesh down`. */
-  revive: boolean
   onEnd(): void
 }
 
@@ -68,6 +68,7 @@ export class Sidecar {
   readonly #ring: KeyRing
   readonly #joined: Promise<Claimed>
   readonly #lastSeqs = new Map<string, number>()
+  #linked: Promise<void> = Promise.resolve()
   #resolveJoined!: (claimed: Claimed) => void
   #conversation: Conversation
   #mailbox: Mailbox | null = null
@@ -123,16 +124,22 @@ export class Sidecar {
   }
 
   async start(): Promise<void> {
-    const { harness, revive } = this.options
-    const linked = this.link.start(revive)
+    const { harness } = this.options
+    this.#linked = this.link.start()
     await harness.start({
       status: (status) => this.#onStatus(status),
       conversation: (conversation) => this.#onConversation(conversation),
       evidence: (token, state, evidence) => this.courier.evidence(token, state, evidence),
       ended: (reason) => void this.end(reason),
     })
-    await linked
+    await this.#linked
     this.#witness.start()
+  }
+
+  /** Resolves when calls can be answered: joined and connected, or clearly not for now. */
+  async ready(): Promise<void> {
+    await this.#linked
+    await this.link.whenUp(READY_MS)
   }
 
   get key(): KeyObject {

@@ -95,7 +95,7 @@ function unstop(home: Home): Promise<EngineRecord | null> {
  * fetched. Throws as `startEngine`.
  */
 export async function healEngine(home: Home, env: Env): Promise<EngineInfo | null> {
-  if (existsSync(stopMark(home))) return null
+  if (isStopped(home)) return null
   const record = readRecord(home)
   if (record && isRunning(record)) return infoOf(home, record)
   const binary = findEngine(env, home)
@@ -106,6 +106,11 @@ export async function healEngine(home: Home, env: Env): Promise<EngineInfo | nul
     const running = await runningEngine(home)
     return infoOf(home, running ?? (await launch(home, binary, env, true)).record)
   })
+}
+
+/** True after `mesh down`, until `mesh up` or a new session. */
+export function isStopped(home: Home): boolean {
+  return existsSync(stopMark(home))
 }
 
 /** Restarts the engine if it is still the process `pid`: of many callers one does it. */
@@ -429,7 +434,7 @@ function writeRecord(home: Home, record: EngineRecord): void {
 /** The last line of the log, for an error: the server's reason, or the shell's. */
 function lastWords(home: Home): string {
   const lines = (readText(logPath(home), LOG_BYTES) ?? '').trimEnd().split('\n')
-  return (lines.at(-1) ?? '').slice(0, 300)
+  return lines.at(-1)?.slice(0, 300) || 'it said nothing'
 }
 
 function seeLog(home: Home): string {

@@ -15,6 +15,7 @@ interface Sighting {
   start: string
   /** The first letter of `ps`'s state column: T stopped, t traced, Z and X ended. */
   letter: string
+  threads: number
 }
 
 let machine: Machine | undefined
@@ -64,8 +65,12 @@ export function processState(identity: ProcessIdentity): ProcessState {
   return seen.letter === 'T' || seen.letter === 't' ? 'paused' : 'alive'
 }
 
+/**
+ * A killed process with several threads is a Z while its last threads still end: until they have, it holds its ports
+ * and files.
+ */
 function ended(seen: Sighting): boolean {
-  return seen.letter === 'Z' || seen.letter === 'X'
+  return seen.letter === 'X' || (seen.letter === 'Z' && seen.threads <= 1)
 }
 
 function observe(pid: number): Sighting | null {
@@ -73,13 +78,13 @@ function observe(pid: number): Sighting | null {
   return process.platform === 'darwin' ? observeByPs(pid) : observeByProc(pid)
 }
 
-/** proc(5): after the command in parentheses come the state (field 3) and the start time in ticks (field 22). */
+/** proc(5): after the command in parentheses come the state (field 3), threads (20) and the start time in ticks (22). */
 function observeByProc(pid: number): Sighting | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     const [letter, start] = [fields[0], fields[19]]
-    return letter && start ? { letter, start } : null
+    return letter && start ? { letter, start, threads: Number(fields[17]) } : null
   } catch {
     return null
   }
@@ -89,7 +94,7 @@ function observeByProc(pid: number): Sighting | null {
 function observeByPs(pid: number): Sighting | null {
   const line = output('/bin/ps', ['-o', 'stat=,lstart=', '-p', String(pid)]).trim()
   const [letters, ...start] = line.split(/\s+/)
-  return letters && start.length > 0 ? { letter: letters.charAt(0), start: start.join(' ') } : null
+  return letters && start.length > 0 ? { letter: letters.charAt(0), start: start.join(' '), threads: 1 } : null
 }
 
 /** The command line of a process, its arguments joined by spaces; empty if there is none. */

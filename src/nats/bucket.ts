@@ -34,7 +34,7 @@ export class Bucket<S extends z.ZodMiniType> {
 
   async get(key: string): Promise<Entry<z.output<S>> | null> {
     const entry = await this.#kv.get(key).catch(nullIfMissing)
-    if (!entry || entry.operation !== 'PUT') return null
+    if (entry?.operation !== 'PUT') return null
     return this.#entry(key, entry.value, entry.revision, entry.created.getTime())
   }
 

@@ -1,20 +1,13 @@
-import { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { checkVersion, findEngine, installEngine, searchEngine } from '../../src/engine/binary.ts'
 import { type Home, meshHome } from '../../src/host/home.ts'
-import { temporaryDir, testEngineBinary } from '../support/engine.ts'
+import { makeScript, temporaryDir, testEngineBinary } from '../support/engine.ts'
 
 let temporary: { path: string; remove: () => void }
 let home: Home
 const at = (...parts: string[]) => join(temporary.path, ...parts)
-
-function makeScript(path: string, body: string): string {
-  mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(path, `#!/bin/sh\n${body}\n`)
-  chmodSync(path, 0o755)
-  return path
-}
 
 const makeServer = (path: string, version: string) => makeScript(path, `echo "nats-server: v${version}"`)
 

@@ -1,9 +1,9 @@
 /** A real nats-server for tests, a clean environment, and programs of ours that run as processes of their own. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { build } from 'esbuild'
 import { installEngine } from '../../src/engine/binary.ts'
@@ -58,10 +58,8 @@ export interface Finished {
 }
 
 /** Runs a bundled program to its end. */
-export async function runProgram(program: string, env: Env, args: string[] = []): Promise<Finished> {
-  const child = startProgram(program, env, args)
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
-  return { code: child.exitCode, stdout, stderr }
+export function runProgram(program: string, env: Env, args: string[] = []): Promise<Finished> {
+  return runCommand(process.execPath, [program, ...args], env)
 }
 
 /** Starts a bundled program in a clean environment with `env`. The caller ends it. */
@@ -74,4 +72,18 @@ export function serversOf(home: Home): number[] {
   const lines = execFileSync('ps', ['-ww', '-eo', 'pid=,stat=,args='], { encoding: 'utf8' }).split('\n')
   const ours = lines.filter((line) => line.endsWith(` -c ${join(home.engine, 'server.conf')}`))
   return ours.filter((line) => !/^\s*\d+\s+Z/.test(line)).map((line) => Number.parseInt(line, 10))
+}
+
+/** Runs a command to its end and gives what it printed. */
+export async function runCommand(command: string, args: string[], env: Env = {}): Promise<Finished> {
+  const child = spawn(command, args, { env: scrubbedEnv(env), stdio: ['ignore', 'pipe', 'pipe'] })
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
+  return { code: child.exitCode, stdout, stderr }
+}
+
+/** Writes an executable shell script. */
+export function makeScript(path: string, body: string): string {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, `#!/bin/sh\n${body}\n`, { mode: 0o755 })
+  return path
 }

@@ -153,7 +153,7 @@ describe('a hand-over', () => {
 describe('limits', () => {
   test('a long message is cut, and the rest is told', () => {
     const text = textOf(shown({ text: 'x'.repeat(limits.shownMessageChars + 1234) }))
-    expect(text).toContain('[… 1234 more characters: mesh inbox]')
+    expect(text).toContain('[… 1234 more characters: mesh inbox m_')
     expect(text.length).toBeLessThan(limits.shownMessageChars + 300)
   })
 
@@ -163,7 +163,7 @@ describe('limits', () => {
 
   test('a preview tells the bytes of the whole', () => {
     expect(textOf(shown({ text: 'é'.repeat(limits.shownMessageChars + 5), truncatedBytes: 1000 }))).toContain(
-      '[… 1010 more bytes: mesh inbox]',
+      '[… 1010 more bytes: mesh inbox m_',
     )
   })
 

@@ -8,6 +8,7 @@ import { messageLines, taken } from '../messages.ts'
 import type { Output } from '../output.ts'
 import { misuse } from '../parse.ts'
 import { parseCount } from '../units.ts'
+import { checkId } from '../values.ts'
 
 /** A wait of `--follow` ends this often, so that nothing unread stays behind one that missed it. */
 const WAIT_MS = 20_000
@@ -16,9 +17,18 @@ const RETRY_MS = 500
 export async function run(context: Context): Promise<undefined> {
   const { flags } = context
   if (flags.follow && flags.peek) throw misuse(context.command, '--follow reads the messages, --peek does not')
+  if (context.args[0] !== undefined) return again(context, checkId(context.args[0]))
   const limit = flags.limit === undefined ? undefined : parseCount(flags.limit, '--limit', 1, limits.inboxBatch)
   if (flags.follow) await follow(context.sidecar(), context.out)
   else await once(context, limit)
+}
+
+/** A message that came here, read or not. It stays as it is. */
+async function again({ out, sidecar, flags, command }: Context, id: string): Promise<undefined> {
+  if (flags.follow || flags.peek || flags.limit) throw misuse(command, 'with an id it takes no other flags')
+  const { messages } = await sidecar().call('inbox', { id })
+  if (out.json) await out.value(messages)
+  else await out.line(messages.map((message) => messageLines(message, Date.now())).join('\n\n'))
 }
 
 async function once({ flags, out, sidecar: find }: Context, limit: number | undefined): Promise<void> {

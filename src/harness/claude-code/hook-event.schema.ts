@@ -18,6 +18,8 @@ export const hookEvent = z.object({
   reason: z.string().optional(),
   /** UserPromptSubmit: also the text of a message from the inbox socket, without the client's wrapper. */
   prompt: z.string().optional(),
+  /** Stop: subagents, shells and the like that go on. */
+  background_tasks: z.array(z.unknown()).optional(),
 })
 export type HookEvent = z.output<typeof hookEvent>
 

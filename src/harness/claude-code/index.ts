@@ -152,8 +152,12 @@ class ClaudeCode implements Harness {
     if (name === 'MailTaken') this.#mailTaken(text)
     else if (name === 'SessionStart') this.#onStart(spooled)
     else if (name === 'UserPromptSubmit') this.#onPrompt(event?.prompt ?? '', at)
-    else if (name === 'Stop' || name === 'StopFailure') this.#know({ turn: { running: false, at } })
+    else if (name === 'Stop' || name === 'StopFailure') this.#onStop(event?.background_tasks ?? [], at)
     else if (name === 'SessionEnd') this.#onEnd(event?.reason ?? '')
+  }
+
+  #onStop(background: unknown[], at: number): void {
+    this.#know({ turn: { running: false, at, background: background.length > 0 } })
   }
 
   #onStart(spooled: Spooled): void {

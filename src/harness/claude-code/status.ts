@@ -13,8 +13,8 @@ export interface StatusEvidence {
   now: number
   /** The client's own word, from its session registry, and since when. */
   registry: { status: string; at: number } | null
-  /** What the last turn hook of the session itself said. */
-  turn: { running: boolean; at: number } | null
+  /** What the last turn hook of the session itself said; `background`: its subagents or shells go on without it. */
+  turn: { running: boolean; at: number; background?: boolean } | null
   /** The process is stopped by a signal. */
   paused: boolean
   /** A person sits at it. */
@@ -36,15 +36,22 @@ export function decideStatus(evidence: StatusEvidence): StatusDecision {
     const left = turn.at + PROMPT_HOLDS_MS - now
     if (left > 0) return { status: 'busy', againMs: left }
   }
-  const left = attended ? 0 : idleSince + SETTLE_MS - now
+  const certain = attended && evidence.registry?.status === 'idle'
+  const left = certain ? 0 : idleSince + SETTLE_MS - now
   if (left > 0) return { status: turn ? 'busy' : 'starting', againMs: left }
   return { status: 'idle', againMs: null }
 }
 
-/** Since when the client has been idle; null if it is not. Without a registry the hooks decide. */
-function idleTime({ registry, turn }: StatusEvidence): number | null {
-  if (registry) return registry.status === 'idle' ? registry.at : null
-  return turn && !turn.running ? turn.at : null
+/**
+ * Since when the client has been idle; null if it is not. Without a registry the hooks decide. While a subagent works
+ * in the background the registry says `busy`, though the session's own turn is over and a message would start another.
+ */
+function idleTime({ registry, turn, attended }: StatusEvidence): number | null {
+  const stoppedAt = turn && !turn.running ? turn.at : null
+  if (!registry) return stoppedAt
+  if (registry.status === 'idle') return registry.at
+  const alone = registry.status === 'busy' && attended && turn?.background === true
+  return alone && stoppedAt !== null && stoppedAt > registry.at ? stoppedAt : null
 }
 
 function activeStatus({ registry, turn }: StatusEvidence): SessionStatus {
