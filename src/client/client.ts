@@ -1,7 +1,7 @@
 /** Calls an operation of a sidecar over its socket. It knows the operations' types, nothing of what they do. */
 import type { Op, Request, Response } from '../api/ops.schema.ts'
 import { MeshError } from '../errors.ts'
-import { Broken, post } from './http.ts'
+import { Broken, post, TimedOut } from './http.ts'
 import { compatible, version } from './version.ts'
 
 /** An operation that does not wait for anything answers within this time, large bodies included. */
@@ -39,13 +39,11 @@ export async function call<O extends Op>(
 }
 
 async function exchange(socket: string, op: Op, json: string, { signal, timeoutMs = ANSWER_MS }: CallOptions) {
-  const clock = timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : undefined
-  const both = clock && signal ? AbortSignal.any([clock, signal]) : (clock ?? signal)
   try {
-    const answer = await post(socket, `/v0/${op}`, json, { signal: both, headers: { 'mesh-version': version } })
+    const answer = await post(socket, `/v0/${op}`, json, { signal, timeoutMs, headers: { 'mesh-version': version } })
     return { ...answer, text: answer.body.toString('utf8') }
   } catch (error) {
-    if (clock?.aborted) throw new MeshError('timeout', `the sidecar did not answer ${op} within ${timeoutMs} ms`)
+    if (error instanceof TimedOut) throw new MeshError('timeout', `the sidecar did not answer ${op} in ${timeoutMs} ms`)
     throw error instanceof Broken ? unreachable(error, op) : error
   }
 }

@@ -17,6 +17,8 @@ export interface Answer {
 
 export interface ExchangeOptions {
   signal?: AbortSignal
+  /** 0: none. */
+  timeoutMs?: number
   headers?: Record<string, string>
 }
 
@@ -31,15 +33,20 @@ export class Broken extends Error {
   }
 }
 
-/** Posts `json` to `path`. Rejects with `Broken`, or with the signal's reason; both close the connection. */
+/** No answer came within `timeoutMs`. */
+export class TimedOut extends Error {}
+
+/** Posts `json` to `path`. Rejects with `Broken`, `TimedOut` or the signal's reason; all close the connection. */
 export function post(socketPath: string, path: string, json: string, options: ExchangeOptions = {}): Promise<Answer> {
-  const { signal } = options
+  const { signal, timeoutMs = 0 } = options
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason)
     let connected = false
     const answer = new AnswerReader()
     const socket = connect(socketPath)
+    const timer = timeoutMs > 0 ? setTimeout(() => finish(() => reject(new TimedOut())), timeoutMs) : undefined
     const finish = (act: () => void) => {
+      clearTimeout(timer)
       signal?.removeEventListener('abort', abort)
       socket.destroy()
       act()

@@ -1,6 +1,7 @@
 /** The names record of this session: claims it, keeps it, changes it by compare-and-set, and ends it. */
 import { type Claimant, decideClaim, deposed } from '../core/names.ts'
 import { MeshError } from '../errors.ts'
+import { operatorSession } from '../harness/shell.ts'
 import { processState } from '../host/process.ts'
 import type { Entry } from '../nats/bucket.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
@@ -95,7 +96,14 @@ export class Registry {
     const taken = await store.names.get(name)
     if (taken) throw new MeshError('name_taken', `the name ${name} is taken`)
     const { lastSeq } = await store.messagesState()
-    const record: NameRecord = { ...previous, name, epoch: 1, formerly: { name: previous.name, until: lastSeq } }
+    const session = previous.harness === 'shell' ? operatorSession(name) : previous.session
+    const record: NameRecord = {
+      ...previous,
+      name,
+      session,
+      epoch: 1,
+      formerly: { name: previous.name, until: lastSeq },
+    }
     const written = await store.names.update(name, record, 0)
     if (written === null) throw new MeshError('name_taken', `the name ${name} was just taken`)
     await this.change(store, (old) => ({
@@ -118,19 +126,19 @@ export function ended(record: NameRecord, end: { reason: string; at: string; wit
 }
 
 /**
- * Writes `gone` for a session that this machine saw end, unless it returned or somebody else told it.
+ * Writes `gone` for a session that this machine saw end (`isOver`: its own sidecar said so), unless it returned.
  * True: it is gone now, whoever told it.
  */
 export async function witness(
   store: ProjectStore,
   seen: { name: string; epoch: number },
-  end: { reason: string; at: string; witness: string },
+  end: { reason: string; at: string; witness: string; isOver: boolean },
 ): Promise<boolean> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const current = await store.names.get(seen.name)
     if (!current || current.value.epoch !== seen.epoch) return false
     if (current.value.state === 'gone') return true
-    if (isAlive(current.value)) return false
+    if (!end.isOver && isAlive(current.value)) return false
     if ((await store.names.update(seen.name, ended(current.value, end), current.revision)) !== null) return true
   }
   return false

@@ -23,6 +23,8 @@ const sidecarRecord = z.object({
   process: processIdentity,
   version: z.string(),
   startedAt: z.string(),
+  /** The session ended, and the sidecar was about to tell it. */
+  ended: z.optional(z.object({ reason: z.string(), at: z.string() })),
 })
 export type SidecarRecord = z.output<typeof sidecarRecord>
 

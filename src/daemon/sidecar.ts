@@ -4,29 +4,26 @@ import type { Entry } from '../core/inbox.ts'
 import { renderStart } from '../core/render.ts'
 import { MeshError } from '../errors.ts'
 import type { Conversation, Harness } from '../harness/types.ts'
-import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, nameDir, sessionDir } from '../host/home.ts'
-import { type Lock, lock } from '../host/lock.ts'
 import { identifyProcess } from '../host/process.ts'
 import type { Place } from '../host/project.ts'
-import type { Delivery, MailReader } from '../nats/mail.ts'
+import type { Delivery } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
-import { decodeEnvelope } from '../wire/codec.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
-import { parseRecipient } from '../wire/names.ts'
-import { mailFilters } from '../wire/subjects.ts'
 import { Courier } from './courier.ts'
-import { dirLock, drainAll } from './drain.ts'
+import { drainAll } from './drain.ts'
+import { Holding } from './holding.ts'
+import { Intake, isDirect, isFor } from './intake.ts'
 import { exchangeKeys, KeyRing, memberKey } from './keys.ts'
 import { Link } from './link.ts'
 import type { Logger } from './log.ts'
-import { Mailbox } from './mailbox.ts'
+import type { Mailbox } from './mailbox.ts'
 import { PresenceKeeper } from './presence.ts'
 import { Receipts } from './receipts.ts'
 import { type Claimed, durableOf, Registry } from './registry.ts'
 import { Roles } from './roles.ts'
 import { moveDir, removeDir, writeRecord } from './run-dir.ts'
-import { Sender } from './sender.ts'
+import type { Sender } from './sender.ts'
 import { Stalls } from './stalls.ts'
 import { Witness } from './witness.ts'
 
@@ -34,7 +31,6 @@ import { Witness } from './witness.ts'
 export const LOCAL_MEMBER = 'local'
 /** A client's start waits for its hook: past this it starts without our text. */
 const START_TEXT_MS = 2500
-const DIR_LOCK_MS = 3000
 /** The end of `claude -p` waits for its hooks' children: what is not told by then is told by a witness. */
 const FAREWELL_MS = 100
 /** An engine that died is back within this long, or it will take time. */
@@ -66,17 +62,15 @@ export class Sidecar {
   readonly #stalls: Stalls
   readonly #key: KeyObject
   readonly #ring: KeyRing
+  readonly #intake: Intake
   readonly #joined: Promise<Claimed>
-  readonly #lastSeqs = new Map<string, number>()
   #linked: Promise<void> = Promise.resolve()
   #resolveJoined!: (claimed: Claimed) => void
   #conversation: Conversation
-  #mailbox: Mailbox | null = null
-  #sender: Sender | null = null
-  #reader: MailReader | null = null
-  #dirLock: Lock | null = null
-  #backlog = 0
-  #lastActivityAt = new Date().toISOString()
+  #claimed: Claimed | null = null
+  #holding: Holding | null = null
+  readonly #startedAt = new Date().toISOString()
+  #lastActivityAt = this.#startedAt
   #ending = false
 
   constructor(options: SidecarOptions) {
@@ -85,6 +79,7 @@ export class Sidecar {
     this.#conversation = harness.conversation
     this.#key = memberKey(home)
     this.#ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
+    this.#intake = new Intake(place.project, this.#ring, log)
     this.#joined = new Promise((resolve) => {
       this.#resolveJoined = resolve
     })
@@ -102,7 +97,7 @@ export class Sidecar {
       log,
       me: () => this.registry.record,
       isFree: () => this.courier.isFree,
-      idOf: (delivery) => this.#decode(delivery)?.envelope.id ?? null,
+      idOf: (delivery) => this.#intake.read(delivery)?.envelope.id ?? null,
       accept: (delivery) => this.#onDelivery(delivery),
     })
     this.link = new Link({
@@ -152,25 +147,24 @@ export class Sidecar {
 
   /** The mail of the name held; throws `mesh_down` before one is. */
   get mailbox(): Mailbox {
-    if (this.#mailbox) return this.#mailbox
-    throw this.#notJoined()
+    return this.#held.mailbox
   }
 
   get sender(): Sender {
-    if (this.#sender) return this.#sender
-    throw this.#notJoined()
+    return this.#held.sender
+  }
+
+  get #held(): Holding {
+    if (this.#holding) return this.#holding
+    throw new MeshError('mesh_down', 'this session has not joined the mesh: the engine is not running')
   }
 
   get unread(): number {
-    return this.#mailbox?.inbox.size ?? 0
+    return this.#holding?.mailbox.inbox.size ?? 0
   }
 
   get sessionId(): string {
     return this.#conversation.sessionId
-  }
-
-  #notJoined(): MeshError {
-    return new MeshError('mesh_down', 'this session has not joined the mesh: the engine is not running')
   }
 
   /** The session is over. Tells it, unless the engine is away: then a witness will, from what is left in the run directory. */
@@ -178,6 +172,8 @@ export class Sidecar {
     if (this.#ending) return
     this.#ending = true
     this.options.log.info({ reason }, 'session ended')
+    // Whoever has to tell it in our place finds the reason here.
+    if (this.registry.claimed) this.#writeRecord({ reason, at: new Date().toISOString() })
     const told = await Promise.race([this.#farewell(reason), after(FAREWELL_MS)])
     this.#witness.stop()
     this.#stalls.stop()
@@ -205,9 +201,9 @@ export class Sidecar {
 
   async #onUp(store: ProjectStore, fresh: boolean): Promise<void> {
     const { log, home } = this.options
-    if (!this.registry.claimed) await this.#join(store)
-    else if (!(await this.#isStillMine(store))) await this.#rejoin(store)
-    else if (fresh) await this.#read(store)
+    if (!this.registry.claimed || !(await this.#isStillMine(store))) await this.#join(store)
+    else if (!this.#holding) await this.#open(store)
+    else if (fresh) await this.#held.read(store, this.record)
     const { record } = this
     this.presence.attach(store)
     await this.sender.attach(store)
@@ -223,7 +219,7 @@ export class Sidecar {
 
   #onDown(): void {
     this.options.log.warn('the engine is away')
-    this.#sender?.detach()
+    this.#holding?.sender.detach()
     this.receipts.detach()
     this.presence.detach()
     this.#roles.detach()
@@ -245,7 +241,7 @@ export class Sidecar {
     if (!this.link.up || this.#ending) return
     try {
       const { store } = this.link
-      if (!(await this.#isStillMine(store))) await this.#rejoin(store)
+      if (!(await this.#isStillMine(store))) await this.#onUp(store, false)
       await this.#save(store)
     } catch (error) {
       this.options.log.debug({ error: MeshError.from(error).toBody() }, 'name not checked')
@@ -254,7 +250,9 @@ export class Sidecar {
 
   // --- name
 
+  /** Claims a name, also when the one held went to somebody else while this sidecar was cut off. */
   async #join(store: ProjectStore): Promise<void> {
+    this.leave()
     const { harness, place, desired, log } = this.options
     const claimed = await this.registry.claim(store, {
       desired: desired.name,
@@ -268,58 +266,41 @@ export class Sidecar {
       now: new Date().toISOString(),
     })
     log.info({ name: claimed.record.name, epoch: claimed.record.epoch, outcome: claimed.outcome }, 'name claimed')
+    this.#claimed = claimed
     await this.#open(store)
-    if (harness.kind === 'shell') await this.addRole(store, 'operator')
-    this.#writeRecord()
-    this.#resolveJoined(claimed)
-  }
-
-  /** The name went to somebody else while this sidecar was cut off. */
-  async #rejoin(store: ProjectStore): Promise<void> {
-    this.options.log.warn({ name: this.record.name }, 'the name has another holder: claiming again')
-    this.leave()
-    await this.#join(store)
-    await this.sender.attach(store)
-    await this.receipts.attach(store, this.record.name)
-    await this.#roles.attach(store, this.record.roles)
-    this.presence.changed()
   }
 
   /** Opens what the held name keeps on this machine and reads its mail. */
   async #open(store: ProjectStore): Promise<void> {
     const { home, log } = this.options
-    const dir = nameDir(home, store.project, this.record.name)
-    ensurePrivateDir(dir)
-    this.#dirLock = await lock(dirLock(dir), DIR_LOCK_MS)
-    this.#mailbox = Mailbox.open(dir, log)
-    this.#sender = new Sender({
-      dir,
-      member: LOCAL_MEMBER,
+    const { record } = this
+    this.#holding = await Holding.open({
+      home,
+      project: store.project,
+      record,
       log,
-      check: () => this.#stalls.check(),
+      onDelivery: (delivery) => this.#onDelivery(delivery),
+      checkStore: () => this.#stalls.check(),
       onRefused: (error) => this.#stalls.suspect(error),
     })
-    this.courier.attach(this.#mailbox)
-    await this.#read(store)
+    this.courier.attach(this.#holding.mailbox)
+    await this.#holding.read(store, record)
+    if (this.options.harness.kind === 'shell') await this.addRole(store, 'operator')
+    this.#writeRecord()
+    this.#resolveJoined(this.#claimed!)
   }
 
-  /** Lets go of the held name's files. */
+  /** Lets go of the held name. */
   leave(): void {
-    this.#reader?.stop()
-    this.#reader = null
     this.#roles.detach()
     this.receipts.detach()
     this.presence.detach()
     this.courier.detach()
-    this.#sender?.close()
-    this.#mailbox?.close()
-    this.#sender = null
-    this.#mailbox = null
-    this.#dirLock?.release()
-    this.#dirLock = null
+    this.#holding?.close()
+    this.#holding = null
   }
 
-  #writeRecord(): void {
+  #writeRecord(ended?: { reason: string; at: string }): void {
     const { home, key, harness, version } = this.options
     const { name, epoch } = this.record
     writeRecord(sessionDir(home, key), {
@@ -332,7 +313,8 @@ export class Sidecar {
       sessionId: this.sessionId,
       process: harness.process,
       version,
-      startedAt: new Date().toISOString(),
+      startedAt: this.#startedAt,
+      ...(ended ? { ended } : {}),
     })
   }
 
@@ -346,7 +328,7 @@ export class Sidecar {
   async changeMembership(store: ProjectStore, edit: (record: NameRecord) => NameRecord): Promise<NameRecord> {
     const before = this.record
     const record = await this.registry.change(store, edit)
-    if (record.topics.length !== before.topics.length) await this.#read(store)
+    if (record.topics.length !== before.topics.length) await this.#held.read(store, record)
     if (record.roles.length !== before.roles.length && this.link.up) await this.#roles.attach(store, record.roles)
     return record
   }
@@ -376,56 +358,20 @@ export class Sidecar {
 
   // --- mail
 
-  async #read(store: ProjectStore): Promise<void> {
-    this.#reader?.stop()
-    const { record, mailbox } = this
-    const formerly = record.formerly ? mailFilters(store.project, record.formerly.name, []).slice(0, 1) : []
-    let start = await mailbox.load(store, record.name, record.since)
-    const reader = store.readMail(
-      {
-        durable: durableOf(record),
-        filters: [
-          ...mailFilters(
-            store.project,
-            record.name,
-            record.topics.map(({ name }) => name),
-          ),
-          ...formerly,
-        ],
-        startSeq: () => start,
-      },
-      async (delivery) => {
-        await this.#onDelivery(delivery)
-        // What is in the journal need not come again when the consumer has to be made anew.
-        start = Math.max(start, delivery.seq + 1)
-      },
-      (error) => this.options.log.warn({ error: MeshError.from(error).toBody() }, 'mail not read'),
-    )
-    this.#reader = reader
-    this.#backlog = await reader.start()
-  }
-
   async #onDelivery(delivery: Delivery): Promise<void> {
-    const decoded = this.#decode(delivery)
-    const mailbox = this.#mailbox
-    if (!mailbox) throw this.#notJoined()
-    if (
-      !decoded ||
-      !this.#isForMe(delivery.seq, decoded.envelope) ||
-      mailbox.isRead(delivery.seq, decoded.envelope.id)
-    ) {
-      return mailbox.skip(delivery.seq)
-    }
+    const arrived = this.#intake.read(delivery)
+    const { mailbox } = this
+    const { seq } = delivery
+    if (!arrived || !isFor(this.record, arrived) || mailbox.isRead(seq, arrived.envelope.id)) return mailbox.skip(seq)
     while (!mailbox.hasRoom) {
       await after(NO_ROOM_MS)
-      if (this.#mailbox !== mailbox) throw this.#notJoined()
+      if (mailbox !== this.mailbox) throw new MeshError('conflict', 'the name was given up')
     }
-    const { envelope, verified } = decoded
+    const { envelope, verified } = arrived
     const isNew = !mailbox.inbox.knows(envelope.id)
-    mailbox.arrive(delivery.seq, envelope, verified, Date.now())
-    this.#noticeGap(delivery, envelope)
-    const direct = !envelope.to.startsWith('topic:') && envelope.to !== '@all'
-    if (isNew && direct) this.#tell(envelope, 'delivered', 'in the journal of its sidecar')
+    mailbox.arrive(seq, envelope, verified, Date.now())
+    this.#intake.noticeGap(arrived)
+    if (isNew && isDirect(envelope)) this.#tell(envelope, 'delivered', 'in the journal of its sidecar')
     this.presence.changed()
     this.courier.poke()
   }
@@ -433,48 +379,8 @@ export class Sidecar {
   /** A message by its position in the stream; undefined if it is not there or not readable. */
   async stored(seq: number): Promise<Entry | undefined> {
     const delivery = await this.link.store.messageAt(seq)
-    const decoded = delivery && this.#decode(delivery)
-    return decoded ? { ...decoded, seq, arrivedAt: 0, handover: null, repeat: false } : undefined
-  }
-
-  #decode(delivery: Delivery) {
-    const { project } = this.options.place
-    const decoded = decodeEnvelope(project, delivery.subject, delivery.data, (member) => this.#ring.keyOf(member))
-    if (!('undecodable' in decoded)) return decoded
-    this.options.log.warn({ seq: delivery.seq, why: decoded.undecodable }, 'not a message: passed over')
-    return null
-  }
-
-  #isForMe(seq: number, { from, to }: { from: { name: string }; to: string }): boolean {
-    const recipient = parseRecipient(to)
-    const { record } = this
-    const isOwn = from.name === record.name
-    if (recipient.kind === 'all') return !isOwn && seq > record.since
-    if (recipient.kind === 'topic') {
-      const joined = record.topics.find(({ name }) => name === recipient.name)
-      return !isOwn && joined !== undefined && seq > joined.since
-    }
-    if (recipient.kind === 'role') return true
-    if (recipient.name === record.name) return true
-    return record.formerly?.name === recipient.name && seq <= record.formerly.until
-  }
-
-  /** Numbers run per sender, epoch and recipient: one that is missing was lost by the store. */
-  #noticeGap(
-    { seq: position }: Delivery,
-    envelope: { from: { member: string; name: string; epoch: number }; to: string; seq: number },
-  ): void {
-    if (envelope.to.startsWith('role:')) return
-    const { from, to, seq } = envelope
-    const lane = `${from.member}/${from.name}/${from.epoch}/${to}`
-    const last = this.#lastSeqs.get(lane)
-    if (last !== undefined && seq > last + 1) {
-      this.options.log.error(
-        { from: from.name, to, missing: seq - last - 1, position },
-        'messages of this sender are missing',
-      )
-    }
-    this.#lastSeqs.set(lane, Math.max(seq, last ?? 0))
+    const arrived = delivery && this.#intake.read(delivery)
+    return arrived ? { ...arrived, arrivedAt: 0, handover: null, repeat: false } : undefined
   }
 
   #onSurfaced(entries: readonly Entry[], evidence: string): void {
@@ -487,9 +393,7 @@ export class Sidecar {
   }
 
   #tellHanded(entries: readonly Entry[], evidence: string): void {
-    for (const { envelope } of entries) {
-      if (!envelope.to.startsWith('topic:') && envelope.to !== '@all') this.#tell(envelope, 'handed', evidence)
-    }
+    for (const { envelope } of entries) if (isDirect(envelope)) this.#tell(envelope, 'handed', evidence)
   }
 
   #tell(envelope: Entry['envelope'], state: 'delivered' | 'handed' | 'surfaced', evidence: string): void {
@@ -536,7 +440,7 @@ export class Sidecar {
     const sessions = await this.presence.sessions(store)
     const { desired, place } = this.options
     const { name } = this.record
-    const unread = Math.max(this.unread, this.#backlog)
+    const unread = Math.max(this.unread, this.#held.backlog)
     return renderStart({
       name,
       project: place.project,

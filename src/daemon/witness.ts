@@ -133,7 +133,8 @@ export class Witness {
       while (!this.#stopped) {
         const record = readRecord(this.#options.home, key)
         if (!record || this.#followed.has(key) || processState(record.sidecar) === 'alive') return
-        if (processState(record.process) === 'dead' && (await this.#tell(key, record))) return
+        const isOver = record.ended !== undefined || processState(record.process) === 'dead'
+        if (isOver && (await this.#tell(key, record))) return
         await delay(POLL_MS, undefined, { ref: false })
       }
     } finally {
@@ -146,7 +147,8 @@ export class Witness {
     if (!own) return false
     try {
       const store = await own.sibling(record.project)
-      const end = { reason: 'killed', at: new Date().toISOString(), witness: this.#options.name() }
+      const { reason, at } = record.ended ?? { reason: 'killed', at: new Date().toISOString() }
+      const end = { reason, at, witness: this.#options.name(), isOver: record.ended !== undefined }
       await witness(store, record, end)
       await store.presence.delete(record.name)
       await drainOutbox(this.#options.home, store, record.name, this.#options.log)

@@ -150,34 +150,39 @@ export async function runEngineForeground(home: Home, env: Env, say: Say): Promi
   prepare(home)
   rmSync(stopMark(home), { force: true })
   const binary = await chooseBinary(home, env, say)
-  for (let told = false; ; told = true) {
+  const stop = new AbortController()
+  const end = () => stop.abort()
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+  for (const signal of signals) process.on(signal, end)
+  try {
+    return await keepRunning(home, binary, env, say, stop.signal)
+  } finally {
+    for (const signal of signals) process.off(signal, end)
+  }
+}
+
+async function keepRunning(home: Home, binary: EngineBinary, env: Env, say: Say, stop: AbortSignal): Promise<number> {
+  for (let told = false; !stop.aborted; told = true) {
     const started = await underLock(home, async () =>
       (await runningEngine(home)) ? null : launch(home, binary, env, false),
     )
     if (started) {
       say(`engine ready on ${started.record.url}, pid ${started.record.pid}`)
-      const { code, asked } = await supervise(started.child)
+      const code = await supervise(started.child, stop)
       // A calm end that neither we nor `mesh down` asked for is a restart by somebody else.
-      if (asked || code !== 0 || existsSync(stopMark(home))) return code
+      if (stop.aborted || code !== 0 || existsSync(stopMark(home))) return code
     } else if (!told) say('another process started the engine; this one takes over when it ends')
-    while (engineStatus(home).running) await sleep(GUARD_POLL_MS)
+    while (engineStatus(home).running && !stop.aborted) await sleep(GUARD_POLL_MS)
     if (existsSync(stopMark(home))) return 0
   }
+  return 0
 }
 
-async function supervise(child: ChildProcess): Promise<{ code: number; asked: boolean }> {
-  let asked = false
-  const end = () => {
-    asked = true
-    child.kill('SIGTERM')
-  }
-  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
-  for (const signal of signals) process.on(signal, end)
-  try {
-    return { code: await exitCodeOf(child), asked }
-  } finally {
-    for (const signal of signals) process.off(signal, end)
-  }
+function supervise(child: ChildProcess, stop: AbortSignal): Promise<number> {
+  const end = () => child.kill('SIGTERM')
+  stop.addEventListener('abort', end, { once: true })
+  if (stop.aborted) end()
+  return exitCodeOf(child).finally(() => stop.removeEventListener('abort', end))
 }
 
 function exitCodeOf(child: ChildProcess): Promise<number> {
@@ -287,14 +292,24 @@ function spawnServer(home: Home, binary: EngineBinary, env: Env, detached: boole
     stdio: ['pipe', log, stderr],
   })
   closeSync(log)
+  child.on('error', () => {})
+  child.stdin?.on('error', () => {})
+  try {
+    const record = recordOf(child, binary, port)
+    writeRecord(home, record)
+    child.stdin?.end('go\n')
+    if (detached) child.unref()
+    return { record, child }
+  } catch (error) {
+    child.kill('SIGKILL')
+    throw error
+  }
+}
+
+function recordOf(child: ChildProcess, binary: EngineBinary, port: number): EngineRecord {
   const identity = child.pid === undefined ? null : identifyProcess(child.pid)
   if (!identity) throw new MeshError('mesh_down', 'the engine could not be started', { hint: 'is /bin/sh there?' })
-  const record = { ...identity, port, url: urlOf(port), version: binary.version, path: binary.path }
-  writeRecord(home, record)
-  child.stdin?.on('error', () => {})
-  child.stdin?.end('go\n')
-  if (detached) child.unref()
-  return { record, child }
+  return { ...identity, port, url: urlOf(port), version: binary.version, path: binary.path }
 }
 
 function writeConfig(home: Home, port: number): void {

@@ -3,11 +3,16 @@ import { MeshError } from '../errors.ts'
 import { identifyProcess } from '../host/process.ts'
 import type { Harness, HarnessEvents } from './types.ts'
 
+/** An operator has one conversation under each name. */
+export function operatorSession(name: string): string {
+  return `operator:${name}`
+}
+
 /** An operator's session: the sidecar itself is the process that witnesses look at. */
 export function createShell(name: string, cwd: string): Harness {
   const process_ = identifyProcess(process.pid)
   if (!process_) throw new MeshError('internal', 'cannot read the own process')
-  const conversation = { sessionId: `operator:${name}`, source: 'startup', cwd } as const
+  const conversation = { sessionId: operatorSession(name), source: 'startup', cwd } as const
   return {
     kind: 'shell',
     process: process_,

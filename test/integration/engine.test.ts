@@ -6,7 +6,14 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from 'nats'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { findEngine } from '../../src/engine/binary.ts'
-import { engineStatus, healEngine, runEngineForeground, startEngine, stopEngine } from '../../src/engine/engine.ts'
+import {
+  engineStatus,
+  healEngine,
+  restartEngine,
+  runEngineForeground,
+  startEngine,
+  stopEngine,
+} from '../../src/engine/engine.ts'
 import { engineUser } from '../../src/engine/nkey.ts'
 import { type Env, type Home, meshHome } from '../../src/host/home.ts'
 import { commandLine, identifyProcess, processState } from '../../src/host/process.ts'
@@ -156,6 +163,26 @@ test('healEngine - a killed engine is back on its port', async () => {
   expect(after).toMatchObject({ running: true, url: before.url })
   expect(after?.pid).not.toBe(before.pid)
   expect(await healEngine(home, env)).toEqual(after)
+})
+
+test('healEngine - ten at once start one', { timeout: 120_000 }, async () => {
+  const before = await startEngine(home, env, quiet)
+  const program = await makeStarter()
+  await killEngine()
+  const runs = await Promise.all(Array.from({ length: 10 }, () => support.runProgram(program, env, ['heal'])))
+  expect(new Set(runs.map((run) => JSON.parse(run.stdout).pid))).toEqual(new Set(support.serversOf(home)))
+  expect(engineStatus(home).url).toBe(before.url)
+})
+
+test('restartEngine - replaces that process once, and keeps the port', async () => {
+  const before = await startEngine(home, env, quiet)
+  await Promise.all([restartEngine(home, env, before.pid!), restartEngine(home, env, before.pid!)])
+  const after = engineStatus(home)
+  expect(after).toMatchObject({ running: true, url: before.url })
+  expect(after.pid).not.toBe(before.pid)
+  await restartEngine(home, env, before.pid!)
+  expect(engineStatus(home).pid).toBe(after.pid)
+  expect(support.serversOf(home)).toEqual([after.pid])
 })
 
 test('healEngine - leaves alone what was stopped on purpose, until the next start', async () => {

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -43,8 +44,11 @@ test('ensurePrivateDir - refuses a symbolic link and a file', () => {
   expect(() => ensurePrivateDir(at('file'))).toThrowError(expect.objectContaining({ code: 'denied' }))
 })
 
-test.runIf(process.getuid?.() !== 0)('ensurePrivateDir - refuses a directory of another user', () => {
-  expect(() => ensurePrivateDir('/')).toThrowError(expect.objectContaining({ code: 'denied' }))
+test('ensurePrivateDir - refuses a directory of another user', () => {
+  const isRoot = process.getuid?.() === 0
+  mkdirSync(at('theirs'))
+  if (isRoot) chownSync(at('theirs'), 1, 1)
+  expect(() => ensurePrivateDir(isRoot ? at('theirs') : '/')).toThrowError(expect.objectContaining({ code: 'denied' }))
 })
 
 test('writeAtomic - replaces the content, 0600, and leaves nothing beside it', () => {

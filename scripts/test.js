@@ -1,0 +1,88 @@
+// Runs every check of this repository, or the suites that are named: `node scripts/test.js [suite…]`.
+// The last line is `N passed, N failed[, N skipped]`; the exit code tells whether anything failed.
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+
+/** How many test files run at once. */
+const suites = { unit: undefined, integration: 2, e2e: 2, fault: 1, claude: 1 }
+
+/** A session's environment must not reach what is tested; these configure the tests themselves. */
+const session = /^(CLAUDE|ANTHROPIC|MESH_)/
+const settings = /^MESH_(ENGINE|TEST_\w+|FAULT_\w+)$/
+
+const named = process.argv.slice(2)
+const unknown = named.find((name) => !Object.hasOwn(suites, name))
+if (unknown) {
+  console.error(`no suite ${unknown}; there are ${Object.keys(suites).join(', ')}`)
+  process.exit(2)
+}
+
+const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !session.test(key) || settings.test(key)))
+// Asked for by name, the fault suite runs at its full length.
+if (named.includes('fault')) env.MESH_FAULT_FULL ??= '1'
+
+const reports = mkdtempSync(join(tmpdir(), 'mesh-reports-'))
+const total = { passed: 0, failed: 0, skipped: 0 }
+
+function run(title, command, args) {
+  console.log(`\n== ${title}`)
+  return spawnSync(command, args, { cwd: root, env, stdio: 'inherit' }).status === 0
+}
+
+function check(title, command, args) {
+  const ok = run(title, command, args)
+  if (!ok) total.failed++
+  return ok
+}
+
+function bin(name) {
+  return join(root, 'node_modules', '.bin', name)
+}
+
+function test(name) {
+  const report = join(reports, `${name}.json`)
+  const workers = suites[name] ? [`--maxWorkers=${suites[name]}`] : []
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  const ok = run(`tests: ${name}`, bin('vitest'), ['run', '--project', name, '--passWithNoTests', ...workers, ...reporters])
+  const counts = count(report)
+  // An error outside of any test, or no report at all.
+  if (!ok && counts.failed === 0) counts.failed++
+  for (const key of Object.keys(total)) total[key] += counts[key]
+}
+
+function count(report) {
+  const counts = { passed: 0, failed: 0, skipped: 0 }
+  for (const file of readResults(report)) {
+    if (file.status === 'failed' && file.assertionResults.every(({ status }) => status !== 'failed')) counts.failed++
+    for (const { status } of file.assertionResults) {
+      if (status === 'passed' || status === 'failed') counts[status]++
+      else counts.skipped++
+    }
+  }
+  return counts
+}
+
+function readResults(report) {
+  try {
+    return JSON.parse(readFileSync(report, 'utf8')).testResults
+  } catch {
+    return []
+  }
+}
+
+const built = check('build', process.execPath, ['scripts/build.js'])
+if (named.length === 0) {
+  check('types', bin('tsc'), ['--noEmit'])
+  check('lint', bin('biome'), ['check', '.'])
+}
+if (built) for (const name of named.length > 0 ? named : Object.keys(suites)) test(name)
+rmSync(reports, { recursive: true, force: true })
+
+const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
+console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`)
+process.exitCode = total.failed === 0 ? 0 : 1

@@ -1,0 +1,85 @@
+/** What a held name keeps on this machine: its directory's lock, mailbox and outbox, and the reader of its mail. */
+
+import { MeshError } from '../errors.ts'
+import { ensurePrivateDir } from '../host/files.ts'
+import { type Home, nameDir } from '../host/home.ts'
+import { type Lock, lock } from '../host/lock.ts'
+import type { Delivery, MailReader } from '../nats/mail.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import type { NameRecord } from '../wire/envelope.schema.ts'
+import { mailFilters } from '../wire/subjects.ts'
+import { dirLock } from './drain.ts'
+import type { Logger } from './log.ts'
+import { Mailbox } from './mailbox.ts'
+import { durableOf } from './registry.ts'
+import { Sender } from './sender.ts'
+
+/** A former holder that is ending, or a neighbour that drains, lets go within this long. */
+const LOCK_MS = 3000
+
+interface HoldingOptions {
+  home: Home
+  project: string
+  record: NameRecord
+  log: Logger
+  onDelivery(delivery: Delivery): Promise<void>
+  /** Throws when it is known that nothing can be stored now. */
+  checkStore(): void
+  onRefused(error: MeshError): void
+}
+
+export class Holding {
+  readonly mailbox: Mailbox
+  readonly sender: Sender
+  readonly #options: HoldingOptions
+  readonly #lock: Lock
+  #reader: MailReader | null = null
+  /** Messages that waited in the stream when reading began. */
+  backlog = 0
+
+  private constructor(options: HoldingOptions, held: Lock, dir: string) {
+    const { record, log, checkStore, onRefused } = options
+    this.#options = options
+    this.#lock = held
+    this.mailbox = Mailbox.open(dir, log)
+    this.sender = new Sender({ dir, member: record.member, log, check: checkStore, onRefused })
+  }
+
+  static async open(options: HoldingOptions): Promise<Holding> {
+    const dir = nameDir(options.home, options.project, options.record.name)
+    ensurePrivateDir(dir)
+    const held = await lock(dirLock(dir), LOCK_MS)
+    try {
+      return new Holding(options, held, dir)
+    } catch (error) {
+      held.release()
+      throw error
+    }
+  }
+
+  /** Reads the name's mail from where it was read to, with the topics of `record`. */
+  async read(store: ProjectStore, record: NameRecord): Promise<void> {
+    this.#reader?.stop()
+    let start = await this.mailbox.load(store, record.name, record.since)
+    const topics = record.topics.map(({ name }) => name)
+    const formerly = record.formerly ? mailFilters(store.project, record.formerly.name, []).slice(0, 1) : []
+    const filters = [...mailFilters(store.project, record.name, topics), ...formerly]
+    const onDelivery = async (delivery: Delivery) => {
+      await this.#options.onDelivery(delivery)
+      // What is in the journal need not come again when the consumer has to be made anew.
+      start = Math.max(start, delivery.seq + 1)
+    }
+    const onTrouble = (error: Error) => {
+      this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'mail not read')
+    }
+    this.#reader = store.readMail({ durable: durableOf(record), filters, startSeq: () => start }, onDelivery, onTrouble)
+    this.backlog = await this.#reader.start()
+  }
+
+  close(): void {
+    this.#reader?.stop()
+    this.sender.close()
+    this.mailbox.close()
+    this.#lock.release()
+  }
+}

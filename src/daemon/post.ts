@@ -1,0 +1,141 @@
+/** Sends a message: finds out who reads it, seals it, hands it to the outbox, follows what becomes of it. */
+import type { Response } from '../api/ops.schema.ts'
+import type { Outgoing } from '../core/outbox.ts'
+import { MeshError } from '../errors.ts'
+import { checkText, encodeEnvelope } from '../wire/codec.ts'
+import type { Envelope } from '../wire/envelope.schema.ts'
+import { limits } from '../wire/limits.ts'
+import { formatRecipient, quote, type Recipient } from '../wire/names.ts'
+import { messageSubject } from '../wire/subjects.ts'
+import { handOver } from './lookup.ts'
+import type { Call } from './server.ts'
+import { LOCAL_MEMBER, type Sidecar } from './sidecar.ts'
+
+/** The longest delay of a timer, about 25 days. */
+export const FOREVER_MS = 2_147_483_647
+
+/** What is sent, once recipient and origin are known. */
+export interface Letter {
+  id: string
+  to: Recipient
+  text: string
+  thread?: string
+  replyTo?: string
+  intent?: string
+  hops: number
+}
+
+type SendOptions = { wait?: 'stored' | 'delivered' | 'surfaced' | 'reply'; timeoutMs?: number }
+
+/** Sends a message and, if asked to, waits until it got somewhere. Throws `not_found`, `too_large`, `store_full`, `timeout`. */
+export async function post(
+  sidecar: Sidecar,
+  letter: Letter,
+  options: SendOptions,
+  call: Call,
+): Promise<Response<'send'>> {
+  if (!sidecar.registry.claimed) await sidecar.ready()
+  const bytes = checkText(letter.text)
+  const { to, note } = await resolveRecipient(sidecar, letter.to)
+  const earlier = sidecar.sender.get(letter.id)
+  if (!earlier) {
+    const body = await bodyOf(sidecar, letter.text, bytes)
+    const reply = options.wait === 'reply' ? { intent: 'request' } : {}
+    // In one go: the sequence number is taken when the message enters the outbox.
+    await sidecar.sender.send(seal(sidecar, { ...reply, ...letter, to }, body))
+  }
+  const position = sidecar.sender.get(letter.id)?.position ?? null
+  const sent = {
+    id: letter.id,
+    state: position === null ? 'queued' : 'stored',
+    to: formatRecipient(to),
+    ...note,
+  } as const
+  return options.wait ? followUp(sidecar, sent, options, call) : sent
+}
+
+/** Checks that somebody is there to read it, and says so when it may take a while. */
+async function resolveRecipient(sidecar: Sidecar, to: Recipient): Promise<{ to: Recipient; note: { note?: string } }> {
+  if (to.kind !== 'session' || !sidecar.link.up) return { to, note: {} }
+  const found = await sidecar.link.store.names.get(to.name)
+  if (!found) throw new MeshError('not_found', `there is no session ${quote(to.name)}`)
+  const { renamedTo, state, reason } = found.value
+  if (state === 'gone' && renamedTo) {
+    return { to: { kind: 'session', name: renamedTo }, note: { note: `${to.name} is ${renamedTo} now` } }
+  }
+  if (state === 'held') return { to, note: {} }
+  return {
+    to,
+    note: { note: `${to.name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return` },
+  }
+}
+
+function seal(sidecar: Sidecar, letter: Letter, body: Envelope['body']): Outgoing {
+  const { record, key, sender } = sidecar
+  const { project } = sidecar.options.place
+  const to = formatRecipient(letter.to)
+  const seq = sender.nextSeq(record.epoch, to)
+  const at = Date.now()
+  const { id, thread, replyTo, intent, hops } = letter
+  const envelope: Omit<Envelope, 'sig'> = {
+    v: 1,
+    kind: 'message',
+    id,
+    project,
+    from: { member: LOCAL_MEMBER, name: record.name, epoch: record.epoch },
+    to,
+    seq,
+    sentAt: new Date(at).toISOString(),
+    hops,
+    body,
+    ...(thread === undefined ? {} : { thread }),
+    ...(replyTo === undefined ? {} : { replyTo }),
+    ...(intent === undefined ? {} : { intent }),
+  }
+  const subject = messageSubject(project, letter.to, { member: LOCAL_MEMBER, name: record.name })
+  return { id, subject, to, seq, epoch: record.epoch, at, bytes: encodeEnvelope(envelope, key) }
+}
+
+/** A large body goes to the object store first. */
+async function bodyOf(sidecar: Sidecar, text: string, bytes: Buffer): Promise<Envelope['body']> {
+  if (bytes.length <= limits.inlineBodyBytes) return { text }
+  const object = await sidecar.link.store.objects.put(bytes)
+  return { object, size: bytes.length, preview: previewOf(text) }
+}
+
+/** Cut between characters, not inside one. */
+function previewOf(text: string): string {
+  const cut = text.slice(0, limits.previewChars)
+  return cut.isWellFormed() ? cut : cut.slice(0, -1)
+}
+
+/** Waits until the message got as far as asked for. */
+async function followUp(
+  sidecar: Sidecar,
+  sent: Response<'send'>,
+  { wait, timeoutMs = FOREVER_MS }: SendOptions,
+  call: Call,
+): Promise<Response<'send'>> {
+  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(timeoutMs)])
+  const late = () =>
+    new MeshError('timeout', `${sent.id} is ${sent.state} but not ${wait} yet`, { hint: `mesh trace ${sent.id}` })
+  if (wait === 'reply') {
+    const taken = await sidecar.courier.await({ kind: 'reply', id: sent.id }, signal).catch(() => {
+      throw late()
+    })
+    const { messages, handover } = await handOver(sidecar, taken, call)
+    return { ...sent, state: 'replied', reply: messages[0], handover }
+  }
+  if (sent.state === 'queued') {
+    const position = await Promise.race([sidecar.sender.stored(sent.id), aborted(signal)])
+    if (position === null) throw late()
+  }
+  if (wait === 'stored') return { ...sent, state: 'stored' }
+  const told = await sidecar.receipts.reached(sent.id, wait === 'surfaced' ? 'surfaced' : 'delivered', signal)
+  if (!told) throw late()
+  return { ...sent, state: told.state }
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }))
+}

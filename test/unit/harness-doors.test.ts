@@ -1,0 +1,112 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { HookDoor } from '../../src/harness/claude-code/hook-door.ts'
+import { InboxDoor } from '../../src/harness/claude-code/inbox-door.ts'
+
+let dir: string
+let server: Server | undefined
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'mesh-door-'))
+})
+afterEach(() => {
+  server?.close()
+  server = undefined
+  rmSync(dir, { recursive: true })
+})
+
+test('hook door - the mail file holds the text as one JSON string', async () => {
+  const text = 'a "quoted"\nline \u2028 ✓'
+  await new HookDoor(dir).offer(text)
+  expect(JSON.parse(readFileSync(join(dir, 'mail'), 'utf8'))).toBe(text)
+  expect(readdirSync(dir)).toEqual(['mail'])
+})
+
+test('hook door - an offer can be taken back until a hook took it', async () => {
+  const door = new HookDoor(dir)
+  await door.offer('one')
+  expect(await door.withdraw()).toBe(true)
+  expect(readdirSync(dir)).toEqual([])
+  await door.offer('two')
+  renameSync(join(dir, 'mail'), join(dir, 'taken-1'))
+  expect(await door.withdraw()).toBe(false)
+})
+
+test('hook door - a text that the client would cut is refused', async () => {
+  await new HookDoor(dir).offer('x'.repeat(10_000))
+  await expect(new HookDoor(dir).offer('x'.repeat(10_001))).rejects.toMatchObject({ code: 'too_large' })
+})
+
+test('hook door - without its directory it is shut', async () => {
+  await expect(new HookDoor(join(dir, 'gone')).offer('x')).rejects.toThrow()
+  expect(existsSync(join(dir, 'gone'))).toBe(false)
+})
+
+async function inbox(): Promise<{ path: string; frames: unknown[] }> {
+  const path = join(dir, 'inbox.sock')
+  const frames: unknown[] = []
+  server = createServer((socket) => {
+    let text = ''
+    socket.on('data', (chunk) => {
+      text += String(chunk)
+    })
+    socket.on('end', () => {
+      frames.push(
+        ...text
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as unknown),
+      )
+    })
+  })
+  await new Promise<void>((resolve) => server!.listen(path, resolve))
+  return { path, frames }
+}
+
+test('inbox door - posts the auth line and one user frame', async () => {
+  const { path, frames } = await inbox()
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path, CLAUDE_CODE_MESSAGING_TOKEN: 'secret' })
+  expect(door.available()).toBe(true)
+  await door.offer('two\nlines')
+  await expect.poll(() => frames).toHaveLength(2)
+  expect(frames).toEqual([
+    { type: 'auth', token: 'secret' },
+    { type: 'user', message: { role: 'user', content: 'two\nlines' } },
+  ])
+  expect(await door.withdraw()).toBe(false)
+})
+
+test('inbox door - without a token there is no auth line', async () => {
+  const { path, frames } = await inbox()
+  await new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }).offer('x')
+  await expect.poll(() => frames).toHaveLength(1)
+})
+
+test('inbox door - not there without the variable or the socket', async () => {
+  expect(new InboxDoor({}).available()).toBe(false)
+  expect(new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: join(dir, 'none') }).available()).toBe(false)
+  await expect(new InboxDoor({}).offer('x')).rejects.toMatchObject({ code: 'conflict' })
+})
+
+test('inbox door - a socket that nobody serves is shut', async () => {
+  const { path } = await inbox()
+  const kept = join(dir, 'stale.sock')
+  renameSync(path, kept)
+  await new Promise((resolve) => server!.close(resolve))
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: kept })
+  await expect(door.offer('x')).rejects.toMatchObject({ code: 'conflict' })
+})
+
+test('inbox door - stays below the number that the client takes at once', async () => {
+  const { path, frames } = await inbox()
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path })
+  let sent = 0
+  while (door.available()) {
+    await door.offer(`message ${sent++}`)
+    expect(sent).toBeLessThan(30)
+  }
+  await expect.poll(() => frames.length).toBe(sent)
+  await expect(door.offer('one more')).rejects.toMatchObject({ code: 'conflict' })
+})

@@ -1,0 +1,295 @@
+import { spawn, spawnSync } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { hookScript, settingsHooks } from '../../src/harness/claude-code/hook-script.ts'
+
+/** Read from files beside the payloads of the real client, compact as it sends them. */
+function payload(name: string): string {
+  const path = new URL(`../fixtures/claude-code/hooks/${name}.json`, import.meta.url)
+  return JSON.stringify(JSON.parse(readFileSync(path, 'utf8')))
+}
+
+const PID = '4242'
+const shells = ['dash', 'bash'].filter((shell) => spawnSync(shell, ['-c', 'exit 0']).status === 0)
+
+let root: string
+let home: string
+let dir: string
+let sidecar: string
+
+beforeEach(() => {
+  // A quote and a blank: paths of users hold such things.
+  root = realpathSync(mkdtempSync(join(tmpdir(), "mesh hook's-")))
+  home = join(root, 'home')
+  dir = join(home, 'run', `cc-${PID}`)
+  sidecar = join(root, 'sidecar.js')
+  mkdirSync(join(home, 'hooks'), { recursive: true })
+  mkdirSync(join(dir, 'spool'), { recursive: true })
+  writeFileSync(join(home, 'hooks', 'claude-code.sh'), hookScript({ home, node: process.execPath, sidecar }))
+})
+afterEach(() => {
+  rmSync(root, { recursive: true, force: true })
+})
+
+interface RunOptions {
+  input?: string
+  env?: Record<string, string>
+  /** Put before the settings line. */
+  before?: string
+  line?: string
+}
+
+describe.each(shells)('hooks with %s', (shell) => {
+  const lineOf = (event: string, at = 0) => settingsHooks(home)[event]![at]!.command
+
+  /** `sh` is this shell, for the settings line and for the script that it runs with `sh`. */
+  let sh: string
+  let env: Record<string, string>
+
+  beforeEach(() => {
+    const bin = join(root, 'bin')
+    mkdirSync(bin)
+    sh = join(bin, 'sh')
+    symlinkSync(spawnSync('sh', ['-c', `command -v ${shell}`], { encoding: 'utf8' }).stdout.trim(), sh)
+    env = { PATH: `${bin}:${process.env.PATH}`, CLAUDE_PID: PID }
+  })
+
+  /** As the client does it: the settings line is a command of `sh -c`. */
+  function run(event: string, options: RunOptions = {}) {
+    const { input = payload(event), before = '', line = lineOf(event) } = options
+    return spawnSync(sh, ['-c', `${before}${line}`], {
+      input,
+      encoding: 'utf8',
+      cwd: root,
+      env: { ...env, ...options.env },
+    })
+  }
+  const silent = { status: 0, stdout: '', stderr: '' }
+  const spooled = () => readdirSync(join(dir, 'spool'))
+
+  test.each(['UserPromptSubmit', 'Stop', 'StopFailure', 'SessionEnd'])('%s goes into the spool, as it is', (event) => {
+    expect(run(event)).toMatchObject(silent)
+    const [name, ...rest] = spooled()
+    expect(rest).toEqual([])
+    expect(name).toMatch(new RegExp(`^${event}-\\d+\\.json$`))
+    expect(readFileSync(join(dir, 'spool', name!), 'utf8')).toBe(payload(event))
+    expect(statSync(join(dir, 'spool', name!)).mode & 0o777).toBe(0o600)
+  })
+
+  test('a large event goes through whole; one over the limit is cut', () => {
+    const input = `${'x'.repeat(1_000_000)}\n`
+    expect(run('Stop', { input })).toMatchObject(silent)
+    expect(statSync(join(dir, 'spool', spooled()[0]!)).size).toBe(input.length)
+    rmSync(join(dir, 'spool', spooled()[0]!))
+    expect(run('Stop', { input: 'x'.repeat(6_000_000) })).toMatchObject({ stdout: '', stderr: '' })
+    expect(statSync(join(dir, 'spool', spooled()[0]!)).size).toBe(4 * 1024 * 1024)
+  })
+
+  test('a spool over its limit gets a mark instead of the event', () => {
+    for (let i = 0; i < 4; i++) writeFileSync(join(dir, 'spool', `Stop-${i}.json`), 'x'.repeat(4_300_000))
+    expect(run('Stop')).toMatchObject(silent)
+    expect(spooled().toSorted()).toEqual(['Stop-0.json', 'Stop-1.json', 'Stop-2.json', 'Stop-3.json', 'overflow'])
+  })
+
+  const all = ['UserPromptSubmit', 'PostToolBatch', 'Stop', 'StopFailure', 'SessionEnd', 'SessionStart']
+  describe.each(all)('%s never disturbs the session', (event) => {
+    const lines = () => settingsHooks(home)[event]!.map(({ command }) => command)
+    const expectSilence = (options: RunOptions = {}) => {
+      for (const line of lines()) expect(run(event, { ...options, line })).toMatchObject(silent)
+    }
+
+    test('with the script gone', () => {
+      rmSync(join(home, 'hooks'), { recursive: true })
+      expectSilence()
+    })
+    test('with the mesh home gone', () => {
+      rmSync(home, { recursive: true })
+      expectSilence()
+      expect(existsSync(home)).toBe(false)
+    })
+    test('with the run directory gone', () => {
+      rmSync(join(home, 'run'), { recursive: true })
+      expectSilence()
+      expect(existsSync(join(home, 'run'))).toBe(false)
+    })
+    test('with a file in place of the run directory', () => {
+      rmSync(join(home, 'run'), { recursive: true })
+      writeFileSync(join(home, 'run'), '')
+      expectSilence()
+    })
+    test('with another mesh home that is not there', () => {
+      expectSilence({ env: { MESH_HOME: join(root, 'nowhere') } })
+      expect(spooled()).toEqual([])
+    })
+    test('with no variable set', () => {
+      expectSilence({ before: 'unset CLAUDE_PID MESH_HOME HOME; ' })
+      expect(spooled()).toEqual([])
+      expect(readdirSync(root).toSorted()).toEqual(['bin', 'home'])
+    })
+    test('with nonsense for a process id', () => {
+      expectSilence({ env: { CLAUDE_PID: '../../x' } })
+      expect(spooled()).toEqual([])
+    })
+    test('with no space left for files', () => {
+      writeFileSync(join(dir, 'mail'), '"words"')
+      writeFileSync(join(dir, 'loop'), String(process.pid))
+      for (const line of lines().slice(0, 1)) {
+        const { status, stderr } = run(event, { line, before: 'ulimit -f 0; ' })
+        expect([status, stderr]).toEqual([0, ''])
+      }
+      expect(spooled().filter((name) => name.endsWith('.t'))).toEqual([])
+    })
+  })
+
+  test('a full disk loses the event and nothing else', ({ skip }) => {
+    const spool = join(dir, 'spool')
+    const script = `mount -t tmpfs -o size=64k tmpfs "$0" && head -c 65536 /dev/zero >"$0/fill"; H=1; ${lineOf('Stop')}`
+    const mounted = spawnSync('unshare', ['-m', 'sh', '-c', 'mount -t tmpfs tmpfs "$0"', spool])
+    if (mounted.status !== 0) skip('no mount namespaces here')
+    const line = script.replace(/; exit 0 # mesh$/, '; echo "exit $?"; ls "$0"; exit 0 # mesh')
+    const result = spawnSync('unshare', ['-m', sh, '-c', line, spool], {
+      input: payload('Stop'),
+      encoding: 'utf8',
+      env,
+    })
+    expect(result).toMatchObject({ status: 0, stdout: 'exit 0\nfill\n' })
+  })
+
+  const context = (event: string, text: string) =>
+    `${JSON.stringify({ hookSpecificOutput: { hookEventName: event, additionalContext: text } })}\n`
+  const mail = 'two\nlines "quoted" ✓'
+
+  test.each(['PostToolBatch', 'Stop'])('%s gives waiting mail to the model, once', (event) => {
+    writeFileSync(join(dir, 'mail'), JSON.stringify(mail))
+    expect(run(event)).toMatchObject({ ...silent, stdout: context(event, mail) })
+    // The turn goes on, so there was no Stop.
+    expect(spooled()).toEqual([expect.stringMatching(/^MailTaken-\d+\.json$/)])
+    expect(existsSync(join(dir, 'mail'))).toBe(false)
+    expect(run('PostToolBatch')).toMatchObject(silent)
+  })
+
+  test('PostToolBatch without mail leaves no trace', () => {
+    expect(run('PostToolBatch')).toMatchObject(silent)
+    expect(spooled()).toEqual([])
+  })
+
+  test("a subagent's PostToolBatch leaves the mail", () => {
+    writeFileSync(join(dir, 'mail'), '"words"')
+    expect(run('PostToolBatch', { input: payload('PostToolBatch.in-subagent') })).toMatchObject(silent)
+    expect(existsSync(join(dir, 'mail'))).toBe(true)
+  })
+
+  test('tool output that speaks of agents is not a subagent', () => {
+    writeFileSync(join(dir, 'mail'), JSON.stringify('words'))
+    const event = JSON.parse(payload('PostToolBatch')) as { cwd: string; tool_calls: object[] }
+    event.cwd = '/home/dev/"agent_id"'
+    event.tool_calls.push({ agent_id: 'x', tool_response: `"agent_id" ${'y'.repeat(500_000)}` })
+    expect(run('PostToolBatch', { input: JSON.stringify(event) }).stdout).toBe(context('PostToolBatch', 'words'))
+  })
+
+  test('of many takers one gets the mail', async () => {
+    writeFileSync(join(dir, 'mail'), JSON.stringify('words'))
+    const takers = Array.from({ length: 12 }, () => {
+      const child = spawn(sh, ['-c', lineOf('PostToolBatch')], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+      let output = ''
+      child.stdout.on('data', (chunk) => (output += String(chunk)))
+      return new Promise<string>((resolve) => child.once('close', () => resolve(output)))
+    })
+    const outputs = await Promise.all(takers)
+    expect(outputs.filter((output) => output !== '')).toEqual([context('PostToolBatch', 'words')])
+    expect(spooled()).toHaveLength(1)
+  })
+
+  describe('SessionStart', () => {
+    /** Stands for the sidecar: answers the first event that it finds. */
+    const answering = `
+      const fs = require('node:fs'), dir = process.argv[3]
+      const id = () => fs.readdirSync(dir + '/spool').find((name) => /^SessionStart-\\d+\\.json$/.test(name))
+      const timer = setInterval(() => {
+        if (!id()) return
+        fs.writeFileSync(dir + '/start/.new', process.env.MESH_HOME + ' ' + (process.env.NODE_OPTIONS ?? 'clean') + '\\n')
+        fs.renameSync(dir + '/start/.new', dir + '/start/' + id().slice(0, -5))
+        clearInterval(timer)
+      }, 5)`
+
+    test('waits for the answer to its own event and prints it; tells shells where the sidecar is', async () => {
+      writeFileSync(sidecar, answering)
+      rmSync(dir, { recursive: true })
+      const envFile = join(root, 'env.sh')
+      const [start, side] = settingsHooks(home).SessionStart!
+      env = { ...env, CLAUDE_PID: String(process.pid), NODE_OPTIONS: '--no-warnings' }
+      const hook = spawn(sh, ['-c', side!.command], { env, stdio: ['pipe', 'pipe', 'pipe'] })
+      const ended = new Promise<number | null>((resolve) => hook.once('close', (code) => resolve(code)))
+      const result = run('SessionStart', { line: start!.command, env: { CLAUDE_ENV_FILE: envFile } })
+      expect(result).toMatchObject({ ...silent, stdout: `${home} clean\n` })
+      const asked = `. "$0"; echo "$MESH_HOME $MESH_SESSION"`
+      const seenBy = (more: object) =>
+        spawnSync(sh, ['-c', asked, envFile], { encoding: 'utf8', env: { PATH: env.PATH, ...more } })
+      expect(seenBy({}).stdout).toBe(`${home} cc-${process.pid}\n`)
+      expect(seenBy({ CLAUDE_PID: '7' }).stdout).toBe(`${home} cc-7\n`)
+      expect(await ended).toBe(0)
+    })
+
+    test('does not wait for a sidecar that cannot run', async () => {
+      writeFileSync(sidecar, 'process.exit(3)')
+      const [start, side] = settingsHooks(home).SessionStart!
+      const client = spawn('sleep', ['60'])
+      env.CLAUDE_PID = String(client.pid)
+      const hook = spawn(sh, ['-c', side!.command], { env, stdio: 'ignore' })
+      const failed = join(home, 'run', `cc-${client.pid}`, 'failed')
+      await expect.poll(() => existsSync(failed), { timeout: 10_000 }).toBe(true)
+      const begun = performance.now()
+      expect(run('SessionStart', { line: start!.command })).toMatchObject(silent)
+      // Far from the 3 s that it would wait for a sidecar that is starting.
+      expect(performance.now() - begun).toBeLessThan(2000)
+      client.kill('SIGKILL')
+      hook.kill('SIGTERM')
+      await new Promise((resolve) => hook.once('close', resolve))
+    })
+
+    test('the sidecar is started again after a crash, not after it is done, and ended with its hook', async () => {
+      const starts = join(root, 'starts')
+      writeFileSync(
+        sidecar,
+        `const fs = require('node:fs'); fs.appendFileSync(${JSON.stringify(starts)}, process.pid + '\\n')
+         process.on('SIGTERM', () => process.exit(0)); setInterval(() => {}, 1000)`,
+      )
+      const pids = () => (existsSync(starts) ? readFileSync(starts, 'utf8').trim().split('\n').map(Number) : [])
+      const client = spawn('sleep', ['60'])
+      env.CLAUDE_PID = String(client.pid)
+      const side = settingsHooks(home).SessionStart![1]!.command
+      const hook = spawn(sh, ['-c', side], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+      let output = ''
+      for (const stream of [hook.stdout, hook.stderr]) stream.on('data', (chunk) => (output += String(chunk)))
+      const ended = new Promise<number | null>((resolve) => hook.once('close', (code) => resolve(code)))
+      await expect.poll(pids, { timeout: 10_000 }).toHaveLength(1)
+      process.kill(pids()[0]!, 'SIGKILL')
+      await expect.poll(pids, { timeout: 10_000 }).toHaveLength(2)
+      // A second SessionStart of the same client, as by /clear.
+      expect(spawnSync(sh, ['-c', side], { env }).status).toBe(0)
+      expect(pids()).toHaveLength(2)
+      hook.kill('SIGTERM')
+      expect(await ended).toBe(0)
+      expect(() => process.kill(pids()[1]!, 0)).toThrow()
+      expect(output).toBe('')
+      client.kill('SIGKILL')
+    })
+  })
+})
+
+test('both shells are here', () => {
+  expect(shells).toEqual(['dash', 'bash'])
+})

@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest'
+import { decideStatus, type StatusEvidence } from '../../src/harness/claude-code/status.ts'
+
+const NOW = 1_000_000
+const decide = (evidence: Partial<StatusEvidence>) =>
+  decideStatus({ now: NOW, registry: null, turn: null, paused: false, attended: true, ...evidence })
+const registry = (status: string, ago: number) => ({ status, at: NOW - ago })
+const running = (ago: number) => ({ running: true, at: NOW - ago })
+const stopped = (ago: number, background = false) => ({ running: false, at: NOW - ago, background })
+
+test.each<[string, Partial<StatusEvidence>, string, number | null]>([
+  ['nothing known', {}, 'starting', null],
+  ['the registry says idle', { registry: registry('idle', 0) }, 'idle', null],
+  ['the registry says busy', { registry: registry('busy', 9000) }, 'busy', null],
+  ['the registry says waiting', { registry: registry('waiting', 0) }, 'waiting', null],
+  ['a word of a newer client counts as busy', { registry: registry('dreaming', 0) }, 'busy', null],
+  ['stopped by a signal', { registry: registry('idle', 0), paused: true }, 'paused', null],
+  ['a prompt just submitted', { registry: registry('idle', 500), turn: running(20) }, 'busy', 980],
+  ['a prompt that a hook refused', { registry: registry('idle', 5000), turn: running(2000) }, 'idle', null],
+  ['an interrupt, for which no hook fires', { registry: registry('idle', 10), turn: running(5000) }, 'idle', null],
+  ['the end of a turn, registry not yet there', { registry: registry('busy', 900), turn: stopped(20) }, 'busy', null],
+  ['subagents go on alone', { registry: registry('busy', 9000), turn: stopped(900, true) }, 'idle', null],
+  ['subagents, turn just over', { registry: registry('busy', 9000), turn: stopped(50, true) }, 'busy', 200],
+  ['subagents reported, next turn', { registry: registry('busy', 100), turn: stopped(900, true) }, 'busy', null],
+  ['-p before its first turn', { registry: registry('idle', 6), attended: false }, 'starting', 244],
+  ['-p between last turn and end', { registry: registry('idle', 10), turn: stopped(40), attended: false }, 'busy', 240],
+  ['stream-json after a turn', { registry: registry('idle', 300), turn: stopped(340), attended: false }, 'idle', null],
+  ['no registry, a turn runs', { turn: running(9000) }, 'busy', null],
+  ['no registry, a turn ended', { turn: stopped(300) }, 'idle', null],
+  ['no registry, a turn just ended', { turn: stopped(100) }, 'busy', 150],
+])('status - %s', (_, evidence, status, againMs) => {
+  expect(decide(evidence)).toEqual({ status, againMs })
+})

@@ -1,0 +1,104 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Tail } from '../../src/harness/claude-code/tail.ts'
+import { readLine } from '../../src/harness/claude-code/transcript.ts'
+
+const TOKEN = 'mesh-0a1b2c3d'
+const line = (name: string) =>
+  readFileSync(new URL(`../fixtures/claude-code/transcript/${name}.jsonl`, import.meta.url), 'utf8').trim()
+
+test.each([
+  ['enqueue', 'handed'],
+  ['absorbed', 'surfaced'],
+  ['queued-command', 'surfaced'],
+  ['user-peer', 'surfaced'],
+  ['hook-context', 'surfaced'],
+  ['stop-context', 'surfaced'],
+])('transcript - the recorded %s line shows that it was %s', (name, state) => {
+  expect(readLine(line(name), ['mesh-ffffffff', TOKEN])).toEqual([
+    { token: TOKEN, state, evidence: expect.any(String) },
+  ])
+})
+
+test.each(['request-blob', 'hook-success'])('transcript - a %s line only repeats the text', (name) => {
+  expect(line(name)).toContain(TOKEN)
+  expect(readLine(line(name), [TOKEN])).toEqual([])
+})
+
+test.each([
+  ['what a person typed', { type: 'user', origin: { kind: 'human' }, message: { role: 'user', content: TOKEN } }],
+  ['what the model said', { type: 'assistant', message: { role: 'assistant', content: TOKEN } }],
+  ['a tool result', { type: 'user', message: { role: 'user', content: [{ type: 'tool_result', content: TOKEN }] } }],
+  ['a subagent', { type: 'user', isSidechain: true, origin: { kind: 'peer' }, message: { content: TOKEN } }],
+  ['a message removed from the queue', { type: 'queue-operation', operation: 'remove', content: TOKEN }],
+  ['a token beside the text', { type: 'queue-operation', operation: 'enqueue', content: 'x', sessionId: TOKEN }],
+])('transcript - %s is no evidence', (_, value) => {
+  expect(readLine(JSON.stringify(value), [TOKEN])).toEqual([])
+})
+
+test.each(['', '{', 'null', '[]', '1', `"${TOKEN}"`, `{"type":7,"x":"${TOKEN}"}`])(
+  'transcript - %j is skipped',
+  (text) => {
+    expect(readLine(text, [TOKEN])).toEqual([])
+  },
+)
+
+let dir: string
+let tail: Tail | undefined
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'mesh-tail-'))
+})
+afterEach(() => {
+  tail?.stop()
+  rmSync(dir, { recursive: true })
+})
+
+function follow(path: string): string[] {
+  const lines: string[] = []
+  tail = new Tail(path, (text) => lines.push(text))
+  return lines
+}
+
+test('tail - begins at the end, gives whole lines only, each once', async () => {
+  const path = join(dir, 't.jsonl')
+  writeFileSync(path, 'old\n')
+  const lines = follow(path)
+  await tail!.start()
+  appendFileSync(path, 'one\ntw')
+  await tail!.read()
+  expect(lines).toEqual(['one'])
+  appendFileSync(path, 'o\nthree ✓\n')
+  await tail!.read()
+  await tail!.read()
+  expect(lines).toEqual(['one', 'two', 'three ✓'])
+})
+
+test('tail - a file that appears later is read from its start', async () => {
+  const path = join(dir, 'later.jsonl')
+  const lines = follow(path)
+  await tail!.start()
+  await tail!.read()
+  writeFileSync(path, 'first\n')
+  await tail!.read()
+  expect(lines).toEqual(['first'])
+})
+
+test('tail - notices appended lines by itself', async () => {
+  const path = join(dir, 'watched.jsonl')
+  writeFileSync(path, '')
+  const lines = follow(path)
+  await tail!.read()
+  appendFileSync(path, 'seen\n')
+  await expect.poll(() => lines).toEqual(['seen'])
+})
+
+test('tail - a line over the limit is skipped, the next one is read', async () => {
+  const path = join(dir, 'long.jsonl')
+  const lines = follow(path)
+  await tail!.start()
+  writeFileSync(path, `${'x'.repeat(3 * 1024 * 1024)}\nnext\n`)
+  await tail!.read()
+  expect(lines).toEqual(['next'])
+})

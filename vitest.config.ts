@@ -1,0 +1,23 @@
+/** The test suites. `scripts/test.js` runs them one after the other; `npx vitest run --project unit` runs one. */
+import { defineConfig } from 'vitest/config'
+import { version } from './package.json' with { type: 'json' }
+
+/** Real processes on a shared machine: plain tests wait for conditions, and a ceiling only ends what hangs. */
+const ceiling = { testTimeout: 60_000, hookTimeout: 60_000 }
+
+function suite(name: string, options: object = {}) {
+  return { extends: true as const, test: { name, include: [`test/${name}/**/*.test.ts`], ...options } }
+}
+
+export default defineConfig({
+  define: { MESH_VERSION: JSON.stringify(version) },
+  test: {
+    projects: [
+      suite('unit'),
+      suite('integration', ceiling),
+      suite('e2e', ceiling),
+      suite('fault', { testTimeout: 300_000, hookTimeout: 60_000 }),
+      suite('claude', { testTimeout: 180_000, hookTimeout: 180_000 }),
+    ],
+  },
+})
