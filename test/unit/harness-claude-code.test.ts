@@ -1,0 +1,246 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { createClaudeCode } from '../../src/harness/claude-code/index.ts'
+import type { Conversation, Harness } from '../../src/harness/types.ts'
+import { meshHome } from '../../src/host/home.ts'
+
+const SESSION = '11111111-2222-4333-8444-555555555555'
+const TOKEN = 'mesh-0a1b2c3d'
+
+let root: string
+let client: ChildProcess
+let dir: string
+let env: Record<string, string>
+let harness: Harness | undefined
+let told: unknown[][]
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'mesh-harness-'))
+  client = spawn('sleep', ['600'])
+  env = { MESH_HOME: join(root, 'mesh'), CLAUDE_CONFIG_DIR: join(root, 'config'), CLAUDE_CODE_ENTRYPOINT: 'cli' }
+  dir = join(root, 'mesh', 'run', `cc-${client.pid}`)
+  mkdirSync(join(dir, 'spool'), { recursive: true })
+  mkdirSync(join(root, 'config', 'sessions'), { recursive: true })
+  told = []
+})
+afterEach(async () => {
+  await harness?.stop()
+  harness = undefined
+  client.kill('SIGKILL')
+  rmSync(root, { recursive: true, force: true })
+})
+
+let count = 0
+function hook(name: string, fields: object = {}): string {
+  const id = `${name}-${++count}`
+  const event = {
+    hook_event_name: name,
+    session_id: SESSION,
+    cwd: '/home/dev',
+    transcript_path: transcript(),
+    ...fields,
+  }
+  writeFileSync(join(dir, 'spool', `${id}.t`), JSON.stringify(event))
+  renameSync(join(dir, 'spool', `${id}.t`), join(dir, 'spool', `${id}.json`))
+  return id
+}
+const transcript = () => join(root, 'transcript.jsonl')
+const registry = (status: string) =>
+  writeFileSync(
+    join(root, 'config', 'sessions', `${client.pid}.json`),
+    JSON.stringify({ pid: client.pid, status, statusUpdatedAt: Date.now() }),
+  )
+const create = () => createClaudeCode({ env, runDir: dir, home: meshHome(env), log: () => {} })
+
+async function start(conversation: (c: Conversation) => Promise<string> = async () => 'welcome'): Promise<Harness> {
+  harness = create()
+  await harness.start({
+    status: (status) => told.push(['status', status]),
+    conversation: (c) => {
+      told.push(['conversation', c.source, c.sessionId])
+      return conversation(c)
+    },
+    evidence: (...evidence) => told.push(['evidence', ...evidence]),
+    ended: (reason) => told.push(['ended', reason]),
+  })
+  return harness
+}
+const seen = (what: string) => told.filter(([kind]) => kind === what).map(([, ...rest]) => rest)
+
+test('claude code - knows the conversation from the waiting start event, and answers it', async () => {
+  const id = hook('SessionStart', { source: 'resume' })
+  expect(create().conversation).toEqual({ sessionId: SESSION, source: 'resume', cwd: '/home/dev' })
+  await start()
+  await expect.poll(() => existsSync(join(dir, 'start', id))).toBe(true)
+  expect(JSON.parse(readFileSync(join(dir, 'start', id), 'utf8'))).toEqual({
+    hookSpecificOutput: { hookEventName: 'SessionStart', additionalContext: 'welcome' },
+  })
+  expect(seen('conversation')).toEqual([['resume', SESSION]])
+})
+
+test('claude code - nothing to say, or a failure to say it, ends the wait of the hook all the same', async () => {
+  let fail = false
+  await start(async () => {
+    if (fail) throw new Error('no')
+    return ''
+  })
+  for (fail of [false, true]) {
+    const id = hook('SessionStart', { source: 'startup' })
+    await expect.poll(() => existsSync(join(dir, 'start', id))).toBe(true)
+    expect(readFileSync(join(dir, 'start', id), 'utf8')).toBe('')
+  }
+})
+
+test('claude code - without the start event the environment tells the conversation', () => {
+  env.CLAUDE_CODE_SESSION_ID = 'from-env'
+  expect(create().conversation).toMatchObject({ sessionId: 'from-env', source: 'startup' })
+})
+
+test('claude code - one that is started again knows the conversation of the one before', async () => {
+  hook('SessionStart', { source: 'fork' })
+  await (await start()).stop()
+  expect(create().conversation).toEqual({ sessionId: SESSION, source: 'fork', cwd: '/home/dev' })
+})
+
+test('claude code - a directory of no session, or of a process that is no more, is refused', async () => {
+  const make = (name: string) => () =>
+    createClaudeCode({ env, runDir: join(root, name), home: meshHome(env), log: () => {} })
+  expect(make('op-abc')).toThrow(expect.objectContaining({ code: 'bad_request' }))
+  const over = spawn('true')
+  await new Promise((resolve) => over.once('close', resolve))
+  expect(make(`cc-${over.pid}`)).toThrow(expect.objectContaining({ code: 'not_alive' }))
+})
+
+test('claude code - a pid that came round is not the client', async () => {
+  await (await start()).stop()
+  const path = join(dir, 'client.json')
+  const record = JSON.parse(readFileSync(path, 'utf8')) as { process: { start: string } }
+  record.process.start = 'earlier'
+  writeFileSync(path, JSON.stringify(record))
+  expect(create).toThrow(expect.objectContaining({ code: 'not_alive' }))
+})
+
+test("claude code - status follows the client's registry and its hooks, not those of its subagents", async () => {
+  await start()
+  expect(seen('status')).toEqual([['starting']])
+  registry('idle')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['idle']), 5000)
+  hook('UserPromptSubmit', { agent_id: 'a1' })
+  hook('UserPromptSubmit', { prompt: 'go' })
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['busy']), 5000)
+  registry('waiting')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['waiting']), 5000)
+  hook('StopFailure', { agent_id: 'a1' })
+  registry('idle')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['idle']), 5000)
+  expect(seen('status')).toEqual([['starting'], ['idle'], ['busy'], ['waiting'], ['idle']])
+})
+
+test('claude code - a half-written registry entry is read again', async () => {
+  await start()
+  const path = join(root, 'config', 'sessions', `${client.pid}.json`)
+  writeFileSync(path, '{"status":"id')
+  await vi.waitFor(() => expect(seen('status')).toEqual([['starting']]))
+  registry('idle')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['idle']), 5000)
+})
+
+test('claude code - stopped by a signal is paused', async () => {
+  await start()
+  registry('idle')
+  client.kill('SIGSTOP')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['paused']), 15_000)
+  client.kill('SIGCONT')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['idle']), 15_000)
+}, 40_000)
+
+test('claude code - mail that a hook took is handed, and surfaced once the transcript has it', async () => {
+  hook('SessionStart', { source: 'startup' })
+  const [door] = (await start()).doors
+  await door!.offer(`<${TOKEN}>hello</${TOKEN}>`, TOKEN)
+  renameSync(join(dir, 'mail'), join(dir, 'spool', 'MailTaken-7.json'))
+  await expect.poll(() => seen('evidence')).toEqual([[TOKEN, 'handed', 'taken by a hook']])
+  const line = { type: 'attachment', attachment: { type: 'hook_additional_context', content: [`<${TOKEN}>`] } }
+  appendFileSync(transcript(), `${JSON.stringify(line)}\n`)
+  await expect
+    .poll(() => seen('evidence').at(-1), { timeout: 5000 })
+    .toEqual([TOKEN, 'surfaced', 'transcript: hook context'])
+  expect(await door!.withdraw()).toBe(false)
+})
+
+test('claude code - what was in the transcript before the offer is no evidence of it', async () => {
+  const line = JSON.stringify({ type: 'queue-operation', operation: 'enqueue', content: TOKEN })
+  writeFileSync(transcript(), `${line}\n`)
+  hook('SessionStart', { source: 'startup' })
+  const [door] = (await start()).doors
+  await door!.offer(TOKEN, TOKEN)
+  appendFileSync(transcript(), `${line}\n`)
+  await expect.poll(() => seen('evidence'), { timeout: 5000 }).toEqual([[TOKEN, 'handed', 'transcript: enqueue']])
+})
+
+test('claude code - a prompt with the token surfaced it, also in the conversation that follows', async () => {
+  hook('SessionStart', { source: 'startup' })
+  const [door] = (await start()).doors
+  await door!.offer(TOKEN, TOKEN)
+  hook('SessionEnd', { reason: 'clear' })
+  hook('SessionStart', { source: 'clear', session_id: 'next', transcript_path: join(root, 'next.jsonl') })
+  hook('UserPromptSubmit', { session_id: 'next', prompt: `x ${TOKEN} y`, transcript_path: join(root, 'next.jsonl') })
+  await expect.poll(() => seen('evidence')).toEqual([[TOKEN, 'surfaced', 'UserPromptSubmit hook']])
+  expect(seen('conversation').at(-1)).toEqual(['clear', 'next'])
+  expect(seen('ended')).toEqual([])
+})
+
+test('claude code - mail left by a sidecar that died is taken back', async () => {
+  writeFileSync(join(dir, 'mail'), '"old"')
+  await start()
+  expect(existsSync(join(dir, 'mail'))).toBe(false)
+})
+
+test.each([
+  ['cli', 'prompt_input_exit', 'exit'],
+  ['cli', 'other', 'ended by a signal'],
+  ['cli', 'logout', 'logout'],
+])('claude code - %s: SessionEnd %s is the end: %s', async (entrypoint, reason, shown) => {
+  env.CLAUDE_CODE_ENTRYPOINT = entrypoint
+  await start()
+  hook('SessionEnd', { reason })
+  await expect.poll(() => seen('ended')).toEqual([[shown]])
+  client.kill('SIGKILL')
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(seen('ended')).toHaveLength(1)
+})
+
+test('claude code - the end of -p is finished after its last turn, else a signal', async () => {
+  env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
+  await start()
+  hook('UserPromptSubmit', { prompt: 'go' })
+  hook('Stop', { background_tasks: [] })
+  hook('SessionEnd', { reason: 'other' })
+  await expect.poll(() => seen('ended')).toEqual([['finished']])
+})
+
+test('claude code - a client that dies without a word was killed', async () => {
+  await start()
+  client.kill('SIGKILL')
+  await vi.waitFor(() => expect(seen('ended')).toEqual([['killed']]), 15_000)
+}, 20_000)
+
+test('claude code - what SessionEnd said comes before what is witnessed', async () => {
+  await start()
+  vi.spyOn(console, 'log')
+  hook('SessionEnd', { reason: 'prompt_input_exit' })
+  client.kill('SIGKILL')
+  await vi.waitFor(() => expect(seen('ended')).toEqual([['exit']]), 15_000)
+})
