@@ -1,6 +1,6 @@
 /** The test suites. `scripts/test.js` runs them one after the other; `npx vitest run --project unit` runs one. */
 import { defineConfig } from 'vitest/config'
-import { version } from './package.json' with { type: 'json' }
+import manifest from './package.json' with { type: 'json' }
 
 /** Real processes on a shared machine: plain tests wait for conditions, and a ceiling only ends what hangs. */
 const ceiling = { testTimeout: 60_000, hookTimeout: 60_000 }
@@ -10,7 +10,7 @@ function suite(name: string, options: object = {}) {
 }
 
 export default defineConfig({
-  define: { MESH_VERSION: JSON.stringify(version) },
+  define: { MESH_VERSION: JSON.stringify(manifest.version) },
   test: {
     projects: [
       suite('unit'),

@@ -74,13 +74,14 @@ export class PresenceKeeper {
 
   /** Every session of the project, judged by the engine's times against one's own latest heartbeat. */
   async sessions(store: ProjectStore): Promise<Session[]> {
-    const own = this.#options.current()?.name
+    const own = this.#options.current()
     const [names, beats] = await Promise.all([store.names.all(), store.presence.all()])
     const byName = new Map(beats.map((entry) => [entry.key, entry]))
-    const mine = own === undefined ? undefined : byName.get(own)
+    const mine = own ? byName.get(own.name) : undefined
     const ageOf = (writtenAt: number) =>
       mine ? Math.max(0, mine.writtenAt + Math.max(0, Date.now() - this.#beatAt) - writtenAt) : null
     const sightings = names.map(({ value: record, writtenAt }): Sighting => {
+      if (own?.name === record.name) return { record, presence: { v: 1, kind: 'presence', ...own }, presenceAgeMs: 0 }
       const beat = byName.get(record.name)
       const presenceAgeMs = beat ? ageOf(beat.writtenAt) : null
       return { record, presence: beat?.value ?? null, presenceAgeMs, recordAgeMs: ageOf(writtenAt) }

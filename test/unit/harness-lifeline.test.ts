@@ -1,52 +1,53 @@
 import { spawn } from 'node:child_process'
 import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 import { expect, test } from 'vitest'
 import { Lifeline } from '../../src/harness/claude-code/lifeline.ts'
 import { identifyProcess, type ProcessState } from '../../src/host/process.ts'
 
-/** A socket of ours whose other end somebody else holds, as the client holds that of a hook's standard output. */
-async function socketPair(dir: string): Promise<{ ours: Socket; theirs: Socket; close(): void }> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(join(dir, 's'), resolve))
-  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve))
-  const ours = connect(join(dir, 's'))
-  await new Promise((resolve) => ours.once('connect', resolve))
-  return { ours, theirs: await accepted, close: () => server.close() }
-}
+/** Stands for a sidecar: looks at the process with the given id and at its own standard output. */
+const sidecar = `
+  import { Lifeline } from ${JSON.stringify(fileURLToPath(new URL('../../src/harness/claude-code/lifeline.ts', import.meta.url)))}
+  import { identifyProcess } from ${JSON.stringify(fileURLToPath(new URL('../../src/host/process.ts', import.meta.url)))}
+  const line = new Lifeline(identifyProcess(Number(process.argv[2])), (state) => {
+    process.stderr.write(state + '\\n')
+    if (state === 'dead') process.exit(0)
+  })
+  line.start()`
 
-test('lifeline - looks again and again after the end of file, until the process is dead', async () => {
+test('lifeline - after the end of file it looks again at once, until the process is dead', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'mesh-line-'))
+  const program = join(dir, 'sidecar.mjs')
+  const stdin = { contents: sidecar, resolveDir: dir, loader: 'ts' } as const
+  await build({ stdin, bundle: true, platform: 'node', format: 'esm', outfile: program, logLevel: 'silent' })
   const client = spawn('sleep', ['600'])
-  const { ours, theirs, close } = await socketPair(dir)
-  const states: ProcessState[] = []
-  const fd = (ours as unknown as { _handle: { fd: number } })._handle.fd
-  const line = new Lifeline(identifyProcess(client.pid!)!, (state) => states.push(state), fd)
-  line.start()
-  expect(states).toEqual(['alive'])
-  theirs.destroy()
-  await expect.poll(() => states.length).toBeGreaterThan(3)
-  expect(new Set(states)).toEqual(new Set(['alive']))
+  // Node's pipes are socket pairs, as are the client's.
+  const child = spawn(process.execPath, [program, String(client.pid)], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)))
+  let states = ''
+  child.stderr.on('data', (chunk) => (states += String(chunk)))
+  await expect.poll(() => states, { timeout: 10_000 }).toBe('alive\n')
+  child.stdout.destroy()
+  const begun = performance.now()
+  await expect.poll(() => states.split('\n').length, { timeout: 10_000 }).toBeGreaterThan(20)
+  // On its slow beat it would have looked once or twice.
+  expect(performance.now() - begun).toBeLessThan(10_000)
   client.kill('SIGKILL')
-  await expect.poll(() => states.at(-1)).toBe('dead')
-  line.stop()
-  ours.destroy()
-  close()
+  expect(await ended).toBe(0)
+  expect(new Set(states.trim().split('\n'))).toEqual(new Set(['alive', 'dead']))
   rmSync(dir, { recursive: true })
-})
+}, 30_000)
 
 test('lifeline - where standard output is a file, the process alone is looked at', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'mesh-line-'))
   writeFileSync(join(dir, 'out'), 'text')
   const client = spawn('sleep', ['600'])
   const states: ProcessState[] = []
-  const line = new Lifeline(
-    identifyProcess(client.pid!)!,
-    (state) => states.push(state),
-    openSync(join(dir, 'out'), 'r'),
-  )
+  const fd = openSync(join(dir, 'out'), 'r')
+  const line = new Lifeline(identifyProcess(client.pid!)!, (state) => states.push(state), fd)
   line.start()
   client.kill('SIGKILL')
   await expect.poll(() => states.at(-1), { timeout: 15_000 }).toBe('dead')

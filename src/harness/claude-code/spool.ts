@@ -81,7 +81,12 @@ function list(dir: string): { path: string; id: string; at: number }[] {
       // a hook is just done with it
     }
   }
-  return found.sort((a, b) => (a.mtimeNs < b.mtimeNs ? -1 : a.mtimeNs > b.mtimeNs ? 1 : 0))
+  // File times advance in steps of some milliseconds: within one, the process ids tell the order.
+  return found.sort((a, b) => Number(a.mtimeNs - b.mtimeNs) || processOf(a.id) - processOf(b.id))
+}
+
+function processOf(id: string): number {
+  return Number(/\d+$/.exec(id)?.[0] ?? 0)
 }
 
 function names(dir: string): string[] {
