@@ -68,14 +68,22 @@ export class Reader {
     this.#child = null
   }
 
-  /** `inbox` prints one list, the others one message a line. */
+  /** `inbox` prints one list, the others one message a line. A line that a kill cut short was not shown. */
   #show(line: string): void {
-    const value = JSON.parse(line) as Message | Message[]
+    const value = parse(line)
     for (const message of [value].flat()) this.shown.push({ reader: this.name, at: Date.now(), message })
   }
 
   #complain(line: string): void {
     const key = line.replaceAll(/m_[0-9a-f]+|\d+/g, '…').slice(0, 160)
     this.complaints.set(key, (this.complaints.get(key) ?? 0) + 1)
+  }
+}
+
+function parse(line: string): Message | Message[] {
+  try {
+    return JSON.parse(line) as Message | Message[]
+  } catch {
+    return []
   }
 }
