@@ -35,6 +35,8 @@ export interface Sent {
 
 export class Outbox {
   readonly #messages = new Map<string, Sent>()
+  /** Ids that wait or are in flight, oldest first: a day of sent messages is not looked through for each new one. */
+  readonly #unstored = new Set<string>()
   readonly #inFlight = new Set<string>()
   readonly #next = new Map<string, number>()
   #epoch = 0
@@ -49,6 +51,7 @@ export class Outbox {
         const { id, subject, to, seq, epoch, at } = step
         const message = { id, subject, to, seq, epoch, at, bytes: Buffer.from(step.envelope) }
         this.#messages.set(id, { message, position: null, storedAt: null })
+        this.#unstored.add(id)
         this.#enter(epoch)
         this.#count(epoch, to, seq + 1)
         return
@@ -56,11 +59,13 @@ export class Outbox {
       case 'stored': {
         const sent = this.#messages.get(step.id)
         if (sent) Object.assign(sent, { position: step.position, storedAt: step.at })
+        this.#unstored.delete(step.id)
         this.#inFlight.delete(step.id)
         return
       }
       case 'refused':
         this.#messages.delete(step.id)
+        this.#unstored.delete(step.id)
         this.#inFlight.delete(step.id)
     }
   }
@@ -94,8 +99,8 @@ export class Outbox {
   take(): Outgoing[] {
     const busy = new Set([...this.#inFlight].map((id) => this.#messages.get(id)?.message.subject))
     const ready: Outgoing[] = []
-    for (const { message, position } of this.#messages.values()) {
-      if (position !== null || busy.has(message.subject)) continue
+    for (const message of this.waiting()) {
+      if (busy.has(message.subject)) continue
       busy.add(message.subject)
       this.#inFlight.add(message.id)
       ready.push(message)
@@ -108,15 +113,23 @@ export class Outbox {
     this.#inFlight.delete(id)
   }
 
-  /** Messages that wait or are in flight. */
+  /** Messages that wait or are in flight, oldest first. */
   waiting(): Outgoing[] {
-    return [...this.#messages.values()].filter(({ position }) => position === null).map(({ message }) => message)
+    return [...this.#unstored].map((id) => this.#messages.get(id)!.message)
+  }
+
+  /** How many wait or are in flight. */
+  get size(): number {
+    return this.#unstored.size
   }
 
   /** Sent messages that the stream no longer has if it ends at `lastSeq`: they wait again. Their ids keep them one. */
   lostBeyond(lastSeq: number): string[] {
     const lost = [...this.#messages.values()].filter(({ position }) => position !== null && position > lastSeq)
     for (const sent of lost) Object.assign(sent, { position: null, storedAt: null })
+    // In the order in which they were written: what was lost goes before what never went.
+    this.#unstored.clear()
+    for (const [id, { position }] of this.#messages) if (position === null) this.#unstored.add(id)
     return lost.map(({ message }) => message.id)
   }
 

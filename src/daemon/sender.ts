@@ -76,11 +76,6 @@ export class Sender {
     return this.#outbox.idsFrom(prefix)
   }
 
-  /** Messages that are not stored yet. */
-  get waiting(): number {
-    return this.#outbox.waiting().length
-  }
-
   /**
    * Sends. Resolves to the stream position, or to null when the engine did not answer in time: then the message is on
    * this machine's disk and will go. Throws `store_full`: then nothing was kept.
@@ -119,9 +114,9 @@ export class Sender {
 
   #checkRoom(message: Outgoing): void {
     this.#options.check()
-    const waiting = this.#outbox.waiting()
-    if (waiting.length < limits.outbox && this.#journal.bytes + message.bytes.length < limits.outboxBytes) return
-    throw new MeshError('store_full', `${waiting.length} messages wait in the outbox already`)
+    const { size } = this.#outbox
+    if (size < limits.outbox && this.#journal.bytes + message.bytes.length < limits.outboxBytes) return
+    throw new MeshError('store_full', `${size} messages wait in the outbox already`)
   }
 
   #pump(): void {

@@ -1,0 +1,89 @@
+/** What is known of the engine without asking it: its files, the record of the last server, whether that one lives. */
+import { join } from 'node:path'
+import { readJson, readText, writeAtomic } from '../host/files.ts'
+import type { Home } from '../host/home.ts'
+import { commandLine, identifyProcess, processState } from '../host/process.ts'
+import type { ProcessIdentity } from '../wire/envelope.schema.ts'
+import { engineUser } from './nkey.ts'
+import { urlOf } from './port.ts'
+
+const RECORD_BYTES = 64 * 1024
+const LOG_BYTES = 64 * 1024 * 1024
+
+/** `engine.json`: the last server that was started here. */
+export interface EngineRecord extends ProcessIdentity {
+  port: number
+  url: string
+  version: string
+  path: string
+}
+
+export function readRecord(home: Home): EngineRecord | null {
+  const value = (readJson(recordPath(home), RECORD_BYTES) ?? {}) as { [Key in keyof EngineRecord]?: unknown }
+  const { host, boot, pid, start, port, version, path } = value
+  if (!isPort(port) || !Number.isSafeInteger(pid)) return null
+  const texts = [host, boot, start, version, path]
+  if (texts.some((text) => typeof text !== 'string')) return null
+  return { ...(value as EngineRecord), url: urlOf(port) }
+}
+
+function isPort(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 0 && (value as number) < 65_536
+}
+
+export function writeRecord(home: Home, record: EngineRecord): void {
+  writeAtomic(recordPath(home), `${JSON.stringify(record)}\n`)
+}
+
+/**
+ * A server that runs although `engine.json` is lost or names another: the server writes its own pid file. Its command
+ * line shows that it is ours.
+ */
+export function strayRecord(home: Home): EngineRecord | null {
+  const pid = Number(readText(pidPath(home), RECORD_BYTES) ?? '')
+  if (!Number.isSafeInteger(pid) || pid < 1 || pid === readRecord(home)?.pid) return null
+  const identity = identifyProcess(pid)
+  if (!identity || !commandLine(pid).endsWith(` -c ${configPath(home)}`)) return null
+  const port = Number(/^listen: "127\.0\.0\.1:(\d+)"$/m.exec(readText(configPath(home), RECORD_BYTES) ?? '')?.[1])
+  return { ...identity, port, url: urlOf(port), version: 'unknown', path: 'unknown' }
+}
+
+export function isRunning(record: EngineRecord): boolean {
+  const state = processState(record)
+  return state === 'alive' || state === 'paused'
+}
+
+/** Ours alone: two homes on one machine have two keys. */
+export function serverName(home: Home): string {
+  return `mesh-${engineUser(home).publicKey.slice(1, 13).toLowerCase()}`
+}
+
+/** The last line of the log, for an error: the server's reason, or the shell's. */
+export function lastWords(home: Home): string {
+  const lines = (readText(logPath(home), LOG_BYTES) ?? '').trimEnd().split('\n')
+  return lines.at(-1)?.slice(0, 300) || 'it said nothing'
+}
+
+export function dataDir(home: Home): string {
+  return join(home.engine, 'data')
+}
+
+export function configPath(home: Home): string {
+  return join(home.engine, 'server.conf')
+}
+
+export function recordPath(home: Home): string {
+  return join(home.engine, 'engine.json')
+}
+
+export function pidPath(home: Home): string {
+  return join(home.engine, 'pid')
+}
+
+export function logPath(home: Home): string {
+  return join(home.engine, 'log')
+}
+
+export function stopMark(home: Home): string {
+  return join(home.engine, 'stopped')
+}
