@@ -48,7 +48,14 @@ function test(name) {
   const report = join(reports, `${name}.json`)
   const workers = suites[name] ? [`--maxWorkers=${suites[name]}`] : []
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
-  const ok = run(`tests: ${name}`, bin('vitest'), ['run', '--project', name, '--passWithNoTests', ...workers, ...reporters])
+  const ok = run(`tests: ${name}`, bin('vitest'), [
+    'run',
+    '--project',
+    name,
+    '--passWithNoTests',
+    ...workers,
+    ...reporters,
+  ])
   const counts = count(report)
   // An error outside of any test, or no report at all.
   if (!ok && counts.failed === 0) counts.failed++

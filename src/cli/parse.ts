@@ -16,7 +16,9 @@ export interface Parsed {
 }
 
 /** Which command `argv` names, and the words that are left; null if it names none. */
-export function findCommand(argv: readonly string[]): { command: CommandInfo; rest: string[] } | { group: string } | null {
+export function findCommand(
+  argv: readonly string[],
+): { command: CommandInfo; rest: string[] } | { group: string } | null {
   const [first, second] = wordIndexes(argv)
   if (first === undefined) return null
   const word = aliasOf(argv[first]!)

@@ -1,7 +1,7 @@
 /** What `send`, `ask` and `reply` share: one message on its way, and how its outcome is told. */
 import type { Message, Request, Response, SendState } from '../api/ops.schema.ts'
-import type { Sidecar } from '../client/sidecar.ts'
 import { Unreachable } from '../client/client.ts'
+import type { Sidecar } from '../client/sidecar.ts'
 import { MeshError } from '../errors.ts'
 import { newId } from '../wire/names.ts'
 import type { Context } from './context.ts'
@@ -61,7 +61,8 @@ function checkReached(sent: Sent, { wait, timeoutMs = 0 }: Content): void {
   if (wait === undefined) return
   const wanted = progress.indexOf(wait === 'reply' ? 'replied' : wait)
   const reached = progress.indexOf(sent.state)
-  if (reached < 0) throw new MeshError('not_alive', `${sent.id} is ${sent.state}`, { hint: `see: mesh trace ${sent.id}` })
+  if (reached < 0)
+    throw new MeshError('not_alive', `${sent.id} is ${sent.state}`, { hint: `see: mesh trace ${sent.id}` })
   if (wait === 'reply' ? sent.reply : reached >= wanted) return
   throw new MeshError('timeout', `${sent.id} is ${sent.state} after ${timeoutMs} ms`)
 }

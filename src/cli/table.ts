@@ -232,7 +232,7 @@ export const commands: readonly CommandInfo[] = [
   {
     name: 'project allow',
     args: '[project]',
-    about: "let this repository join the project that its .mesh.json names",
+    about: 'let this repository join the project that its .mesh.json names',
     examples: ['mesh project allow'],
     rare: true,
     load: () => import('./commands/project-allow.ts'),

@@ -50,7 +50,8 @@ async function exchange(socket: string, op: Op, json: string, { signal, timeoutM
 
 function unreachable(error: Broken, op: Op): MeshError {
   const code = (error.cause as NodeJS.ErrnoException | undefined)?.code
-  if (code === 'EACCES' || code === 'EPERM') return new MeshError('denied', 'the sidecar’s socket belongs to another user')
+  if (code === 'EACCES' || code === 'EPERM')
+    return new MeshError('denied', 'the sidecar’s socket belongs to another user')
   const what = error.sent ? `the sidecar went away during ${op}` : 'no sidecar serves this session'
   return new Unreachable(what, error.sent, error)
 }

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import type { Env, Home } from '../host/home.ts'
+import { sidecarFlags } from '../host/node-flags.ts'
 import type { Operator, Target } from './find.ts'
 
 const START_MS = 10_000
@@ -49,7 +50,7 @@ export async function startOperator(target: Target & { operator: Operator }, env
 }
 
 function launch({ dir, operator }: Target & { operator: Operator }, env: Env, home: Home, log: number): ChildProcess {
-  const child = spawn(process.execPath, [sidecarPath, 'operator', dir], {
+  const child = spawn(process.execPath, [...sidecarFlags, sidecarPath, 'operator', dir], {
     cwd: operator.worktree,
     detached: true,
     stdio: ['ignore', 'ignore', log],

@@ -24,7 +24,7 @@ export type Origin = Pick<Envelope, 'id' | 'from' | 'thread' | 'hops'> & {
 
 /** One step, as kept in the journal. */
 export type InboxStep =
-  | { t: 'in'; seq: number; at: number; verified: boolean; envelope: Envelope }
+  | { t: 'in'; seq: number; at: number; verified: boolean; envelope: Envelope; repeat?: boolean }
   /** A position that needs no reading: undecodable, one's own, before one joined. */
   | { t: 'skip'; seq: number }
   | { t: 'handed'; handover: string; ids: string[]; door: string; at: number }
@@ -70,11 +70,12 @@ export class Inbox {
   }
 
   #arrive(step: InboxStep & { t: 'in' }): void {
-    this.#high = Math.max(this.#high, step.seq)
-    const { id } = step.envelope
+    const { id, to } = step.envelope
+    // A role's message comes on another way, ahead of mail at earlier positions or long behind it.
+    if (!isOfRole(to)) this.#high = Math.max(this.#high, step.seq)
     if (this.knows(id)) return
-    const { seq, at, verified, envelope } = step
-    this.#entries.set(id, { seq, envelope, verified, arrivedAt: at, handover: null, repeat: false })
+    const { seq, at, verified, envelope, repeat = false } = step
+    this.#entries.set(id, { seq, envelope, verified, arrivedAt: at, handover: null, repeat })
     this.#bytes += sizeOf(envelope)
   }
 
@@ -138,14 +139,14 @@ export class Inbox {
     return this.#bytes
   }
 
-  /** The highest position seen. */
+  /** The highest position of mail seen; roles are no part of it. */
   get high(): number {
     return this.#high
   }
 
   /** What is read, for the surfaced record. Role messages are settled by their takers record instead. */
   position(epoch: number): Surfaced {
-    const unread = this.unread().filter(({ envelope }) => !envelope.to.startsWith('role:'))
+    const unread = this.unread().filter(({ envelope }) => !isOfRole(envelope.to))
     return { v: 1, kind: 'surfaced', epoch, high: this.#high, unread: unread.map(({ seq }) => seq) }
   }
 
@@ -157,12 +158,8 @@ export class Inbox {
     ]
     for (const entry of this.unread()) {
       const { seq, envelope, verified, arrivedAt, handover, repeat } = entry
-      steps.push({ t: 'in', seq, at: arrivedAt, verified, envelope })
-      const ids = [envelope.id]
-      if (handover || repeat)
-        steps.push({ t: 'handed', handover: handover ?? 'compacted', ids, door: '', at: arrivedAt })
-      if (repeat) steps.push({ t: 'back', handover: handover ?? 'compacted', certain: false })
-      if (repeat && handover) steps.push({ t: 'handed', handover, ids, door: '', at: arrivedAt })
+      steps.push({ t: 'in', seq, at: arrivedAt, verified, envelope, ...(repeat ? { repeat } : {}) })
+      if (handover) steps.push({ t: 'handed', handover, ids: [envelope.id], door: '', at: arrivedAt })
     }
     return steps
   }
@@ -170,6 +167,11 @@ export class Inbox {
   #all(ids: readonly string[]): Entry[] {
     return ids.map((id) => this.#entries.get(id)).filter((entry) => entry !== undefined)
   }
+}
+
+/** True for a role's messages, which are settled by their takers record. */
+export function isOfRole(to: string): boolean {
+  return to.startsWith('role:')
 }
 
 function originOf({ seq, envelope: { id, from, thread, hops } }: Entry): Origin {

@@ -25,6 +25,7 @@ interface HoldingOptions {
   onDelivery(delivery: Delivery): Promise<void>
   /** Throws when it is known that nothing can be stored now. */
   checkStore(): void
+  onStored(): void
   onRefused(error: MeshError): void
 }
 
@@ -34,15 +35,16 @@ export class Holding {
   readonly #options: HoldingOptions
   readonly #lock: Lock
   #reader: MailReader | null = null
+  #reading: Promise<void> = Promise.resolve()
   /** Messages that waited in the stream when reading began. */
   backlog = 0
 
   private constructor(options: HoldingOptions, held: Lock, dir: string) {
-    const { record, log, checkStore, onRefused } = options
+    const { record, log, checkStore: check, onStored, onRefused } = options
     this.#options = options
     this.#lock = held
     this.mailbox = Mailbox.open(dir, log)
-    this.sender = new Sender({ dir, member: record.member, log, check: checkStore, onRefused })
+    this.sender = new Sender({ dir, member: record.member, log, check, onStored, onRefused })
   }
 
   static async open(options: HoldingOptions): Promise<Holding> {
@@ -57,8 +59,13 @@ export class Holding {
     }
   }
 
-  /** Reads the name's mail from where it was read to, with the topics of `record`. */
-  async read(store: ProjectStore, record: NameRecord): Promise<void> {
+  /** Reads the name's mail from where it was read to, with the topics of `record`. One call at a time. */
+  read(store: ProjectStore, record: NameRecord): Promise<void> {
+    this.#reading = this.#reading.catch(() => {}).then(() => this.#read(store, record))
+    return this.#reading
+  }
+
+  async #read(store: ProjectStore, record: NameRecord): Promise<void> {
     this.#reader?.stop()
     let start = await this.mailbox.load(store, record.name, record.since)
     const topics = record.topics.map(({ name }) => name)

@@ -7,6 +7,8 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs'
 import { MeshError } from '../errors.ts'
@@ -52,7 +54,7 @@ export class Journal<Step extends object> {
    * Throws `store_full`: then none of them is in the file.
    */
   append(steps: readonly Step[], sync = false): void {
-    const bytes = Buffer.from(steps.map((step) => `${JSON.stringify(step)}\n`).join(''))
+    const bytes = Buffer.from(linesOf(steps))
     try {
       let written = 0
       while (written < bytes.length) written += writeSync(this.#fd, bytes, written)
@@ -77,12 +79,10 @@ export class Journal<Step extends object> {
   rewrite(steps: readonly Step[]): void {
     const fresh = `${this.#path}.new`
     try {
-      const fd = openSync(fresh, 'w', 0o600)
-      const next = new Journal<Step>(fresh, fd)
-      next.append(steps, true)
+      writeWhole(fresh, steps)
       renameSync(fresh, this.#path)
-      closeSync(fd)
     } catch (error) {
+      rmSync(fresh, { force: true })
       throw diskError(error)
     }
     closeSync(this.#fd)
@@ -101,6 +101,20 @@ export class Journal<Step extends object> {
       // The next open passes over the broken line.
     }
   }
+}
+
+function writeWhole(path: string, steps: readonly object[]): void {
+  const fd = openSync(path, 'w', 0o600)
+  try {
+    writeFileSync(fd, linesOf(steps))
+    fdatasyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function linesOf(steps: readonly object[]): string {
+  return steps.map((step) => `${JSON.stringify(step)}\n`).join('')
 }
 
 function parse<Step>(line: string): Step | null {

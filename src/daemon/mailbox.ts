@@ -3,7 +3,7 @@
  * change goes to the journal first.
  */
 import { join } from 'node:path'
-import { type Entry, Inbox, type InboxStep, startPosition, wasRead } from '../core/inbox.ts'
+import { type Entry, Inbox, type InboxStep, isOfRole, startPosition, wasRead } from '../core/inbox.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { Envelope, Surfaced } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
@@ -58,13 +58,15 @@ export class Mailbox {
   }
 
   /** True if an earlier holder, or this one, has read the message. */
-  isRead(seq: number, id: string): boolean {
+  isRead(seq: number, { id, to }: Envelope): boolean {
     if (this.#inbox.get(id)) return false
-    return this.#inbox.knows(id) || wasRead(this.#record, seq)
+    return this.#inbox.knows(id) || (!isOfRole(to) && wasRead(this.#record, seq))
   }
 
-  arrive(seq: number, envelope: Envelope, verified: boolean, at: number): void {
-    this.#step({ t: 'in', seq, at, verified, envelope })
+  /** `repeat`: somebody else may have shown it. */
+  arrive(arrived: { seq: number; envelope: Envelope; verified: boolean }, at: number, repeat: boolean): void {
+    const { seq, envelope, verified } = arrived
+    this.#step({ t: 'in', seq, at, verified, envelope, ...(repeat ? { repeat } : {}) })
   }
 
   skip(seq: number): void {

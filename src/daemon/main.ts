@@ -7,7 +7,7 @@ import { createShell } from '../harness/shell.ts'
 import type { Harness } from '../harness/types.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, meshHome, socketPath } from '../host/home.ts'
-import { tryLock } from '../host/lock.ts'
+import { type Lock, tryLock } from '../host/lock.ts'
 import { resolvePlace } from '../host/project.ts'
 import { times } from '../wire/limits.ts'
 import { checkName } from '../wire/names.ts'
@@ -20,6 +20,7 @@ declare const MESH_VERSION: string
 /** Exit codes that the hook's loop reads: 0 ends it, others start the sidecar again. */
 const EXIT = { done: 0, again: 1 }
 const IDLE_CHECK_MS = 1000
+const LOCK_TRIES = 10
 
 async function main(): Promise<void> {
   const [kind, runDir] = process.argv.slice(2)
@@ -27,8 +28,8 @@ async function main(): Promise<void> {
     throw new MeshError('bad_request', 'usage: sidecar.js claude-code|operator DIR')
   const { env } = process
   const home = meshHome(env)
-  for (const dir of [home.root, home.run, runDir, join(home.root, 'logs')]) ensurePrivateDir(dir)
-  const lock = tryLock(join(runDir, 'lock'))
+  for (const dir of [home.root, home.run, join(home.root, 'logs')]) ensurePrivateDir(dir)
+  const lock = lockSession(runDir)
   // Another sidecar serves this session.
   if (!lock) process.exit(EXIT.done)
   if (kind === 'operator' && isStopped(home)) throw new MeshError('mesh_down', 'mesh is down')
@@ -58,6 +59,18 @@ async function main(): Promise<void> {
   const server = await serve(socketPath(runDir), MESH_VERSION, calls.wrap(createHandlers(sidecar)), log)
   calls.start(() => server.open)
   await sidecar.start()
+}
+
+/** Null: another sidecar serves the session. A witness may be clearing the directory of the one before. */
+function lockSession(runDir: string): Lock | null {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      ensurePrivateDir(runDir)
+      return tryLock(join(runDir, 'lock'))
+    } catch (error) {
+      if (attempt >= LOCK_TRIES || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
 }
 
 function createHarness(kind: string, env: Env, home: Home, runDir: string, name: string, log: Logger): Harness {

@@ -3,6 +3,7 @@
  * compare-and-set from a taker that is gone. One taker is promised, not one effect.
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import { type Inbox, isOfRole } from '../core/inbox.ts'
 import type { Entry } from '../nats/bucket.ts'
 import type { Delivery } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
@@ -19,8 +20,12 @@ interface RolesOptions {
   isFree(): boolean
   /** The id of a readable message; null: no message (it is settled without a taker). */
   idOf(delivery: Delivery): string | null
-  /** Journals a message that this session took. */
-  accept(delivery: Delivery): Promise<void>
+  /** The mail of this session. */
+  inbox(): Pick<Inbox, 'get' | 'knows' | 'unread'>
+  /** Journals a message that this session took; `repeat`: its former taker may have shown it. */
+  accept(delivery: Delivery, repeat: boolean): Promise<void>
+  /** Gives up an unread message that has another taker by now. */
+  drop(id: string): void
 }
 
 export class Roles {
@@ -90,7 +95,7 @@ export class Roles {
     const mine: Taker = { v: 1, kind: 'taker', name, epoch, seq: delivery.seq, state: 'taken' }
     const created = await store.takers.update(`${role}.${id}`, mine, 0)
     // Somebody has it: if that one is gone, the retake will find it.
-    if (created !== null) await this.#options.accept(delivery)
+    if (created !== null) await this.#options.accept(delivery, false)
     return 'settled'
   }
 
@@ -99,25 +104,41 @@ export class Roles {
     const store = this.#store
     if (!store) return
     try {
+      await this.#dropLost(store)
       for (const role of roles) {
         const open = (await store.takers.all(`${role}.>`)).filter(({ value }) => value.state === 'taken')
-        for (const entry of open) await this.#retakeOne(store, entry)
+        for (const entry of open) await this.#retakeOne(store, role, entry)
       }
     } catch (error) {
       this.#options.log.debug({ error }, 'role messages not retaken')
     }
   }
 
-  async #retakeOne(store: ProjectStore, entry: Entry<Taker>): Promise<void> {
-    const me = this.#options.me()
-    if (entry.value.name !== me.name || entry.value.epoch !== me.epoch) {
-      const own = entry.value.name === me.name
-      const holder = own ? null : await store.names.get(entry.value.name)
-      if (holder && holder.value.state !== 'gone') return
-      const mine: Taker = { ...entry.value, name: me.name, epoch: me.epoch }
-      if ((await store.takers.update(entry.key, mine, entry.revision)) === null) return
+  /** What another session took over while this one was away is no longer for this one. */
+  async #dropLost(store: ProjectStore): Promise<void> {
+    for (const { envelope, handover } of this.#options.inbox().unread()) {
+      if (!isOfRole(envelope.to) || handover !== null) continue
+      const taker = await store.takers.get(`${envelope.to.slice('role:'.length)}.${envelope.id}`)
+      if (taker && taker.value.name !== this.#options.me().name) this.#options.drop(envelope.id)
     }
+  }
+
+  async #retakeOne(store: ProjectStore, role: string, entry: Entry<Taker>): Promise<void> {
+    const { name, epoch } = this.#options.me()
+    const isOwn = entry.value.name === name
+    if (!isOwn) {
+      const holder = await store.names.get(entry.value.name)
+      if (holder && holder.value.state !== 'gone') return
+    }
+    if (!isOwn || entry.value.epoch !== epoch) {
+      const written = await store.takers.update(entry.key, { ...entry.value, name, epoch }, entry.revision)
+      if (written === null) return
+    }
+    const id = entry.key.slice(role.length + 1)
+    const inbox = this.#options.inbox()
+    // Read here, but the record could not be written then.
+    if (inbox.knows(id)) return inbox.get(id) ? undefined : this.settle(role, id)
     const delivery = await store.messageAt(entry.value.seq)
-    if (delivery) await this.#options.accept(delivery)
+    if (delivery) await this.#options.accept(delivery, !isOwn)
   }
 }

@@ -12,6 +12,7 @@ const COMPACT_BYTES = 32 * 1024 * 1024
 const SENT_BYTES = 8 * 1024 * 1024
 const RETRY_MS = 250
 
+/** Whoever awaits that a message is stored. */
 interface Pending {
   resolve(position: number): void
   reject(error: MeshError): void
@@ -23,6 +24,8 @@ interface SenderOptions {
   log: Logger
   /** Throws when it is known that nothing can be stored now. */
   check(): void
+  /** Told of every message that the engine took. */
+  onStored(): void
   /** Tells that the engine does not take messages though it is connected. */
   onRefused(error: MeshError): void
 }
@@ -32,7 +35,11 @@ export class Sender {
   readonly #journal: Journal<OutboxStep>
   readonly #outbox = new Outbox()
   readonly #pending = new Map<string, Pending>()
+  /** Messages whose sender was not told yet that they are kept: these may still be refused. */
+  readonly #unanswered = new Set<string>()
   #store: ProjectStore | null = null
+  /** Changes whenever the link is lost or found: failures of an earlier one say nothing. */
+  #link = 0
   #retry: NodeJS.Timeout | null = null
 
   constructor(options: SenderOptions) {
@@ -43,8 +50,13 @@ export class Sender {
     this.#compact()
   }
 
-  /** The engine is there: what waits goes out, and what a damaged store lost goes again. */
+  /**
+   * The engine is there: what waits goes out, and what a damaged store lost goes again. So does what was in flight when
+   * the link broke: its acknowledgement will not come any more.
+   */
   async attach(store: ProjectStore): Promise<void> {
+    this.#link++
+    for (const { id } of this.#outbox.waiting()) this.#outbox.release(id)
     this.#store = store
     if (this.#outbox.highest() > 0) {
       const { lastSeq } = await store.messagesState()
@@ -56,6 +68,7 @@ export class Sender {
   }
 
   detach(): void {
+    this.#link++
     this.#store = null
   }
 
@@ -84,12 +97,17 @@ export class Sender {
     this.#checkRoom(message)
     const { id, subject, to, seq, epoch, at, bytes } = message
     this.#step({ t: 'put', id, subject, to, seq, epoch, at, envelope: Buffer.from(bytes).toString() })
+    this.#unanswered.add(id)
     const stored = new Promise<number>((resolve, reject) => this.#pending.set(id, { resolve, reject }))
     stored.catch(() => {})
     this.#pump()
-    const position = await Promise.race([stored, after(times.queueAfter)])
-    if (position === null) this.#journal.sync()
-    return position
+    try {
+      const position = await Promise.race([stored, after(times.queueAfter)])
+      if (position === null) this.#journal.sync()
+      return position
+    } finally {
+      this.#unanswered.delete(id)
+    }
   }
 
   /** Resolves once the message is stored; rejects if it never will be. */
@@ -126,33 +144,46 @@ export class Sender {
   }
 
   async #publish(store: ProjectStore, message: Outgoing): Promise<void> {
+    const link = this.#link
     try {
       // Deduplication is per stream, not per sender: the member makes the id its own (RELIABILITY 0.4).
       const { seq } = await store.publish(message.subject, message.bytes, `${this.#options.member}.${message.id}`)
+      this.#options.onStored()
       this.#noteStored(message.id, seq)
       this.#pending.get(message.id)?.resolve(seq)
       this.#pending.delete(message.id)
     } catch (error) {
+      if (link !== this.#link) return
       this.#onFailure(message, MeshError.from(error))
     }
     this.#pump()
   }
 
   #onFailure(message: Outgoing, error: MeshError): void {
-    const pending = this.#pending.get(message.id)
     this.#options.onRefused(error)
-    if (error.code === 'too_large' || (error.code === 'store_full' && pending)) {
-      this.#step({ t: 'refused', id: message.id })
-      pending?.reject(error)
-      this.#pending.delete(message.id)
-      return
-    }
+    if (this.#refuse(message, error)) return
     this.#options.log.warn({ id: message.id, error: error.toBody() }, 'not stored yet')
     this.#outbox.release(message.id)
     this.#retry ??= setTimeout(() => {
       this.#retry = null
       this.#pump()
     }, RETRY_MS)
+  }
+
+  /**
+   * Gives a message up that the engine will not take, as long as its sender can be told so: once it was told that the
+   * message is kept, it is kept. So it is when the disk cannot note the refusal: a restart would send it.
+   */
+  #refuse({ id }: Outgoing, error: MeshError): boolean {
+    if (error.code !== 'too_large' && (error.code !== 'store_full' || !this.#unanswered.has(id))) return false
+    try {
+      this.#step({ t: 'refused', id })
+    } catch {
+      return false
+    }
+    this.#pending.get(id)?.reject(error)
+    this.#pending.delete(id)
+    return true
   }
 
   /** Stored is stored: if the disk cannot note it, the message goes again after a restart, under the same id. */

@@ -1,6 +1,7 @@
 /** Waits for sessions to become idle or to end. */
 import type { Response, Session } from '../api/ops.schema.ts'
 import { MeshError } from '../errors.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
 import { quote } from '../wire/names.ts'
 import type { Sidecar } from './sidecar.ts'
 
@@ -11,7 +12,7 @@ const LOOK_MS = 5000
 /** A busy session's status changes often: looks are gathered. */
 const GATHER_MS = 20
 
-/** Resolves when one (or `all`) of the sessions is idle or over. Throws `not_found`, `timeout`. */
+/** Resolves when one (or `all`) of the sessions is idle or over. Outlives the engine. Throws `not_found`, `timeout`. */
 export async function waitForSessions(
   sidecar: Sidecar,
   names: readonly string[],
@@ -19,8 +20,30 @@ export async function waitForSessions(
   all: boolean,
   signal: AbortSignal,
 ): Promise<SessionEvent[]> {
-  const { store } = sidecar.link
+  let store = sidecar.link.store
+  for (;;) {
+    try {
+      return await watchSessions(sidecar, store, names, until, all, signal)
+    } catch (error) {
+      const isOver = signal.aborted || !['mesh_down', 'timeout'].includes(MeshError.from(error).code)
+      if (isOver) throw error
+    }
+    while (!signal.aborted && !sidecar.link.up) await sidecar.link.whenUp(LOOK_MS)
+    if (signal.aborted) throw late(names)
+    store = sidecar.link.store
+  }
+}
+
+async function watchSessions(
+  sidecar: Sidecar,
+  store: ProjectStore,
+  names: readonly string[],
+  until: 'idle' | 'end',
+  all: boolean,
+  signal: AbortSignal,
+): Promise<SessionEvent[]> {
   let wake = () => {}
+  const down = sidecar.link.whenDown()
   const stops = await Promise.all(
     names.flatMap((name) => [store.names.watch(name, () => wake()), store.presence.watch(name, () => wake())]),
   )
@@ -32,16 +55,20 @@ export async function waitForSessions(
       await new Promise<void>((resolve) => {
         wake = () => setTimeout(resolve, GATHER_MS)
         setTimeout(resolve, LOOK_MS)
+        void down.then(resolve)
         signal.addEventListener('abort', () => resolve(), { once: true })
       })
-      if (signal.aborted)
-        throw new MeshError('timeout', `${names.join(', ')}: nothing happened in time`, {
-          hint: 'mesh ps shows their state',
-        })
+      if (signal.aborted) throw late(names)
     }
   } finally {
     for (const stop of stops) stop()
   }
+}
+
+function late(names: readonly string[]): MeshError {
+  return new MeshError('timeout', `${names.join(', ')}: nothing happened in time`, {
+    hint: 'mesh ps shows their state',
+  })
 }
 
 function find(sessions: readonly Session[], name: string): Session {

@@ -13,7 +13,7 @@ import type { NameRecord } from '../wire/envelope.schema.ts'
 import { Courier } from './courier.ts'
 import { drainAll } from './drain.ts'
 import { Holding } from './holding.ts'
-import { Intake, isDirect, isFor } from './intake.ts'
+import { type Arrived, Intake, isDirect, isFor } from './intake.ts'
 import { exchangeKeys, KeyRing, memberKey } from './keys.ts'
 import { Link } from './link.ts'
 import type { Logger } from './log.ts'
@@ -98,7 +98,9 @@ export class Sidecar {
       me: () => this.registry.record,
       isFree: () => this.courier.isFree,
       idOf: (delivery) => this.#intake.read(delivery)?.envelope.id ?? null,
-      accept: (delivery) => this.#onDelivery(delivery),
+      inbox: () => this.mailbox.inbox,
+      accept: (delivery, repeat) => this.#onTaken(delivery, repeat),
+      drop: (id) => void this.mailbox.surface([id], Date.now()),
     })
     this.link = new Link({
       home,
@@ -106,7 +108,7 @@ export class Sidecar {
       project: place.project,
       name: desired.name,
       log,
-      onUp: (store, fresh) => this.#onUp(store, fresh),
+      onUp: (store) => this.#onUp(store),
       onDown: () => this.#onDown(),
     })
     this.#witness = new Witness({
@@ -199,11 +201,11 @@ export class Sidecar {
 
   // --- engine
 
-  async #onUp(store: ProjectStore, fresh: boolean): Promise<void> {
+  /** Whatever of this an earlier call did not get to is done now. */
+  async #onUp(store: ProjectStore): Promise<void> {
     const { log, home } = this.options
     if (!this.registry.claimed || !(await this.#isStillMine(store))) await this.#join(store)
-    else if (!this.#holding) await this.#open(store)
-    else if (fresh) await this.#held.read(store, this.record)
+    await this.#open(store)
     const { record } = this
     this.presence.attach(store)
     await this.sender.attach(store)
@@ -241,7 +243,7 @@ export class Sidecar {
     if (!this.link.up || this.#ending) return
     try {
       const { store } = this.link
-      if (!(await this.#isStillMine(store))) await this.#onUp(store, false)
+      if (!(await this.#isStillMine(store))) await this.#onUp(store)
       await this.#save(store)
     } catch (error) {
       this.options.log.debug({ error: MeshError.from(error).toBody() }, 'name not checked')
@@ -267,27 +269,33 @@ export class Sidecar {
     })
     log.info({ name: claimed.record.name, epoch: claimed.record.epoch, outcome: claimed.outcome }, 'name claimed')
     this.#claimed = claimed
-    await this.#open(store)
   }
 
-  /** Opens what the held name keeps on this machine and reads its mail. */
+  /** Opens what the held name keeps on this machine, unless it is open, and reads its mail. */
   async #open(store: ProjectStore): Promise<void> {
+    if (!this.#holding) {
+      this.#holding = await this.#hold(store)
+      this.courier.attach(this.#holding.mailbox)
+    }
+    await this.#holding.read(store, this.record)
+    const isOperator = this.options.harness.kind === 'shell'
+    if (isOperator && !this.record.roles.includes('operator')) await this.addRole(store, 'operator')
+    this.#writeRecord()
+    this.#resolveJoined(this.#claimed!)
+  }
+
+  #hold(store: ProjectStore): Promise<Holding> {
     const { home, log } = this.options
-    const { record } = this
-    this.#holding = await Holding.open({
+    return Holding.open({
       home,
       project: store.project,
-      record,
+      record: this.record,
       log,
       onDelivery: (delivery) => this.#onDelivery(delivery),
       checkStore: () => this.#stalls.check(),
+      onStored: () => this.#stalls.clear(),
       onRefused: (error) => this.#stalls.suspect(error),
     })
-    this.courier.attach(this.#holding.mailbox)
-    await this.#holding.read(store, record)
-    if (this.options.harness.kind === 'shell') await this.addRole(store, 'operator')
-    this.#writeRecord()
-    this.#resolveJoined(this.#claimed!)
   }
 
   /** Lets go of the held name. */
@@ -362,14 +370,25 @@ export class Sidecar {
     const arrived = this.#intake.read(delivery)
     const { mailbox } = this
     const { seq } = delivery
-    if (!arrived || !isFor(this.record, arrived) || mailbox.isRead(seq, arrived.envelope.id)) return mailbox.skip(seq)
+    if (!arrived || !isFor(this.record, arrived) || mailbox.isRead(seq, arrived.envelope)) return mailbox.skip(seq)
+    await this.#receive(arrived, false)
+  }
+
+  /** A role's message that this session took; one that another took before may have been shown by that one. */
+  async #onTaken(delivery: Delivery, repeat: boolean): Promise<void> {
+    const arrived = this.#intake.read(delivery)
+    if (arrived && !this.mailbox.inbox.knows(arrived.envelope.id)) await this.#receive(arrived, repeat)
+  }
+
+  async #receive(arrived: Arrived, repeat: boolean): Promise<void> {
+    const { mailbox } = this
     while (!mailbox.hasRoom) {
       await after(NO_ROOM_MS)
       if (mailbox !== this.mailbox) throw new MeshError('conflict', 'the name was given up')
     }
-    const { envelope, verified } = arrived
+    const { envelope } = arrived
     const isNew = !mailbox.inbox.knows(envelope.id)
-    mailbox.arrive(seq, envelope, verified, Date.now())
+    mailbox.arrive(arrived, Date.now(), repeat)
     this.#intake.noticeGap(arrived)
     if (isNew && isDirect(envelope)) this.#tell(envelope, 'delivered', 'in the journal of its sidecar')
     this.presence.changed()

@@ -3,6 +3,7 @@
  * was freed, until the server is restarted (RELIABILITY 0.3).
  */
 import { statfsSync } from 'node:fs'
+import { MIN_FREE_BYTES } from '../engine/config.ts'
 import { engineStatus, restartEngine } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
@@ -10,7 +11,10 @@ import type { Logger } from './log.ts'
 
 /** Less free space than this counts as full: a stream block, an index and a journal want to be written. */
 const FULL_BYTES = 4 * 1024 * 1024
-const FREE_AGAIN_BYTES = 8 * 1024 * 1024
+/** With less the engine would be stopped and not start again. */
+const FREE_AGAIN_BYTES = MIN_FREE_BYTES
+/** With room on the disk, an engine that stores nothing for this long is wedged; before, it is busy. */
+const PATIENCE_MS = 10_000
 const CHECK_MS = 500
 
 interface StallsOptions {
@@ -23,6 +27,8 @@ export class Stalls {
   readonly #options: StallsOptions
   #pid: number | null = null
   #timer: NodeJS.Timeout | null = null
+  /** Since when nothing was stored although the engine was connected. */
+  #lateSince: number | null = null
 
   constructor(options: StallsOptions) {
     this.#options = options
@@ -33,15 +39,26 @@ export class Stalls {
     if (this.#timer && this.#free() < FULL_BYTES) throw fullError()
   }
 
+  /** A publish was stored. */
+  clear(): void {
+    this.#lateSince = null
+  }
+
   /** A publish failed: with the engine there and the disk full, the store is wedged until it is restarted. */
   suspect(error: MeshError): void {
     if (this.#timer || (error.code !== 'timeout' && error.code !== 'store_full')) return
     const { running, pid } = engineStatus(this.#options.home)
-    if (!running || (error.code === 'timeout' && this.#free() >= FREE_AGAIN_BYTES && !error.cause)) return
+    if (!running || (error.code === 'timeout' && !this.#isWedged())) return
     this.#pid = pid
+    this.#lateSince = null
     this.#options.log.error({ error: error.toBody() }, 'the engine does not store: waiting for free space')
     this.#timer = setInterval(() => void this.#mend(), CHECK_MS)
     this.#timer.unref()
+  }
+
+  #isWedged(): boolean {
+    this.#lateSince ??= Date.now()
+    return this.#free() < FREE_AGAIN_BYTES || Date.now() - this.#lateSince > PATIENCE_MS
   }
 
   stop(): void {

@@ -149,14 +149,23 @@ export class Witness {
       const store = await own.sibling(record.project)
       const { reason, at } = record.ended ?? { reason: 'killed', at: new Date().toISOString() }
       const end = { reason, at, witness: this.#options.name(), isOver: record.ended !== undefined }
-      await witness(store, record, end)
-      await store.presence.delete(record.name)
+      if (await witness(store, record, end)) await store.presence.delete(record.name)
       await drainOutbox(this.#options.home, store, record.name, this.#options.log)
-      removeDir(sessionDir(this.#options.home, key))
+      this.#clear(key, record)
       return true
     } catch (error) {
       this.#options.log.warn({ error: MeshError.from(error).toBody(), name: record.name }, 'end not told yet')
       return false
     }
+  }
+
+  /** Removes what a session left, unless its sidecar has come back meanwhile: an operator's next command starts one. */
+  #clear(key: string, record: SidecarRecord): void {
+    const dir = sessionDir(this.#options.home, key)
+    const lock = tryLock(join(dir, 'lock'))
+    if (!lock) return
+    const current = readRecord(this.#options.home, key)
+    if (current?.startedAt === record.startedAt && current.pid === record.pid) removeDir(dir)
+    lock.release()
   }
 }

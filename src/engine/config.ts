@@ -8,7 +8,7 @@ const GIB = 1024 * MIB
 /** What new messages may take at most, however large the disk. */
 const MAX_GROWTH_BYTES = 64 * GIB
 /** With less than this free the engine is not started. */
-const MIN_FREE_BYTES = 64 * MIB
+export const MIN_FREE_BYTES = 64 * MIB
 /** Presence lives in memory buckets, some hundred bytes a session. */
 const MAX_MEMORY_BYTES = 256 * MIB
 

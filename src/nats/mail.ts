@@ -88,6 +88,8 @@ export class MailReader {
       }
       if (this.#stopped) return
       await delay(backoff * (0.5 + Math.random()))
+      // Another reader may have the durable by now.
+      if (this.#stopped) return
       backoff = Math.min(backoff * 2, BACKOFF_MS.most)
       await this.#create().catch((error) => this.#onTrouble(error))
     }
@@ -104,6 +106,7 @@ export class MailReader {
     this.#messages = messages
     if (this.#stopped) messages.stop()
     for await (const message of messages) {
+      if (this.#stopped) return
       await this.#onDelivery({ subject: message.subject, data: message.data, seq: message.seq })
       message.ack()
     }

@@ -82,7 +82,10 @@ test('ask - prints the reply, which is then read', async () => {
   await mesh.json(['reply', question.id, '--', 'ready.'], { as: 'bob' })
   const done = await ask.finished
   expect(done.code).toBe(0)
-  expect(done.json).toMatchObject({ id: question.id, reply: { id: expect.stringMatching(ID), from: 'bob', text: 'ready.' } })
+  expect(done.json).toMatchObject({
+    id: question.id,
+    reply: { id: expect.stringMatching(ID), from: 'bob', text: 'ready.' },
+  })
   expect(await mesh.texts('alice')).toEqual([])
 })
 
@@ -159,7 +162,10 @@ test('topics - members read, others do not', async () => {
   expect(await mesh.json(['topic', 'list'])).toContainEqual({ name: 'builds', members: ['alice', 'bob'] })
   await mesh.json(['send', 'topic:builds', '--', 'green'], { as: 'carol' })
   for (const name of ['alice', 'bob']) {
-    const [message] = await eventually(async () => mesh.json(['inbox'], { as: name }).then((all) => all[0] && all), name)
+    const [message] = await eventually(
+      async () => mesh.json(['inbox'], { as: name }).then((all) => all[0] && all),
+      name,
+    )
     expect(message).toMatchObject({ to: 'topic:builds', from: 'carol', text: 'green' })
   }
   expect(await mesh.texts('carol')).toEqual([])
@@ -248,7 +254,10 @@ test('inbox --follow - prints messages as they come, through a restart of its si
   await mesh.json(['send', 'carol', '--', 'first'], { as: 'alice' })
   await follow.sees(/"text":"first"/)
   await mesh.signal('carol', 'SIGKILL')
-  await eventually(async () => (await mesh.run(['send', 'carol', '--', 'second'], { as: 'alice' })).code === 0, 'a send')
+  await eventually(
+    async () => (await mesh.run(['send', 'carol', '--', 'second'], { as: 'alice' })).code === 0,
+    'a send',
+  )
   await follow.sees(/"text":"second"/)
   follow.child.kill('SIGINT')
   expect((await follow.finished).code).toBe(130)

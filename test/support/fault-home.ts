@@ -113,7 +113,8 @@ export class FaultHome {
 
   /** What a mesh command prints with `--json`; throws with its error when it fails. */
   async json<T = Record<string, unknown>>(...args: string[]): Promise<T> {
-    const { code, stdout, stderr } = await this.run(...args, '--json')
+    const [command, ...rest] = args
+    const { code, stdout, stderr } = await this.run(command!, '--json', ...rest)
     if (code !== 0) throw new Error(`mesh ${args.join(' ')} ended with ${code}: ${stderr}`)
     return JSON.parse(stdout) as T
   }
@@ -163,7 +164,8 @@ export class FaultHome {
     const left = await until(() => (this.processes().length === 0 ? [] : null), END_MS).catch(() => this.processes())
     const told = left.length > 0 ? describe(left) : ''
     for (const pid of left) kill(pid)
-    rmSync(this.#parent, { recursive: true, force: true })
+    if (process.env.MESH_FAULT_KEEP) console.log(`kept: ${this.#parent}`)
+    else rmSync(this.#parent, { recursive: true, force: true })
     if (told) throw new Error(`left running:\n${told}`)
   }
 }

@@ -16,6 +16,9 @@ const POLL_MS = 50
 const PATIENCE_MS = 30_000
 const LEFTOVER_MS = 10_000
 
+// biome-ignore lint/suspicious/noExplicitAny: tests look into whatever a command printed
+type Json = any
+
 export interface RunOptions {
   /** The operator to act as. */
   as?: string
@@ -30,9 +33,9 @@ export interface Finished {
   stdout: string
   stderr: string
   /** Standard output as one JSON value. Throws if it is none. */
-  readonly json: any
+  readonly json: Json
   /** Standard output as JSON lines. */
-  readonly jsonLines: any[]
+  readonly jsonLines: Json[]
   /** The `error` of standard error's last line. */
   readonly error: { code: string; message: string; hint: string }
 }
@@ -119,11 +122,12 @@ export class TestMesh {
   }
 
   /** Runs the command with `--json`; throws unless it exits with 0. */
-  async json(args: string[], options: RunOptions = {}): Promise<any> {
+  async json(args: string[], options: RunOptions = {}): Promise<Json> {
     const end = args.indexOf('--')
     const withJson = end < 0 ? [...args, '--json'] : [...args.slice(0, end), '--json', ...args.slice(end)]
     const done = await this.run(withJson, options)
-    if (done.code !== 0) throw new Error(`mesh ${args.join(' ').slice(0, 200)} exited with ${done.code}: ${done.stderr}`)
+    if (done.code !== 0)
+      throw new Error(`mesh ${args.join(' ').slice(0, 200)} exited with ${done.code}: ${done.stderr}`)
     return done.json
   }
 

@@ -231,6 +231,17 @@ test('claude code - the end of -p is finished after its last turn, else a signal
   await expect.poll(() => seen('ended')).toEqual([['finished']])
 })
 
+test('claude code - evidence that comes with the end is told before it', async () => {
+  env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
+  hook('SessionStart', { source: 'startup' })
+  const [door] = (await start()).doors
+  await door!.offer(TOKEN, TOKEN)
+  hook('SessionEnd', { reason: 'other' })
+  const line = { type: 'attachment', attachment: { type: 'hook_additional_context', content: [TOKEN] } }
+  appendFileSync(transcript(), `${JSON.stringify(line)}\n`)
+  await expect.poll(() => told.map(([kind]) => kind).slice(-2)).toEqual(['evidence', 'ended'])
+})
+
 test('claude code - a client that dies without a word was killed', async () => {
   await start()
   client.kill('SIGKILL')
@@ -239,7 +250,6 @@ test('claude code - a client that dies without a word was killed', async () => {
 
 test('claude code - what SessionEnd said comes before what is witnessed', async () => {
   await start()
-  vi.spyOn(console, 'log')
   hook('SessionEnd', { reason: 'prompt_input_exit' })
   client.kill('SIGKILL')
   await vi.waitFor(() => expect(seen('ended')).toEqual([['exit']]), 15_000)

@@ -61,44 +61,48 @@ function follow(path: string): string[] {
   return lines
 }
 
-test('tail - begins at the end, gives whole lines only, each once', async () => {
+test('tail - begins at the end, gives whole lines only, each once', () => {
   const path = join(dir, 't.jsonl')
   writeFileSync(path, 'old\n')
   const lines = follow(path)
-  await tail!.start()
   appendFileSync(path, 'one\ntw')
-  await tail!.read()
+  tail!.read()
   expect(lines).toEqual(['one'])
   appendFileSync(path, 'o\nthree ✓\n')
-  await tail!.read()
-  await tail!.read()
+  tail!.read()
+  tail!.read()
   expect(lines).toEqual(['one', 'two', 'three ✓'])
 })
 
-test('tail - a file that appears later is read from its start', async () => {
+test('tail - a file that appears later is read from its start, and followed', async () => {
   const path = join(dir, 'later.jsonl')
   const lines = follow(path)
-  await tail!.start()
-  await tail!.read()
+  tail!.start()
   writeFileSync(path, 'first\n')
-  await tail!.read()
-  expect(lines).toEqual(['first'])
+  await expect.poll(() => lines).toEqual(['first'])
+  appendFileSync(path, 'second\n')
+  await expect.poll(() => lines).toEqual(['first', 'second'])
 })
 
-test('tail - notices appended lines by itself', async () => {
-  const path = join(dir, 'watched.jsonl')
+test('tail - stopped, it gives nothing by itself', async () => {
+  const [path, other] = [join(dir, 'one.jsonl'), join(dir, 'other.jsonl')]
   writeFileSync(path, '')
   const lines = follow(path)
-  await tail!.read()
-  appendFileSync(path, 'seen\n')
-  await expect.poll(() => lines).toEqual(['seen'])
+  tail!.start()
+  tail!.stop()
+  appendFileSync(path, 'unseen\n')
+  const others: string[] = []
+  tail = new Tail(other, (text) => others.push(text))
+  tail.start()
+  writeFileSync(other, 'seen\n')
+  await expect.poll(() => others).toEqual(['seen'])
+  expect(lines).toEqual([])
 })
 
-test('tail - a line over the limit is skipped, the next one is read', async () => {
+test('tail - a line over the limit is skipped, the next one is read', () => {
   const path = join(dir, 'long.jsonl')
   const lines = follow(path)
-  await tail!.start()
   writeFileSync(path, `${'x'.repeat(3 * 1024 * 1024)}\nnext\n`)
-  await tail!.read()
+  tail!.read()
   expect(lines).toEqual(['next'])
 })

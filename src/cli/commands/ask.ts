@@ -1,6 +1,7 @@
 /** `mesh ask`: send, and print the reply. */
-import { formatRecipient, parseRecipient } from '../../wire/names.ts'
+
 import { visible } from '../../core/render.ts'
+import { formatRecipient, parseRecipient } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
 import { taken } from '../messages.ts'
 import { readContent, transmit, withoutHandover } from '../sending.ts'

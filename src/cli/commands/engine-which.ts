@@ -5,7 +5,8 @@ import type { Context } from '../context.ts'
 
 export async function run({ env, home, out }: Context): Promise<undefined> {
   const engine = findEngine(env, home)
-  if (!engine) throw new MeshError('not_found', 'there is no nats-server yet', { hint: 'fetch it with: mesh engine install' })
+  if (!engine)
+    throw new MeshError('not_found', 'there is no nats-server yet', { hint: 'fetch it with: mesh engine install' })
   if (out.json) await out.value(engine)
   else await out.line(`${engine.path} ${engine.version} (from ${engine.source})`)
 }

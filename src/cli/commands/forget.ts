@@ -6,5 +6,8 @@ export async function run({ args, out, sidecar }: Context): Promise<undefined> {
   const name = checkName(args[0]!)
   const forgotten = await sidecar().call('forget', { name })
   if (out.json) await out.value(forgotten)
-  else await out.line(`${forgotten.name} is forgotten${forgotten.unread > 0 ? `, with ${forgotten.unread} unread messages` : ''}`)
+  else
+    await out.line(
+      `${forgotten.name} is forgotten${forgotten.unread > 0 ? `, with ${forgotten.unread} unread messages` : ''}`,
+    )
 }

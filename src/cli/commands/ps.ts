@@ -9,7 +9,14 @@ import { ago, columns } from '../units.ts'
 
 const WATCH_MS = 1000
 const CLEAR = '\x1b[H\x1b[2J'
-const colours: Record<string, string> = { busy: '33', idle: '32', waiting: '36', lost: '31', unreachable: '31', gone: '2' }
+const colours: Record<string, string> = {
+  busy: '33',
+  idle: '32',
+  waiting: '36',
+  lost: '31',
+  unreachable: '31',
+  gone: '2',
+}
 
 export async function run({ flags, out, sidecar: find }: Context): Promise<undefined> {
   const sidecar = find()
@@ -21,7 +28,10 @@ export async function run({ flags, out, sidecar: find }: Context): Promise<undef
 
 function listing(sessions: readonly Session[]): string[] {
   if (sessions.length === 0) return ['no sessions in this project']
-  return paint(columns([['NAME', 'STATUS', 'ACTIVE', 'UNREAD', 'HARNESS', 'HOST', 'CWD'], ...sessions.map(row)]), sessions)
+  return paint(
+    columns([['NAME', 'STATUS', 'ACTIVE', 'UNREAD', 'HARNESS', 'HOST', 'CWD'], ...sessions.map(row)]),
+    sessions,
+  )
 }
 
 function row(session: Session): string[] {

@@ -5,7 +5,7 @@ import { MeshError } from '../../errors.ts'
 import { limits } from '../../wire/limits.ts'
 import { formatRecipient, parseRecipient } from '../../wire/names.ts'
 import { type Context, needs } from '../context.ts'
-import { type Output, fail } from '../output.ts'
+import { fail, type Output } from '../output.ts'
 import { type Content, readContent, sentLine, transmit, withoutHandover } from '../sending.ts'
 import { checkId, checkThread } from '../values.ts'
 

@@ -5,5 +5,6 @@ import type { Context } from '../context.ts'
 export async function run({ env, home, out }: Context): Promise<undefined> {
   const info = await startEngine(home, env, out.note)
   if (out.json) await out.value(info)
-  else await out.line(`mesh is up: nats-server ${info.version}, process ${info.pid}, ${info.url}, data in ${info.dataDir}`)
+  else
+    await out.line(`mesh is up: nats-server ${info.version}, process ${info.pid}, ${info.url}, data in ${info.dataDir}`)
 }

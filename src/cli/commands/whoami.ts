@@ -6,6 +6,9 @@ import { columns } from '../units.ts'
 export async function run({ out, sidecar }: Context): Promise<undefined> {
   const me = await sidecar().call('whoami', {})
   if (out.json) return void (await out.value(me))
-  const rows = Object.entries(me).map(([key, value]) => [key, Array.isArray(value) ? value.join(' ') || '-' : String(value)])
+  const rows = Object.entries(me).map(([key, value]) => [
+    key,
+    Array.isArray(value) ? value.join(' ') || '-' : String(value),
+  ])
   await out.line(columns(rows.map(([key, value]) => [key!, visible(value!)])).join('\n'))
 }

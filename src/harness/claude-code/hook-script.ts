@@ -1,4 +1,5 @@
 /** The shell side of the harness: the one hook script and the settings lines that run it. Pure. */
+import { sidecarFlags } from '../../host/node-flags.ts'
 import { limits } from '../../wire/limits.ts'
 
 const SCRIPT_NAME = 'claude-code.sh'
@@ -75,6 +76,7 @@ export function hookScript(paths: ScriptPaths): string {
     HOME: quoteWord(paths.home),
     NODE: quoteWord(paths.node),
     SIDECAR: quoteWord(paths.sidecar),
+    FLAGS: sidecarFlags.join(' '),
     EVENT_BYTES: String(limits.hookEventBytes),
     SPOOL_KIB: String(limits.spoolBytes / 1024),
     ANSWER_STEPS: String(ANSWER_STEPS),
@@ -165,7 +167,7 @@ keep_sidecar() {
   while [ -z "$stopping" ] && kill -0 "$pid"; do
     rm -f "$dir/failed"
     begun=$(date +%s)
-    "$node" "$sidecar" claude-code "$dir" </dev/null &
+    "$node" @FLAGS@ "$sidecar" claude-code "$dir" </dev/null &
     child=$!
     outlive && break
     [ -z "$stopping" ] && [ -d "$dir" ] || break

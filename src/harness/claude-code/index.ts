@@ -21,6 +21,7 @@ const BEAT_MS = 1000
 const RECORD_BYTES = 64 * 1024
 /** What is older when the first sidecar of a client starts was left by another client that had its pid. */
 const LEFTOVER_MS = 60_000
+const LAST_EVIDENCE_MS = 120
 /** Hand-overs whose evidence may still come. */
 const TOKENS = 16
 
@@ -70,7 +71,9 @@ class ClaudeCode implements Harness {
   #status: SessionStatus | null = null
   #evidence: Omit<StatusEvidence, 'now'>
   #events: HarnessEvents | null = null
-  #over = false
+  /** The reason, once the session has begun to end. */
+  #ending: string | null = null
+  #told = false
 
   constructor(options: ClaudeCodeOptions, identity: ProcessIdentity, earlier: ClientRecord | null) {
     const { env, runDir, log } = options
@@ -111,7 +114,7 @@ class ClaudeCode implements Harness {
   }
 
   async stop(): Promise<void> {
-    this.#over = true
+    this.#told = true
     process.off('SIGTERM', this.#onSignal)
     if (this.#beat) clearInterval(this.#beat)
     if (this.#statusTimer) clearTimeout(this.#statusTimer)
@@ -147,8 +150,8 @@ class ClaudeCode implements Harness {
 
   #onSpooled(spooled: Spooled): void {
     const { name, event, at, text } = spooled
-    if (this.#over || event?.agent_id !== undefined) return
-    if (event) this.#follow(event)
+    if (this.#told || event?.agent_id !== undefined) return
+    if (event) this.#switchTranscript(event)
     if (name === 'MailTaken') this.#mailTaken(text)
     else if (name === 'SessionStart') this.#onStart(spooled)
     else if (name === 'UserPromptSubmit') this.#onPrompt(event?.prompt ?? '', at)
@@ -209,7 +212,7 @@ class ClaudeCode implements Harness {
       reaches: door.reaches,
       available: () => door.available(),
       offer: async (text, token) => {
-        await this.#expect(token)
+        this.#expect(token)
         offered = token
         await door.offer(text, token).catch((error) => {
           this.#settle(token)
@@ -225,19 +228,19 @@ class ClaudeCode implements Harness {
   }
 
   /** From here on the transcript is read, and only while something is expected. */
-  async #expect(token: string): Promise<void> {
-    if (!this.#tail && this.#transcript) this.#tail = this.#newTail(this.#transcript)
-    await this.#tail?.start()
+  #expect(token: string): void {
+    if (!this.#tail && this.#transcript) this.#tail = this.#follow(this.#transcript)
     this.#tokens.set(token, this.#tail ? [this.#tail] : [])
     if (this.#tokens.size > TOKENS) this.#settle(this.#tokens.keys().next().value!)
-    void this.#tail?.read()
   }
 
-  #newTail(path: string): Tail {
-    return new Tail(path, (line) => {
+  #follow(path: string): Tail {
+    const tail = new Tail(path, (line) => {
       for (const { token, state, evidence } of readLine(line, [...this.#tokens.keys()]))
         this.#show(token, state, evidence)
     })
+    tail.start()
+    return tail
   }
 
   #onPrompt(prompt: string, at: number): void {
@@ -248,7 +251,7 @@ class ClaudeCode implements Harness {
   }
 
   #show(token: string, state: 'handed' | 'surfaced', evidence: string): void {
-    if (this.#over) return
+    if (this.#told) return
     if (state === 'surfaced') this.#settle(token)
     this.#events!.evidence(token, state, evidence)
   }
@@ -266,14 +269,13 @@ class ClaudeCode implements Harness {
   }
 
   /** `/clear` and `/resume` change the transcript: evidence of what is under way may come in either. */
-  #follow(event: HookEvent): void {
-    const path = event.transcript_path
+  #switchTranscript({ transcript_path: path }: HookEvent): void {
     if (!path || path === this.#transcript) return
     this.#transcript = path
     this.#save()
     this.#tail = null
     if (this.#tokens.size === 0) return
-    this.#tail = this.#newTail(path)
+    this.#tail = this.#follow(path)
     for (const tails of this.#tokens.values()) tails.push(this.#tail)
   }
 
@@ -285,7 +287,7 @@ class ClaudeCode implements Harness {
   }
 
   #tell(): void {
-    if (this.#over || !this.#events) return
+    if (this.#told || !this.#events) return
     const { status, againMs } = decideStatus({ ...this.#evidence, now: Date.now() })
     if (this.#statusTimer) clearTimeout(this.#statusTimer)
     this.#statusTimer = againMs === null ? null : setTimeout(() => this.#tell(), againMs)
@@ -297,7 +299,7 @@ class ClaudeCode implements Harness {
   #onBeat(): void {
     this.#registry.read()
     this.#spool.drain()
-    for (const tail of this.#tails()) void tail.read()
+    for (const tail of this.#tails()) tail.read()
   }
 
   // --- the end
@@ -311,19 +313,30 @@ class ClaudeCode implements Harness {
   /** The client ends its hooks' children when `-p` is done. In an attended session somebody wants the sidecar gone. */
   #signalled(): void {
     this.#spool.drain()
-    if (!this.#evidence.attended) this.#end(endReason('other', this.#evidence))
+    if (this.#ending) this.#over()
+    else if (!this.#evidence.attended) this.#end(endReason('other', this.#evidence))
   }
 
   /** What SessionEnd says comes before what is only witnessed. */
   #gone(): void {
     this.#spool.drain()
-    this.#end('killed')
+    if (this.#ending) this.#over()
+    else this.#end('killed')
   }
 
+  /** The client writes its transcript every 0.1 s: what was read just before the end may be told there yet. */
   #end(reason: string): void {
-    if (this.#over) return
-    this.#over = true
-    this.#events!.ended(reason)
+    if (this.#ending) return
+    this.#ending = reason
+    if (this.#tokens.size === 0) this.#over()
+    else setTimeout(() => this.#over(), LAST_EVIDENCE_MS)
+  }
+
+  #over(): void {
+    if (this.#told) return
+    for (const tail of this.#tails()) tail.read()
+    this.#told = true
+    this.#events!.ended(this.#ending!)
   }
 }
 

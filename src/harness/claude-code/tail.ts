@@ -1,78 +1,65 @@
 /** Follows a growing file of lines from a given point on. Bounded: a line too long is skipped. */
-import { type FSWatcher, watch } from 'node:fs'
-import { open, stat } from 'node:fs/promises'
+import { closeSync, type FSWatcher, openSync, readSync, statSync, watch } from 'node:fs'
 
 const CHUNK_BYTES = 64 * 1024
 const LINE_BYTES = 1024 * 1024
+/** How often a file that is not there yet is looked for. */
+const LOOK_MS = 100
 
 export class Tail {
-  readonly path: string
+  readonly #path: string
   readonly #onLine: (line: string) => void
-  #offset: number | null = null
+  #offset: number
   #partial: Buffer[] = []
   #partialBytes = 0
   #watcher: FSWatcher | null = null
-  #reading: Promise<void> | null = null
-  #again = false
-
-  constructor(path: string, onLine: (line: string) => void) {
-    this.path = path
-    this.#onLine = onLine
-  }
+  #timer: NodeJS.Timeout | null = null
 
   /** Begins at the file's present end; a file that does not exist yet is read from its start. */
-  async start(): Promise<void> {
-    this.#offset ??= await stat(this.path).then(
-      ({ size }) => size,
-      () => 0,
-    )
+  constructor(path: string, onLine: (line: string) => void) {
+    this.#path = path
+    this.#onLine = onLine
+    this.#offset = statSync(path, { throwIfNoEntry: false })?.size ?? 0
   }
 
-  /** Reads what was appended. Calls while one runs make it look once more. */
-  async read(): Promise<void> {
-    this.#watch()
-    if (this.#reading) {
-      this.#again = true
-      return this.#reading
+  /** Gives lines as they come, until `stop`. */
+  start(): void {
+    try {
+      this.#watcher = watch(this.#path, () => this.read())
+      this.#watcher.on('error', () => this.stop())
+    } catch {
+      this.#timer = setTimeout(() => this.start(), LOOK_MS)
     }
-    this.#reading = this.#readAll().catch(() => {})
-    await this.#reading
-    this.#reading = null
+    this.read()
   }
 
   stop(): void {
     this.#watcher?.close()
-    this.#watcher = null
+    if (this.#timer) clearTimeout(this.#timer)
   }
 
-  /** A file that is not there yet is watched from the first read that finds it. */
-  #watch(): void {
-    if (this.#watcher) return
+  /** Gives what was appended since. */
+  read(): void {
+    let fd: number
     try {
-      this.#watcher = watch(this.path, () => void this.read())
-      this.#watcher.on('error', () => this.stop())
-      this.#watcher.unref()
+      fd = openSync(this.#path, 'r')
     } catch {
-      // read() is called on a slow beat as well
+      return
+    }
+    try {
+      this.#readAll(fd)
+    } finally {
+      closeSync(fd)
     }
   }
 
-  async #readAll(): Promise<void> {
-    await this.start()
-    const file = await open(this.path, 'r')
-    try {
-      const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
-      do {
-        this.#again = false
-        for (;;) {
-          const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, this.#offset!)
-          if (bytesRead === 0) break
-          this.#offset! += bytesRead
-          this.#take(Buffer.from(buffer.subarray(0, bytesRead)))
-        }
-      } while (this.#again)
-    } finally {
-      await file.close()
+  #readAll(fd: number): void {
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
+    for (;;) {
+      const count = readSync(fd, buffer, 0, CHUNK_BYTES, this.#offset)
+      if (count === 0) return
+      this.#offset += count
+      this.#take(Buffer.from(buffer.subarray(0, count)))
     }
   }
 
@@ -80,10 +67,11 @@ export class Tail {
     let from = 0
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
       this.#keep(chunk.subarray(from, end))
-      if (this.#partialBytes <= LINE_BYTES) this.#onLine(Buffer.concat(this.#partial).toString())
+      const line = this.#partialBytes <= LINE_BYTES ? Buffer.concat(this.#partial).toString() : null
       this.#partial = []
       this.#partialBytes = 0
       from = end + 1
+      if (line !== null) this.#onLine(line)
     }
     this.#keep(chunk.subarray(from))
   }

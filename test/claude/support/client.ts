@@ -71,9 +71,9 @@ export interface Lab {
   env: Record<string, string>
 }
 
-/** A home, a configuration folder past its first-run dialogs, and an empty repository. */
-export function makeLab(modelUrl: string): Lab {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), 'mc-')))
+/** A home, a configuration folder past its first-run dialogs, and an empty repository, in a directory of their own. */
+export function makeLab(modelUrl: string, within: string = tmpdir()): Lab {
+  const root = realpathSync(mkdtempSync(join(within, 'mc-')))
   const [home, configDir, project, meshHome] = ['home', 'config', 'project', 'mesh'].map((name) =>
     join(root, name),
   ) as [string, string, string, string]
@@ -121,6 +121,8 @@ function firstRunDone(project: string) {
 
 export interface StartOptions {
   bypass?: boolean
+  /** A command that sets something up and becomes the client (headless only). */
+  wrap?: string[]
   args?: string[]
   env?: Record<string, string>
 }
@@ -137,6 +139,7 @@ export class Terminal {
   readonly #lab: Lab
   readonly #claude: string
   readonly #socket: string
+  readonly #config: string
   #count = 0
   readonly #pids: number[] = []
 
@@ -144,6 +147,9 @@ export class Terminal {
     this.#lab = lab
     this.#claude = claude
     this.#socket = join(lab.root, 'tmux')
+    this.#config = join(lab.root, 'tmux.conf')
+    // It would end with its last session, while the next one is being started.
+    writeFileSync(this.#config, 'set -g exit-empty off\n')
   }
 
   /** Starts an interactive session and waits for its prompt. */
@@ -169,7 +175,7 @@ export class Terminal {
 
   #tmux(...args: string[]): string {
     const { TMUX: _, ...env } = process.env
-    return execFileSync('tmux', ['-S', this.#socket, '-f', '/dev/null', ...args], { encoding: 'utf8', env }).trimEnd()
+    return execFileSync('tmux', ['-S', this.#socket, '-f', this.#config, ...args], { encoding: 'utf8', env }).trimEnd()
   }
 }
 
@@ -190,7 +196,7 @@ export interface Headless {
 
 /** `claude -p PROMPT`. */
 export function runPrint(lab: Lab, claude: string, prompt: string, options: StartOptions = {}): Headless {
-  return headless(lab, claude, ['-p', prompt, ...argsOf(options)], options)
+  return headless(lab, [claude, '-p', prompt, ...argsOf(options)], options)
 }
 
 export interface Streaming extends Headless {
@@ -202,7 +208,7 @@ export interface Streaming extends Headless {
 /** `claude -p --input-format stream-json`: stays for as many prompts as it is given. */
 export function runStreaming(lab: Lab, claude: string, options: StartOptions = {}): Streaming {
   const formats = ['--input-format', 'stream-json', '--output-format', 'stream-json', '--verbose']
-  const run = headless(lab, claude, ['-p', ...formats, ...argsOf(options)], options, true)
+  const run = headless(lab, [claude, '-p', ...formats, ...argsOf(options)], options, true)
   return {
     ...run,
     prompt: (text) => {
@@ -212,8 +218,9 @@ export function runStreaming(lab: Lab, claude: string, options: StartOptions = {
   }
 }
 
-function headless(lab: Lab, claude: string, args: string[], options: StartOptions, input = false): Headless {
-  const child = spawn(claude, args, {
+function headless(lab: Lab, command: string[], options: StartOptions, input = false): Headless {
+  const [program, ...args] = [...(options.wrap ?? []), ...command]
+  const child = spawn(program!, args, {
     cwd: lab.project,
     env: { ...lab.env, ...options.env },
     stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'],

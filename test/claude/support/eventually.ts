@@ -5,7 +5,7 @@ const CEILING_MS = 30_000
 
 /** Polls until `condition` gives something truthy and returns that. Errors in it count as not yet. */
 export async function eventually<T>(
-  what: string,
+  what: string | (() => string),
   condition: () => T | Promise<T>,
   ceilingMs: number = CEILING_MS,
 ): Promise<NonNullable<Exclude<T, false>>> {
@@ -21,5 +21,6 @@ export async function eventually<T>(
     }
     await new Promise((resolve) => setTimeout(resolve, STEP_MS))
   }
-  throw new Error(`not within ${ceilingMs} ms: ${what} (last: ${String(last)})`)
+  const name = typeof what === 'string' ? what : what()
+  throw new Error(`not within ${ceilingMs} ms: ${name} (last: ${String(last)})`)
 }
