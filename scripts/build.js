@@ -40,14 +40,36 @@ const common = {
 /** A script that is no module cannot `import()`; what is apart is required, lazily all the same. */
 const commonJs = { format: 'cjs', supported: { 'dynamic-import': false } }
 
+/** Null without the development packages when there is something built before, as in a package from the registry. */
 async function loadEsbuild() {
   try {
     return await import('esbuild')
   } catch (error) {
-    // Installed without the development packages: what was built before serves.
-    if (error.code === 'ERR_MODULE_NOT_FOUND' && existsSync(join(dist, 'cli.cjs'))) return null
-    throw error
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error
+    if (existsSync(join(dist, 'cli.cjs'))) return null
+    installPackages()
+    return import(esbuildPath())
   }
+}
+
+/** `npm install -g .` links a clone and runs `prepare`, but installs nothing into it. */
+function installPackages() {
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([key]) => !/^npm_(config_(global|prefix|omit|include|location)|command|lifecycle_\w+)$/i.test(key),
+    ),
+  )
+  const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ['npm']
+  execFileSync(npm[0], [...npm.slice(1), 'ci', '--ignore-scripts', '--include=dev'], {
+    cwd: root,
+    env,
+    stdio: 'inherit',
+  })
+}
+
+/** This process remembers that it found none under its name. */
+function esbuildPath() {
+  return new URL('../node_modules/esbuild/lib/main.js', import.meta.url).href
 }
 
 const keepApart = {

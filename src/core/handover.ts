@@ -44,14 +44,15 @@ export type Decision =
 
 /** A door whose offers can be taken back as long as nobody took them. */
 const WITHDRAWABLE = new Set(['hook'])
-/** A hook that took mail prints it at once; the transcript has it within 0.2 s (CLAUDE_CODE_PROBES P2). */
+/** A door may open without any sign, as the inbox socket does when its budget is refilled. */
+const DOOR_LOOK_MS = 2500
 
 export function decide(situation: Situation): Decision {
   const { now, inFlight, deliverable, notBefore } = situation
   if (inFlight) return decideInFlight(situation, inFlight)
   if (deliverable === 0) return { do: 'nothing', until: null }
   const door = bestDoor(situation)
-  if (!door) return { do: 'nothing', until: null }
+  if (!door) return { do: 'nothing', until: situation.doors.length > 0 ? now + DOOR_LOOK_MS : null }
   return now < notBefore ? { do: 'nothing', until: notBefore } : { do: 'offer', door: door.name }
 }
 

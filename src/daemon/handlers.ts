@@ -4,6 +4,7 @@ import type { Waiter } from '../core/waiters.ts'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { checkName, checkToken, parseRecipient, quote, type Recipient } from '../wire/names.ts'
+import { deadline } from './deadline.ts'
 import { checkId, findMessage, fullId, handOver, hopsAfter, readMessage, recall, traceOf } from './lookup.ts'
 import { allMembers, joined, membersOf } from './memberships.ts'
 import { FOREVER_MS, post } from './post.ts'
@@ -89,7 +90,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
     },
 
     async wait(request, call) {
-      const timeout = AbortSignal.any([call.signal, AbortSignal.timeout(request.timeoutMs ?? FOREVER_MS)])
+      const timeout = deadline(call.signal, request.timeoutMs ?? FOREVER_MS)
       if (request.targets.length === 0) return waitForMessage(sidecar, { kind: 'any' }, timeout, call)
       const messageIds = request.targets.filter((target) => target.startsWith('m_'))
       if (messageIds.length > 0) {

@@ -36,10 +36,10 @@ export class Intake {
     return null
   }
 
-  /** Numbers run per sender, epoch and recipient: one that is missing was lost by the store. */
-  noticeGap({ seq: position, envelope }: Arrived): void {
+  /** Numbers run per sender, epoch and recipient: one that is missing was lost by the store. Forged ones say nothing. */
+  noticeGap({ seq: position, envelope, verified }: Arrived): void {
     const { from, to, seq } = envelope
-    if (to.startsWith('role:')) return
+    if (!verified || to.startsWith('role:')) return
     const lane = `${from.member}/${from.name}/${from.epoch}/${to}`
     const last = this.#last.get(lane)
     if (last !== undefined && seq > last + 1) {

@@ -7,6 +7,7 @@ import type { Envelope } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import { formatRecipient, quote, type Recipient } from '../wire/names.ts'
 import { messageSubject } from '../wire/subjects.ts'
+import { deadline } from './deadline.ts'
 import { handOver } from './lookup.ts'
 import type { Call } from './server.ts'
 import { LOCAL_MEMBER, type Sidecar } from './sidecar.ts'
@@ -57,7 +58,8 @@ export async function post(
 /** Checks that somebody is there to read it, and says so when it may take a while. */
 async function resolveRecipient(sidecar: Sidecar, to: Recipient): Promise<{ to: Recipient; note: { note?: string } }> {
   if (to.kind !== 'session' || !sidecar.link.up) return { to, note: {} }
-  const found = await sidecar.link.store.names.get(to.name)
+  const found = await sidecar.link.store.names.get(to.name).catch(undefinedIfAway)
+  if (found === undefined) return { to, note: {} }
   if (!found) throw new MeshError('not_found', `there is no session ${quote(to.name)}`)
   const { renamedTo, state, reason } = found.value
   if (state === 'gone' && renamedTo) {
@@ -68,6 +70,11 @@ async function resolveRecipient(sidecar: Sidecar, to: Recipient): Promise<{ to: 
     to,
     note: { note: `${to.name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return` },
   }
+}
+
+/** The engine went away while we asked: the message goes to the outbox unchecked. */
+function undefinedIfAway(error: unknown): undefined {
+  if (!['mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
 }
 
 function seal(sidecar: Sidecar, letter: Letter, body: Envelope['body']): Outgoing {
@@ -116,7 +123,7 @@ async function followUp(
   { wait, timeoutMs = FOREVER_MS }: SendOptions,
   call: Call,
 ): Promise<Response<'send'>> {
-  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(timeoutMs)])
+  const signal = deadline(call.signal, timeoutMs)
   const late = () =>
     new MeshError('timeout', `${sent.id} is ${sent.state} but not ${wait} yet`, { hint: `mesh trace ${sent.id}` })
   if (wait === 'reply') {

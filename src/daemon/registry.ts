@@ -46,12 +46,15 @@ export class Registry {
       const entries = await store.names.all()
       const records = entries.map(({ value }) => value)
       const decision = decideClaim({ ...claimant, highWater: lastSeq }, records, isAlive)
-      const revision = decision.expect === 'absent' ? 0 : revisionOf(entries, decision.record.name)
-      const written = await store.names.update(decision.record.name, decision.record, revision)
+      const { name } = decision.record
+      const { expect } = decision
+      // A key that is taken although it has no record holds garbage: at the second try that gives way.
+      const absent = attempt === 0 ? () => 0 : () => store.names.vacancy(name)
+      const revision = expect === 'absent' ? await absent() : revisionOf(entries, name)
+      const written = revision === null ? null : await store.names.update(name, decision.record, revision)
       if (written === null) continue
       this.#record = decision.record
       this.#revision = written
-      const { expect } = decision
       if (expect !== 'absent' && expect.epoch !== decision.record.epoch) await store.deleteDurable(durableOf(expect))
       return { record: decision.record, outcome: decision.outcome, previous: decision.previous ?? null }
     }

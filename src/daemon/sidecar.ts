@@ -122,6 +122,8 @@ export class Sidecar {
 
   async start(): Promise<void> {
     const { harness } = this.options
+    // First of all: a session that dies at its very start has a witness too.
+    this.#witness.start()
     this.#linked = this.link.start()
     await harness.start({
       status: (status) => this.#onStatus(status),
@@ -130,7 +132,6 @@ export class Sidecar {
       ended: (reason) => void this.end(reason),
     })
     await this.#linked
-    this.#witness.start()
   }
 
   /** Resolves when calls can be answered: joined and connected, or clearly not for now. */

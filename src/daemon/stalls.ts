@@ -27,6 +27,8 @@ export class Stalls {
   readonly #options: StallsOptions
   #pid: number | null = null
   #timer: NodeJS.Timeout | null = null
+  /** When there was last too little space at a send. */
+  #shortAt = 0
   /** Since when nothing was stored although the engine was connected. */
   #lateSince: number | null = null
 
@@ -34,9 +36,11 @@ export class Stalls {
     this.#options = options
   }
 
-  /** Throws `store_full` while the disk under the store is known to be full. */
+  /** Before each send. Throws `store_full` while the disk under the store is known to be full. */
   check(): void {
-    if (this.#timer && this.#free() < FULL_BYTES) throw fullError()
+    const free = this.#free()
+    if (free < FREE_AGAIN_BYTES) this.#shortAt = Date.now()
+    if (this.#timer && free < FULL_BYTES) throw fullError()
   }
 
   /** A publish was stored. */
@@ -57,8 +61,11 @@ export class Stalls {
   }
 
   #isWedged(): boolean {
-    this.#lateSince ??= Date.now()
-    return this.#free() < FREE_AGAIN_BYTES || Date.now() - this.#lateSince > PATIENCE_MS
+    const now = Date.now()
+    this.#lateSince ??= now
+    // Space may have been freed since the message was sent.
+    const wasShort = this.#free() < FREE_AGAIN_BYTES || now - this.#shortAt < PATIENCE_MS
+    return wasShort || now - this.#lateSince > PATIENCE_MS
   }
 
   stop(): void {
@@ -78,7 +85,7 @@ export class Stalls {
 
   #free(): number {
     try {
-      const { bavail, bsize } = statfsSync(engineStatus(this.#options.home).dataDir)
+      const { bavail, bsize } = statfsSync(this.#options.home.engine)
       return bavail * bsize
     } catch {
       return Number.POSITIVE_INFINITY

@@ -132,8 +132,10 @@ export class Witness {
     try {
       while (!this.#stopped) {
         const record = readRecord(this.#options.home, key)
-        if (!record || this.#followed.has(key) || processState(record.sidecar) === 'alive') return
-        const isOver = record.ended !== undefined || processState(record.process) === 'dead'
+        if (!record || this.#followed.has(key)) return
+        // A dying process closes its sockets before it is dead: one that seems to live is looked at again.
+        const isOver =
+          processState(record.sidecar) !== 'alive' && (record.ended || processState(record.process) === 'dead')
         if (isOver && (await this.#tell(key, record))) return
         await delay(POLL_MS, undefined, { ref: false })
       }

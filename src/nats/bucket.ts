@@ -44,6 +44,13 @@ export class Bucket<S extends z.ZodMiniType> {
     return entry?.revision ?? 0
   }
 
+  /** The revision at which `key` holds nothing that can be read, 0 if it never was; null while it holds a record. */
+  async vacancy(key: string): Promise<number | null> {
+    const entry = await this.#kv.get(key).catch(nullIfMissing)
+    const isTaken = entry?.operation === 'PUT' && decodeRecord(this.#schema, entry.value) !== null
+    return isTaken ? null : (entry?.revision ?? 0)
+  }
+
   /** Writes whatever is there. Resolves to the new revision. */
   async put(key: string, value: z.input<S>): Promise<number> {
     return this.#kv.put(key, encodeRecord(value as object)).catch(rethrow)

@@ -169,7 +169,11 @@ export async function finished(child: ChildProcess): Promise<{ code: number | nu
 /** Wall time of a whole process, from its start to its end, in milliseconds. */
 export function timeProcess(command: string, args: string[], env: Record<string, string>, input?: string): number {
   const startedAt = performance.now()
-  const done = spawnSync(command, args, { env, input, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] })
+  const done = spawnSync(command, args, {
+    env,
+    input,
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  })
   const took = performance.now() - startedAt
   if (done.status !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${done.status}: ${done.stderr}`)
   return took
@@ -220,6 +224,8 @@ export function cpuOf(pid: number): number {
     // proc(5): user and system time in clock ticks, which are 100 per second on every Linux that Node runs on.
     return (Number(fields[11]) + Number(fields[12])) / 100
   }
-  const time = execFileSync('/bin/ps', ['-o', 'time=', '-p', String(pid)]).toString().trim()
+  const time = execFileSync('/bin/ps', ['-o', 'time=', '-p', String(pid)])
+    .toString()
+    .trim()
   return time.split(':').reduce((sum, part) => sum * 60 + Number(part), 0)
 }

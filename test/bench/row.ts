@@ -18,6 +18,7 @@ export interface Row {
 
 export interface Summary {
   n: number
+  p10: number
   p50: number
   p90: number
   p99: number
@@ -29,7 +30,15 @@ export function summarize(samples: readonly number[]): Summary {
   if (samples.length === 0) throw new Error('nothing was measured')
   const sorted = [...samples].sort((a, b) => a - b)
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!
-  return { n: sorted.length, p50: at(0.5), p90: at(0.9), p99: at(0.99), least: sorted[0]!, most: sorted.at(-1)! }
+  return {
+    n: sorted.length,
+    p10: at(0.1),
+    p50: at(0.5),
+    p90: at(0.9),
+    p99: at(0.99),
+    least: sorted[0]!,
+    most: sorted.at(-1)!,
+  }
 }
 
 /** `12`, `1.2` or `0.12`: two or three digits that mean something. */
@@ -41,9 +50,9 @@ export function ms(value: number): string {
   return `${round(value)} ms`
 }
 
-/** `p50 1.2, p90 1.9, p99 3.1 ms, n 200`. */
-export function spread({ p50, p90, p99, n }: Summary): string {
-  return `p50 ${round(p50)}, p90 ${round(p90)}, p99 ${round(p99)} ms, n ${n}`
+/** `p10 1.1, p50 1.2, p90 1.9, p99 3.1 ms, n 200`. */
+export function spread({ p10, p50, p90, p99, n }: Summary): string {
+  return `p10 ${round(p10)}, p50 ${round(p50)}, p90 ${round(p90)}, p99 ${round(p99)} ms, n ${n}`
 }
 
 export function skipped(what: string, budget: string, why: string): Row {

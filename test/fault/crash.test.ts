@@ -18,7 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { nameDir } from '../../src/host/home.ts'
 import { bundleProgram } from '../support/engine.ts'
-import { chooseSeed, ended, FaultHome, FULL, figures, MESH_JS, random, until } from '../support/fault-home.ts'
+import { chooseSeed, ended, FaultHome, FULL, figures, MESH_JS, random, SIDECAR_JS, until } from '../support/fault-home.ts'
 import { Reader, type Shown } from '../support/fault-readers.ts'
 import type { SenderJob, SendOutcome } from '../support/fault-sender.ts'
 
@@ -75,7 +75,7 @@ test(`${MESSAGES} messages, ${KILLS} kills`, { timeout: RUN_MS }, async () => {
 
 async function buildSender(): Promise<string> {
   // The client starts the sidecar that lies beside it.
-  symlinkSync(join(MESH_JS, '..', '..', 'dist', 'sidecar.js'), join(mesh.work, 'sidecar.js'))
+  symlinkSync(SIDECAR_JS, join(mesh.work, 'sidecar.js'))
   const contents = `import './fault-sender.ts'`
   return bundleProgram(contents, join(mesh.work, 'sender.js'))
 }

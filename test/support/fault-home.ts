@@ -11,12 +11,14 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readRecord, type SidecarRecord, sessionKeys } from '../../src/daemon/run-dir.ts'
 import { engineStatus } from '../../src/engine/engine.ts'
-import { type Home, meshHome } from '../../src/host/home.ts'
+import { type Home, meshHome, operatorKey, sessionDir, socketPath } from '../../src/host/home.ts'
 import { processState } from '../../src/host/process.ts'
 import { endEngine, scrubbedEnv, testEngineBinary } from './engine.ts'
 
 /** The command under test; another build of it for comparisons. */
 export const MESH_JS = process.env.MESH_TEST_BIN ?? join(import.meta.dirname, '..', '..', 'bin', 'mesh.js')
+/** The built sidecar. */
+export const SIDECAR_JS = join(MESH_JS, '..', '..', 'dist', 'sidecar.js')
 /** `npm run test:fault` asks for the full counts, the plain test run for short ones. */
 export const FULL = process.env.MESH_FAULT_FULL === '1'
 const END_MS = 10_000
@@ -104,9 +106,14 @@ export class FaultHome {
   }
 
   /** Runs a mesh command to its end. */
-  async run(...args: string[]): Promise<Ran> {
+  run(...args: string[]): Promise<Ran> {
+    return this.runIn({}, ...args)
+  }
+
+  /** Runs a mesh command with something more in its environment. */
+  async runIn(extra: Record<string, string>, ...args: string[]): Promise<Ran> {
     const startedAt = performance.now()
-    const child = this.start(MESH_JS, args)
+    const child = this.start(MESH_JS, args, extra)
     const [stdout, stderr] = await Promise.all([text(child.stdout!), text(child.stderr!), ended(child)])
     return { code: child.exitCode, stdout, stderr, ms: performance.now() - startedAt }
   }
@@ -134,6 +141,11 @@ export class FaultHome {
   /** kill -9. False if none runs. */
   killEngine(): boolean {
     return kill(this.enginePid())
+  }
+
+  /** The local API of an operator, for calls without a Node start. */
+  socketOf(name: string): string {
+    return socketPath(sessionDir(this.home, operatorKey(this.env.MESH_PROJECT!, name)))
   }
 
   killSidecar(name: string): boolean {

@@ -313,8 +313,9 @@ class ClaudeCode implements Harness {
   /** The client ends its hooks' children when `-p` is done. In an attended session somebody wants the sidecar gone. */
   #signalled(): void {
     this.#spool.drain()
-    if (this.#ending) this.#over()
-    else if (!this.#evidence.attended) this.#end(endReason('other', this.#evidence))
+    if (this.#evidence.attended && !this.#ending) return
+    this.#ending ??= endReason('other', this.#evidence)
+    this.#over()
   }
 
   /** What SessionEnd says comes before what is only witnessed. */

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { type Lab, processesWith } from './client.ts'
 import { eventually } from './eventually.ts'
 
-export const meshBin = fileURLToPath(new URL('../../../bin/mesh.js', import.meta.url))
+/** The command under test; another build of it for comparisons. */
+export const meshBin = process.env.MESH_TEST_BIN ?? fileURLToPath(new URL('../../../bin/mesh.js', import.meta.url))
 
 export interface Session {
   name: string
@@ -70,10 +71,15 @@ export class Mesh {
 
   /** Waits until the session of this process has the status. */
   reaches(pid: number, status: string): Promise<Session> {
-    return eventually(`process ${pid} is ${status}`, async () => {
-      const session = await this.sessionOf(pid)
-      return session?.status === status ? session : null
-    })
+    let seen: Session[] = []
+    return eventually(
+      () => `process ${pid} is ${status}, but: ${JSON.stringify(seen)}`,
+      async () => {
+        seen = await this.ps()
+        const session = seen.find((one) => one.pid === pid)
+        return session?.status === status ? session : null
+      },
+    )
   }
 
   /** Sends a message and returns its id, and when the command was started. */

@@ -1,0 +1,38 @@
+/** Sidecars without a process and a socket of their own: the product's modules, wired as its own main does. */
+import { join } from 'node:path'
+import { createHandlers } from '../../src/daemon/handlers.ts'
+import { openLog } from '../../src/daemon/log.ts'
+import type { Call, Handlers } from '../../src/daemon/server.ts'
+import { Sidecar } from '../../src/daemon/sidecar.ts'
+import { createShell } from '../../src/harness/shell.ts'
+import { ensurePrivateDir } from '../../src/host/files.ts'
+import { type Home, meshHome, operatorKey, sessionDir } from '../../src/host/home.ts'
+import { resolvePlace } from '../../src/host/project.ts'
+
+export interface Inside {
+  sidecar: Sidecar
+  handlers: Handlers
+}
+
+/** A caller that stays on the line and gets its answers. */
+export const caller = (): Call => ({ signal: new AbortController().signal, onAnswered: (done) => done(true) })
+
+/** Joins as `name`. `home` may differ from the usual one in where sessions keep their files. */
+export async function openInside(name: string, home: Home = meshHome(process.env)): Promise<Inside> {
+  const { env } = process
+  const place = resolvePlace(env, process.cwd(), home)
+  const key = operatorKey(place.project, name)
+  const logs = join(home.root, 'logs')
+  for (const dir of [home.root, home.run, logs, sessionDir(home, key)]) ensurePrivateDir(dir)
+  const { log } = openLog(join(logs, 'bench.log'), 'warn')
+  const sidecar = new Sidecar({
+    ...{ env, home, key, place, log },
+    harness: createShell(name, process.cwd()),
+    desired: { name, explicit: true },
+    version: '0.1.0',
+    onEnd: () => {},
+  })
+  await sidecar.start()
+  await sidecar.ready()
+  return { sidecar, handlers: createHandlers(sidecar) }
+}

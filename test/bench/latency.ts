@@ -1,0 +1,105 @@
+/**
+ * Measured inside one process, each sample in turn so that load meets both alike: a raw publish until its durable
+ * consumer's callback, and a send from the handler of one sidecar until the waiting call of another has the message.
+ * Prints one JSON object.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { engineStatus } from '../../src/engine/engine.ts'
+import { engineUser } from '../../src/engine/nkey.ts'
+import { meshHome } from '../../src/host/home.ts'
+import { connectEngine } from '../../src/nats/connect.ts'
+import { newId } from '../../src/wire/names.ts'
+import { caller, type Inside, openInside } from './inside.ts'
+import { summarize } from './row.ts'
+
+const WARM_UP = 100
+/** Messages of people and agents come one by one. */
+const PACE_MS = 8
+const STREAM = 'bench-raw'
+const TEXT = 'x'.repeat(200)
+
+async function connectRaw() {
+  const home = meshHome(process.env)
+  const { url } = engineStatus(home)
+  return connectEngine({ url: url!, user: engineUser(home), name: 'bench' }, () => {})
+}
+
+/** A file stream and a durable as the product's, on two connections. Publishes 500 bytes, about one sealed message. */
+async function openRaw(): Promise<() => Promise<{ arrived: number; stored: number }>> {
+  const [sending, receiving] = await Promise.all([connectRaw(), connectRaw()])
+  const jsm = await jetstreamManager(receiving)
+  await jsm.streams.delete(STREAM).catch(() => {})
+  await jsm.streams.add({ name: STREAM, subjects: ['bench.raw'], max_consumers: 10 })
+  await jsm.consumers.add(STREAM, { durable_name: 'bench', ack_policy: AckPolicy.Explicit })
+  const consumer = await jetstream(receiving).consumers.get(STREAM, 'bench')
+  let arrive = (_at: number) => {}
+  await consumer.consume({
+    max_messages: 100,
+    callback: (message) => {
+      arrive(performance.now())
+      message.ack()
+    },
+  })
+  const js = jetstream(sending)
+  const payload = new Uint8Array(500).fill(120)
+  return async () => {
+    const arrived = new Promise<number>((resolve) => {
+      arrive = resolve
+    })
+    const startedAt = performance.now()
+    await js.publish('bench.raw', payload, { msgID: newId('m') })
+    const stored = performance.now() - startedAt
+    return { arrived: (await arrived) - startedAt, stored }
+  }
+}
+
+async function sendOnce(from: Inside, to: Inside): Promise<{ arrived: number; stored: number }> {
+  const waiting = to.handlers.wait({ targets: [] }, caller())
+  const startedAt = performance.now()
+  const request = { id: newId('m'), to: to.sidecar.record.name, text: TEXT }
+  const [sent, found] = await Promise.all([
+    from.handlers.send(request, caller()).then(() => performance.now()),
+    waiting.then((result) => ({ result, at: performance.now() })),
+  ])
+  await to.handlers.taken({ handover: found.result.handover! }, caller())
+  return { arrived: found.at - startedAt, stored: sent - startedAt }
+}
+
+/** What the way consists of, one by one. */
+async function timeParts(from: Inside, to: Inside, rounds: number) {
+  const { store } = from.sidecar.link
+  const samples = { nameLookup: [] as number[] }
+  for (let i = 0; i < rounds; i++) {
+    const startedAt = performance.now()
+    await store.names.get(to.sidecar.record.name)
+    samples.nameLookup.push(performance.now() - startedAt)
+    await sleep(PACE_MS)
+  }
+  return { nameLookup: summarize(samples.nameLookup) }
+}
+
+async function main(): Promise<void> {
+  const rounds = Number(process.argv[2])
+  const [from, to] = [await openInside('sender'), await openInside('receiver')]
+  const publishRaw = await openRaw()
+  const samples = { raw: [] as number[], rawStored: [] as number[], sent: [] as number[], sentStored: [] as number[] }
+  for (let i = -WARM_UP; i < rounds; i++) {
+    const raw = await publishRaw()
+    await sleep(PACE_MS)
+    const sent = await sendOnce(from, to)
+    await sleep(PACE_MS)
+    if (i < 0) continue
+    samples.raw.push(raw.arrived)
+    samples.rawStored.push(raw.stored)
+    samples.sent.push(sent.arrived)
+    samples.sentStored.push(sent.stored)
+  }
+  const all = Object.entries(samples).map(([name, values]) => [name, summarize(values)] as const)
+  const parts = await timeParts(from, to, Math.min(rounds, 100))
+  process.stdout.write(`${JSON.stringify({ ...Object.fromEntries(all), ...parts })}\n`)
+  await Promise.all([from.sidecar.end('done'), to.sidecar.end('done')])
+  process.exit(0)
+}
+
+await main()
