@@ -18,6 +18,8 @@ type Sent = Response<'send'>
 const progress: readonly SendState[] = ['queued', 'stored', 'delivered', 'handed', 'held', 'surfaced', 'replied']
 
 export interface Content {
+  /** For a message whose id must be known before it is sent. */
+  id?: string
   text: string
   intent?: string
   wait?: WaitState
@@ -45,7 +47,8 @@ export async function transmit<O extends 'send' | 'reply'>(
   op: O,
   fields: Omit<Request<O>, 'id'> & Content,
 ): Promise<Sent> {
-  const id = newId('m')
+  // Made here, so that a retry is the same message.
+  const { id = newId('m') } = fields
   const waits = fields.wait !== undefined && fields.wait !== 'stored'
   const timeoutMs = fields.timeoutMs !== undefined ? fields.timeoutMs + GRACE_MS : waits ? 0 : undefined
   try {

@@ -11,6 +11,7 @@ const REVIVALS = 5
 /** The loop around a session's sidecar starts it again within a second or two. */
 const SESSION_RESTART_MS = 3000
 const STOP_MS = 3000
+const BACKOFF_MS = 100
 
 /** A second execution would answer differently, so that only a request that never left is repeated. */
 const ONCE: ReadonlySet<Op> = new Set<Op>(['rename', 'forget', 'stop'])
@@ -41,6 +42,8 @@ export class Sidecar {
         return await call(this.target.socket, op, remaining(body, performance.now() - startedAt), options)
       } catch (error) {
         if (attempt >= REVIVALS || !(await this.#recover(error, op, options.signal))) throw error
+        // One that is ending may still accept a connection.
+        if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, attempt * BACKOFF_MS))
       }
     }
   }

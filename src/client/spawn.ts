@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
-import { ensurePrivateDir } from '../host/files.ts'
+import { ensurePrivateDir, fileError } from '../host/files.ts'
 import type { Env, Home } from '../host/home.ts'
 import { sidecarFlags } from '../host/node-flags.ts'
 import type { Operator, Target } from './find.ts'
@@ -25,12 +25,8 @@ const DROPPED = new Set(['MESH_SESSION', 'MESH_RUN_ID'])
 
 /** Starts the sidecar of `target`, unless somebody else is faster, and returns once it serves. */
 export async function startOperator(target: Target & { operator: Operator }, env: Env, home: Home): Promise<void> {
-  ensurePrivateDir(home.root)
-  ensurePrivateDir(home.run)
-  ensurePrivateDir(target.dir)
   const deadline = performance.now() + START_MS
-  // The sidecar logs elsewhere; this takes what it says when it cannot.
-  const log = openSync(join(target.dir, 'stderr'), 'a', 0o600)
+  const log = openErrors(home, target.dir)
   try {
     const from = fstatSync(log).size
     let child = launch(target, env, home, log)
@@ -46,6 +42,18 @@ export async function startOperator(target: Target & { operator: Operator }, env
     }
   } finally {
     closeSync(log)
+  }
+}
+
+/** The sidecar logs elsewhere; this file takes what it says when it cannot. An earlier one may be removing its directory. */
+function openErrors(home: Home, dir: string): number {
+  for (let tries = 3; ; tries--) {
+    for (const path of [home.root, home.run, dir]) ensurePrivateDir(path)
+    try {
+      return openSync(join(dir, 'stderr'), 'a', 0o600)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === 0) throw fileError(error, dir)
+    }
   }
 }
 

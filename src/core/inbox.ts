@@ -3,6 +3,7 @@
  * every change is such a line, so memory and disk cannot disagree. Knows nothing of doors, sockets or NATS. Pure.
  */
 import type { Envelope, Surfaced } from '../wire/envelope.schema.ts'
+import { limits } from '../wire/limits.ts'
 
 export interface Entry {
   seq: number
@@ -180,6 +181,16 @@ function originOf({ seq, envelope: { id, from, thread, hops } }: Entry): Origin 
 
 function sizeOf(envelope: Envelope): number {
   return ('text' in envelope.body ? envelope.body.text.length : envelope.body.preview.length) + 512
+}
+
+/** The first of `entries` that fit into one answer, at least one: at most `count`, and `limits.inboxBytes` of text. */
+export function batchOf(entries: readonly Entry[], count: number): Entry[] {
+  let bytes = 0
+  const over = entries.findIndex(({ envelope: { body } }) => {
+    bytes += 'text' in body ? body.text.length : body.size
+    return bytes > limits.inboxBytes
+  })
+  return entries.slice(0, over < 0 ? count : Math.min(count, Math.max(1, over)))
 }
 
 /** Where a new consumer has to begin, given what is known of what was read. */

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { backoff, decide, type InFlight } from '../core/handover.ts'
-import type { Entry } from '../core/inbox.ts'
+import { batchOf, type Entry } from '../core/inbox.ts'
 import { renderHandover } from '../core/render.ts'
 import { pair, type Waiter } from '../core/waiters.ts'
 import { MeshError } from '../errors.ts'
@@ -136,7 +136,7 @@ export class Courier {
 
   /** Hands over unread messages that no other door has. */
   take(limit: number): Handover | null {
-    const entries = this.#box.inbox.deliverable().slice(0, limit)
+    const entries = batchOf(this.#box.inbox.deliverable(), limit)
     return entries.length === 0 ? null : this.#handTo(entries, 'inbox')
   }
 

@@ -1,5 +1,6 @@
 /** One short function per operation of the local API. */
 import type { Response } from '../api/ops.schema.ts'
+import { batchOf } from '../core/inbox.ts'
 import type { Waiter } from '../core/waiters.ts'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
@@ -80,8 +81,8 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       if (id !== undefined) return { messages: [await recall(sidecar, await fullId(sidecar, id))], more: 0 }
       if (peek) {
         const waiting = mailbox.inbox.unread()
-        const messages = await Promise.all(waiting.slice(0, limit).map((entry) => readMessage(sidecar, entry)))
-        return { messages, more: Math.max(0, waiting.length - limit) }
+        const messages = await Promise.all(batchOf(waiting, limit).map((entry) => readMessage(sidecar, entry)))
+        return { messages, more: waiting.length - messages.length }
       }
       const taken = courier.take(limit)
       const more = mailbox.inbox.deliverable().length

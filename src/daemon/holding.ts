@@ -83,6 +83,12 @@ export class Holding {
     this.backlog = await this.#reader.start()
   }
 
+  /** The engine is away: what is sent waits, and nothing is read. */
+  detach(): void {
+    this.#reader?.stop()
+    this.sender.detach()
+  }
+
   close(): void {
     this.#reader?.stop()
     this.sender.close()

@@ -33,8 +33,14 @@ export async function handOver(
 export async function readMessage(sidecar: Sidecar, entry: Entry): Promise<Message> {
   const { body } = entry.envelope
   if ('text' in body) return messageOf(entry, body.text)
-  const bytes = await sidecar.link.store.objects.get(body.object)
-  return messageOf(entry, Buffer.from(bytes).toString())
+  try {
+    const bytes = await sidecar.link.store.objects.get(body.object)
+    return messageOf(entry, Buffer.from(bytes).toString())
+  } catch (error) {
+    // One message without its body must not keep the reader from all behind it.
+    if (MeshError.from(error).code !== 'not_found') throw error
+    return messageOf(entry, `${body.preview}\n[mesh: the rest of this text of ${body.size} bytes is no longer stored]`)
+  }
 }
 
 /** A message that was received here, read or not; it stays as it is. */

@@ -1,6 +1,7 @@
 /** What a live sidecar leaves beside its socket, for the mesh command and for witnesses. */
+import { randomBytes } from 'node:crypto'
 import { readdirSync, renameSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import * as z from 'zod/mini'
 import { readJson, writeAtomic } from '../host/files.ts'
 import { type Home, sessionDir } from '../host/home.ts'
@@ -9,6 +10,8 @@ import { isName } from '../wire/names.ts'
 import { isProject } from '../wire/subjects.ts'
 
 const RECORD_BYTES = 64 * 1024
+/** Directories on their way out. */
+const ASIDE = '.gone-'
 
 const sidecarRecord = z.object({
   /** The sidecar's own process. */
@@ -46,13 +49,25 @@ export function sessionKeys(home: Home): string[] {
   }
 }
 
-/** Nobody will come back to this session directory. */
-export function removeDir(dir: string): void {
-  rmSync(dir, { recursive: true, force: true })
+/**
+ * Removes a session's directory, whose lock the caller holds. In one step, so that whoever comes back to it meanwhile
+ * has a directory of its own: the lock would go before the socket, and the socket might be a newcomer's by then.
+ */
+export function removeSession(dir: string): void {
+  const aside = join(dirname(dir), ASIDE)
+  try {
+    renameSync(dir, `${aside}${randomBytes(8).toString('hex')}`)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  // Also what a remover that died left.
+  for (const name of readdirSync(dirname(dir)).filter((name) => name.startsWith(ASIDE))) {
+    rmSync(join(dirname(dir), name), { recursive: true, force: true })
+  }
 }
 
 /** A renamed session takes its files along; what an earlier holder of the new name left is gone with that name. */
 export function moveDir(from: string, to: string): void {
-  removeDir(to)
+  rmSync(to, { recursive: true, force: true })
   renameSync(from, to)
 }

@@ -22,7 +22,7 @@ import { PresenceKeeper } from './presence.ts'
 import { Receipts } from './receipts.ts'
 import { type Claimed, durableOf, Registry } from './registry.ts'
 import { Roles } from './roles.ts'
-import { moveDir, removeDir, writeRecord } from './run-dir.ts'
+import { moveDir, removeSession, writeRecord } from './run-dir.ts'
 import type { Sender } from './sender.ts'
 import { Stalls } from './stalls.ts'
 import { Witness } from './witness.ts'
@@ -183,7 +183,7 @@ export class Sidecar {
     await this.options.harness.stop().catch(() => {})
     this.leave()
     await Promise.race([this.link.stop(), after(FAREWELL_MS)])
-    if (told === true) removeDir(sessionDir(this.options.home, this.options.key))
+    if (told === true) removeSession(sessionDir(this.options.home, this.options.key))
     this.options.onEnd()
   }
 
@@ -222,7 +222,7 @@ export class Sidecar {
 
   #onDown(): void {
     this.options.log.warn('the engine is away')
-    this.#holding?.sender.detach()
+    this.#holding?.detach()
     this.receipts.detach()
     this.presence.detach()
     this.#roles.detach()

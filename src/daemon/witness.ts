@@ -15,7 +15,7 @@ import type { ProjectStore } from '../nats/project-store.ts'
 import { drainOutbox } from './drain.ts'
 import type { Logger } from './log.ts'
 import { witness } from './registry.ts'
-import { readRecord, removeDir, type SidecarRecord, sessionKeys } from './run-dir.ts'
+import { readRecord, removeSession, type SidecarRecord, sessionKeys } from './run-dir.ts'
 
 const RETRY_MS = 50
 /** A sidecar that lost its post holder is back within this long; who is not is looked at. */
@@ -164,10 +164,10 @@ export class Witness {
   /** Removes what a session left, unless its sidecar has come back meanwhile: an operator's next command starts one. */
   #clear(key: string, record: SidecarRecord): void {
     const dir = sessionDir(this.#options.home, key)
-    const lock = tryLock(join(dir, 'lock'))
+    const lock = readRecord(this.#options.home, key) && tryLock(join(dir, 'lock'))
     if (!lock) return
     const current = readRecord(this.#options.home, key)
-    if (current?.startedAt === record.startedAt && current.pid === record.pid) removeDir(dir)
+    if (current?.startedAt === record.startedAt && current.pid === record.pid) removeSession(dir)
     lock.release()
   }
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
 import { type ObjectStore, Objm } from '@nats-io/obj'
 import { MeshError } from '../errors.ts'
+import { limits } from '../wire/limits.ts'
 import { readFrom } from './direct.ts'
 import { toMeshError } from './errors.ts'
 
@@ -32,17 +33,22 @@ export class Objects {
     }
   }
 
-  /** The bytes of an object. Throws `not_found`, or `internal` if they are not what the name says. */
+  /** The bytes of an object. Throws `not_found`, also when what is stored is not what the name says. */
   async get(name: string): Promise<Uint8Array> {
     const info = await this.#store.info(name).catch((error) => {
       throw toMeshError(error)
     })
     if (!info) throw new MeshError('not_found', 'the body of this message is no longer stored')
+    if (info.size > limits.bodyBytes) throw damaged()
     const chunks = await readFrom(this.#jsm, `OBJ_${this.#name}`, `$O.${this.#name}.C.${info.nuid}`)
     const bytes = Buffer.concat(chunks.map((chunk) => chunk.data))
-    if (sha256(bytes) !== name) throw new MeshError('internal', 'the stored body of this message is damaged')
+    if (sha256(bytes) !== name) throw damaged()
     return bytes
   }
+}
+
+function damaged(): MeshError {
+  return new MeshError('not_found', 'the body of this message is damaged in the store')
 }
 
 function sha256(bytes: Uint8Array): string {

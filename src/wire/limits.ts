@@ -38,6 +38,8 @@ export const limits = {
   unreadBytes: 32 * MIB,
   /** Messages of one `mesh inbox` answer. */
   inboxBatch: 100,
+  /** Bytes of texts in one `mesh inbox` answer, unless a single message has more. */
+  inboxBytes: 32 * MIB,
   /** Messages that wait in an outbox while the engine is away. */
   outbox: 10_000,
   /** Bytes of an outbox. */

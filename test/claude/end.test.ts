@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Interactive, kill, submit } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
-import { missing, useSuite } from './support/suite.ts'
+import { missing, testNothingLeft, useSuite } from './support/suite.ts'
 
 const suite = useSuite()
 
@@ -70,3 +70,5 @@ describe.skipIf(missing)('end', () => {
     await mesh.reaches(next.pid, 'gone')
   })
 })
+
+testNothingLeft(suite)

@@ -19,7 +19,7 @@ import {
 import { eventually } from './support/eventually.ts'
 import { Mesh } from './support/mesh.ts'
 import { bash } from './support/mock-model.ts'
-import { missing, useSuite } from './support/suite.ts'
+import { missing, testNothingLeft, useSuite } from './support/suite.ts'
 
 const suite = useSuite()
 const canMount = spawnSync('unshare', ['-m', 'sh', '-c', 'mount -t tmpfs tmpfs /mnt']).status === 0
@@ -115,3 +115,5 @@ test.skipIf(missing)("(j) with all of mesh's files removed a person's prompts go
   expect(session.screen()).not.toMatch(/hook/i)
   terminal.close()
 })
+
+testNothingLeft(suite)

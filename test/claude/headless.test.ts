@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { runPrint, runStreaming } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
 import { bash } from './support/mock-model.ts'
-import { missing, useSuite } from './support/suite.ts'
+import { missing, testNothingLeft, useSuite } from './support/suite.ts'
 
 const suite = useSuite()
 const readBy = (word: string) => eventually(`the model reads ${word}`, () => suite.model.saw(word)[0])
@@ -67,3 +67,5 @@ describe.skipIf(missing)('headless, stopped', () => {
     await mesh.reaches(run.pid, 'gone')
   })
 })
+
+testNothingLeft(suite)

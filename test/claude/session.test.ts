@@ -6,7 +6,7 @@ import { type Interactive, kill, submit } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
 import { meshBin } from './support/mesh.ts'
 import { bash, type ModelRequest } from './support/mock-model.ts'
-import { missing, useSuite } from './support/suite.ts'
+import { missing, testNothingLeft, useSuite } from './support/suite.ts'
 
 const suite = useSuite()
 
@@ -203,3 +203,5 @@ describe.skipIf(missing)('interactive, further', () => {
     await mesh.traced(id, 'surfaced')
   })
 })
+
+testNothingLeft(suite)

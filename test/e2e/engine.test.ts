@@ -95,3 +95,15 @@ test('a MESH_ENGINE that is no nats-server is refused by name', async () => {
   expect(done.code).toBe(5)
   expect(done.error).toMatchObject({ code: 'mesh_down', message: expect.stringContaining('/bin/ls') })
 })
+
+test('engine run serves in the foreground until it is told to end', async () => {
+  const run = mesh.start(['engine', 'run'])
+  const status = await eventually(async () => {
+    const now = await mesh.json(['status'])
+    return now.running && now
+  }, 'the engine')
+  await mesh.join('alice')
+  expect(await mesh.json(['up'])).toMatchObject({ pid: status.pid })
+  run.child.kill('SIGTERM')
+  expect((await run.finished).code).toBeTypeOf('number')
+})

@@ -252,10 +252,14 @@ describe.each(shells)('hooks with %s', (shell) => {
       const failed = join(home, 'run', `cc-${client.pid}`, 'failed')
       await expect.poll(() => existsSync(failed), { timeout: 10_000 }).toBe(true)
       const slept = join(root, 'slept')
-      const stub = '#!/bin/sh\necho "$1" >>"${0%/bin/sleep}/slept"; exec /bin/sleep "$1"'
+      const stub = '#!/bin/sh\necho "$1" >>"$(dirname "$0")/../slept"; exec /bin/sleep "$1"'
       writeFileSync(join(root, 'bin', 'sleep'), stub, { mode: 0o755 })
       expect(run('SessionStart', { line: start!.command })).toMatchObject(silent)
-      const waits = existsSync(slept) ? readFileSync(slept, 'utf8').split('\n').filter((time) => time === '0.02') : []
+      const waits = existsSync(slept)
+        ? readFileSync(slept, 'utf8')
+            .split('\n')
+            .filter((time) => time === '0.02')
+        : []
       // For a sidecar that is starting it looks 150 times.
       expect(waits.length).toBeLessThan(100)
       client.kill('SIGKILL')

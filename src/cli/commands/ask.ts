@@ -1,7 +1,7 @@
 /** `mesh ask`: send, and print the reply. */
 
 import { visible } from '../../core/render.ts'
-import { formatRecipient, parseRecipient } from '../../wire/names.ts'
+import { formatRecipient, newId, parseRecipient } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
 import { taken } from '../messages.ts'
 import { readContent, transmit, withoutHandover } from '../sending.ts'
@@ -10,10 +10,11 @@ import { checkThread } from '../values.ts'
 export async function run(context: Context): Promise<undefined> {
   const { flags, out } = context
   const to = formatRecipient(parseRecipient(context.args[0]!))
-  const content = { intent: 'request', ...readContent(context, await context.text()), wait: 'reply' as const }
+  const read = readContent(context, await context.text())
+  const content = { intent: 'request', ...read, wait: 'reply' as const, id: newId('m') }
   const thread = flags.thread !== undefined && { thread: checkThread(flags.thread) }
   const sidecar = context.sidecar()
-  context.onInterrupt = 'interrupted; the question was sent, and a reply will be in: mesh inbox'
+  context.onInterrupt = `interrupted; the question may have been sent: mesh trace ${content.id}; a reply comes to: mesh inbox`
   const sent = await transmit(sidecar, 'send', { ...content, ...thread, to })
   context.onInterrupt = null
   if (out.json) await out.value(withoutHandover(sent))
