@@ -11,7 +11,6 @@ import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const dist = join(root, 'dist')
-const hooks = join(root, 'src', 'harness', 'claude-code', 'hooks')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** Lazily imported modules that are too large for the command's file. They throw no MeshError of their own. */
@@ -131,12 +130,6 @@ function place(path, contents) {
   renameSync(temporary, path)
 }
 
-function copyHooks() {
-  if (!existsSync(hooks)) return
-  const names = readdirSync(hooks).filter((file) => file.endsWith('.sh'))
-  for (const name of names) place(join(dist, 'hooks', name), readFileSync(join(hooks, name)))
-}
-
 /** Files of an earlier layout. */
 function sweep() {
   const kept = /^(cli\.cjs|mesh\.(cjs|cache)|sidecar\.js|json-schema\.cjs|hooks|.*\.tmp)$/
@@ -147,5 +140,4 @@ const esbuild = await loadEsbuild()
 if (esbuild) {
   await Promise.all([buildCommand(esbuild), buildModules(esbuild)])
   sweep()
-  copyHooks()
 }

@@ -122,6 +122,19 @@ export class Inbox {
     return this.unread().filter((entry) => entry.handover === null)
   }
 
+  /**
+   * What a reader may be given: of the deliverable messages not those behind an older one of the same sender to the
+   * same recipient in one of the hand-overs `open`, which nobody has confirmed. If it comes again, it comes first.
+   */
+  inOrder(open: { has(handover: string): boolean }): Entry[] {
+    const blocked = new Set<string>()
+    return this.unread().filter(({ handover, envelope: { from, to } }) => {
+      const lane = `${from.member}/${from.name}/${to}`
+      if (handover !== null && open.has(handover)) blocked.add(lane)
+      return handover === null && !blocked.has(lane)
+    })
+  }
+
   inHandover(handover: string): Entry[] {
     return this.unread().filter((entry) => entry.handover === handover)
   }

@@ -136,8 +136,17 @@ export class Courier {
 
   /** Hands over unread messages that no other door has. */
   take(limit: number): Handover | null {
-    const entries = batchOf(this.#box.inbox.deliverable(), limit)
+    const entries = batchOf(this.#readable(this.#box), limit)
     return entries.length === 0 ? null : this.#handTo(entries, 'inbox')
+  }
+
+  /** How many messages `take` would find. */
+  get readable(): number {
+    return this.#readable(this.#box).length
+  }
+
+  #readable(mailbox: Mailbox): Entry[] {
+    return mailbox.inbox.inOrder(this.#unconfirmed)
   }
 
   /** The reader shows these messages now; whether it did is known when it calls `confirm`. */
@@ -217,9 +226,11 @@ export class Courier {
   }
 
   #serveWaiters(): void {
-    if (!this.#mailbox || this.#waiters.length === 0) return
-    for (const { waiter, entry } of pair(this.#waiters, this.#mailbox.inbox.deliverable())) {
-      this.#waiters.find(({ id }) => id === waiter.id)!.resolve(this.#handTo([entry], 'waiter'))
+    // One at a time: what one waiter got may hold back what the next would get.
+    while (this.#mailbox && this.#waiters.length > 0) {
+      const [first] = pair(this.#waiters, this.#readable(this.#mailbox))
+      if (!first) return
+      this.#waiters.find(({ id }) => id === first.waiter.id)!.resolve(this.#handTo([first.entry], 'waiter'))
     }
   }
 

@@ -85,7 +85,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
         return { messages, more: waiting.length - messages.length }
       }
       const taken = courier.take(limit)
-      const more = mailbox.inbox.deliverable().length
+      const more = courier.readable
       if (!taken) return { messages: [], more }
       return { ...(await handOver(sidecar, taken, call)), more }
     },

@@ -13,10 +13,13 @@ import {
 } from 'node:fs'
 import { MeshError } from '../errors.ts'
 
+const LINE_FEED = 0x0a
+
 export class Journal<Step extends object> {
   readonly #path: string
   #fd: number
   #bytes: number
+  #closed = false
 
   private constructor(path: string, fd: number) {
     this.#path = path
@@ -31,18 +34,20 @@ export class Journal<Step extends object> {
   static open<Step extends object>(path: string): { journal: Journal<Step>; steps: Step[] } {
     const journal = new Journal<Step>(path, openSync(path, 'a+', 0o600))
     const steps: Step[] = []
-    const text = readFileSync(path, 'utf8')
-    for (const line of text.split('\n')) {
+    const bytes = readFileSync(path)
+    // By bytes: a cut inside a character would change the length of the text.
+    const whole = bytes.subarray(0, bytes.lastIndexOf(LINE_FEED) + 1)
+    for (const line of whole.toString('utf8').split('\n')) {
       const step = parse<Step>(line)
       if (step) steps.push(step)
     }
-    if (text !== '' && !text.endsWith('\n')) journal.#cutTail(text)
+    if (whole.length < bytes.length) journal.#cutTail(whole.length)
     return { journal, steps }
   }
 
-  #cutTail(text: string): void {
-    this.#bytes = Buffer.byteLength(text.slice(0, text.lastIndexOf('\n') + 1))
-    ftruncateSync(this.#fd, this.#bytes)
+  #cutTail(length: number): void {
+    ftruncateSync(this.#fd, length)
+    this.#bytes = length
   }
 
   get bytes(): number {
@@ -51,9 +56,11 @@ export class Journal<Step extends object> {
 
   /**
    * Appends steps in one write: they survive the death of this process, and with `sync` of the machine.
-   * Throws `store_full`: then none of them is in the file.
+   * Throws `store_full`, `conflict` after `close`: then none of them is in the file.
    */
   append(steps: readonly Step[], sync = false): void {
+    // The descriptor's number may be another file's by now.
+    if (this.#closed) throw new MeshError('conflict', 'the journal is closed: its name was given up')
     const bytes = Buffer.from(linesOf(steps))
     try {
       let written = 0
@@ -68,6 +75,7 @@ export class Journal<Step extends object> {
 
   /** Makes what was appended survive the machine. */
   sync(): void {
+    if (this.#closed) return
     try {
       fdatasyncSync(this.#fd)
     } catch (error) {
@@ -77,6 +85,7 @@ export class Journal<Step extends object> {
 
   /** Replaces the whole file, atomically. On a full disk the old one stays. */
   rewrite(steps: readonly Step[]): void {
+    if (this.#closed) return
     const fresh = `${this.#path}.new`
     try {
       writeWhole(fresh, steps)
@@ -91,6 +100,8 @@ export class Journal<Step extends object> {
   }
 
   close(): void {
+    if (this.#closed) return
+    this.#closed = true
     closeSync(this.#fd)
   }
 

@@ -40,7 +40,7 @@ export class Mailbox {
     this.#journal.close()
   }
 
-  get inbox(): Pick<Inbox, 'get' | 'origin' | 'idsFrom' | 'unread' | 'deliverable' | 'inHandover' | 'size' | 'knows'> {
+  get inbox(): Omit<Inbox, 'apply' | 'steps'> {
     return this.#inbox
   }
 

@@ -1,5 +1,6 @@
 /** The sidecar's process: environment → sidecar → signals. `sidecar.js claude-code|operator <run directory>`. */
 import { basename, join } from 'node:path'
+import { visible } from '../core/render.ts'
 import { isStopped } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
 import { createClaudeCode } from '../harness/claude-code/index.ts'
@@ -8,9 +9,9 @@ import type { Harness } from '../harness/types.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, meshHome, socketPath } from '../host/home.ts'
 import { type Lock, tryLock } from '../host/lock.ts'
-import { resolvePlace } from '../host/project.ts'
+import { type Place, resolvePlace } from '../host/project.ts'
 import { times } from '../wire/limits.ts'
-import { checkName } from '../wire/names.ts'
+import { checkName, toName } from '../wire/names.ts'
 import { createHandlers } from './handlers.ts'
 import { type Logger, openLog } from './log.ts'
 import { serve } from './server.ts'
@@ -36,26 +37,24 @@ async function main(): Promise<void> {
   const key = basename(runDir)
   const { log } = openLog(join(home.root, 'logs', `${key}.log`), env.MESH_LOG_LEVEL ?? 'info')
   guard(log)
-  const place = resolvePlace(env, process.cwd(), home)
-  const name = checkName(env.MESH_NAME ?? place.defaultName)
-  const harness = createHarness(kind, env, home, runDir, name, log)
-  const sidecar = new Sidecar({
-    env,
-    home,
-    key,
-    place,
-    harness,
-    desired: { name, explicit: env.MESH_NAME !== undefined },
-    version: MESH_VERSION,
-    log,
-    onEnd: () => {
-      lock.release()
-      process.exit(EXIT.done)
-    },
-  })
-  process.on('SIGTERM', () => void sidecar.end('ended'))
-  process.on('SIGINT', () => void sidecar.end('ended'))
-  const calls = watchCalls(kind === 'operator', () => void sidecar.end('idle'))
+  const finish = () => {
+    lock.release()
+    process.exit(EXIT.done)
+  }
+  const isOperator = kind === 'operator'
+  const harness = isOperator
+    ? createShell(checkName(env.MESH_NAME ?? ''), process.cwd())
+    : openSession(env, home, runDir, log)
+  if (!harness) return finish()
+  const place = findPlace(env, home)
+  if (place instanceof MeshError) return isOperator ? Promise.reject(place) : refuse(harness, place, log, finish)
+  const explicit = env.MESH_NAME !== undefined
+  const desired = { name: explicit ? toName(env.MESH_NAME!) : place.defaultName, explicit }
+  const sidecar = new Sidecar({ env, home, key, place, harness, desired, version: MESH_VERSION, log, onEnd: finish })
+  // Whoever ends the sidecar of a living agent session does not end the session; its harness knows when it is over.
+  const onSignal = () => (isOperator ? void sidecar.end('ended') : process.exit(EXIT.again))
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal)
+  const calls = watchCalls(isOperator, () => void sidecar.end('idle'))
   const server = await serve(socketPath(runDir), MESH_VERSION, calls.wrap(createHandlers(sidecar)), log)
   calls.start(() => server.open)
   await sidecar.start()
@@ -73,9 +72,33 @@ function lockSession(runDir: string): Lock | null {
   }
 }
 
-function createHarness(kind: string, env: Env, home: Home, runDir: string, name: string, log: Logger): Harness {
-  if (kind === 'operator') return createShell(name, process.cwd())
-  return createClaudeCode({ env, runDir, home, log: (level, message, fields) => log[level](fields ?? {}, message) })
+/** The Claude Code session that this process belongs to; null when it is over already. */
+function openSession(env: Env, home: Home, runDir: string, log: Logger): Harness | null {
+  try {
+    return createClaudeCode({ env, runDir, home, log: (level, message, more) => log[level](more ?? {}, message) })
+  } catch (error) {
+    if (MeshError.from(error).code !== 'not_alive') throw error
+    return null
+  }
+}
+
+function findPlace(env: Env, home: Home): Place | MeshError {
+  try {
+    return resolvePlace(env, process.cwd(), home)
+  } catch (error) {
+    return MeshError.from(error)
+  }
+}
+
+/** The session may not join: its start text says why, and there is nothing else to do. */
+async function refuse(harness: Harness, { message, hint }: MeshError, log: Logger, finish: () => void): Promise<void> {
+  log.warn({ message }, 'not joined')
+  await harness.start({
+    status() {},
+    evidence() {},
+    conversation: async () => visible(`mesh: this session did not join: ${message} (${hint})`),
+    ended: finish,
+  })
 }
 
 /** A bug must end the sidecar loudly, in its log; its starter brings it back. */

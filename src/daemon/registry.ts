@@ -104,7 +104,6 @@ export class Registry {
       ...previous,
       name,
       session,
-      epoch: 1,
       formerly: { name: previous.name, until: lastSeq },
     }
     const written = await store.names.update(name, record, 0)

@@ -72,7 +72,9 @@ export class Sender {
     this.#store = null
   }
 
+  /** What is not stored yet waits in the file for whoever opens it next. */
   close(): void {
+    this.detach()
     if (this.#retry) clearTimeout(this.#retry)
     this.#journal.close()
   }

@@ -149,7 +149,8 @@ export class ProjectStore {
 
   readRole(role: string): RoleReader {
     const stream = storeNames(this.project).messages
-    return new RoleReader(this.#js, this.#jsm, stream, `role-${role}`, roleFilter(this.project, role))
+    // Capitals: no session's durable has them.
+    return new RoleReader(this.#js, this.#jsm, stream, `ROLE-${role}`, roleFilter(this.project, role))
   }
 
   /** Tells the sender of a message what happened to it. */
