@@ -63,7 +63,8 @@ export class MeshError extends Error {
 
   /** Reads an error that crossed the socket. An unknown code (a newer peer) reads as `internal`. */
   static fromBody(body: { code?: unknown; message?: unknown; hint?: unknown }): MeshError {
-    const code = typeof body.code === 'string' && Object.hasOwn(codes, body.code) ? (body.code as ErrorCode) : 'internal'
+    const code =
+      typeof body.code === 'string' && Object.hasOwn(codes, body.code) ? (body.code as ErrorCode) : 'internal'
     const hint = typeof body.hint === 'string' ? body.hint : undefined
     return new MeshError(code, typeof body.message === 'string' ? body.message : 'unknown error', { hint })
   }

@@ -25,7 +25,10 @@ const table: Record<string, Rule> = {
   harness: { values: ['errors', 'wire', 'host', 'core'] },
   daemon: { values: ['errors', 'wire', 'api', 'core', 'host', 'engine', 'nats', 'harness'] },
   client: { values: ['errors', 'host', 'api/socket-path'], types: ['api'] },
-  cli: { values: ['errors', 'client', 'host', 'engine', 'wire', 'core/render', 'harness/claude-code/install'], types: ['api'] },
+  cli: {
+    values: ['errors', 'client', 'host', 'engine', 'wire', 'core/render', 'harness/claude-code/install'],
+    types: ['api'],
+  },
 }
 
 /** Packages, and who may import them. A package that is not here is a decision to be made here. */
