@@ -34,7 +34,11 @@ export type InboxStep =
   | { t: 'surfaced'; ids: string[]; at: number }
   /** Messages read: a compacted journal. */
   | { t: 'known'; origins: Origin[] }
+  /** The stream went back: positions mean nothing any more, ids do. */
+  | { t: 'rewound' }
 
+/** The position of a message that was in a stream before that went back. */
+export const NOWHERE = 0
 /** Messages remembered as read: they can be answered, and are not shown again when stored again at a new position. */
 const KNOWN = 5000
 
@@ -67,6 +71,10 @@ export class Inbox {
         return
       case 'known':
         for (const origin of step.origins) this.#remember(origin)
+        return
+      case 'rewound':
+        this.#high = 0
+        for (const one of [...this.#entries.values(), ...this.#known.values()]) one.seq = NOWHERE
     }
   }
 
@@ -74,7 +82,11 @@ export class Inbox {
     const { id, to } = step.envelope
     // A role's message comes on another way, ahead of mail at earlier positions or long behind it.
     if (!isOfRole(to)) this.#high = Math.max(this.#high, step.seq)
-    if (this.knows(id)) return
+    const known = this.#entries.get(id) ?? this.#known.get(id)
+    if (known) {
+      if (known.seq === NOWHERE) known.seq = step.seq
+      return
+    }
     const { seq, at, verified, envelope, repeat = false } = step
     this.#entries.set(id, { seq, envelope, verified, arrivedAt: at, handover: null, repeat })
     this.#bytes += sizeOf(envelope)
@@ -146,6 +158,17 @@ export class Inbox {
 
   get size(): number {
     return this.#entries.size
+  }
+
+  /** The message at the highest position, read or not; undefined if there is none. */
+  get newest(): Origin | undefined {
+    let newest: Origin | undefined
+    const look = (one: Origin) => {
+      if (one.seq > (newest?.seq ?? NOWHERE)) newest = one
+    }
+    this.#known.forEach(look)
+    this.#entries.forEach((entry) => void look(originOf(entry)))
+    return newest
   }
 
   /** UTF-8 bytes of unread texts, about. */

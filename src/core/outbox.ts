@@ -125,7 +125,11 @@ export class Outbox {
 
   /** Sent messages that the stream no longer has if it ends at `lastSeq`: they wait again. Their ids keep them one. */
   lostBeyond(lastSeq: number): string[] {
-    const lost = [...this.#messages.values()].filter(({ position }) => position !== null && position > lastSeq)
+    return this.lose([...this.#messages.values()].filter(({ position }) => position !== null && position > lastSeq))
+  }
+
+  /** Takes back that these are stored. Returns their ids. */
+  lose(lost: readonly Sent[]): string[] {
     for (const sent of lost) Object.assign(sent, { position: null, storedAt: null })
     // In the order in which they were written: what was lost goes before what never went.
     this.#unstored.clear()
@@ -133,9 +137,10 @@ export class Outbox {
     return lost.map(({ message }) => message.id)
   }
 
-  /** The highest position known, to notice a stream that went back. */
-  highest(): number {
-    return Math.max(0, ...[...this.#messages.values()].map(({ position }) => position ?? 0))
+  /** Stored messages, the highest position first. */
+  stored(): Sent[] {
+    const stored = [...this.#messages.values()].filter(({ position }) => position !== null)
+    return stored.sort((a, b) => b.position! - a.position!)
   }
 
   /**

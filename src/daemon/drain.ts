@@ -1,5 +1,5 @@
 /** Sends what a sidecar of this machine that is gone had promised to send. */
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Outbox, type OutboxStep } from '../core/outbox.ts'
 import { type Home, nameDir } from '../host/home.ts'
@@ -35,6 +35,16 @@ export async function drainOutbox(home: Home, store: ProjectStore, name: string,
     journal.close()
     lock.release()
   }
+}
+
+/** Removes what a name's last holder kept here, once its outbox is drained; not what a live sidecar uses. */
+export async function clearName(home: Home, store: ProjectStore, name: string, log: Logger): Promise<void> {
+  const dir = nameDir(home, store.project, name)
+  if (!existsSync(dir)) return
+  await drainOutbox(home, store, name, log)
+  const lock = tryLock(dirLock(dir))
+  if (lock) rmSync(dir, { recursive: true, force: true })
+  lock?.release()
 }
 
 /** Drains what any dead sidecar of this home and project left. */

@@ -1,11 +1,12 @@
 /** One short function per operation of the local API. */
 import type { Response } from '../api/ops.schema.ts'
-import { batchOf } from '../core/inbox.ts'
+import { batchOf, startPosition, wasRead } from '../core/inbox.ts'
 import type { Waiter } from '../core/waiters.ts'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { checkName, checkToken, parseRecipient, quote, type Recipient } from '../wire/names.ts'
 import { deadline } from './deadline.ts'
+import { clearName } from './drain.ts'
 import { checkId, findMessage, fullId, handOver, hopsAfter, readMessage, recall, traceOf } from './lookup.ts'
 import { allMembers, joined, membersOf } from './memberships.ts'
 import { FOREVER_MS, post } from './post.ts'
@@ -178,9 +179,12 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       if (!entry) throw new MeshError('not_found', `there is no session ${quote(name)}`)
       if (entry.value.state === 'held')
         throw new MeshError('conflict', `${name} is not gone`, { hint: 'end that session first' })
-      const unread = await store.purgeMail(name, durableOf(entry.value))
+      const surfaced = (await store.surfaced.get(name))?.value ?? null
+      const positions = await store.mailFrom(name, startPosition(surfaced, entry.value.since))
+      await clearName(sidecar.options.home, store, name, sidecar.options.log)
+      await store.purgeMail(name, durableOf(entry.value))
       await Promise.all([store.surfaced.delete(name), store.presence.delete(name), store.names.delete(name)])
-      return { name, unread }
+      return { name, unread: positions.filter((seq) => !wasRead(surfaced, seq)).length }
     },
 
     async stop(_request, call) {

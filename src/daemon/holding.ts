@@ -59,15 +59,20 @@ export class Holding {
     }
   }
 
-  /** Reads the name's mail from where it was read to, with the topics of `record`. One call at a time. */
-  read(store: ProjectStore, record: NameRecord): Promise<void> {
-    this.#reading = this.#reading.catch(() => {}).then(() => this.#read(store, record))
+  /**
+   * Reads the name's mail from where it was read to, with the topics of `record`; all of it if the stream `wentBack`.
+   * One call at a time.
+   */
+  read(store: ProjectStore, record: NameRecord, wentBack = false): Promise<void> {
+    this.#reading = this.#reading.catch(() => {}).then(() => this.#read(store, record, wentBack))
     return this.#reading
   }
 
-  async #read(store: ProjectStore, record: NameRecord): Promise<void> {
+  async #read(store: ProjectStore, record: NameRecord, wentBack: boolean): Promise<void> {
     this.#reader?.stop()
+    await this.mailbox.fence(store, record)
     let start = await this.mailbox.load(store, record.name, record.since)
+    if (wentBack || (await this.mailbox.isRewound(store))) start = this.mailbox.rewind()
     const topics = record.topics.map(({ name }) => name)
     const formerly = record.formerly ? mailFilters(store.project, record.formerly.name, []).slice(0, 1) : []
     const filters = [...mailFilters(store.project, record.name, topics), ...formerly]

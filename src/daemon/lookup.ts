@@ -1,6 +1,6 @@
 /** Finds messages by id: unread ones here, read ones in the stream, sent ones in the outbox, receipts in the engine. */
 import type { Message, Response, SendState } from '../api/ops.schema.ts'
-import type { Entry, Origin } from '../core/inbox.ts'
+import { type Entry, NOWHERE, type Origin } from '../core/inbox.ts'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { isMessageId, quote } from '../wire/names.ts'
@@ -48,7 +48,7 @@ export async function recall(sidecar: Sidecar, id: string): Promise<Message> {
   const { inbox } = sidecar.mailbox
   const unread = inbox.get(id)
   const origin = inbox.origin(id)
-  const entry = unread ?? (origin && (await sidecar.stored(origin.seq)))
+  const entry = unread ?? (origin && origin.seq !== NOWHERE ? await sidecar.stored(origin.seq) : undefined)
   if (entry?.envelope.id === id) return readMessage(sidecar, entry)
   throw new MeshError('not_found', `message ${id} is no longer stored here`)
 }

@@ -4,8 +4,10 @@
  */
 import { join } from 'node:path'
 import { type Entry, Inbox, type InboxStep, isOfRole, startPosition, wasRead } from '../core/inbox.ts'
+import type { Delivery } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
-import type { Envelope, Surfaced } from '../wire/envelope.schema.ts'
+import { parseJson } from '../wire/codec.ts'
+import type { Envelope, NameRecord, Surfaced } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import { Journal } from './journal.ts'
 import type { Logger } from './log.ts'
@@ -55,6 +57,36 @@ export class Mailbox {
     this.#record = entry?.value ?? null
     this.#revision = entry?.revision ?? (await store.surfaced.revision(name))
     return startPosition(this.#record, since)
+  }
+
+  /** Makes the surfaced record this holder's, so that a former one that does not know yet is refused. */
+  async fence(store: ProjectStore, { name, epoch, since }: NameRecord): Promise<void> {
+    for (;;) {
+      const entry = await store.surfaced.get(name)
+      if ((entry?.value.epoch ?? 1) >= epoch) return
+      const revision = entry?.revision ?? (await store.surfaced.revision(name))
+      const position = entry?.value ?? { v: 1, kind: 'surfaced', high: since, unread: [] }
+      if ((await store.surfaced.update(name, { ...position, epoch }, revision)) !== null) return
+    }
+  }
+
+  /** Whether the stream has gone back behind what was read: a damaged store, or another one. After `load`. */
+  async isRewound(store: ProjectStore): Promise<boolean> {
+    const { newest } = this.#inbox
+    const there = newest && (await store.messageAt(newest.seq))
+    if (there && idOf(there) !== newest.id) return true
+    const high = Math.max(this.#record?.high ?? 0, newest?.seq ?? 0)
+    if (there && high === newest.seq) return false
+    return high > (await store.messagesState()).lastSeq
+  }
+
+  /** Forgets all positions. Returns where reading begins: what is known is known by its id. */
+  rewind(): number {
+    this.#log.error('the store lost messages: reading it again from its beginning')
+    this.#step({ t: 'rewound' })
+    this.#record = null
+    this.#dirty = true
+    return 1
   }
 
   /** True if an earlier holder, or this one, has read the message. */
@@ -132,4 +164,9 @@ export class Mailbox {
       this.#log.warn({ error }, 'journal not compacted')
     }
   }
+}
+
+function idOf({ data }: Delivery): unknown {
+  const message = parseJson(data)
+  return message !== null && typeof message === 'object' && 'id' in message ? message.id : undefined
 }

@@ -2,8 +2,9 @@
 import type { Response } from '../api/ops.schema.ts'
 import type { Outgoing } from '../core/outbox.ts'
 import { MeshError } from '../errors.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
 import { checkText, encodeEnvelope } from '../wire/codec.ts'
-import type { Envelope } from '../wire/envelope.schema.ts'
+import type { Envelope, NameRecord } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import { formatRecipient, quote, type Recipient } from '../wire/names.ts'
 import { messageSubject } from '../wire/subjects.ts'
@@ -38,13 +39,16 @@ export async function post(
   if (!sidecar.registry.claimed) await sidecar.ready()
   const bytes = checkText(letter.text)
   const { to, note } = await resolveRecipient(sidecar, letter.to)
+  await sidecar.settled()
   const earlier = sidecar.sender.get(letter.id)
   if (!earlier) {
     const body = await bodyOf(sidecar, letter.text, bytes)
-    const reply = options.wait === 'reply' ? { intent: 'request' } : {}
+    const intent = letter.intent ?? (options.wait === 'reply' ? 'request' : undefined)
+    await sidecar.settled()
     // In one go: the sequence number is taken when the message enters the outbox.
-    await sidecar.sender.send(seal(sidecar, { ...reply, ...letter, to }, body))
+    await sidecar.sender.send(seal(sidecar, { ...letter, intent, to }, body))
   }
+  await sidecar.settled()
   const position = sidecar.sender.get(letter.id)?.position ?? null
   const sent = {
     id: letter.id,
@@ -58,17 +62,23 @@ export async function post(
 /** Checks that somebody is there to read it, and says so when it may take a while. */
 async function resolveRecipient(sidecar: Sidecar, to: Recipient): Promise<{ to: Recipient; note: { note?: string } }> {
   if (to.kind !== 'session' || !sidecar.link.up) return { to, note: {} }
-  const found = await sidecar.link.store.names.get(to.name).catch(undefinedIfAway)
+  const found = await holderOf(sidecar.link.store, to.name).catch(undefinedIfAway)
   if (found === undefined) return { to, note: {} }
   if (!found) throw new MeshError('not_found', `there is no session ${quote(to.name)}`)
-  const { renamedTo, state, reason } = found.value
-  if (state === 'gone' && renamedTo) {
-    return { to: { kind: 'session', name: renamedTo }, note: { note: `${to.name} is ${renamedTo} now` } }
-  }
-  if (state === 'held') return { to, note: {} }
-  return {
-    to,
-    note: { note: `${to.name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return` },
+  const { name, state, reason } = found
+  const notes = name === to.name ? [] : [`${to.name} is ${name} now`]
+  if (state !== 'held')
+    notes.push(`${name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return`)
+  return { to: { kind: 'session', name }, note: notes.length > 0 ? { note: notes.join('; ') } : {} }
+}
+
+/** The record of whoever has the mail of `name`: names that were left by a rename lead on. */
+async function holderOf(store: ProjectStore, name: string): Promise<NameRecord | null> {
+  for (const seen = new Set<string>(); ; ) {
+    const record = (await store.names.get(name))?.value
+    if (!record?.renamedTo || seen.has(name)) return record ?? null
+    seen.add(name)
+    name = record.renamedTo
   }
 }
 

@@ -88,6 +88,17 @@ export class Registry {
     return current!.value
   }
 
+  /**
+   * Positions beyond the stream's end, after that went back, would keep new mail from this session. Resolves to whether
+   * there were any.
+   */
+  async fitTo(store: ProjectStore): Promise<boolean> {
+    const { lastSeq } = await store.messagesState()
+    if (fitted(this.record, lastSeq) === this.record) return false
+    await this.change(store, (record) => fitted(record, lastSeq))
+    return true
+  }
+
   /** Ends the session in the record: its name waits for its return or for a successor. */
   async end(store: ProjectStore, reason: string, at: string): Promise<void> {
     await this.change(store, (record) => ended(record, { reason, at, witness: record.name }))
@@ -148,4 +159,17 @@ export async function witness(
 
 function revisionOf(entries: readonly Entry<NameRecord>[], name: string): number {
   return entries.find(({ key }) => key === name)?.revision ?? 0
+}
+
+/** The record with no position beyond `lastSeq`; itself if it has none. */
+function fitted(record: NameRecord, lastSeq: number): NameRecord {
+  const { since, topics, formerly } = record
+  if (Math.max(since, formerly?.until ?? 0, ...topics.map((topic) => topic.since)) <= lastSeq) return record
+  const fit = (position: number) => Math.min(position, lastSeq)
+  return {
+    ...record,
+    since: fit(since),
+    topics: topics.map((topic) => ({ ...topic, since: fit(topic.since) })),
+    ...(formerly ? { formerly: { ...formerly, until: fit(formerly.until) } } : {}),
+  }
 }

@@ -93,10 +93,18 @@ export class Roles {
     if (signal.aborted || !this.#options.isFree()) return 'back'
     const { name, epoch } = this.#options.me()
     const mine: Taker = { v: 1, kind: 'taker', name, epoch, seq: delivery.seq, state: 'taken' }
-    const created = await store.takers.update(`${role}.${id}`, mine, 0)
+    const key = `${role}.${id}`
+    const created = await store.takers.update(key, mine, 0)
     // Somebody has it: if that one is gone, the retake will find it.
-    if (created !== null) await this.#options.accept(delivery, false)
+    if (created !== null || (await this.#isMine(store, key))) await this.#options.accept(delivery, false)
     return 'settled'
+  }
+
+  /** True if this session took the message before, and then failed to journal it or to hear that it had. */
+  async #isMine(store: ProjectStore, key: string): Promise<boolean> {
+    const { name, epoch } = this.#options.me()
+    const taker = (await store.takers.get(key))?.value
+    return taker?.state === 'taken' && taker.name === name && taker.epoch === epoch
   }
 
   /** Takes over what a taker that is gone had not read, and finds again what this session itself took. */

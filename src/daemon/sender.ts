@@ -10,6 +10,8 @@ import type { Logger } from './log.ts'
 const COMPACT_BYTES = 32 * 1024 * 1024
 /** Stored messages kept for sending again what a damaged store lost. */
 const SENT_BYTES = 8 * 1024 * 1024
+/** After so many messages that the store no longer has, no more are looked for. */
+const REMOVED = 32
 const RETRY_MS = 250
 
 /** Whoever awaits that a message is stored. */
@@ -58,13 +60,31 @@ export class Sender {
     this.#link++
     for (const { id } of this.#outbox.waiting()) this.#outbox.release(id)
     this.#store = store
-    if (this.#outbox.highest() > 0) {
-      const { lastSeq } = await store.messagesState()
-      const lost = this.#outbox.lostBeyond(lastSeq)
-      if (lost.length > 0)
-        this.#options.log.error({ lost: lost.length, lastSeq }, 'the store lost messages: sending them again')
-    }
+    const lost = this.#outbox.lose(await this.#findLost(store))
+    if (lost.length > 0) this.#options.log.error({ lost: lost.length }, 'the store lost messages: sending them again')
     this.#pump()
+  }
+
+  /**
+   * What a store loses is its tail, and it gives the positions away again: from the highest down to the first message
+   * that is where it was stored, all are lost. One of whose position nothing is left was read and removed, or is old.
+   */
+  async #findLost(store: ProjectStore): Promise<Sent[]> {
+    const stored = this.#outbox.stored()
+    if (stored.length === 0) return []
+    const lost: Sent[] = []
+    let removed = 0
+    const { lastSeq } = await store.messagesState()
+    for (const sent of stored) {
+      if (sent.position! <= lastSeq) {
+        const there = await store.messageAt(sent.position!)
+        if (there && Buffer.compare(there.data, sent.message.bytes) === 0) break
+        if (!there && ++removed > REMOVED) break
+        if (!there) continue
+      }
+      lost.push(sent)
+    }
+    return lost
   }
 
   detach(): void {

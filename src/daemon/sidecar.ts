@@ -65,6 +65,7 @@ export class Sidecar {
   readonly #intake: Intake
   readonly #joined: Promise<Claimed>
   #linked: Promise<void> = Promise.resolve()
+  #renaming: Promise<unknown> = Promise.resolve()
   #resolveJoined!: (claimed: Claimed) => void
   #conversation: Conversation
   #claimed: Claimed | null = null
@@ -138,6 +139,12 @@ export class Sidecar {
   async ready(): Promise<void> {
     await this.#linked
     await this.link.whenUp(READY_MS)
+    await this.#renaming
+  }
+
+  /** Resolves when no rename is under way: until then the session has no mailbox. */
+  settled(): Promise<unknown> {
+    return this.#renaming
   }
 
   get key(): KeyObject {
@@ -255,6 +262,7 @@ export class Sidecar {
 
   /** Claims a name, also when the one held went to somebody else while this sidecar was cut off. */
   async #join(store: ProjectStore): Promise<void> {
+    const lost = this.registry.claimed ? this.record : null
     this.leave()
     const { harness, place, desired, log } = this.options
     const claimed = await this.registry.claim(store, {
@@ -270,6 +278,8 @@ export class Sidecar {
     })
     log.info({ name: claimed.record.name, epoch: claimed.record.epoch, outcome: claimed.outcome }, 'name claimed')
     this.#claimed = claimed
+    // Made again by our reader after the name's new holder had removed it.
+    if (lost && durableOf(lost) !== durableOf(claimed.record)) await store.deleteDurable(durableOf(lost))
   }
 
   /** Opens what the held name keeps on this machine, unless it is open, and reads its mail. */
@@ -278,7 +288,8 @@ export class Sidecar {
       this.#holding = await this.#hold(store)
       this.courier.attach(this.#holding.mailbox)
     }
-    await this.#holding.read(store, this.record)
+    const wentBack = await this.registry.fitTo(store)
+    await this.#holding.read(store, this.record, wentBack)
     const isOperator = this.options.harness.kind === 'shell'
     if (isOperator && !this.record.roles.includes('operator')) await this.addRole(store, 'operator')
     this.#writeRecord()
@@ -343,7 +354,13 @@ export class Sidecar {
   }
 
   /** Takes another name; mail and files come along. */
-  async rename(store: ProjectStore, name: string): Promise<string> {
+  rename(store: ProjectStore, name: string): Promise<string> {
+    const renamed = this.#renaming.then(() => this.#rename(store, name))
+    this.#renaming = renamed.catch(() => {})
+    return renamed
+  }
+
+  async #rename(store: ProjectStore, name: string): Promise<string> {
     const { previous } = await this.registry.rename(store, name, new Date().toISOString())
     await this.#moveMail(store, previous)
     await store.presence.delete(previous.name)

@@ -35,8 +35,10 @@ export function toMeshError(error: unknown): MeshError {
   if (error instanceof AuthorizationError || error instanceof PermissionViolationError) {
     return new MeshError('denied', `the engine refused: ${message}`, { cause: error })
   }
+  if (/^(consumer|stream) (deleted|not found)/i.test(message))
+    return new MeshError('not_found', message, { cause: error })
   const unreachable = error instanceof NoRespondersError || error instanceof RequestError
-  if (unreachable || /not enabled|CLOSED|DRAINING|DISCONNECT|ECONN|connection/i.test(message)) {
+  if (unreachable || /not enabled|CLOSED|DRAINING|DISCONNECT|ECONN|connecti(on|ng)/i.test(message)) {
     return new MeshError('mesh_down', 'the engine cannot be reached', { cause: error })
   }
   return new MeshError('internal', message, { cause: error })

@@ -119,14 +119,20 @@ export class ProjectStore {
     }
   }
 
+  /** Positions of the mail to a name, from `seq` on. */
+  async mailFrom(name: string, seq: number): Promise<number[]> {
+    const { messages } = storeNames(this.project)
+    const stored = await readFrom(this.#jsm, messages, mailFilters(this.project, name, [])[0]!, seq)
+    return stored.map((message) => message.seq)
+  }
+
   /** Removes a name's stored mail and its consumers. */
-  async purgeMail(name: string, durable: string): Promise<number> {
+  async purgeMail(name: string, durable: string): Promise<void> {
     const { messages } = storeNames(this.project)
     const filter = mailFilters(this.project, name, [])[0]!
     try {
-      const purged = await this.#jsm.streams.purge(messages, { filter })
+      await this.#jsm.streams.purge(messages, { filter })
       await this.deleteDurable(durable)
-      return purged.purged
     } catch (error) {
       throw toMeshError(error)
     }

@@ -17,7 +17,10 @@ export interface Inside {
 /** A caller that stays on the line and gets its answers. */
 export const caller = (): Call => ({ signal: new AbortController().signal, onAnswered: (done) => done(true) })
 
-/** Joins as `name`. `home` may differ from the usual one in where sessions keep their files. */
+/**
+ * Joins as `name`, as agents' sessions do: without an operator's role. `home` may differ from the usual one in where
+ * sessions keep their files.
+ */
 export async function openInside(name: string, home: Home = meshHome(process.env)): Promise<Inside> {
   const { env } = process
   const place = resolvePlace(env, process.cwd(), home)
@@ -27,7 +30,7 @@ export async function openInside(name: string, home: Home = meshHome(process.env
   const { log } = openLog(join(logs, 'bench.log'), 'warn')
   const sidecar = new Sidecar({
     ...{ env, home, key, place, log },
-    harness: createShell(name, process.cwd()),
+    harness: { ...createShell(name, process.cwd()), kind: 'bench' },
     desired: { name, explicit: true },
     version: '0.1.0',
     onEnd: () => {},

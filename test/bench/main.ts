@@ -17,17 +17,17 @@ const args = process.argv.slice(2)
 const only = args.includes('--only') ? args[args.indexOf('--only') + 1]!.split(',') : null
 const json = args.includes('--json')
 
-/** In this order: what is judged by age or needs quiet comes before what kills the engine. */
+/** In this order: what needs quiet comes first, what fills the engine last. */
 const measurements: Record<string, (lab: Lab) => Row | Promise<Row>> = {
   step: measureStep,
   send: measureSend,
   command: measureCommand,
   wake: measureWake,
   memory: measureMemory,
-  scale: (lab) => measureScale(lab, args.includes('--full') ? full : small),
   start: measureStart,
   heal: measureHeal,
   context: measureContext,
+  scale: (lab) => measureScale(lab, args.includes('--full') ? full : small),
 }
 
 async function measureAll(lab: Lab): Promise<Row[]> {

@@ -18,7 +18,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { nameDir } from '../../src/host/home.ts'
 import { bundleProgram } from '../support/engine.ts'
-import { chooseSeed, ended, FaultHome, FULL, figures, MESH_JS, random, SIDECAR_JS, until } from '../support/fault-home.ts'
+import {
+  chooseSeed,
+  ended,
+  FaultHome,
+  FULL,
+  figures,
+  MESH_JS,
+  random,
+  SIDECAR_JS,
+  until,
+} from '../support/fault-home.ts'
 import { Reader, type Shown } from '../support/fault-readers.ts'
 import type { SenderJob, SendOutcome } from '../support/fault-sender.ts'
 
@@ -198,7 +208,9 @@ function disordered(): Violation[] {
       seen.add(text)
       const before = last.get(`${from}>${to}`) ?? 0
       last.set(`${from}>${to}`, Math.max(before, number))
-      return number < before ? [{ what: `first shown by ${name} after number ${before}`, text, id, from, reader: name }] : []
+      return number < before
+        ? [{ what: `first shown by ${name} after number ${before}`, text, id, from, reader: name }]
+        : []
     })
   })
 }
@@ -262,7 +274,9 @@ async function facts({ what, text, id, from, reader }: Violation): Promise<strin
 
 function grep(path: string, mark: string): string[] {
   const lines = readFileSync(path, 'utf8').split('\n')
-  return lines.filter((line) => line.includes(mark)).map((line) => `${path.split('/').slice(-2).join('/')}: ${line.slice(0, 300)}`)
+  return lines
+    .filter((line) => line.includes(mark))
+    .map((line) => `${path.split('/').slice(-2).join('/')}: ${line.slice(0, 300)}`)
 }
 
 function iso(at: number): string {

@@ -125,7 +125,10 @@ async function send(words: string, acknowledged: Set<string>, size: number): Pro
     expect(['queued', 'stored']).toContain(state)
     acknowledged.add(id)
   } else {
-    expect({ code: ran.code, error: ran.stderr }).toMatchObject({ code: 5, error: expect.stringContaining('store_full') })
+    expect({ code: ran.code, error: ran.stderr }).toMatchObject({
+      code: 5,
+      error: expect.stringContaining('store_full'),
+    })
   }
   return ran
 }

@@ -42,7 +42,11 @@ test('an engine killed under load serves again', { timeout: 300_000 }, async () 
     await sleep(dice.below(50))
     expect(mesh.killEngine()).toBe(true)
     const killedAt = performance.now()
-    const first = await until(() => load.stored.find(({ sentAt }) => sentAt > killedAt), 30_000, 'a new acknowledgement')
+    const first = await until(
+      () => load.stored.find(({ sentAt }) => sentAt > killedAt),
+      30_000,
+      'a new acknowledgement',
+    )
     times.push(first.ackedAt - killedAt)
   }
   await load.stop()
@@ -70,7 +74,8 @@ test('two homes do not disturb each other', async () => {
   }
   const pid = other.enginePid()
   const load = startLoad(other, 'a', ['b', 'role:y'])
-  const names = async (home: FaultHome) => (await home.json<{ name: string }[]>('ps', '--as', 'a')).map(({ name }) => name)
+  const names = async (home: FaultHome) =>
+    (await home.json<{ name: string }[]>('ps', '--as', 'a')).map(({ name }) => name)
   await mesh.json('whoami', '--as', 'only-here')
   expect(await names(mesh)).toEqual(['a', 'b', 'only-here'])
   expect(await names(other)).toEqual(['a', 'b'])
@@ -110,7 +115,9 @@ test('a session killed with its sidecar is announced by a neighbour', { timeout:
   for (let round = 0; round < ROUNDS; round++) {
     for (const name of ['w1', 'w2', 'w3']) await mesh.json('whoami', '--as', name)
     const session = await startSession(mesh, `session-${round}`)
-    const witness = [...mesh.sidecars()].find(([, { pid }]) => pid === lockOwner(join(mesh.home.run, 'witness.lock'))?.pid)
+    const witness = [...mesh.sidecars()].find(
+      ([, { pid }]) => pid === lockOwner(join(mesh.home.run, 'witness.lock'))?.pid,
+    )
     const watcher = ['w1', 'w2', 'w3'].find((name) => name !== witness?.[0])!
     const told = announced(watcher, session)
     await call(mesh.socketOf(watcher), 'whoami', {})
@@ -143,7 +150,18 @@ test('a sidecar that is stopped for 5 s is not taken for dead', { timeout: 120_0
     process.kill(pid, 'SIGCONT')
   }
   expect([...seen].filter((sight) => /gone|lost/.test(sight))).toEqual([])
-  const { state } = await mesh.json('send', 'frozen', '--wait', 'delivered', '--timeout', '20s', '--as', 'w1', '--', 'hi')
+  const { state } = await mesh.json(
+    'send',
+    'frozen',
+    '--wait',
+    'delivered',
+    '--timeout',
+    '20s',
+    '--as',
+    'w1',
+    '--',
+    'hi',
+  )
   expect(state).toBe('delivered')
 })
 

@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, connect as dial, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { build } from 'esbuild'
 import { type MsgHdrs, headers as natsHeaders } from 'nats'
@@ -54,6 +55,15 @@ export const test = base
     })
     return project
   })
+
+/** Waits for a condition, also where no assertion can: in a hook or a concurrent test. */
+export async function until(look: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + WAIT.timeout
+  while (!(await look())) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${WAIT.timeout / 1000} s`)
+    await sleep(WAIT.interval)
+  }
+}
 
 /** One mesh home and its engine. */
 export class World {
@@ -184,13 +194,14 @@ export class Project {
     return started
   }
 
-  /** Somebody who holds the engine's credentials and the member's key. */
-  attacker(): Promise<Attacker> {
-    this.#attacker ??= Attacker.connect(this).then((attacker) => {
-      this.#others.push(attacker)
-      return attacker
-    })
-    return this.#attacker
+  /** Somebody who holds the engine's credentials and the member's key. Connects anew after an engine's end. */
+  async attacker(): Promise<Attacker> {
+    const known = await this.#attacker
+    if (known && !known.nc.isClosed()) return known
+    const connecting = Attacker.connect(this)
+    this.#attacker = connecting
+    this.#others.push(await connecting)
+    return connecting
   }
 
   printLogs(): void {
@@ -325,7 +336,7 @@ export class Node {
 
   /** Resolves once it is on the mesh. */
   async joined(): Promise<void> {
-    await expect.poll(() => this.sidecar.link.up && this.sidecar.registry.claimed, WAIT).toBe(true)
+    await until(() => this.sidecar.link.up && this.sidecar.registry.claimed, `${this.asked} on the mesh`)
     await this.sidecar.presence.beat()
   }
 
@@ -355,12 +366,11 @@ export class Node {
 
   async messages(count: number): Promise<Message[]> {
     const all: Message[] = []
-    await expect
-      .poll(async () => {
-        all.push(...(await this.take()))
-        return all.length
-      }, WAIT)
-      .toBeGreaterThanOrEqual(count)
+    const enough = async () => {
+      all.push(...(await this.take()))
+      return all.length >= count
+    }
+    await until(enough, `${count} messages for ${this.asked}`)
     return all
   }
 
@@ -439,11 +449,20 @@ export class SidecarProcess {
       env: { ...(world.env as Record<string, string>), MESH_PROJECT: name, MESH_NAME: this.#name },
       stdio: ['ignore', 'ignore', 'inherit'],
     })
-    await expect.poll(() => this.call('whoami', {}).then(({ connected }) => connected, String), WAIT).toBe(true)
+    const connected = () =>
+      this.call('whoami', {}).then(
+        (me) => me.connected,
+        () => false,
+      )
+    await until(connected, `${this.#name} on the mesh`)
   }
 
   call<O extends Op>(op: O, body: Request<O>, options?: CallOptions): Promise<Response<O>> {
     return call(this.socket, op, body, options)
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child?.kill(name)
   }
 
   /** kill -9. */
