@@ -140,11 +140,6 @@ export class Courier {
     return entries.length === 0 ? null : this.#handTo(entries, 'inbox')
   }
 
-  /** How many messages `take` would find. */
-  get readable(): number {
-    return this.#readable(this.#box).length
-  }
-
   #readable(mailbox: Mailbox): Entry[] {
     return mailbox.inbox.inOrder(this.#unconfirmed)
   }

@@ -86,7 +86,8 @@ export function createHandlers(sidecar: Sidecar): Handlers {
         return { messages, more: waiting.length - messages.length }
       }
       const taken = courier.take(limit)
-      const more = courier.readable
+      // Mail behind an unconfirmed hand-over of the same sender waits its turn, but it is there.
+      const more = mailbox.inbox.deliverable().length
       if (!taken) return { messages: [], more }
       return { ...(await handOver(sidecar, taken, call)), more }
     },

@@ -54,14 +54,19 @@ export class Intake {
 /** Whether the holder of `record` reads the message: mail to its name, everybody's, and of topics since it joined. */
 export function isFor(record: NameRecord, { seq, envelope }: Arrived): boolean {
   const to = parseRecipient(envelope.to)
-  const isOwn = envelope.from.name === record.name
+  const isOwn = envelope.from.name === record.name || wasOwn(record, seq, envelope.from.name)
   if (to.kind === 'all') return !isOwn && seq > record.since
   if (to.kind === 'topic') {
     const joined = record.topics.find(({ name }) => name === to.name)
     return !isOwn && joined !== undefined && seq > joined.since
   }
   if (to.kind === 'role' || to.name === record.name) return true
-  return record.formerly?.name === to.name && seq <= record.formerly.until
+  return wasOwn(record, seq, to.name)
+}
+
+/** Up to its rename the former name was this session. */
+function wasOwn({ formerly }: NameRecord, seq: number, name: string): boolean {
+  return formerly?.name === name && seq <= formerly.until
 }
 
 /** Everybody's and topics' messages have many readers: their senders are told only that they were read. */

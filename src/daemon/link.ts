@@ -108,12 +108,15 @@ export class Link {
   }
 
   async #mendLoop(): Promise<void> {
-    for (let wait = RETRY_MS.first; !this.#isReady && !this.#stopped; wait = Math.min(wait * 2, RETRY_MS.most)) {
+    const since = performance.now()
+    while (!this.#isReady && !this.#stopped) {
       await this.#connect().catch((error) => {
         this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'engine not healed')
       })
-      // Jitter: a thousand sidecars notice at once.
-      if (!this.#isReady) await delay(wait * (0.5 + Math.random()), undefined, { ref: false })
+      if (this.#isReady) return
+      // In proportion to how long it is away already. With jitter: a thousand sidecars notice at once.
+      const wait = Math.min(Math.max(RETRY_MS.first, (performance.now() - since) / 4), RETRY_MS.most)
+      await delay(wait * (0.5 + Math.random()), undefined, { ref: false })
     }
   }
 

@@ -3,13 +3,19 @@
  * consumer's callback, and a send from the handler of one sidecar until the waiting call of another has the message.
  * Prints one JSON object.
  */
+import { createPublicKey } from 'node:crypto'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { Journal } from '../../src/daemon/journal.ts'
 import { engineStatus } from '../../src/engine/engine.ts'
 import { engineUser } from '../../src/engine/nkey.ts'
 import { meshHome } from '../../src/host/home.ts'
 import { connectEngine } from '../../src/nats/connect.ts'
+import { decodeEnvelope, encodeEnvelope } from '../../src/wire/codec.ts'
+import type { Envelope } from '../../src/wire/envelope.schema.ts'
 import { newId } from '../../src/wire/names.ts'
+import { messageSubject } from '../../src/wire/subjects.ts'
 import { caller, type Inside, openInside } from './inside.ts'
 import { summarize } from './row.ts'
 
@@ -69,14 +75,44 @@ async function sendOnce(from: Inside, to: Inside): Promise<{ arrived: number; st
 /** What the way consists of, one by one. */
 async function timeParts(from: Inside, to: Inside, rounds: number) {
   const { store } = from.sidecar.link
-  const samples = { nameLookup: [] as number[] }
-  for (let i = 0; i < rounds; i++) {
+  const { project } = from.sidecar.options.place
+  const journal = Journal.open(join(from.sidecar.options.home.root, 'bench.jsonl')).journal
+  const subject = messageSubject(project, { kind: 'session', name: 'receiver' }, { member: 'local', name: 'sender' })
+  const publicKey = createPublicKey(from.sidecar.key)
+  const samples = { nameLookup: [] as number[], seal: [] as number[], open: [] as number[], journal: [] as number[] }
+  const time = async (name: keyof typeof samples, work: () => unknown) => {
     const startedAt = performance.now()
-    await store.names.get(to.sidecar.record.name)
-    samples.nameLookup.push(performance.now() - startedAt)
-    await sleep(PACE_MS)
+    await work()
+    samples[name].push(performance.now() - startedAt)
   }
-  return { nameLookup: summarize(samples.nameLookup) }
+  for (let i = 0; i < rounds; i++) {
+    const message = messageOf(project)
+    const bytes = encodeEnvelope(message, from.sidecar.key)
+    await time('nameLookup', () => store.names.get(to.sidecar.record.name))
+    await sleep(PACE_MS)
+    await time('seal', () => encodeEnvelope(message, from.sidecar.key))
+    await time('open', () => decodeEnvelope(project, subject, bytes, () => publicKey))
+    await time('journal', () => journal.append([{ t: 'in', envelope: message }]))
+  }
+  journal.close()
+  return Object.fromEntries(Object.entries(samples).map(([name, values]) => [name, summarize(values)]))
+}
+
+function messageOf(project: string): Omit<Envelope, 'sig'> {
+  const from = { member: 'local', name: 'sender', epoch: 1 }
+  const sentAt = new Date().toISOString()
+  return {
+    v: 1,
+    kind: 'message',
+    id: newId('m'),
+    project,
+    from,
+    to: 'receiver',
+    seq: 1,
+    sentAt,
+    hops: 0,
+    body: { text: TEXT },
+  }
 }
 
 async function main(): Promise<void> {

@@ -38,6 +38,7 @@ export async function measureScale(lab: Lab, { sessions, loadMs, rate }: Scale):
   const idle = await cpuShare(engine, IDLE_MS)
   const memory = memoryOf(engine)
   const load = await underLoad(lab, crowd, engine, { sessions, loadMs, rate })
+  const healedMs = await timeHeal(lab, engine)
   crowd.end()
   const allowed = (BUDGET_PERCENT * sessions) / BUDGET_SESSIONS
   return {
@@ -49,11 +50,18 @@ export async function measureScale(lab: Lab, { sessions, loadMs, rate }: Scale):
     ok: idle <= (sessions < BUDGET_SESSIONS ? allowed + alone : allowed) && load.gone === 0 && load.missing === 0,
     details: [
       `joined in ${(joinedMs / 1000).toFixed(1)} s; engine ${memory.rss.toFixed(0)} MB resident`,
-      `load: ${rate} messages/s and ${availableParallelism()} busy loops for ${loadMs / 1000} s: engine ${load.cpu.toFixed(0)} % of a core, ${load.arrived} of ${load.sent} messages arrived`,
+      `load: ${((load.sent * 1000) / loadMs).toFixed(0)} messages/s and ${availableParallelism()} busy loops for ${loadMs / 1000} s: engine ${load.cpu.toFixed(0)} % of a core, ${load.arrived} of ${load.sent} messages arrived`,
+      `engine killed with all of them connected → serving again ${healedMs.toFixed(0)} ms`,
       `mesh ps meanwhile, ${load.looks} looks: ${load.gone} gone, ${load.lost} lost, ${load.unreachable} unreachable`,
     ],
-    figures: { sessions, alone, idle, joinedMs, engineRss: memory.rss, load },
+    figures: { sessions, alone, idle, joinedMs, engineRss: memory.rss, load, healedMs },
   }
+}
+
+async function timeHeal(lab: Lab, engine: number): Promise<number> {
+  const killedAt = performance.now()
+  kill(engine, 'SIGKILL')
+  return (await lab.untilServing(engine)) - killedAt
 }
 
 interface Seen {

@@ -11,7 +11,7 @@ const SOCKET_ROUNDS = 150
 const PACE_MS = 10
 const BUDGET = 2
 
-type Inside = Record<'raw' | 'rawStored' | 'sent' | 'sentStored' | 'nameLookup', Summary>
+type Inside = Record<'raw' | 'rawStored' | 'sent' | 'sentStored' | 'nameLookup' | 'seal' | 'open' | 'journal', Summary>
 
 export async function measureSend(lab: Lab): Promise<Row> {
   const pid = await lab.join('api')
@@ -30,7 +30,8 @@ export async function measureSend(lab: Lab): Promise<Row> {
     details: [
       `in one process, as the sidecars run (${flags.join(' ') || 'no flags'}): send ${spread(sent)}; raw under the same flags ${spread(product.raw)}`,
       `without flags: send ${spread(plain.sent)} (${(plain.sent.p50 / raw.p50).toFixed(1)} ×); raw ${spread(raw)}`,
-      `parts: the recipient’s name looked up ${ms(product.nameLookup.p50)}; raw publish → stored ${ms(product.rawStored.p50)}, send → stored ${ms(product.sentStored.p50)}`,
+      `parts: the recipient’s name looked up ${ms(product.nameLookup.p50)}, sealed and signed ${ms(product.seal.p50)}, opened and verified ${ms(product.open.p50)}, a journal line ${ms(product.journal.p50)} (three on the way)`,
+      `raw publish → stored ${ms(product.rawStored.p50)}, send → stored ${ms(product.sentStored.p50)}`,
       `two real sidecars, client’s POST → the other’s waiting call answered: ${spread(sockets.arrived)}; one call there and back ${ms(sockets.hop.p50)}`,
     ],
     figures: { product, plain, sockets, flags },

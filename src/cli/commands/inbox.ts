@@ -48,7 +48,7 @@ async function follow(sidecar: Sidecar, out: Output): Promise<never> {
     try {
       const unread = await sidecar.call('inbox', { peek: false })
       await showEach(sidecar, unread.messages, unread.handover, out)
-      if (unread.more === 0) await awaitNext(sidecar, out)
+      if (unread.messages.length === 0) await awaitNext(sidecar, out)
     } catch (error) {
       if (!['sidecar_down', 'timeout'].includes(MeshError.from(error).code) || isBroken(error)) throw error
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
