@@ -19,6 +19,8 @@ export class Mailbox {
   readonly #inbox = new Inbox()
   readonly #log: Logger
   #record: Surfaced | null = null
+  /** The record from before the stream went back. */
+  #outdated: Surfaced | null = null
   #revision = 0
   #dirty = false
   #writing = false
@@ -84,6 +86,7 @@ export class Mailbox {
   rewind(): number {
     this.#log.error('the store lost messages: reading it again from its beginning')
     this.#step({ t: 'rewound' })
+    this.#outdated = this.#record
     this.#record = null
     this.#dirty = true
     return 1
@@ -95,10 +98,11 @@ export class Mailbox {
     return this.#inbox.knows(id) || (!isOfRole(to) && wasRead(this.#record, seq))
   }
 
-  /** `repeat`: somebody else may have shown it. */
+  /** `repeat`: somebody else may have shown it. So may an earlier holder, at this position of a stream that went back. */
   arrive(arrived: { seq: number; envelope: Envelope; verified: boolean }, at: number, repeat: boolean): void {
     const { seq, envelope, verified } = arrived
-    this.#step({ t: 'in', seq, at, verified, envelope, ...(repeat ? { repeat } : {}) })
+    const mark = repeat || wasRead(this.#outdated, seq) ? { repeat: true } : {}
+    this.#step({ t: 'in', seq, at, verified, envelope, ...mark })
   }
 
   skip(seq: number): void {

@@ -35,6 +35,8 @@ export function toMeshError(error: unknown): MeshError {
   if (error instanceof AuthorizationError || error instanceof PermissionViolationError) {
     return new MeshError('denied', `the engine refused: ${message}`, { cause: error })
   }
+  if (/max_payload/i.test(message))
+    return new MeshError('too_large', `the engine refused: ${message}`, { cause: error })
   if (/^(consumer|stream) (deleted|not found)/i.test(message))
     return new MeshError('not_found', message, { cause: error })
   const unreachable = error instanceof NoRespondersError || error instanceof RequestError
