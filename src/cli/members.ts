@@ -1,6 +1,6 @@
 /** Topics and roles with those who are in them, as lines. */
 import type { Output } from './output.ts'
-import { columns } from './units.ts'
+import { columns, oneLine } from './units.ts'
 
 interface Group {
   name: string
@@ -10,12 +10,13 @@ interface Group {
 /** Prints one topic or role. */
 export async function printMembers(group: Group, out: Output): Promise<void> {
   if (out.json) await out.value(group)
-  else await out.line(`${group.name}: ${group.members.join(' ') || 'nobody'}`)
+  else await out.line(oneLine(`${group.name}: ${group.members.join(' ') || 'nobody'}`))
 }
 
 /** Prints a list of them, or `nothing`. */
 export async function printGroups(groups: Group[], nothing: string, out: Output): Promise<void> {
   if (out.json) await out.value(groups)
   else if (groups.length === 0) await out.line(nothing)
-  else await out.line(columns(groups.map(({ name, members }) => [name, members.join(' ') || '-'])).join('\n'))
+  else
+    await out.line(columns(groups.map(({ name, members }) => [name, members.join(' ') || '-'].map(oneLine))).join('\n'))
 }

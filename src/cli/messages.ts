@@ -4,7 +4,7 @@ import type { Sidecar } from '../client/sidecar.ts'
 import { visible } from '../core/render.ts'
 import { MeshError } from '../errors.ts'
 import type { Output } from './output.ts'
-import { ago } from './units.ts'
+import { ago, oneLine } from './units.ts'
 
 const TAKEN_MS = 2000
 const RETRY_MS = 100
@@ -16,16 +16,16 @@ export function messageLines(message: Message, now: number): string {
 
 function header(message: Message, now: number): string {
   const marks = [
-    `${message.id} from ${visible(message.from)}`,
-    ['@', ':'].some((mark) => message.to.includes(mark)) && `to ${visible(message.to)}`,
+    `${message.id} from ${message.from}`,
+    ['@', ':'].some((mark) => message.to.includes(mark)) && `to ${message.to}`,
     `${ago(message.sentAt, now)} ago`,
-    message.thread && `thread ${visible(message.thread)}`,
-    message.replyTo && `reply to ${visible(message.replyTo)}`,
-    message.intent && visible(message.intent),
+    message.thread && `thread ${message.thread}`,
+    message.replyTo && `reply to ${message.replyTo}`,
+    message.intent,
     !message.verified && 'sender not verified',
     message.repeat && 'may have been shown before',
   ]
-  return marks.filter(Boolean).join(', ').replaceAll('\n', ' ')
+  return oneLine(marks.filter(Boolean).join(', '))
 }
 
 /** Every line of a text behind two spaces. */

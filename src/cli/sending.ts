@@ -5,7 +5,7 @@ import type { Sidecar } from '../client/sidecar.ts'
 import { MeshError } from '../errors.ts'
 import { newId } from '../wire/names.ts'
 import type { Context } from './context.ts'
-import { parseChoice, parseDuration } from './units.ts'
+import { oneLine, parseChoice, parseDuration } from './units.ts'
 
 /** The sidecar keeps the time of a wait; this much later it is taken for stuck. */
 const GRACE_MS = 10_000
@@ -84,8 +84,8 @@ function explain(error: unknown, id: string, { wait, timeoutMs }: Content): unkn
 
 /** The one line that tells what became of a message. */
 export function sentLine(sent: Sent, several: boolean): string {
-  const to = several ? ` ${sent.to}` : ''
-  return `${sent.id} ${sent.state}${to}${sent.note ? ` (${sent.note})` : ''}`
+  const to = several ? ` ${oneLine(sent.to)}` : ''
+  return `${sent.id} ${sent.state}${to}${sent.note ? ` (${oneLine(sent.note)})` : ''}`
 }
 
 /** A reply's fields for `--json`. */

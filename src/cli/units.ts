@@ -1,4 +1,5 @@
 /** Durations and numbers as flags take them, and times as people read them. Pure. */
+import { visible } from '../core/render.ts'
 import { MeshError } from '../errors.ts'
 import { quote } from '../wire/names.ts'
 
@@ -38,6 +39,11 @@ export function ago(time: string, now: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m`
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`
   return `${Math.floor(seconds / 86_400)}d`
+}
+
+/** What a peer wrote, within a line of ours: it may neither end the line nor change the display. */
+export function oneLine(text: string): string {
+  return visible(text).replace(/[\n\t]/g, ' ')
 }
 
 /** Rows as aligned columns; the last column is not padded. */

@@ -1,6 +1,8 @@
 /** Calls an operation of a sidecar over its socket. It knows the operations' types, nothing of what they do. */
+import { dirname } from 'node:path'
 import type { Op, Request, Response } from '../api/ops.schema.ts'
 import { MeshError } from '../errors.ts'
+import { checkOwnDir } from '../host/files.ts'
 import { Broken, post, TimedOut } from './http.ts'
 import { compatible, version } from './version.ts'
 
@@ -39,6 +41,8 @@ export async function call<O extends Op>(
 }
 
 async function exchange(socket: string, op: Op, json: string, { signal, timeoutMs = ANSWER_MS }: CallOptions) {
+  // Also a path that all users can make, when the mesh home's is too long for a socket.
+  checkOwnDir(dirname(socket))
   try {
     const answer = await post(socket, `/v0/${op}`, json, { signal, timeoutMs, headers: { 'mesh-version': version } })
     return { ...answer, text: answer.body.toString('utf8') }

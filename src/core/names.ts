@@ -92,7 +92,7 @@ function claimFree(claimant: Claimant, records: readonly NameRecord[], alive: Al
     if (!record) return { record: fresh(claimant, name), expect: 'absent', outcome: n === 1 ? 'new' : 'suffixed' }
     if (isSuccessor(claimant, record)) return keep(claimant, record)
     if (!isHeir(claimant, record, n === 1)) continue
-    if (record.renamedTo) return moveIn(claimant, record, records)
+    if (record.renamedTo) return moveIn(claimant, record)
     if (hasEnded(record, alive)) return takeOver(claimant, record)
   }
   throw new Error('no free name among more candidates than names')
@@ -150,11 +150,10 @@ function nextEpoch(claimant: Claimant, record: NameRecord): NameRecord {
   return { ...rest, ...holder(claimant), epoch: record.epoch + 1, lastActivityAt: claimant.now }
 }
 
-/** A name left by a rename: its topics and roles went along, and so did its mail up to then. */
-function moveIn(claimant: Claimant, record: NameRecord, records: readonly NameRecord[]): Claim {
-  const left = records.filter((other) => other.formerly?.name === record.name).map((other) => other.formerly!.until)
-  const since = Math.max(record.since, ...left)
+/** A name left by a rename: topics, roles and all mail so far went along. */
+function moveIn(claimant: Claimant, record: NameRecord): Claim {
   const { formerly: _, ...next } = nextEpoch(claimant, record)
+  const since = Math.max(record.since, claimant.highWater)
   return { record: { ...next, topics: [], roles: [], since }, expect: record, outcome: 'new' }
 }
 

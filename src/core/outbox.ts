@@ -64,10 +64,18 @@ export class Outbox {
         return
       }
       case 'refused':
-        this.#messages.delete(step.id)
+        this.#takeBack(step.id)
         this.#unstored.delete(step.id)
         this.#inFlight.delete(step.id)
     }
+  }
+
+  /** The last number given is given again: a hole would look like a loss. */
+  #takeBack(id: string): void {
+    const message = this.#messages.get(id)?.message
+    this.#messages.delete(id)
+    if (message?.epoch !== this.#epoch || this.#next.get(message.to) !== message.seq + 1) return
+    this.#next.set(message.to, message.seq)
   }
 
   /** A new epoch counts from 1 again. */

@@ -84,7 +84,10 @@ export class Courier {
 
   /** True when a role's message would be read at once. */
   get isFree(): boolean {
-    return this.#status === 'idle' && this.#mailbox !== null && this.#mailbox.inbox.size === 0
+    if (this.#status !== 'idle' || this.#mailbox === null) return false
+    // Without a door nothing is read until somebody asks: then for all that there is.
+    const room = this.#options.doors.length === 0 ? limits.inboxBatch : 1
+    return this.#mailbox.inbox.size < room
   }
 
   get doors(): DoorState[] {

@@ -19,10 +19,12 @@ export async function drainOutbox(home: Home, store: ProjectStore, name: string,
   if (!hasOutbox(dir)) return 0
   const lock = tryLock(dirLock(dir))
   if (!lock) return 0
-  const { journal, steps } = Journal.open<OutboxStep>(join(dir, 'outbox.jsonl'))
+  let journal: Journal<OutboxStep> | null = null
   try {
+    const opened = Journal.open<OutboxStep>(join(dir, 'outbox.jsonl'))
+    journal = opened.journal
     const outbox = new Outbox()
-    for (const step of steps) outbox.apply(step)
+    for (const step of opened.steps) outbox.apply(step)
     const waiting = outbox.waiting()
     for (const message of waiting) {
       const member = memberOf(message.subject)
@@ -32,7 +34,7 @@ export async function drainOutbox(home: Home, store: ProjectStore, name: string,
     if (waiting.length > 0) log.info({ name, messages: waiting.length }, 'sent what a dead sidecar had queued')
     return waiting.length
   } finally {
-    journal.close()
+    journal?.close()
     lock.release()
   }
 }

@@ -7,13 +7,23 @@ import { limits } from '../wire/limits.ts'
 import { checkName, checkToken, parseRecipient, quote, type Recipient } from '../wire/names.ts'
 import { deadline } from './deadline.ts'
 import { clearName } from './drain.ts'
-import { checkId, findMessage, fullId, handOver, hopsAfter, readMessage, recall, traceOf } from './lookup.ts'
-import { allMembers, joined, membersOf } from './memberships.ts'
+import {
+  checkId,
+  checkKnown,
+  findMessage,
+  fullId,
+  handOver,
+  hopsAfter,
+  readMessage,
+  recall,
+  traceOf,
+} from './lookup.ts'
+import { allMembers, membersOf } from './memberships.ts'
 import { FOREVER_MS, post } from './post.ts'
 import { durableOf } from './registry.ts'
 import type { Call, Handlers } from './server.ts'
 import { waitForSessions } from './session-waits.ts'
-import { LOCAL_MEMBER, type Sidecar } from './sidecar.ts'
+import type { Sidecar } from './sidecar.ts'
 
 /** Calls that can be answered without the engine: what is sent then waits in the outbox. */
 const ALWAYS = new Set<string>(['send', 'reply', 'taken', 'stop'])
@@ -68,13 +78,10 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       const original = await findMessage(sidecar, request.replyTo)
       const to: Recipient = { kind: 'session', name: original.from.name }
       const { id, text, intent } = request
-      const letter = { id, to, text, thread: original.thread, replyTo: original.id, intent, hops: original.hops + 1 }
+      const { thread, hops } = original
+      const letter = { id, to, text, thread, replyTo: original.id, intent, hops: hops + 1, answers: original.from }
       if (letter.hops > limits.hops) throw new MeshError('conflict', `this exchange is ${limits.hops} answers long`)
-      const sent = await post(sidecar, letter, request, call)
-      const { name, epoch } = sidecar.record
-      const told = { id: original.id, state: 'replied', evidence: 'answered', reply: id } as const
-      sidecar.receipts.tell(original.from, { member: LOCAL_MEMBER, name, epoch }, told)
-      return sent
+      return post(sidecar, letter, request, call)
     },
 
     async inbox({ id, peek, limit = limits.inboxBatch }, call) {
@@ -99,6 +106,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       if (messageIds.length > 0) {
         if (request.targets.length > 1) throw new MeshError('bad_request', 'wait for one message id at a time')
         const id = await fullId(sidecar, messageIds[0]!)
+        await checkKnown(sidecar, id)
         return waitForMessage(sidecar, { kind: 'reply', id }, timeout, call)
       }
       for (const target of request.targets) checkName(target)
@@ -126,9 +134,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
 
     async topic_join({ topic }) {
       checkToken(topic, 'topic')
-      const { store } = sidecar.link
-      const { lastSeq } = await store.messagesState()
-      await sidecar.changeMembership(store, (record) => joined(record, topic, lastSeq))
+      await sidecar.joinTopic(sidecar.link.store, topic)
       return membersOf(sidecar, 'topics', topic)
     },
 
@@ -183,8 +189,11 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       const surfaced = (await store.surfaced.get(name))?.value ?? null
       const positions = await store.mailFrom(name, startPosition(surfaced, entry.value.since))
       await clearName(sidecar.options.home, store, name, sidecar.options.log)
+      // First of all: a session that claims the name meanwhile keeps it.
+      if (!(await store.names.delete(name, entry.revision)))
+        throw new MeshError('conflict', `${name} has just returned`)
       await store.purgeMail(name, durableOf(entry.value))
-      await Promise.all([store.surfaced.delete(name), store.presence.delete(name), store.names.delete(name)])
+      await Promise.all([store.surfaced.delete(name), store.presence.delete(name)])
       return { name, unread: positions.filter((seq) => !wasRead(surfaced, seq)).length }
     },
 

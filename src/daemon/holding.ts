@@ -59,6 +59,11 @@ export class Holding {
     }
   }
 
+  /** Stops reading: nothing arrives until `read`. Resolves when no delivery is under way any more. */
+  async pause(): Promise<void> {
+    await this.#reader?.stop()
+  }
+
   /**
    * Reads the name's mail from where it was read to, with the topics of `record`; all of it if the stream `wentBack`.
    * One call at a time.
@@ -69,7 +74,7 @@ export class Holding {
   }
 
   async #read(store: ProjectStore, record: NameRecord, wentBack: boolean): Promise<void> {
-    this.#reader?.stop()
+    void this.#reader?.stop()
     await this.mailbox.fence(store, record)
     let start = await this.mailbox.load(store, record.name, record.since)
     if (wentBack || (await this.mailbox.isRewound(store))) start = this.mailbox.rewind()
@@ -90,12 +95,12 @@ export class Holding {
 
   /** The engine is away: what is sent waits, and nothing is read. */
   detach(): void {
-    this.#reader?.stop()
+    void this.#reader?.stop()
     this.sender.detach()
   }
 
   close(): void {
-    this.#reader?.stop()
+    void this.#reader?.stop()
     this.sender.close()
     this.mailbox.close()
     this.#lock.release()

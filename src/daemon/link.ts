@@ -80,6 +80,11 @@ export class Link {
     this.#mend()
   }
 
+  /** Connects anew: `onUp` then completes what was left half done. */
+  reset(): void {
+    void this.#nc?.close().catch(() => {})
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true
     this.#lower()

@@ -1,4 +1,4 @@
-/** The sidecar's log: bounded JSON lines in its run directory. Never a message body at info level. */
+/** The sidecar's log: bounded JSON lines in `logs/`. Never a message body at info level. */
 import { renameSync, statSync } from 'node:fs'
 import { destination, type Logger, pino } from 'pino'
 import { limits } from '../wire/limits.ts'

@@ -43,6 +43,13 @@ export async function readMessage(sidecar: Sidecar, entry: Entry): Promise<Messa
   }
 }
 
+/** Throws `not_found` unless something is known of the message: sent or received here, or told by a receipt. */
+export async function checkKnown(sidecar: Sidecar, id: string): Promise<void> {
+  if (sidecar.sender.get(id) || sidecar.mailbox.inbox.origin(id)) return
+  if (!sidecar.link.up || (await sidecar.link.store.receiptsOf(id)).length > 0) return
+  throw new MeshError('not_found', `nothing is known of ${id}`)
+}
+
 /** A message that was received here, read or not; it stays as it is. */
 export async function recall(sidecar: Sidecar, id: string): Promise<Message> {
   const { inbox } = sidecar.mailbox

@@ -8,8 +8,9 @@ import { createShell } from '../harness/shell.ts'
 import type { Harness } from '../harness/types.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, meshHome, socketPath } from '../host/home.ts'
-import { type Lock, tryLock } from '../host/lock.ts'
+import { FOREIGN_HINT, foreignOwner, type Lock, tryLock } from '../host/lock.ts'
 import { type Place, resolvePlace } from '../host/project.ts'
+import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { times } from '../wire/limits.ts'
 import { checkName, toName } from '../wire/names.ts'
 import { createHandlers } from './handlers.ts'
@@ -62,14 +63,22 @@ async function main(): Promise<void> {
 
 /** Null: another sidecar serves the session. A witness may be clearing the directory of the one before. */
 function lockSession(runDir: string): Lock | null {
+  const path = join(runDir, 'lock')
   for (let attempt = 0; ; attempt++) {
     try {
       ensurePrivateDir(runDir)
-      return tryLock(join(runDir, 'lock'))
+      const lock = tryLock(path)
+      const owner = lock ? null : foreignOwner(path)
+      if (owner) throw heldElsewhere(path, owner)
+      return lock
     } catch (error) {
       if (attempt >= LOCK_TRIES || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     }
   }
+}
+
+function heldElsewhere(path: string, { pid, host }: ProcessIdentity): MeshError {
+  return new MeshError('sidecar_down', `${path} is held by process ${pid} of host ${host}`, { hint: FOREIGN_HINT })
 }
 
 /** The Claude Code session that this process belongs to; null when it is over already. */

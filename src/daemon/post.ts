@@ -2,14 +2,14 @@
 import type { Response } from '../api/ops.schema.ts'
 import type { Outgoing } from '../core/outbox.ts'
 import { MeshError } from '../errors.ts'
-import type { ProjectStore } from '../nats/project-store.ts'
 import { checkText, encodeEnvelope } from '../wire/codec.ts'
-import type { Envelope, NameRecord } from '../wire/envelope.schema.ts'
+import type { Envelope } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import { formatRecipient, quote, type Recipient } from '../wire/names.ts'
-import { messageSubject } from '../wire/subjects.ts'
+import { type Sender as Address, messageSubject } from '../wire/subjects.ts'
 import { deadline } from './deadline.ts'
 import { handOver } from './lookup.ts'
+import { holderOf } from './registry.ts'
 import type { Call } from './server.ts'
 import { LOCAL_MEMBER, type Sidecar } from './sidecar.ts'
 
@@ -25,6 +25,8 @@ export interface Letter {
   replyTo?: string
   intent?: string
   hops: number
+  /** The sender of the message that this one answers: it is told. */
+  answers?: Address
 }
 
 type SendOptions = { wait?: 'stored' | 'delivered' | 'surfaced' | 'reply'; timeoutMs?: number }
@@ -47,6 +49,7 @@ export async function post(
     await sidecar.settled()
     // In one go: the sequence number is taken when the message enters the outbox.
     await sidecar.sender.send(seal(sidecar, { ...letter, intent, to }, body))
+    if (letter.answers && letter.replyTo) tellReplied(sidecar, letter.answers, letter.replyTo, letter.id)
   }
   await sidecar.settled()
   const position = sidecar.sender.get(letter.id)?.position ?? null
@@ -57,6 +60,12 @@ export async function post(
     ...note,
   } as const
   return options.wait ? followUp(sidecar, sent, options, call) : sent
+}
+
+function tellReplied(sidecar: Sidecar, to: Address, id: string, reply: string): void {
+  const { name, epoch } = sidecar.record
+  const told = { id, state: 'replied', evidence: 'answered', reply } as const
+  sidecar.receipts.tell(to, { member: LOCAL_MEMBER, name, epoch }, told)
 }
 
 /** Checks that somebody is there to read it, and says so when it may take a while. */
@@ -70,16 +79,6 @@ async function resolveRecipient(sidecar: Sidecar, to: Recipient): Promise<{ to: 
   if (state !== 'held')
     notes.push(`${name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return`)
   return { to: { kind: 'session', name }, note: notes.length > 0 ? { note: notes.join('; ') } : {} }
-}
-
-/** The record of whoever has the mail of `name`: names that were left by a rename lead on. */
-async function holderOf(store: ProjectStore, name: string): Promise<NameRecord | null> {
-  for (const seen = new Set<string>(); ; ) {
-    const record = (await store.names.get(name))?.value
-    if (!record?.renamedTo || seen.has(name)) return record ?? null
-    seen.add(name)
-    name = record.renamedTo
-  }
 }
 
 /** The engine went away while we asked: the message goes to the outbox unchecked. */

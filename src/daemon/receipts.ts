@@ -6,6 +6,7 @@ import type { Logger } from './log.ts'
 
 /** Receipts that wait while the engine is away; the oldest are given up first. */
 const WAITING = 1000
+const RETRY_MS = 1000
 const REACHED: Record<'delivered' | 'surfaced' | 'replied', readonly ReceiptState[]> = {
   delivered: ['delivered', 'handed', 'surfaced', 'replied'],
   surfaced: ['surfaced', 'replied'],
@@ -49,7 +50,8 @@ export class Receipts {
   ): void {
     const told: Receipt = { v: 1, kind: 'receipt', at: new Date().toISOString(), by, ...step }
     this.#waiting.push({ to: to.name, told })
-    if (this.#waiting.length > WAITING) this.#waiting.shift()
+    // The first may be under way.
+    if (this.#waiting.length > WAITING) this.#waiting.splice(1, 1)
     void this.#flush()
   }
 
@@ -97,6 +99,7 @@ export class Receipts {
       }
     } catch (error) {
       this.#log.debug({ error }, 'receipts wait')
+      setTimeout(() => void this.#flush(), RETRY_MS).unref()
     } finally {
       this.#flushing = false
     }

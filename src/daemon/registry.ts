@@ -104,32 +104,43 @@ export class Registry {
     await this.change(store, (record) => ended(record, { reason, at, witness: record.name }))
   }
 
-  /** Takes another name: the mail of the old one up to now comes along. */
-  async rename(store: ProjectStore, name: string, at: string): Promise<{ previous: NameRecord; record: NameRecord }> {
+  /** Takes another name. What makes the old one lead to it is done by `leaveFormer`. */
+  async rename(store: ProjectStore, name: string): Promise<void> {
     const previous = await this.refresh(store)
-    const taken = await store.names.get(name)
-    if (taken) throw new MeshError('name_taken', `the name ${name} is taken`)
+    if (await store.names.get(name)) throw new MeshError('name_taken', `the name ${name} is taken`)
     const { lastSeq } = await store.messagesState()
     const session = previous.harness === 'shell' ? operatorSession(name) : previous.session
-    const record: NameRecord = {
-      ...previous,
-      name,
-      session,
-      formerly: { name: previous.name, until: lastSeq },
-    }
+    const record: NameRecord = { ...previous, name, session, formerly: { name: previous.name, until: lastSeq } }
     const written = await store.names.update(name, record, 0)
     if (written === null) throw new MeshError('name_taken', `the name ${name} was just taken`)
-    await this.change(store, (old) => ({
-      ...ended(old, { reason: 'renamed', at, witness: name }),
-      session: '',
-      renamedTo: name,
-      since: lastSeq,
-      topics: [],
-      roles: [],
-    }))
     this.#record = record
     this.#revision = written
-    return { previous, record }
+  }
+
+  /** After a rename, also one that was cut short: the former name leads to this one. Returns the former name's record. */
+  async leaveFormer(store: ProjectStore, at: string): Promise<NameRecord | null> {
+    const { formerly, name, epoch, session } = this.record
+    if (!formerly) return null
+    const own = [session, operatorSession(formerly.name)]
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const old = await store.names.get(formerly.name)
+      const isOurs = old && old.value.epoch <= epoch && own.includes(old.value.session)
+      if (!isOurs || old.value.renamedTo) return old?.value ?? null
+      const left = { ...ended(old.value, { reason: 'renamed', at, witness: name }), session: '', renamedTo: name }
+      const next = { ...left, since: formerly.until, topics: [], roles: [] }
+      if ((await store.names.update(formerly.name, next, old.revision)) !== null) return next
+    }
+    throw new MeshError('conflict', 'the former name changes all the time')
+  }
+}
+
+/** The record of whoever has the mail of `name`: names that were left by a rename lead on. Null: nobody ever had it. */
+export async function holderOf(store: ProjectStore, name: string): Promise<NameRecord | null> {
+  for (const seen = new Set<string>(); ; ) {
+    const record = (await store.names.get(name))?.value
+    if (!record?.renamedTo || seen.has(name)) return record ?? null
+    seen.add(name)
+    name = record.renamedTo
   }
 }
 

@@ -9,13 +9,14 @@ import type { Delivery } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord, Taker } from '../wire/envelope.schema.ts'
 import type { Logger } from './log.ts'
+import { holderOf } from './registry.ts'
 
 const FREE_POLL_MS = 100
 const TROUBLE_MS = 1000
 
 interface RolesOptions {
   log: Logger
-  me(): Pick<NameRecord, 'name' | 'epoch'>
+  me(): Pick<NameRecord, 'name' | 'epoch' | 'formerly'>
   /** True when a message would be read at once. */
   isFree(): boolean
   /** The id of a readable message; null: no message (it is settled without a taker). */
@@ -66,7 +67,7 @@ export class Roles {
   async settle(role: string, id: string): Promise<void> {
     const key = `${role}.${id}`
     const current = await this.#store?.takers.get(key)
-    if (!current || current.value.name !== this.#options.me().name) return
+    if (!current || !this.#isOwn(current.value)) return
     await this.#store?.takers.update(key, { ...current.value, state: 'surfaced' }, current.revision)
   }
 
@@ -107,6 +108,12 @@ export class Roles {
     return taker?.state === 'taken' && taker.name === name && taker.epoch === epoch
   }
 
+  /** Taken by this session, under its name or the one before. */
+  #isOwn(taker: Taker): boolean {
+    const { name, epoch, formerly } = this.#options.me()
+    return taker.name === name || (taker.name === formerly?.name && taker.epoch <= epoch)
+  }
+
   /** Takes over what a taker that is gone had not read, and finds again what this session itself took. */
   async #retake(roles: readonly string[]): Promise<void> {
     const store = this.#store
@@ -127,18 +134,18 @@ export class Roles {
     for (const { envelope, handover } of this.#options.inbox().unread()) {
       if (!isOfRole(envelope.to) || handover !== null) continue
       const taker = await store.takers.get(`${envelope.to.slice('role:'.length)}.${envelope.id}`)
-      if (taker && taker.value.name !== this.#options.me().name) this.#options.drop(envelope.id)
+      if (taker && !this.#isOwn(taker.value)) this.#options.drop(envelope.id)
     }
   }
 
   async #retakeOne(store: ProjectStore, role: string, entry: Entry<Taker>): Promise<void> {
     const { name, epoch } = this.#options.me()
-    const isOwn = entry.value.name === name
+    const isOwn = this.#isOwn(entry.value)
     if (!isOwn) {
-      const holder = await store.names.get(entry.value.name)
-      if (holder && holder.value.state !== 'gone') return
+      const holder = await holderOf(store, entry.value.name)
+      if (holder && holder.state !== 'gone') return
     }
-    if (!isOwn || entry.value.epoch !== epoch) {
+    if (entry.value.name !== name || entry.value.epoch !== epoch) {
       const written = await store.takers.update(entry.key, { ...entry.value, name, epoch }, entry.revision)
       if (written === null) return
     }

@@ -1,10 +1,12 @@
 /** What a live sidecar leaves beside its socket, for the mesh command and for witnesses. */
 import { randomBytes } from 'node:crypto'
-import { readdirSync, renameSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import * as z from 'zod/mini'
 import { readJson, writeAtomic } from '../host/files.ts'
 import { type Home, sessionDir } from '../host/home.ts'
+import { tryLock } from '../host/lock.ts'
+import { identifyProcess } from '../host/process.ts'
 import { processIdentity } from '../wire/envelope.schema.ts'
 import { isName } from '../wire/names.ts'
 import { isProject } from '../wire/subjects.ts'
@@ -12,6 +14,9 @@ import { isProject } from '../wire/subjects.ts'
 const RECORD_BYTES = 64 * 1024
 /** Directories on their way out. */
 const ASIDE = '.gone-'
+const DAY_MS = 86_400_000
+/** Logs are for those who look for what went wrong a few days ago. */
+const LOG_MS = 7 * DAY_MS
 
 const sidecarRecord = z.object({
   /** The sidecar's own process. */
@@ -66,8 +71,52 @@ export function removeSession(dir: string): void {
   }
 }
 
-/** A renamed session takes its files along; what an earlier holder of the new name left is gone with that name. */
+/** A renamed session takes its files along, once: what is there under the new name is its own by then. */
 export function moveDir(from: string, to: string): void {
-  rmSync(to, { recursive: true, force: true })
-  renameSync(from, to)
+  if (existsSync(from) && !existsSync(to)) renameSync(from, to)
+}
+
+/**
+ * Removes what nobody else will: directories whose sidecar never got as far as a record, which is all that a witness
+ * goes by, and the old logs of sessions that are over.
+ */
+export function sweepLeftovers(home: Home, now: number): void {
+  for (const key of sessionKeys(home)) {
+    if (isLeftover(home, key, now)) removeUnused(sessionDir(home, key))
+  }
+  const keys = new Set(sessionKeys(home))
+  for (const path of entries(join(home.root, 'logs'))) {
+    const isOver = !keys.has(basename(path).replace(/\.log(\.1)?$/, ''))
+    if (isOver && now - changedAt(path) > LOG_MS) rmSync(path, { force: true })
+  }
+}
+
+function isLeftover(home: Home, key: string, now: number): boolean {
+  const dir = sessionDir(home, key)
+  if (existsSync(join(dir, 'sidecar.json'))) return false
+  const pid = /^cc-(\d+)$/.exec(key)?.[1]
+  if (pid && !identifyProcess(Number(pid))) return true
+  // The pid may have come round: a client that starts writes into the directory that it finds.
+  return now - Math.max(changedAt(dir), ...entries(dir).map(changedAt)) > DAY_MS
+}
+
+function removeUnused(dir: string): void {
+  const lock = tryLock(join(dir, 'lock'))
+  try {
+    if (lock) removeSession(dir)
+  } finally {
+    lock?.release()
+  }
+}
+
+function entries(dir: string): string[] {
+  try {
+    return readdirSync(dir).map((name) => join(dir, name))
+  } catch {
+    return []
+  }
+}
+
+function changedAt(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
 }

@@ -43,6 +43,8 @@ export class Sender {
   /** Changes whenever the link is lost or found: failures of an earlier one say nothing. */
   #link = 0
   #retry: NodeJS.Timeout | null = null
+  /** Bytes of the journal after it was last compacted. */
+  #compacted = 0
 
   constructor(options: SenderOptions) {
     this.#options = options
@@ -222,12 +224,13 @@ export class Sender {
   #step(step: OutboxStep): void {
     this.#journal.append([step])
     this.#outbox.apply(step)
-    if (this.#journal.bytes > COMPACT_BYTES) this.#compact()
+    if (this.#journal.bytes > COMPACT_BYTES + 2 * this.#compacted) this.#compact()
   }
 
   #compact(): void {
     try {
       this.#journal.rewrite(this.#outbox.compact(Date.now() - times.sentAge, SENT_BYTES))
+      this.#compacted = this.#journal.bytes
     } catch (error) {
       this.#options.log.warn({ error }, 'outbox not compacted')
     }

@@ -43,7 +43,8 @@ async function watchSessions(
   signal: AbortSignal,
 ): Promise<SessionEvent[]> {
   let wake = () => {}
-  const down = sidecar.link.whenDown()
+  void sidecar.link.whenDown().then(() => wake())
+  signal.addEventListener('abort', () => wake(), { once: true })
   const stops = await Promise.all(
     names.flatMap((name) => [store.names.watch(name, () => wake()), store.presence.watch(name, () => wake())]),
   )
@@ -55,8 +56,6 @@ async function watchSessions(
       await new Promise<void>((resolve) => {
         wake = () => setTimeout(resolve, GATHER_MS)
         setTimeout(resolve, LOOK_MS)
-        void down.then(resolve)
-        signal.addEventListener('abort', () => resolve(), { once: true })
       })
       if (signal.aborted) throw late(names)
     }

@@ -18,6 +18,7 @@ import { exchangeKeys, KeyRing, memberKey } from './keys.ts'
 import { Link } from './link.ts'
 import type { Logger } from './log.ts'
 import type { Mailbox } from './mailbox.ts'
+import { joined } from './memberships.ts'
 import { PresenceKeeper } from './presence.ts'
 import { Receipts } from './receipts.ts'
 import { type Claimed, durableOf, Registry } from './registry.ts'
@@ -251,7 +252,7 @@ export class Sidecar {
     if (!this.link.up || this.#ending) return
     try {
       const { store } = this.link
-      if (!(await this.#isStillMine(store))) await this.#onUp(store)
+      if (!(await this.#isStillMine(store))) await this.#completing(() => this.#onUp(store))
       await this.#save(store)
     } catch (error) {
       this.options.log.debug({ error: MeshError.from(error).toBody() }, 'name not checked')
@@ -285,6 +286,7 @@ export class Sidecar {
   /** Opens what the held name keeps on this machine, unless it is open, and reads its mail. */
   async #open(store: ProjectStore): Promise<void> {
     if (!this.#holding) {
+      await this.#adoptFormer(store)
       this.#holding = await this.#hold(store)
       this.courier.attach(this.#holding.mailbox)
     }
@@ -348,9 +350,21 @@ export class Sidecar {
   async changeMembership(store: ProjectStore, edit: (record: NameRecord) => NameRecord): Promise<NameRecord> {
     const before = this.record
     const record = await this.registry.change(store, edit)
-    if (record.topics.length !== before.topics.length) await this.#held.read(store, record)
-    if (record.roles.length !== before.roles.length && this.link.up) await this.#roles.attach(store, record.roles)
+    await this.#completing(async () => {
+      if (record.topics.length !== before.topics.length) await this.#held.read(store, record)
+      if (record.roles.length !== before.roles.length) await this.#roles.attach(store, record.roles)
+    })
     return record
+  }
+
+  /** Reads a topic from now on. The reader stands still meanwhile: what it has passed would count as read. */
+  async joinTopic(store: ProjectStore, topic: string): Promise<void> {
+    await this.#completing(async () => {
+      await this.#held.pause()
+      const { lastSeq } = await store.messagesState()
+      const record = await this.registry.change(store, (now) => joined(now, topic, lastSeq))
+      await this.#held.read(store, record)
+    })
   }
 
   /** Takes another name; mail and files come along. */
@@ -361,25 +375,36 @@ export class Sidecar {
   }
 
   async #rename(store: ProjectStore, name: string): Promise<string> {
-    const { previous } = await this.registry.rename(store, name, new Date().toISOString())
-    await this.#moveMail(store, previous)
-    await store.presence.delete(previous.name)
-    this.#writeRecord()
-    return previous.name
+    const previous = this.record.name
+    await this.registry.rename(store, name)
+    await this.#completing(async () => {
+      this.leave()
+      await this.#onUp(store)
+      await store.presence.delete(previous)
+    })
+    return previous
   }
 
-  async #moveMail(store: ProjectStore, previous: NameRecord): Promise<void> {
+  /** A change that fails half-way is completed by connecting anew: `#onUp` does whatever is missing. */
+  async #completing(change: () => Promise<void>): Promise<void> {
+    try {
+      await change()
+    } catch (error) {
+      this.link.reset()
+      throw error
+    }
+  }
+
+  /** After a rename, also one that a crash cut short: mail, files and the old name's way to this one come along. */
+  async #adoptFormer(store: ProjectStore): Promise<void> {
+    const { name, formerly, epoch } = this.record
+    if (!formerly) return
+    await this.registry.leaveFormer(store, new Date().toISOString())
+    const carried = await store.surfaced.get(formerly.name)
+    if (carried && carried.value.epoch <= epoch) await store.surfaced.update(name, { ...carried.value, epoch }, 0)
     const { home } = this.options
-    const carried = await store.surfaced.get(previous.name)
-    if (carried) await store.surfaced.put(this.record.name, { ...carried.value, epoch: this.record.epoch })
-    this.leave()
-    moveDir(nameDir(home, store.project, previous.name), nameDir(home, store.project, this.record.name))
-    await store.deleteDurable(durableOf(previous))
-    await this.#open(store)
-    this.presence.attach(store)
-    await this.sender.attach(store)
-    await this.receipts.attach(store, this.record.name)
-    await this.#roles.attach(store, this.record.roles)
+    moveDir(nameDir(home, store.project, formerly.name), nameDir(home, store.project, name))
+    await store.deleteDurable(durableOf({ name: formerly.name, epoch }))
   }
 
   // --- mail
@@ -388,8 +413,17 @@ export class Sidecar {
     const arrived = this.#intake.read(delivery)
     const { mailbox } = this
     const { seq } = delivery
-    if (!arrived || !isFor(this.record, arrived) || mailbox.isRead(seq, arrived.envelope)) return mailbox.skip(seq)
+    const isMine = arrived !== null && (isFor(this.record, arrived) || (await this.#isForFormer(arrived)))
+    if (!isMine || mailbox.isRead(seq, arrived.envelope)) return mailbox.skip(seq)
     await this.#receive(arrived, false)
+  }
+
+  /** Mail to the former name that came after the rename is this session's as long as nobody else has that name. */
+  async #isForFormer({ seq, envelope }: Arrived): Promise<boolean> {
+    const { formerly } = this.record
+    if (!formerly || envelope.to !== formerly.name) return false
+    const holder = (await this.link.store.names.get(formerly.name))?.value
+    return !holder || holder.renamedTo !== undefined || seq <= holder.since
   }
 
   /** A role's message that this session took; one that another took before may have been shown by that one. */

@@ -9,20 +9,23 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Home, sessionDir, socketPath } from '../host/home.ts'
-import { type Lock, tryLock } from '../host/lock.ts'
+import { foreignOwner, type Lock, tryLock } from '../host/lock.ts'
 import { processState } from '../host/process.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import { drainOutbox } from './drain.ts'
 import type { Logger } from './log.ts'
 import { witness } from './registry.ts'
-import { readRecord, removeSession, type SidecarRecord, sessionKeys } from './run-dir.ts'
+import { readRecord, removeSession, type SidecarRecord, sessionKeys, sweepLeftovers } from './run-dir.ts'
 
 const RETRY_MS = 50
+/** Another host's lock on the post stays until `mesh down`: asked for ever more seldom. */
+const RETRY_MAX_MS = 5000
 /** A sidecar that lost its post holder is back within this long; who is not is looked at. */
 const RETURN_MS = 200
 /** How often a session is looked at whose sidecar died and may come back. */
 const POLL_MS = 200
 const KEY_LINE_BYTES = 64
+const SWEEP_MS = 3_600_000
 
 interface WitnessOptions {
   home: Home
@@ -42,6 +45,7 @@ export class Witness {
   #lock: Lock | null = null
   #server: Server | null = null
   #post: Socket | null = null
+  #sweeper: NodeJS.Timeout | null = null
   #stopped = false
 
   constructor(options: WitnessOptions) {
@@ -57,18 +61,20 @@ export class Witness {
     this.#stopped = true
     this.#post?.destroy()
     this.#server?.close()
+    if (this.#sweeper) clearInterval(this.#sweeper)
     for (const socket of this.#followed.values()) socket.destroy()
     this.#lock?.release()
   }
 
   /** Follows the holder of the post, or takes it. */
   async #seek(): Promise<void> {
-    while (!this.#stopped) {
+    const path = join(this.#options.home.run, 'witness.lock')
+    for (let pause = RETRY_MS; !this.#stopped; pause = foreignOwner(path) ? pause * 2 : RETRY_MS) {
       if (await this.#follow()) return
       if (this.#stopped) return
-      this.#lock = tryLock(join(this.#options.home.run, 'witness.lock'))
+      this.#lock = tryLock(path)
       if (this.#lock) return this.#hold().catch((error) => this.#options.log.warn({ error }, 'no witness'))
-      await delay(RETRY_MS * (0.5 + Math.random()))
+      await delay(Math.min(pause, RETRY_MAX_MS) * (0.5 + Math.random()))
     }
   }
 
@@ -104,8 +110,19 @@ export class Witness {
     server.unref()
     this.#options.log.debug('holds the post of witness')
     await delay(RETURN_MS)
+    if (this.#stopped) return
+    this.#sweep()
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
     for (const key of sessionKeys(this.#options.home)) {
       if (key !== this.#options.key && !this.#followed.has(key)) void this.#look(key)
+    }
+  }
+
+  #sweep(): void {
+    try {
+      sweepLeftovers(this.#options.home, Date.now())
+    } catch (error) {
+      this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'leftovers not swept')
     }
   }
 
@@ -132,7 +149,7 @@ export class Witness {
     try {
       while (!this.#stopped) {
         const record = readRecord(this.#options.home, key)
-        if (!record || this.#followed.has(key)) return
+        if (!record || this.#followed.has(key) || processState(record.sidecar) === 'unknown') return
         // A dying process closes its sockets before it is dead: one that seems to live is looked at again.
         const isOver =
           processState(record.sidecar) !== 'alive' && (record.ended || processState(record.process) === 'dead')

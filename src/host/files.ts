@@ -13,6 +13,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  type Stats,
   writeFileSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
@@ -26,12 +27,26 @@ export function ensurePrivateDir(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
     const stat = lstatSync(path)
-    if (!stat.isDirectory()) throw new MeshError('denied', `${path} is not a directory (symbolic links are refused)`)
-    if (stat.uid !== process.getuid?.()) throw new MeshError('denied', `${path} belongs to another user`)
+    checkOwn(stat, path)
     if ((stat.mode & 0o077) !== 0) chmodSync(path, 0o700)
   } catch (error) {
     throw fileError(error, path)
   }
+}
+
+/** Throws `denied` for what `ensurePrivateDir` refuses; a directory that is not there is nobody's. */
+export function checkOwnDir(path: string): void {
+  try {
+    const stat = lstatSync(path, { throwIfNoEntry: false })
+    if (stat) checkOwn(stat, path)
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+function checkOwn(stat: Stats, path: string): void {
+  if (!stat.isDirectory()) throw new MeshError('denied', `${path} is not a directory (symbolic links are refused)`)
+  if (stat.uid !== process.getuid?.()) throw new MeshError('denied', `${path} belongs to another user`)
 }
 
 /**

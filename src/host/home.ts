@@ -1,7 +1,7 @@
-/** Where mesh keeps its files. Pure but for the environment that it is given. */
+/** Where mesh keeps its files. */
 import { createHash } from 'node:crypto'
-import { homedir, tmpdir, userInfo } from 'node:os'
-import { join } from 'node:path'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
 
 /** `sun_path` holds 104 bytes on macOS and 108 on Linux, the final NUL included. */
 const SOCKET_PATH_BYTES = 100
@@ -17,9 +17,9 @@ export interface Home {
   projects: string
 }
 
-/** `MESH_HOME`, else the platform's usual folder for state. */
+/** `MESH_HOME`, else the platform's usual folder for state. Absolute: sidecars work in other directories. */
 export function meshHome(env: Env): Home {
-  const root = env.MESH_HOME || defaultRoot(env)
+  const root = resolve(env.MESH_HOME || defaultRoot(env))
   return {
     root,
     memberKey: join(root, 'member.key'),
@@ -56,7 +56,8 @@ export function socketPath(dir: string): string {
   const path = join(dir, 'sock')
   if (process.platform === 'win32') return `\\\\.\\pipe\\mesh-${shortHash(dir)}`
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return path
-  return join(tmpdir(), `mesh-${userInfo().uid}`, `${shortHash(dir)}.sock`)
+  // Not the temporary directory of the environment: all processes of the user must agree.
+  return `/tmp/mesh-${process.getuid!()}/${shortHash(dir)}.sock`
 }
 
 function shortHash(text: string): string {

@@ -13,12 +13,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { readText, writeNew } from './files.ts'
-import { identifyProcess, processState } from './process.ts'
+import { identifyProcess, isAbsent, processState } from './process.ts'
 
 const LOCK_BYTES = 4096
 /** Each try may break one file that a dead process left. */
 const TRIES = 10
 const POLL_MS = 5
+
+/** The way out of a lock whose holder nobody here can judge. */
+export const FOREIGN_HINT = 'if that host is gone or was renamed: mesh down, then mesh up'
 
 export interface Lock {
   release(): void
@@ -38,7 +41,7 @@ export function tryLock(path: string): Lock | null {
     const lock = claim(path)
     if (lock) return lock
     const held = readHeld(path)
-    if (held && !breakDead(path, held)) return null
+    if (held && !breakLock(path, held, isDead)) return null
   }
   return null
 }
@@ -57,13 +60,34 @@ export async function lock(path: string, timeoutMs: number): Promise<Lock> {
 function heldError(path: string): MeshError {
   const owner = lockOwner(path)
   const who = owner ? `process ${owner.pid} on ${owner.host}` : 'another process'
-  return new MeshError('timeout', `${path} is held by ${who}`, { hint: 'try again; if that process hangs, end it' })
+  const hint = owner && isForeign(owner) ? FOREIGN_HINT : 'try again; if that process hangs, end it'
+  return new MeshError('timeout', `${path} is held by ${who}`, { hint })
 }
 
 /** Who holds the lock; null if nobody does, or its holder is dead. */
 export function lockOwner(path: string): ProcessIdentity | null {
   const held = readHeld(path)
   return held && !isDead(held) ? held.owner : null
+}
+
+/** Who holds the lock, if that is a process of another host. */
+export function foreignOwner(path: string): ProcessIdentity | null {
+  const owner = lockOwner(path)
+  return owner && isForeign(owner) ? owner : null
+}
+
+function isForeign(owner: ProcessIdentity): boolean {
+  return processState(owner) === 'unknown'
+}
+
+/** Removes a lock that no process of this machine holds, be it another host's. Only its user may decide that. */
+export function forgetLock(path: string): void {
+  const held = readHeld(path)
+  if (held) breakLock(path, held, isUnusedHere)
+}
+
+function isUnusedHere(held: Held): boolean {
+  return held.owner === null || isAbsent(held.owner)
 }
 
 function claim(path: string): Lock | null {
@@ -103,17 +127,17 @@ function isDead(held: Held): boolean {
   return held.owner === null || processState(held.owner) === 'dead'
 }
 
-/** True if the lock may be tried again: it was broken, or has changed. */
-function breakDead(path: string, held: Held): boolean {
-  if (!isDead(held)) return false
+/** True if the lock may be tried again: it was broken, since it `isOver`, or has changed. */
+function breakLock(path: string, held: Held, isOver: (held: Held) => boolean): boolean {
+  if (!isOver(held)) return false
   const guard = `${path}.break-${held.token}`
   const breaking = claim(guard)
   if (!breaking) {
     const other = readHeld(guard)
-    return other === null || breakDead(guard, other)
+    return other === null || breakLock(guard, other, isOver)
   }
   try {
-    if (readHeld(path)?.token === held.token) removeDead(path)
+    if (readHeld(path)?.token === held.token) removeLock(path, isOver)
     return true
   } finally {
     breaking.release()
@@ -124,12 +148,12 @@ function breakDead(path: string, held: Held): boolean {
  * Called by the only breaker of the lock. What dead processes left beside it goes first: while the dead lock stands,
  * nobody else can have a use for those files.
  */
-function removeDead(path: string): void {
+function removeLock(path: string, isOver: (held: Held) => boolean): void {
   const prefix = `${basename(path)}.`
   for (const name of readdirSync(dirname(path))) {
     if (!name.startsWith(prefix) || !/\.(tmp|break)-[0-9a-z]+$/.test(name)) continue
     const left = readHeld(join(dirname(path), name))
-    if (left?.owner && isDead(left)) rmSync(join(dirname(path), name), { force: true })
+    if (left?.owner && isOver(left)) rmSync(join(dirname(path), name), { force: true })
   }
   rmSync(path, { force: true })
 }

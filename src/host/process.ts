@@ -65,6 +65,11 @@ export function processState(identity: ProcessIdentity): ProcessState {
   return seen.letter === 'T' || seen.letter === 't' ? 'paused' : 'alive'
 }
 
+/** True if no process of this machine is the one meant, under whatever name the machine went then: hosts are renamed. */
+export function isAbsent(identity: ProcessIdentity): boolean {
+  return processState({ ...identity, host: hostName() }) === 'dead'
+}
+
 /**
  * A killed process with several threads is a Z while its last threads still end: until they have, it holds its ports
  * and files.

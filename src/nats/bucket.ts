@@ -1,7 +1,9 @@
 /** A KV bucket of records of one kind, parsed by its schema. A value that does not parse reads as absent. */
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
+import type { NatsConnection } from 'nats'
 import type * as z from 'zod/mini'
+import { MeshError } from '../errors.ts'
 import { decodeRecord, encodeRecord } from '../wire/codec.ts'
 import { readFrom } from './direct.ts'
 import { isConflict, isNotFound, toMeshError } from './errors.ts'
@@ -14,22 +16,36 @@ export interface Entry<T> {
   writtenAt: number
 }
 
+interface BucketOptions<S extends z.ZodMiniType> {
+  nc: NatsConnection
+  js: JetStreamClient
+  jsm: JetStreamManager
+  name: string
+  schema: S
+  /** Where the engine tells a change of a key, if it does. */
+  changed?: (key: string) => string
+}
+
 export class Bucket<S extends z.ZodMiniType> {
+  readonly #nc: NatsConnection
   readonly #kv: KV
   readonly #jsm: JetStreamManager
   readonly #name: string
   readonly #schema: S
+  readonly #changed: BucketOptions<S>['changed']
 
-  private constructor(kv: KV, jsm: JetStreamManager, name: string, schema: S) {
-    this.#kv = kv
+  private constructor({ nc, jsm, name, schema, changed }: BucketOptions<S>, kv: KV) {
+    this.#nc = nc
     this.#jsm = jsm
     this.#name = name
     this.#schema = schema
+    this.#changed = changed
+    this.#kv = kv
   }
 
-  static async open<S extends z.ZodMiniType>(js: JetStreamClient, jsm: JetStreamManager, name: string, schema: S) {
-    const kv = await new Kvm(js).open(name, { bindOnly: true, allow_direct: true })
-    return new Bucket(kv, jsm, name, schema)
+  static async open<S extends z.ZodMiniType>(options: BucketOptions<S>): Promise<Bucket<S>> {
+    const kv = await new Kvm(options.js).open(options.name, { bindOnly: true, allow_direct: true })
+    return new Bucket(options, kv)
   }
 
   async get(key: string): Promise<Entry<z.output<S>> | null> {
@@ -66,8 +82,15 @@ export class Bucket<S extends z.ZodMiniType> {
     })
   }
 
-  async delete(key: string): Promise<void> {
-    await this.#kv.purge(key).catch(rethrow)
+  /** Removes a key, if it is still at `revision` where one is given. False: somebody was faster. */
+  async delete(key: string, revision?: number): Promise<boolean> {
+    try {
+      await this.#kv.purge(key, revision === undefined ? {} : { previousSeq: revision })
+      return true
+    } catch (error) {
+      if (isConflict(error)) return false
+      return rethrow(error)
+    }
   }
 
   /** All records whose key matches `filter`. Read by position, with no watch: a bucket holds one message per key. */
@@ -82,16 +105,26 @@ export class Bucket<S extends z.ZodMiniType> {
       .filter((entry) => entry !== null)
   }
 
-  /** Tells each change of `key` until the returned function is called. Errors end it silently: callers also poll. */
-  async watch(key: string, onChange: (value: z.output<S> | null, key: string) => void): Promise<() => void> {
-    const changes = await this.#kv.watch({ key, include: 'updates' }).catch(rethrow)
-    const run = async () => {
-      for await (const change of changes) {
-        onChange(change.operation === 'PUT' ? decodeRecord(this.#schema, change.value) : null, change.key)
-      }
+  /**
+   * Tells each change of `key` (`>`: of any) once it is stored, until the returned function is called or the connection
+   * is over: callers also poll. The engine republishes changes, so that a watch costs no consumer.
+   */
+  async watch(key: string, onChange: (value: z.output<S> | null) => void): Promise<() => void> {
+    const subject = this.#changed?.(key)
+    if (!subject) throw new MeshError('internal', `changes of ${this.#name} are not told`)
+    try {
+      const subscription = this.#nc.subscribe(subject, {
+        callback: (error, message) => {
+          if (error) return
+          const isPut = !message.headers?.get('KV-Operation')
+          onChange(isPut ? decodeRecord(this.#schema, message.data) : null)
+        },
+      })
+      await this.#nc.flush()
+      return () => subscription.unsubscribe()
+    } catch (error) {
+      throw toMeshError(error)
     }
-    run().catch(() => {})
-    return () => changes.stop()
   }
 
   #entry(key: string, bytes: Uint8Array, revision: number, writtenAt: number): Entry<z.output<S>> | null {

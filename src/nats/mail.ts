@@ -47,6 +47,7 @@ export class MailReader {
   readonly #onTrouble: (error: Error) => void
   #messages: ConsumerMessages | null = null
   #stopped = false
+  #running: Promise<void> = Promise.resolve()
 
   constructor(
     js: JetStreamClient,
@@ -68,13 +69,15 @@ export class MailReader {
    */
   async start(): Promise<number> {
     const waiting = await this.#create()
-    void this.#run()
+    this.#running = this.#run()
     return waiting
   }
 
-  stop(): void {
+  /** Resolves when no delivery is under way any more. */
+  stop(): Promise<void> {
     this.#stopped = true
     this.#messages?.stop()
+    return this.#running
   }
 
   async #run(): Promise<void> {
@@ -86,8 +89,7 @@ export class MailReader {
       } catch (error) {
         if (!this.#stopped) this.#onTrouble(toMeshError(error))
       }
-      if (this.#stopped) return
-      await delay(backoff * (0.5 + Math.random()))
+      if (!this.#stopped) await delay(backoff * (0.5 + Math.random()))
       // Another reader may have the durable by now.
       if (this.#stopped) return
       backoff = Math.min(backoff * 2, BACKOFF_MS.most)
@@ -126,6 +128,8 @@ export class MailReader {
         ack_policy: AckPolicy.Explicit,
         ack_wait: nanos(ACK_WAIT_MS),
         max_ack_pending: MAX_ACK_PENDING,
+        // Made anew at every connection: kept on disk it would cost an fsync each time, and every start of the engine.
+        mem_storage: true,
         inactive_threshold: nanos(INACTIVE_MS),
       })
       return made.num_pending

@@ -1,11 +1,14 @@
 /** Large texts in the object store: immutable, named by their SHA-256, read without a consumer. */
 import { createHash } from 'node:crypto'
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
-import { type ObjectStore, Objm } from '@nats-io/obj'
+import { type ObjectInfo, type ObjectStore, Objm } from '@nats-io/obj'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { readFrom } from './direct.ts'
 import { toMeshError } from './errors.ts'
+
+/** Objects are kept for `limits`' time from when they were put: one that is sent again is put again, but not each time. */
+const RENEW_MS = 86_400_000
 
 export class Objects {
   readonly #store: ObjectStore
@@ -22,11 +25,11 @@ export class Objects {
     return new Objects(await new Objm(js).open(name), jsm, name)
   }
 
-  /** Stores bytes unless they are there. Resolves to their name. */
+  /** Stores bytes unless they were a short time ago: what is sent now is kept for its full time. Resolves to their name. */
   async put(bytes: Uint8Array): Promise<string> {
     const name = sha256(bytes)
     try {
-      if ((await this.#store.info(name)) === null) await this.#store.putBlob({ name }, bytes)
+      if (!isFresh(await this.#store.info(name))) await this.#store.putBlob({ name }, bytes)
       return name
     } catch (error) {
       throw toMeshError(error)
@@ -45,6 +48,11 @@ export class Objects {
     if (sha256(bytes) !== name) throw damaged()
     return bytes
   }
+}
+
+/** The time is that of the clock of whoever put it, be it wrong. */
+function isFresh(info: ObjectInfo | null): boolean {
+  return info !== null && Math.abs(Date.now() - Date.parse(info.mtime)) < RENEW_MS
 }
 
 function damaged(): MeshError {

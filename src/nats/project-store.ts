@@ -5,6 +5,7 @@ import { decodeRecord, encodeRecord } from '../wire/codec.ts'
 import { memberRecord, nameRecord, presence, type Receipt, receipt, surfaced, taker } from '../wire/envelope.schema.ts'
 import type { Sender } from '../wire/subjects.ts'
 import {
+  changeSubject,
   mailFilters,
   parseReceiptSubject,
   receiptFilter,
@@ -22,14 +23,16 @@ import { ensureStreams } from './streams.ts'
 /** How long a publish waits for its acknowledgement. */
 const PUBLISH_TIMEOUT_MS = 2000
 
-async function openBuckets(js: JetStreamClient, jsm: JetStreamManager, project: string) {
+async function openBuckets(nc: NatsConnection, js: JetStreamClient, jsm: JetStreamManager, project: string) {
   const names = storeNames(project)
+  const engine = { nc, js, jsm }
+  const changesOf = (bucket: 'names' | 'presence') => (key: string) => changeSubject(project, bucket, key)
   const [nameBucket, presenceBucket, surfacedBucket, takers, members, objects] = await Promise.all([
-    Bucket.open(js, jsm, names.names, nameRecord),
-    Bucket.open(js, jsm, names.presence, presence),
-    Bucket.open(js, jsm, names.surfaced, surfaced),
-    Bucket.open(js, jsm, names.takers, taker),
-    Bucket.open(js, jsm, names.members, memberRecord),
+    Bucket.open({ ...engine, name: names.names, schema: nameRecord, changed: changesOf('names') }),
+    Bucket.open({ ...engine, name: names.presence, schema: presence, changed: changesOf('presence') }),
+    Bucket.open({ ...engine, name: names.surfaced, schema: surfaced }),
+    Bucket.open({ ...engine, name: names.takers, schema: taker }),
+    Bucket.open({ ...engine, name: names.members, schema: memberRecord }),
     Objects.open(js, jsm, names.objects),
   ])
   return { names: nameBucket, presence: presenceBucket, surfaced: surfacedBucket, takers, members, objects }
@@ -73,7 +76,7 @@ export class ProjectStore {
       const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
       const js = jetstream(nc, { timeout: PUBLISH_TIMEOUT_MS })
       await ensureStreams(jsm, project)
-      return new ProjectStore(project, nc, js, jsm, await openBuckets(js, jsm, project))
+      return new ProjectStore(project, nc, js, jsm, await openBuckets(nc, js, jsm, project))
     } catch (error) {
       throw toMeshError(error)
     }

@@ -7,7 +7,7 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream'
 import { maxConsumers, times } from '../wire/limits.ts'
-import { messageStreamSubjects, receiptStreamSubjects, storeNames } from '../wire/subjects.ts'
+import { changeSubject, messageStreamSubjects, receiptStreamSubjects, storeNames } from '../wire/subjects.ts'
 import { isNotFound, toMeshError } from './errors.ts'
 
 type Definition = Partial<StreamConfig> & { name: string }
@@ -30,7 +30,7 @@ function stream(name: string, subjects: string[], ageMs: number): Definition {
 }
 
 /** A bucket in the form that @nats-io/kv makes (ADR-8), with `max_consumers` set. */
-function bucket(name: string, options: { ageMs?: number; memory?: boolean } = {}): Definition {
+function bucket(name: string, options: { ageMs?: number; memory?: boolean; changed?: string } = {}): Definition {
   const ageMs = options.ageMs ?? 0
   return {
     name: `KV_${name}`,
@@ -45,6 +45,8 @@ function bucket(name: string, options: { ageMs?: number; memory?: boolean } = {}
     duplicate_window: nanos(ageMs > 0 ? Math.min(ageMs, times.duplicateWindow) : times.duplicateWindow),
     allow_direct: true,
     allow_rollup_hdrs: true,
+    // Whoever watches subscribes to this: a watch of the bucket would cost a consumer each.
+    ...(options.changed ? { republish: { src: `$KV.${name}.>`, dest: options.changed } } : {}),
     deny_delete: true,
     num_replicas: 1,
   }
@@ -71,8 +73,12 @@ function definitions(project: string): Definition[] {
   return [
     stream(names.messages, messageStreamSubjects(project), times.messageAge),
     stream(names.receipts, receiptStreamSubjects(project), times.receiptAge),
-    bucket(names.names),
-    bucket(names.presence, { ageMs: times.presenceAge, memory: true }),
+    bucket(names.names, { changed: changeSubject(project, 'names', '>') }),
+    bucket(names.presence, {
+      ageMs: times.presenceAge,
+      memory: true,
+      changed: changeSubject(project, 'presence', '>'),
+    }),
     bucket(names.surfaced),
     bucket(names.takers, { ageMs: times.messageAge }),
     bucket(names.members),

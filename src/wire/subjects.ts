@@ -83,6 +83,11 @@ export function parseReceiptSubject(
   return { to, id, state, from: { member, name } }
 }
 
+/** Where the engine tells a change of a record, once it is stored; `key` is a name or `>`. */
+export function changeSubject(project: string, bucket: 'names' | 'presence', key: string): string {
+  return `${ROOT}.${project}.changed.${bucket}.${key}`
+}
+
 /** Names of the project's streams and buckets. */
 export function storeNames(project: string) {
   return {

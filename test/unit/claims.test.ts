@@ -238,7 +238,7 @@ describe('a name left by a rename', () => {
     expect(claim).toMatchObject({
       outcome: 'new',
       expect: left,
-      record: { epoch: 5, since: 30, topics: [], roles: [] },
+      record: { epoch: 5, since: claimant().highWater, topics: [], roles: [] },
     })
     expect(claim.record).not.toHaveProperty('renamedTo')
     expect(claim.record).not.toHaveProperty('previous')

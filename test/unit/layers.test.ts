@@ -24,7 +24,7 @@ const table: Record<string, Rule> = {
   nats: { values: ['errors', 'wire'], types: ['engine'] },
   harness: { values: ['errors', 'wire', 'host', 'core'] },
   daemon: { values: ['errors', 'wire', 'api', 'core', 'host', 'engine', 'nats', 'harness'] },
-  client: { values: ['errors', 'host', 'api/socket-path'], types: ['api'] },
+  client: { values: ['errors', 'host'], types: ['api'] },
   cli: {
     values: ['errors', 'client', 'host', 'engine', 'wire', 'core/render', 'harness/claude-code/install'],
     types: ['api'],

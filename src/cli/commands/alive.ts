@@ -3,7 +3,7 @@ import { MeshError } from '../../errors.ts'
 import { checkName } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
 import { fail } from '../output.ts'
-import { ago } from '../units.ts'
+import { ago, oneLine } from '../units.ts'
 
 export async function run({ args, out, sidecar }: Context): Promise<number> {
   const name = checkName(args[0]!)
@@ -12,6 +12,6 @@ export async function run({ args, out, sidecar }: Context): Promise<number> {
   if (out.json) await out.value(session)
   else if (session.alive) await out.line(`${name} is ${session.status}, ${since}`)
   if (session.alive) return 0
-  const why = session.reason ? `: ${session.reason}` : ''
+  const why = session.reason ? `: ${oneLine(session.reason)}` : ''
   return fail(new MeshError('not_alive', `${name} is ${session.status}${why}, ${since}`), out.json)
 }

@@ -1,11 +1,11 @@
 /** `mesh down`: end the operators' sidecars, then the engine. Sessions keep theirs; what they send is queued. */
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { call } from '../../client/client.ts'
 import { stopEngine } from '../../engine/engine.ts'
 import { type Home, socketPath } from '../../host/home.ts'
-import { lockOwner } from '../../host/lock.ts'
-import { processState } from '../../host/process.ts'
+import { forgetLock, lockOwner } from '../../host/lock.ts'
+import { isAbsent, processState } from '../../host/process.ts'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 import type { Context } from '../context.ts'
 
@@ -14,6 +14,7 @@ const STEP_MS = 3000
 const POLL_MS = 20
 
 export async function run({ home, out }: Context): Promise<undefined> {
+  forgetLocks(home)
   // While the engine is up, so that the operators' ends are announced.
   const first = await stopOperators(home)
   const stopped = await stopEngine(home)
@@ -30,9 +31,26 @@ async function stopOperators(home: Home): Promise<number> {
 }
 
 function operatorDirs(home: Home): string[] {
+  return entries(home.run).filter((path) => basename(path).startsWith('op-'))
+}
+
+/** The way out after the machine got a new name: locks that no process of this machine holds. */
+function forgetLocks(home: Home): void {
+  const names = entries(home.projects).flatMap((project) => entries(join(project, 'names')))
+  const locks = [...entries(home.run), ...names, home.engine].map((dir) => join(dir, 'lock'))
+  for (const lock of [...locks, join(home.run, 'witness.lock')]) {
+    try {
+      forgetLock(lock)
+    } catch (error) {
+      // Its directory may go meanwhile.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
+}
+
+function entries(dir: string): string[] {
   try {
-    const names = readdirSync(home.run)
-    return names.filter((name) => name.startsWith('op-')).map((name) => join(home.run, name))
+    return readdirSync(dir).map((name) => join(dir, name))
   } catch {
     return []
   }
@@ -45,15 +63,26 @@ async function stopOperator(dir: string): Promise<boolean> {
   await call(socketPath(dir), 'stop', {}, { timeoutMs: STEP_MS }).catch(() => {})
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     if (await hasEnded(owner)) return true
-    process.kill(owner.pid, signal)
+    sendSignal(owner, signal)
   }
   await hasEnded(owner)
   return true
 }
 
+/** Only to who is certainly meant: the pid of another host's process may be anybody's here. */
+function sendSignal(owner: ProcessIdentity, signal: NodeJS.Signals): void {
+  const state = processState(owner)
+  if (state !== 'alive' && state !== 'paused') return
+  try {
+    process.kill(owner.pid, signal)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
 async function hasEnded(owner: ProcessIdentity): Promise<boolean> {
   const deadline = performance.now() + STEP_MS
-  while (processState(owner) !== 'dead') {
+  while (!isAbsent(owner)) {
     if (performance.now() > deadline) return false
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
   }

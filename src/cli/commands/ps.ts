@@ -1,11 +1,10 @@
 /** `mesh ps`: the sessions of the project. */
 import type { Session } from '../../api/ops.schema.ts'
 import type { Sidecar } from '../../client/sidecar.ts'
-import { visible } from '../../core/render.ts'
 import { MeshError } from '../../errors.ts'
 import type { Context } from '../context.ts'
 import type { Output } from '../output.ts'
-import { ago, columns } from '../units.ts'
+import { ago, columns, oneLine } from '../units.ts'
 
 const WATCH_MS = 1000
 const CLEAR = '\x1b[H\x1b[2J'
@@ -37,8 +36,8 @@ function listing(sessions: readonly Session[]): string[] {
 function row(session: Session): string[] {
   const { name, status, lastActivityAt, unread, harness, host, cwd, reason } = session
   const words = [name, status, `${ago(lastActivityAt, Date.now())} ago`, String(unread), harness, host, cwd]
-  const shown = words.map((word) => visible(word).replaceAll('\n', ' '))
-  return reason ? [...shown.slice(0, -1), `${shown.at(-1)} (${visible(reason).replaceAll('\n', ' ')})`] : shown
+  const shown = words.map(oneLine)
+  return reason ? [...shown.slice(0, -1), `${shown.at(-1)} (${oneLine(reason)})`] : shown
 }
 
 /** Colours only where a person looks. */
@@ -84,5 +83,5 @@ function differ(a: Map<string, string>, b: Map<string, string>): boolean {
 function changes(last: Map<string, string>, current: Map<string, string>, sessions: readonly Session[]): string[] {
   const changed = sessions.filter(({ name }) => last.get(name) !== current.get(name))
   const removed = [...last.keys()].filter((name) => !current.has(name))
-  return [...columns(changed.map(row)), ...removed.map((name) => `${visible(name)}  forgotten`)]
+  return [...columns(changed.map(row)), ...removed.map((name) => `${oneLine(name)}  forgotten`)]
 }

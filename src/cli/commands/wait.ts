@@ -1,12 +1,11 @@
 /** `mesh wait`: block until something happened, print it, and only then mark it as read. */
 import type { Response } from '../../api/ops.schema.ts'
-import { visible } from '../../core/render.ts'
 import { MeshError } from '../../errors.ts'
 import { limits } from '../../wire/limits.ts'
 import type { Context } from '../context.ts'
 import { messageLines, taken } from '../messages.ts'
 import { misuse } from '../parse.ts'
-import { parseChoice, parseDuration } from '../units.ts'
+import { oneLine, parseChoice, parseDuration } from '../units.ts'
 import { checkTarget } from '../values.ts'
 
 const GRACE_MS = 10_000
@@ -44,5 +43,5 @@ function readRequest({ args, flags, command }: Context) {
 function resultLine(result: Result): string {
   if ('text' in result) return messageLines(result, Date.now())
   const how = result.type === 'session_idle' ? 'is idle' : `ended: ${result.status}`
-  return `${result.name} ${how}${result.reason ? ` (${visible(result.reason)})` : ''}`
+  return `${result.name} ${how}${result.reason ? ` (${oneLine(result.reason)})` : ''}`
 }

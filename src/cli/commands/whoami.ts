@@ -1,7 +1,6 @@
 /** `mesh whoami`: the session that this shell acts as. */
-import { visible } from '../../core/render.ts'
 import type { Context } from '../context.ts'
-import { columns } from '../units.ts'
+import { columns, oneLine } from '../units.ts'
 
 export async function run({ out, sidecar }: Context): Promise<undefined> {
   const me = await sidecar().call('whoami', {})
@@ -10,5 +9,5 @@ export async function run({ out, sidecar }: Context): Promise<undefined> {
     key,
     Array.isArray(value) ? value.join(' ') || '-' : String(value),
   ])
-  await out.line(columns(rows.map(([key, value]) => [key!, visible(value!)])).join('\n'))
+  await out.line(columns(rows.map(([key, value]) => [key!, oneLine(value!)])).join('\n'))
 }

@@ -1,47 +1,47 @@
 /** The shapes that Claude Code gives us, read leniently: hook events, the session registry, transcript lines. */
-import { z } from 'zod'
+import * as z from 'zod/mini'
 
-const path = z.string().max(16_384)
-const id = z.string().min(1).max(128)
+const path = z.string().check(z.maxLength(16_384))
+const id = z.string().check(z.minLength(1), z.maxLength(128))
 
 /** A hook's input. Recorded ones are in test/fixtures/claude-code. Fields that mesh does not use are ignored. */
 export const hookEvent = z.object({
-  hook_event_name: z.string().max(64),
+  hook_event_name: z.string().check(z.maxLength(64)),
   session_id: id,
-  transcript_path: path.optional(),
-  cwd: path.optional(),
+  transcript_path: z.optional(path),
+  cwd: z.optional(path),
   /** Only inside a subagent: then the event is not the session's own. */
-  agent_id: z.string().optional(),
+  agent_id: z.optional(z.string()),
   /** SessionStart: startup, resume, clear, compact, fork. */
-  source: z.string().optional(),
+  source: z.optional(z.string()),
   /** SessionEnd: prompt_input_exit, clear, resume, logout, other. */
-  reason: z.string().optional(),
+  reason: z.optional(z.string()),
   /** UserPromptSubmit: also the text of a message from the inbox socket, without the client's wrapper. */
-  prompt: z.string().optional(),
+  prompt: z.optional(z.string()),
   /** Stop: subagents, shells and the like that go on. */
-  background_tasks: z.array(z.unknown()).optional(),
+  background_tasks: z.optional(z.array(z.unknown())),
 })
 export type HookEvent = z.output<typeof hookEvent>
 
 /** `<config dir>/sessions/<pid>.json`, undocumented: every field may be missing. */
 export const registryEntry = z.object({
-  sessionId: z.string().optional(),
+  sessionId: z.optional(z.string()),
   /** Seen: idle, busy, waiting; absent in the first milliseconds. */
-  status: z.string().optional(),
-  statusUpdatedAt: z.number().optional(),
+  status: z.optional(z.string()),
+  statusUpdatedAt: z.optional(z.number()),
 })
 export type RegistryEntry = z.output<typeof registryEntry>
 
 /** One line of a transcript, as far as it can show that a message was queued or read. */
 export const transcriptLine = z.object({
   type: z.string(),
-  operation: z.string().optional(),
-  reason: z.string().optional(),
-  content: z.unknown().optional(),
-  message: z.object({ role: z.string().optional(), content: z.unknown() }).optional(),
-  origin: z.object({ kind: z.string().optional() }).nullish(),
-  attachment: z.looseObject({ type: z.string() }).nullish(),
-  isSidechain: z.boolean().optional(),
+  operation: z.optional(z.string()),
+  reason: z.optional(z.string()),
+  content: z.optional(z.unknown()),
+  message: z.optional(z.object({ role: z.optional(z.string()), content: z.unknown() })),
+  origin: z.nullish(z.object({ kind: z.optional(z.string()) })),
+  attachment: z.nullish(z.looseObject({ type: z.string() })),
+  isSidechain: z.optional(z.boolean()),
 })
 export type TranscriptLine = z.output<typeof transcriptLine>
 
@@ -53,6 +53,6 @@ export const clientRecord = z.object({
     source: z.enum(['startup', 'resume', 'clear', 'compact', 'fork']),
     cwd: path,
   }),
-  transcript: path.nullable(),
+  transcript: z.nullable(path),
 })
 export type ClientRecord = z.output<typeof clientRecord>

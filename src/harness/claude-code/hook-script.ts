@@ -53,16 +53,18 @@ export function isOurs(command: unknown): boolean {
  * their own child. Between two tool calls only one test runs: is there mail?
  */
 function settingsLine(homeRoot: string, event: string): string {
-  const guard = event === 'PostToolBatch' ? `[ -e "\${MESH_HOME:-$H}/run/cc-\${CLAUDE_PID:-$PPID}/mail" ] && ` : ''
+  const isBatch = event === 'PostToolBatch'
+  const home = isBatch ? `case $MESH_HOME in /*) M=$MESH_HOME ;; *) M=$H ;; esac; ` : ''
+  const guard = isBatch ? `[ -e "$M/run/cc-\${CLAUDE_PID:-$PPID}/mail" ] && ` : ''
   // `exec` spares the sidecar's shell one waiting parent.
   const run = event === 'sidecar' ? 'exec sh' : 'sh'
   const tests = `${guard}[ -r "$S" ]`
   const call = `${run} "$S" ${event} "\${CLAUDE_PID:-$PPID}" 2>/dev/null`
-  return `H=${quoteWord(homeRoot)}; S="$H/hooks/${SCRIPT_NAME}"; ${tests} && ${call}; exit 0 ${MARK}`
+  return `H=${quoteWord(homeRoot)}; S="$H/hooks/${SCRIPT_NAME}"; ${home}${tests} && ${call}; exit 0 ${MARK}`
 }
 
 export interface ScriptPaths {
-  /** The mesh home when installed; MESH_HOME overrides it at run time. */
+  /** The mesh home when installed; an absolute MESH_HOME overrides it at run time: the client changes directories. */
   home: string
   node: string
   sidecar: string
@@ -92,7 +94,7 @@ const SCRIPT = `#!/bin/sh
 event=$1 pid=$2
 case $pid in '' | *[!0-9]*) exit 0 ;; esac
 home=@HOME@
-[ -z "$MESH_HOME" ] || home=$MESH_HOME
+case $MESH_HOME in /*) home=$MESH_HOME ;; *) MESH_HOME= ;; esac
 [ -d "$home/run" ] || exit 0
 dir=$home/run/cc-$pid
 node=@NODE@

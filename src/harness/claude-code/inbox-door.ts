@@ -19,7 +19,7 @@ export class InboxDoor implements Door {
   readonly #path: string | undefined
   readonly #token: string | undefined
   #budget = BUDGET
-  #refilledAt = Date.now()
+  #refilledAt = performance.now()
 
   constructor(env: Env) {
     this.#path = env.CLAUDE_CODE_MESSAGING_SOCKET || undefined
@@ -46,7 +46,7 @@ export class InboxDoor implements Door {
   }
 
   #refill(): void {
-    const steps = Math.floor((Date.now() - this.#refilledAt) / REFILL_MS)
+    const steps = Math.floor((performance.now() - this.#refilledAt) / REFILL_MS)
     this.#budget = Math.min(BUDGET, this.#budget + steps)
     this.#refilledAt += steps * REFILL_MS
   }

@@ -89,7 +89,7 @@ class ClaudeCode implements Harness {
     const lost = (what: string) => log('warn', 'a hook event was lost', { what })
     this.#spool = new Spool(this.#spoolDir, (spooled) => this.#onSpooled(spooled), lost)
     this.#registry = new Registry(env, identity.pid, ({ status, statusUpdatedAt }) => {
-      this.#know({ registry: status ? { status, at: statusUpdatedAt ?? Date.now() } : null })
+      this.#know({ registry: status ? { status, at: momentOf(statusUpdatedAt ?? Date.now()) } : null })
     })
     this.#lifeline = new Lifeline(identity, (state) => this.#onProcess(state))
     this.doors = [new HookDoor(runDir), new InboxDoor(env)].map((door) => this.#observed(door))
@@ -160,7 +160,7 @@ class ClaudeCode implements Harness {
   }
 
   #onStop(background: unknown[], at: number): void {
-    this.#know({ turn: { running: false, at, background: background.length > 0 } })
+    this.#know({ turn: { running: false, at: momentOf(at), background: background.length > 0 } })
   }
 
   #onStart(spooled: Spooled): void {
@@ -247,7 +247,7 @@ class ClaudeCode implements Harness {
     for (const token of [...this.#tokens.keys()]) {
       if (prompt.includes(token)) this.#show(token, 'surfaced', 'UserPromptSubmit hook')
     }
-    this.#know({ turn: { running: true, at } })
+    this.#know({ turn: { running: true, at: momentOf(at) } })
   }
 
   #show(token: string, state: 'handed' | 'surfaced', evidence: string): void {
@@ -288,7 +288,7 @@ class ClaudeCode implements Harness {
 
   #tell(): void {
     if (this.#told || !this.#events) return
-    const { status, againMs } = decideStatus({ ...this.#evidence, now: Date.now() })
+    const { status, againMs } = decideStatus({ ...this.#evidence, now: performance.now() })
     if (this.#statusTimer) clearTimeout(this.#statusTimer)
     this.#statusTimer = againMs === null ? null : setTimeout(() => this.#tell(), againMs)
     if (status === this.#status) return
@@ -339,6 +339,14 @@ class ClaudeCode implements Harness {
     this.#told = true
     this.#events!.ended(this.#ending!)
   }
+}
+
+/**
+ * A time of the client's or a file's clock as one of `performance.now()`, which nobody sets back while it is compared.
+ * One that is still to come counts as now.
+ */
+function momentOf(time: number): number {
+  return performance.now() - Math.max(0, Date.now() - time)
 }
 
 function conversationOf(event: HookEvent | null | undefined, env: Env): Conversation {

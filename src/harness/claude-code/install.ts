@@ -73,12 +73,6 @@ export function uninstallClaudeCode({ env, home }: { env: Env; home: Home }): {
   return { settingsPath: file.path, changed: events.length > 0 }
 }
 
-/** True if the settings of this user name our hooks. */
-export function isInstalled(env: Env): boolean {
-  const { hooks } = openSettings(env).settings
-  return isObject(hooks) && Object.values(hooks).some(hasOurs)
-}
-
 function hasOurs(entries: unknown): boolean {
   return Array.isArray(entries) && entries.flatMap(handlers).some(({ command }) => isOurs(command))
 }

@@ -9,6 +9,7 @@ const SETTLE_MS = 250
 /** A prompt's hook comes up to 20 ms before the registry says `busy`; a refused prompt never gets there. */
 const PROMPT_HOLDS_MS = 1000
 
+/** All times are of one clock that is never set back. */
 export interface StatusEvidence {
   now: number
   /** The client's own word, from its session registry, and since when. */
