@@ -32,6 +32,8 @@ export type InboxStep =
   /** The hand-over did not happen (`certain`), or nothing shows that it did. */
   | { t: 'back'; handover: string; certain: boolean }
   | { t: 'surfaced'; ids: string[]; at: number }
+  /** A role's message that has another taker now. It was not read: it may come back. */
+  | { t: 'dropped'; id: string }
   /** Messages read: a compacted journal. */
   | { t: 'known'; origins: Origin[] }
   /** The stream went back: positions mean nothing any more, ids do. */
@@ -67,7 +69,13 @@ export class Inbox {
         }
         return
       case 'surfaced':
-        for (const entry of this.#all(step.ids)) this.#forget(entry)
+        for (const entry of this.#all(step.ids)) {
+          this.#remove(entry)
+          this.#remember(originOf(entry))
+        }
+        return
+      case 'dropped':
+        for (const entry of this.#all([step.id])) this.#remove(entry)
         return
       case 'known':
         for (const origin of step.origins) this.#remember(origin)
@@ -92,11 +100,9 @@ export class Inbox {
     this.#bytes += sizeOf(envelope)
   }
 
-  #forget(entry: Entry): void {
-    const { id } = entry.envelope
-    this.#entries.delete(id)
-    this.#bytes -= sizeOf(entry.envelope)
-    this.#remember(originOf(entry))
+  #remove({ envelope }: Entry): void {
+    this.#entries.delete(envelope.id)
+    this.#bytes -= sizeOf(envelope)
   }
 
   #remember(origin: Origin): void {

@@ -127,6 +127,11 @@ export class Mailbox {
     return entries
   }
 
+  /** Gives up an unread message of a role that has another taker now. */
+  drop(id: string): void {
+    if (this.#inbox.get(id)) this.#step({ t: 'dropped', id })
+  }
+
   /** Writes the surfaced record if it changed. Resolves to false when the name has another holder. */
   async save(store: ProjectStore, name: string, epoch: number): Promise<boolean> {
     if (this.#writing) return true

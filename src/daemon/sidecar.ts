@@ -102,7 +102,7 @@ export class Sidecar {
       idOf: (delivery) => this.#intake.read(delivery)?.envelope.id ?? null,
       inbox: () => this.mailbox.inbox,
       accept: (delivery, repeat) => this.#onTaken(delivery, repeat),
-      drop: (id) => void this.mailbox.surface([id], Date.now()),
+      drop: (id) => this.mailbox.drop(id),
     })
     this.link = new Link({
       home,

@@ -82,8 +82,10 @@ function isForeign(owner: ProcessIdentity): boolean {
 
 /** Removes a lock that no process of this machine holds, be it another host's. Only its user may decide that. */
 export function forgetLock(path: string): void {
-  const held = readHeld(path)
-  if (held) breakLock(path, held, isUnusedHere)
+  for (let i = 0; i < TRIES; i++) {
+    const held = readHeld(path)
+    if (!held || !breakLock(path, held, isUnusedHere)) return
+  }
 }
 
 function isUnusedHere(held: Held): boolean {

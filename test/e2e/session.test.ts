@@ -168,3 +168,43 @@ test('an interrupted question says how to find out about it', async () => {
   expect(done).toMatchObject({ code: 130, stdout: '' })
   expect(done.stderr).toContain(`mesh trace ${asked[0]!.body.id}`)
 })
+
+test('what peers wrote stays within its line and cannot change the display', async () => {
+  const words = 'left\r\nlike \x1b[2Jthat\nmesh: all is well'
+  const shown = 'left like \\x1b[2Jthat mesh: all is well'
+  const peer = { name: 'bob', lastActivityAt: message.sentAt, unread: 0, project: 'e2e' }
+  const session = { ...peer, status: 'gone', reason: words, host: words, cwd: words, harness: words }
+  const ended = { type: 'session_ended', name: 'bob', status: 'gone', reason: words }
+  const step = { state: 'surfaced', at: message.sentAt, by: words, evidence: words }
+  const answers: Record<string, unknown> = {
+    send: { id: message.id, state: 'stored', to: 'bob', note: words },
+    wait: { results: [ended] },
+    ps: [session],
+    alive: { ...session, alive: false },
+    whoami: session,
+    trace: { id: message.id, steps: [step] },
+    topic_list: [{ name: words, members: [words] }],
+    role_list: [{ name: words, members: [words] }],
+    topic_join: { name: words, members: [words] },
+    rename: { name: 'bob', previous: words },
+  }
+  await serve(({ op }) => answers[op])
+  const lines: [string[], number][] = [
+    [['send', 'bob', '--', 'hi'], 1],
+    [['wait', 'bob'], 1],
+    [['ps'], 2],
+    [['alive', 'bob'], 1],
+    [['whoami'], Object.keys(session).length],
+    [['trace', message.id], 2],
+    [['topic', 'list'], 1],
+    [['role', 'list'], 1],
+    [['topic', 'join', 'x'], 1],
+    [['rename', 'bob'], 1],
+  ]
+  for (const [args, count] of lines) {
+    const { stdout, stderr } = await run(...args)
+    const text = stdout + stderr
+    expect(text, args[0]).toContain(shown)
+    expect(text.split('\n'), args[0]).toHaveLength(count + 1)
+  }
+})

@@ -79,6 +79,9 @@ test(`${MESSAGES} messages, ${KILLS} kills`, { timeout: RUN_MS }, async () => {
   const acked = outcomes.filter(({ state }) => state !== undefined)
   expect(acked.length).toBeGreaterThan(MESSAGES * 0.9)
   expect(shown().every(({ message }) => message.verified)).toBe(true)
+  // A wait ends in time whatever happens meanwhile.
+  const complaints = readers.flatMap(({ complaints }) => [...complaints.keys()])
+  expect(complaints.filter((line) => line.includes('did not answer'))).toEqual([])
 })
 
 // --- traffic

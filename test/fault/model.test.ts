@@ -258,8 +258,10 @@ class History {
     count(sent.state)
     if (sent.state === 'queued') this.#queued.set(mail.id, peer.name)
     if (!isNew) return
-    this.#sent.push(mail)
-    this.model.send(mail)
+    // Who was renamed gets it under the new name.
+    const addressed = { ...mail, to: sent.to }
+    this.#sent.push(addressed)
+    this.model.send(addressed)
   }
 
   /** What hangs on who has which name when must not race with what is still on its way. */

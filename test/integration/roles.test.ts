@@ -1,6 +1,6 @@
 /** Messages to a role: one taker each, who was free, and another one only when the taker is gone and had not read. */
 import { expect } from 'vitest'
-import { type Node, test, until, WAIT } from '../support/node.ts'
+import { FakeDoor, type Node, test, until, WAIT } from '../support/node.ts'
 
 /** Longer than a free member takes to pull a message. */
 const PULL_MS = 300
@@ -58,13 +58,23 @@ test('a busy member pulls nothing, and takes it once it is idle', async ({ proje
 })
 
 test('a member with unread mail leaves the message to another', async ({ project }) => {
-  const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
+  const { alice, carol } = await project.nodes('alice', 'carol')
+  const door = new FakeDoor()
+  const bob = await project.node('bob', { doors: [door] })
   await alice.send('bob', 'unread')
-  await until(() => bob.sidecar.unread === 1, 'unread mail')
+  await until(() => door.offers.length === 1, 'the offer')
   await join('review', bob, carol)
   await alice.send('role:review', 'for the free one')
   expect(await carol.texts(1)).toEqual(['for the free one'])
-  expect(await bob.texts(1)).toEqual(['unread'])
+  expect([bob.sidecar.unread, door.offers.length]).toEqual([1, 1])
+})
+
+test('a member that is read on demand takes what there is, and shows it at once', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  await join('review', bob)
+  for (const text of ['one', 'two', 'three']) await alice.send('role:review', text)
+  await until(() => bob.sidecar.unread === 3, 'all three')
+  expect((await bob.take()).map(({ text }) => text)).toEqual(['one', 'two', 'three'])
 })
 
 test('a message to a role without members waits for the first', async ({ project }) => {

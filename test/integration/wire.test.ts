@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 import { encodeEnvelope } from '../../src/wire/codec.ts'
 import { newId } from '../../src/wire/names.ts'
 import { storeNames } from '../../src/wire/subjects.ts'
-import { type Attacker, test as base, type Node, Project, WAIT } from '../support/node.ts'
+import { type Attacker, test as base, type Node, Project, until, WAIT } from '../support/node.ts'
 
 /** One session for all the bytes that are passed over: what comes next must find it unharmed. */
 const test = base.extend('bob', { scope: 'file' }, async ({ world }, { onCleanup }) => {
@@ -180,7 +180,8 @@ test.for(['names', 'presence', 'surfaced', 'members'] as const)(
     await bob.crash()
     const again = await project.node('bob', { process: bob.process })
     await alice.send(again.name, 'after')
-    expect(await again.texts(1)).toContain('after')
+    const texts: string[] = []
+    await until(async () => texts.push(...(await again.texts(1))) > 0 && texts.includes('after'), 'what came after')
     expect(await alice.call('ps', {})).toContainEqual(expect.objectContaining({ name: again.name, status: 'idle' }))
   },
 )

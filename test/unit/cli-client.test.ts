@@ -1,6 +1,6 @@
 /** The hand-written HTTP client, against servers that answer in every way, and in none. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer as createHttp, type RequestListener } from 'node:http'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -175,4 +175,15 @@ test('another minor version is refused, another patch is not', async () => {
       await expect(whoami()).rejects.toMatchObject({ code: 'version_skew', message: expect.stringContaining(theirs) })
     close?.()
   }
+})
+
+test('a socket in a directory that somebody may have put there is not spoken to', async () => {
+  let asked = false
+  await http((_, response) => {
+    asked = true
+    response.end('{}')
+  })
+  symlinkSync(dir, join(dir, 'link'))
+  await expect(call(join(dir, 'link', 's'), 'whoami', {})).rejects.toMatchObject({ code: 'denied' })
+  expect(asked).toBe(false)
 })

@@ -36,6 +36,7 @@ beforeEach(() => {
   told = []
 })
 afterEach(async () => {
+  vi.useRealTimers()
   await harness?.stop()
   harness = undefined
   client.kill('SIGKILL')
@@ -57,10 +58,10 @@ function hook(name: string, fields: object = {}): string {
   return id
 }
 const transcript = () => join(root, 'transcript.jsonl')
-const registry = (status: string) =>
+const registry = (status: string, statusUpdatedAt = Date.now()) =>
   writeFileSync(
     join(root, 'config', 'sessions', `${client.pid}.json`),
-    JSON.stringify({ pid: client.pid, status, statusUpdatedAt: Date.now() }),
+    JSON.stringify({ pid: client.pid, status, statusUpdatedAt }),
   )
 const create = () => createClaudeCode({ env, runDir: dir, home: meshHome(env), log: () => {} })
 
@@ -253,4 +254,20 @@ test('claude code - what SessionEnd said comes before what is witnessed', async 
   hook('SessionEnd', { reason: 'prompt_input_exit' })
   client.kill('SIGKILL')
   await vi.waitFor(() => expect(seen('ended')).toEqual([['exit']]), 15_000)
+})
+
+test('claude code - a status from the future, told before the clock was set back, counts as now', async () => {
+  env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
+  registry('idle', Date.now() + 3_600_000)
+  await start()
+  await expect.poll(() => seen('status')).toEqual([['starting'], ['idle']])
+})
+
+test('claude code - a clock that is set back does not hold a status', async () => {
+  env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
+  registry('idle')
+  await start()
+  expect(seen('status')).toEqual([['starting']])
+  vi.setSystemTime(Date.now() - 3_600_000)
+  await expect.poll(() => seen('status')).toEqual([['starting'], ['idle']])
 })

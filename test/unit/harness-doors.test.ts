@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync 
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { HookDoor } from '../../src/harness/claude-code/hook-door.ts'
 import { InboxDoor } from '../../src/harness/claude-code/inbox-door.ts'
 
@@ -12,6 +12,7 @@ beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'mesh-door-'))
 })
 afterEach(() => {
+  vi.useRealTimers()
   server?.close()
   server = undefined
   rmSync(dir, { recursive: true })
@@ -109,4 +110,13 @@ test('inbox door - stays below the number that the client takes at once', async 
   }
   await expect.poll(() => frames.length).toBe(sent)
   await expect(door.offer('one more')).rejects.toMatchObject({ code: 'conflict' })
+})
+
+test('inbox door - a clock that is set back does not shut it', async () => {
+  const { path, frames } = await inbox()
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path })
+  vi.setSystemTime(Date.now() - 3_600_000)
+  expect(door.available()).toBe(true)
+  await door.offer('x')
+  await expect.poll(() => frames).toHaveLength(1)
 })

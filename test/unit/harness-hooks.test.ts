@@ -181,6 +181,25 @@ describe.each(shells)('hooks with %s', (shell) => {
     expect(run('PostToolBatch')).toMatchObject(silent)
   })
 
+  test('a MESH_HOME counts if it is absolute: the client changes directories', () => {
+    const other = join(root, 'other')
+    for (const at of [other, join(root, 'relative')]) {
+      mkdirSync(join(at, 'run', `cc-${PID}`, 'spool'), { recursive: true })
+      writeFileSync(join(at, 'run', `cc-${PID}`, 'mail'), JSON.stringify(at))
+    }
+    writeFileSync(join(dir, 'mail'), JSON.stringify(mail))
+    const relative = { MESH_HOME: 'relative' }
+    expect(run('PostToolBatch', { env: relative }).stdout).toBe(context('PostToolBatch', mail))
+    expect(run('PostToolBatch', { env: relative })).toMatchObject(silent)
+    expect(run('PostToolBatch', { env: { MESH_HOME: other } }).stdout).toBe(context('PostToolBatch', other))
+    expect(run('UserPromptSubmit', { env: relative })).toMatchObject(silent)
+    expect(
+      spooled()
+        .map((name) => name.replace(/-.*/, ''))
+        .toSorted(),
+    ).toEqual(['MailTaken', 'UserPromptSubmit'])
+  })
+
   test('PostToolBatch without mail leaves no trace', () => {
     expect(run('PostToolBatch')).toMatchObject(silent)
     expect(spooled()).toEqual([])
@@ -240,6 +259,10 @@ describe.each(shells)('hooks with %s', (shell) => {
         spawnSync(sh, ['-c', asked, envFile], { encoding: 'utf8', env: { PATH: env.PATH, ...more } })
       expect(seenBy({}).stdout).toBe(`${home} cc-${process.pid}\n`)
       expect(seenBy({ CLAUDE_PID: '7' }).stdout).toBe(`${home} cc-7\n`)
+      rmSync(envFile)
+      writeFileSync(join(home, 'run', `cc-${process.pid}`, 'failed'), '')
+      run('SessionStart', { line: start!.command, env: { CLAUDE_ENV_FILE: envFile, MESH_HOME: 'relative' } })
+      expect(seenBy({ MESH_HOME: 'relative' }).stdout).toBe(`${home} cc-${process.pid}\n`)
       expect(await ended).toBe(0)
     })
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { lock, lockOwner, tryLock } from '../../src/host/lock.ts'
+import { foreignOwner, forgetLock, lock, lockOwner, tryLock } from '../../src/host/lock.ts'
 import { identifyProcess } from '../../src/host/process.ts'
 import { temporaryDir } from '../support/engine.ts'
 
@@ -77,4 +77,32 @@ test('tryLock - while somebody alive breaks a dead lock, nobody else does', () =
   writeFileSync(`${path}.break-${'a'.repeat(16)}`, JSON.stringify(me))
   expect(tryLock(path)).toBe(null)
   expect(existsSync(path)).toBe(true)
+})
+
+test('a lock of another host is named as such, with the way out', async () => {
+  const held = tryLock(path)!
+  expect(foreignOwner(path)).toBe(null)
+  held.release()
+  writeFileSync(path, JSON.stringify({ ...me, host: 'elsewhere' }))
+  expect(foreignOwner(path)?.host).toBe('elsewhere')
+  await expect(lock(path, 0)).rejects.toMatchObject({
+    message: expect.stringContaining('on elsewhere'),
+    hint: expect.stringContaining('mesh down, then mesh up'),
+  })
+})
+
+test('forgetLock - what no process of this machine holds, whatever the machine was called', () => {
+  const gone = { ...me, start: '1', host: 'elsewhere', token: 'a'.repeat(16) }
+  writeFileSync(path, JSON.stringify(gone))
+  writeFileSync(`${path}.break-${gone.token}`, JSON.stringify({ ...gone, token: 'b'.repeat(16) }))
+  forgetLock(path)
+  expect(readdirSync(temporary.path)).toEqual([])
+  forgetLock(path)
+  // Of this very process, from before the machine was renamed.
+  writeFileSync(path, JSON.stringify({ ...me, host: 'elsewhere' }))
+  forgetLock(path)
+  expect(lockOwner(path)?.host).toBe('elsewhere')
+  writeFileSync(path, JSON.stringify(me))
+  forgetLock(path)
+  expect(lockOwner(path)).toEqual(identifyProcess(process.pid))
 })

@@ -34,11 +34,20 @@ function freshDir(): string {
 const log = new Proxy({}, { get: () => () => {} }) as Logger
 
 const mailCommand = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('arrive' as const), message: fc.nat(15), skipped: fc.nat(2) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('arrive' as const),
+      message: fc.nat(15),
+      skipped: fc.nat(2),
+      repeat: fc.boolean(),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('skip' as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('hand' as const), count: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('back' as const), which: fc.nat(3), certain: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('surface' as const), which: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('drop' as const), which: fc.nat(2) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('save' as const) }) },
   {
     weight: 1,
@@ -138,7 +147,7 @@ class MailWorld {
     const { model } = this
     switch (command.do) {
       case 'arrive':
-        this.#arrive(command.message, command.skipped)
+        this.#arrive(command.message, command.skipped, command.repeat)
         break
       case 'skip': {
         const seq = ++this.#seq
@@ -153,6 +162,9 @@ class MailWorld {
       case 'back':
       case 'surface':
         this.#settle(command)
+        break
+      case 'drop':
+        this.#drop(command.which)
         break
       case 'save':
         return this.#save()
@@ -170,15 +182,15 @@ class MailWorld {
 
   #highArrived = 0
 
-  #arrive(message: number, skipped: number): void {
+  #arrive(message: number, skipped: number, repeat: boolean): void {
     const role = message % 5 === 0
     this.#seq += 1 + skipped
     const seq = role ? Math.max(1, this.#seq - skipped * 3) : this.#seq
     const envelope = envelopeOf(message, role)
     const { model } = this
-    this.#mailbox.arrive({ seq, envelope, verified: true }, 1, false)
+    this.#mailbox.arrive({ seq, envelope, verified: true }, 1, repeat)
     model.change((state) => {
-      if (!model.knows(envelope.id)) state.unread.push({ id: envelope.id, seq, role, handover: null, repeat: false })
+      if (!model.knows(envelope.id)) state.unread.push({ id: envelope.id, seq, role, handover: null, repeat })
       if (!role) state.high = Math.max(state.high, seq)
     })
     if (!role) this.#highArrived = Math.max(this.#highArrived, seq)
@@ -217,6 +229,16 @@ class MailWorld {
         this.#changed = true
       })
     }
+  }
+
+  /** A role's message that somebody else took over is as if it had never come. */
+  #drop(which: number): void {
+    const taken = this.model.state.unread.filter(({ role }) => role)[which]
+    if (!taken) return
+    this.#mailbox.drop(taken.id)
+    this.model.change((state) => {
+      state.unread = state.unread.filter(({ id }) => id !== taken.id)
+    })
   }
 
   #changed = false
@@ -345,6 +367,7 @@ interface Letter {
   id: string
   lane: string
   seq: number
+  epoch: number
   state: 'waits' | 'flies' | number
 }
 
@@ -439,7 +462,7 @@ class SendWorld {
       envelope: `{"text":"ü ${id}"}`,
     })
     state.written[lane] = seq
-    state.letters.push({ id, lane, seq, state: 'waits' })
+    state.letters.push({ id, lane, seq, epoch: state.epoch, state: 'waits' })
   }
 
   /** The first waiting letter of every lane in which none flies. */
@@ -460,6 +483,9 @@ class SendWorld {
     } else if (how === 'refused') {
       this.#step({ t: 'refused', id: letter.id })
       this.state.letters = this.state.letters.filter(({ id }) => id !== letter.id)
+      // The last number of a lane is free again; a number in the middle is a hole.
+      const isLast = letter.epoch === this.state.epoch && this.state.written[letter.lane] === letter.seq
+      if (isLast) this.state.written[letter.lane] = letter.seq - 1
     } else {
       this.#step({ t: 'stored', id: letter.id, position: ++this.#position, at: 1 })
       letter.state = this.#position

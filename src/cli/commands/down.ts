@@ -63,21 +63,22 @@ async function stopOperator(dir: string): Promise<boolean> {
   await call(socketPath(dir), 'stop', {}, { timeoutMs: STEP_MS }).catch(() => {})
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     if (await hasEnded(owner)) return true
-    sendSignal(owner, signal)
+    if (!sendSignal(owner, signal)) return isAbsent(owner)
   }
   await hasEnded(owner)
   return true
 }
 
-/** Only to who is certainly meant: the pid of another host's process may be anybody's here. */
-function sendSignal(owner: ProcessIdentity, signal: NodeJS.Signals): void {
+/** True if it was sent: only to who is certainly meant, for the pid of another host's process may be anybody's here. */
+function sendSignal(owner: ProcessIdentity, signal: NodeJS.Signals): boolean {
   const state = processState(owner)
-  if (state !== 'alive' && state !== 'paused') return
+  if (state !== 'alive' && state !== 'paused') return false
   try {
     process.kill(owner.pid, signal)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
+  return true
 }
 
 async function hasEnded(owner: ProcessIdentity): Promise<boolean> {
