@@ -1,12 +1,17 @@
 /** Sends what a sidecar of this machine that is gone had promised to send. */
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Outbox, type OutboxStep } from '../core/outbox.ts'
 import { type Home, nameDir } from '../host/home.ts'
-import { tryLock } from '../host/lock.ts'
+import { lock, tryLock } from '../host/lock.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
+import { isName } from '../wire/names.ts'
 import { Journal } from './journal.ts'
 import type { Logger } from './log.ts'
+import { removeLocked } from './run-dir.ts'
+
+/** A former holder that is ending, or a neighbour that drains, lets go within this long. */
+export const LOCK_MS = 3000
 
 /** Held by a name's holder for as long as it uses the name's directory. */
 export function dirLock(dir: string): string {
@@ -17,8 +22,8 @@ export function dirLock(dir: string): string {
 export async function drainOutbox(home: Home, store: ProjectStore, name: string, log: Logger): Promise<number> {
   const dir = nameDir(home, store.project, name)
   if (!hasOutbox(dir)) return 0
-  const lock = tryLock(dirLock(dir))
-  if (!lock) return 0
+  const held = tryLock(dirLock(dir))
+  if (!held) return 0
   let journal: Journal<OutboxStep> | null = null
   try {
     const opened = Journal.open<OutboxStep>(join(dir, 'outbox.jsonl'))
@@ -35,7 +40,7 @@ export async function drainOutbox(home: Home, store: ProjectStore, name: string,
     return waiting.length
   } finally {
     journal?.close()
-    lock.release()
+    held.release()
   }
 }
 
@@ -44,16 +49,32 @@ export async function clearName(home: Home, store: ProjectStore, name: string, l
   const dir = nameDir(home, store.project, name)
   if (!existsSync(dir)) return
   await drainOutbox(home, store, name, log)
-  const lock = tryLock(dirLock(dir))
-  if (lock) rmSync(dir, { recursive: true, force: true })
-  lock?.release()
+  const held = tryLock(dirLock(dir))
+  if (held) removeLocked(dir)
+  held?.release()
+}
+
+/**
+ * A renamed session takes its files along, once: what is there under the new name is its own by then. Under the lock,
+ * which moves too: that of a neighbour who drains just then would lock the new name for as long as the neighbour lives.
+ */
+export async function moveName(home: Home, project: string, name: string, to: string): Promise<void> {
+  const [from, target] = [nameDir(home, project, name), nameDir(home, project, to)]
+  if (!existsSync(from) || existsSync(target)) return
+  const held = await lock(dirLock(from), LOCK_MS)
+  if (existsSync(target)) return held.release()
+  renameSync(from, target)
+  rmSync(dirLock(target), { force: true })
 }
 
 /** Drains what any dead sidecar of this home and project left. */
 export async function drainAll(home: Home, store: ProjectStore, log: Logger): Promise<void> {
   const root = join(home.projects, store.project, 'names')
-  const names = existsSync(root) ? readdirSync(root) : []
-  for (const name of names) await drainOutbox(home, store, name, log)
+  const names = existsSync(root) ? readdirSync(root).filter(isName) : []
+  for (const name of names) {
+    // One that is moved or removed just now must not keep the others waiting.
+    await drainOutbox(home, store, name, log).catch((error) => log.warn({ error, name }, 'outbox not drained'))
+  }
 }
 
 function hasOutbox(dir: string): boolean {

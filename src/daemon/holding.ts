@@ -8,14 +8,11 @@ import type { Delivery, MailReader } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { mailFilters } from '../wire/subjects.ts'
-import { dirLock } from './drain.ts'
+import { dirLock, LOCK_MS } from './drain.ts'
 import type { Logger } from './log.ts'
 import { Mailbox } from './mailbox.ts'
 import { durableOf } from './registry.ts'
 import { Sender } from './sender.ts'
-
-/** A former holder that is ending, or a neighbour that drains, lets go within this long. */
-const LOCK_MS = 3000
 
 interface HoldingOptions {
   home: Home

@@ -55,10 +55,10 @@ export function sessionKeys(home: Home): string[] {
 }
 
 /**
- * Removes a session's directory, whose lock the caller holds. In one step, so that whoever comes back to it meanwhile
- * has a directory of its own: the lock would go before the socket, and the socket might be a newcomer's by then.
+ * Removes a directory whose lock the caller holds. In one step, so that whoever comes to it meanwhile has a directory
+ * of its own: the lock would go before the other files, and those might be a newcomer's by then.
  */
-export function removeSession(dir: string): void {
+export function removeLocked(dir: string): void {
   const aside = join(dirname(dir), ASIDE)
   try {
     renameSync(dir, `${aside}${randomBytes(8).toString('hex')}`)
@@ -69,11 +69,6 @@ export function removeSession(dir: string): void {
   for (const name of readdirSync(dirname(dir)).filter((name) => name.startsWith(ASIDE))) {
     rmSync(join(dirname(dir), name), { recursive: true, force: true })
   }
-}
-
-/** A renamed session takes its files along, once: what is there under the new name is its own by then. */
-export function moveDir(from: string, to: string): void {
-  if (existsSync(from) && !existsSync(to)) renameSync(from, to)
 }
 
 /**
@@ -103,7 +98,7 @@ function isLeftover(home: Home, key: string, now: number): boolean {
 function removeUnused(dir: string): void {
   const lock = tryLock(join(dir, 'lock'))
   try {
-    if (lock) removeSession(dir)
+    if (lock) removeLocked(dir)
   } finally {
     lock?.release()
   }

@@ -4,14 +4,14 @@ import type { Entry } from '../core/inbox.ts'
 import { renderStart } from '../core/render.ts'
 import { MeshError } from '../errors.ts'
 import type { Conversation, Harness } from '../harness/types.ts'
-import { type Env, type Home, nameDir, sessionDir } from '../host/home.ts'
+import { type Env, type Home, sessionDir } from '../host/home.ts'
 import { identifyProcess } from '../host/process.ts'
 import type { Place } from '../host/project.ts'
 import type { Delivery } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { Courier } from './courier.ts'
-import { drainAll } from './drain.ts'
+import { drainAll, moveName } from './drain.ts'
 import { Holding } from './holding.ts'
 import { type Arrived, Intake, isDirect, isFor } from './intake.ts'
 import { exchangeKeys, KeyRing, memberKey } from './keys.ts'
@@ -23,7 +23,7 @@ import { PresenceKeeper } from './presence.ts'
 import { Receipts } from './receipts.ts'
 import { type Claimed, durableOf, Registry } from './registry.ts'
 import { Roles } from './roles.ts'
-import { moveDir, removeSession, writeRecord } from './run-dir.ts'
+import { removeLocked, writeRecord } from './run-dir.ts'
 import type { Sender } from './sender.ts'
 import { Stalls } from './stalls.ts'
 import { Witness } from './witness.ts'
@@ -191,7 +191,7 @@ export class Sidecar {
     await this.options.harness.stop().catch(() => {})
     this.leave()
     await Promise.race([this.link.stop(), after(FAREWELL_MS)])
-    if (told === true) removeSession(sessionDir(this.options.home, this.options.key))
+    if (told === true) removeLocked(sessionDir(this.options.home, this.options.key))
     this.options.onEnd()
   }
 
@@ -402,8 +402,7 @@ export class Sidecar {
     await this.registry.leaveFormer(store, new Date().toISOString())
     const carried = await store.surfaced.get(formerly.name)
     if (carried && carried.value.epoch <= epoch) await store.surfaced.update(name, { ...carried.value, epoch }, 0)
-    const { home } = this.options
-    moveDir(nameDir(home, store.project, formerly.name), nameDir(home, store.project, name))
+    await moveName(this.options.home, store.project, formerly.name, name)
     await store.deleteDurable(durableOf({ name: formerly.name, epoch }))
   }
 

@@ -15,7 +15,7 @@ import type { ProjectStore } from '../nats/project-store.ts'
 import { drainOutbox } from './drain.ts'
 import type { Logger } from './log.ts'
 import { witness } from './registry.ts'
-import { readRecord, removeSession, type SidecarRecord, sessionKeys, sweepLeftovers } from './run-dir.ts'
+import { readRecord, removeLocked, type SidecarRecord, sessionKeys, sweepLeftovers } from './run-dir.ts'
 
 const RETRY_MS = 50
 /** Another host's lock on the post stays until `mesh down`: asked for ever more seldom. */
@@ -184,7 +184,7 @@ export class Witness {
     const lock = readRecord(this.#options.home, key) && tryLock(join(dir, 'lock'))
     if (!lock) return
     const current = readRecord(this.#options.home, key)
-    if (current?.startedAt === record.startedAt && current.pid === record.pid) removeSession(dir)
+    if (current?.startedAt === record.startedAt && current.pid === record.pid) removeLocked(dir)
     lock.release()
   }
 }
