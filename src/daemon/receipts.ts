@@ -19,7 +19,8 @@ export class Receipts {
   readonly #watched = new Map<string, Set<(told: Receipt) => void>>()
   #store: ProjectStore | null = null
   #unfollow: (() => void) | null = null
-  #flushing = false
+  #flushing: Promise<void> | null = null
+  #retry: NodeJS.Timeout | null = null
 
   constructor(log: Logger) {
     this.#log = log
@@ -30,7 +31,7 @@ export class Receipts {
     this.detach()
     this.#store = store
     this.#unfollow = store.followReceipts(name, (told) => this.#hear(told))
-    void this.#flush()
+    void this.flush()
     for (const id of this.#watched.keys()) {
       for (const told of await store.receiptsOf(id)) this.#hear(told)
     }
@@ -52,7 +53,7 @@ export class Receipts {
     this.#waiting.push({ to: to.name, told })
     // The first may be under way.
     if (this.#waiting.length > WAITING) this.#waiting.splice(1, 1)
-    void this.#flush()
+    void this.flush()
   }
 
   /** Resolves with the first receipt that shows that a message got that far. */
@@ -88,9 +89,17 @@ export class Receipts {
     for (const hear of [...(this.#watched.get(told.id) ?? [])]) hear(told)
   }
 
+  /** Resolves once everything was told, or cannot be told now. */
+  flush(): Promise<void> {
+    this.#flushing ??= this.#flush().finally(() => {
+      this.#flushing = null
+      // Told in the very moment in which the last one was done.
+      if (this.#store && this.#waiting.length > 0 && !this.#retry) void this.flush()
+    })
+    return this.#flushing
+  }
+
   async #flush(): Promise<void> {
-    if (this.#flushing) return
-    this.#flushing = true
     try {
       while (this.#store && this.#waiting.length > 0) {
         const { to, told } = this.#waiting[0]!
@@ -99,9 +108,10 @@ export class Receipts {
       }
     } catch (error) {
       this.#log.debug({ error }, 'receipts wait')
-      setTimeout(() => void this.#flush(), RETRY_MS).unref()
-    } finally {
-      this.#flushing = false
+      this.#retry ??= setTimeout(() => {
+        this.#retry = null
+        void this.flush()
+      }, RETRY_MS).unref()
     }
   }
 }

@@ -199,8 +199,14 @@ export class Sidecar {
     if (!this.link.up || !this.registry.claimed) return !this.registry.claimed
     try {
       const { store } = this.link
-      await this.registry.end(store, reason, new Date().toISOString())
-      await store.presence.delete(this.record.name)
+      const { name } = this.record
+      // What was read just before the end is told too.
+      await Promise.all([
+        this.registry.end(store, reason, new Date().toISOString()),
+        this.receipts.flush(),
+        this.#save(store),
+      ])
+      await store.presence.delete(name)
       return true
     } catch (error) {
       this.options.log.warn({ error: MeshError.from(error).toBody() }, 'end not told')

@@ -5,6 +5,7 @@ import type { NatsConnection } from 'nats'
 import type * as z from 'zod/mini'
 import { MeshError } from '../errors.ts'
 import { decodeRecord, encodeRecord } from '../wire/codec.ts'
+import { whileOpen } from './connect.ts'
 import { readFrom } from './direct.ts'
 import { isConflict, isNotFound, toMeshError } from './errors.ts'
 
@@ -96,7 +97,7 @@ export class Bucket<S extends z.ZodMiniType> {
   /** All records whose key matches `filter`. Read by position, with no watch: a bucket holds one message per key. */
   async all(filter = '>'): Promise<Entry<z.output<S>>[]> {
     const prefix = `$KV.${this.#name}.`
-    const stored = await readFrom(this.#jsm, `KV_${this.#name}`, prefix + filter)
+    const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, `KV_${this.#name}`, prefix + filter)
     return stored
       .filter((message) => message.header.get('KV-Operation') === '')
       .map((message) =>
@@ -120,7 +121,7 @@ export class Bucket<S extends z.ZodMiniType> {
           onChange(isPut ? decodeRecord(this.#schema, message.data) : null)
         },
       })
-      await this.#nc.flush()
+      await whileOpen(this.#nc, this.#nc.flush())
       return () => subscription.unsubscribe()
     } catch (error) {
       throw toMeshError(error)

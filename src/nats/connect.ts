@@ -1,5 +1,6 @@
 /** One connection to the engine: credentials, and when it is over. */
 import { type Authenticator, connect, type NatsConnection } from 'nats'
+import { MeshError } from '../errors.ts'
 import { toMeshError } from './errors.ts'
 
 /** Signs the server's nonce; the secret never crosses the wire. */
@@ -42,9 +43,31 @@ export async function connectEngine(options: ConnectOptions, onClosed: () => voi
       ignoreClusterUpdates: true,
       noAsyncTraces: true,
     })
-    void nc.closed().then(onClosed)
+    const calls = new Set<() => void>()
+    underway.set(nc, calls)
+    void nc.closed().then(() => {
+      for (const fail of calls) fail()
+      onClosed()
+    })
     return nc
   } catch (error) {
     throw toMeshError(error)
   }
+}
+
+/** Calls that wait for an answer, per connection: a race with `nc.closed()` would keep every one of them for its life. */
+const underway = new WeakMap<NatsConnection, Set<() => void>>()
+
+/**
+ * Settles as `call` does, and throws `mesh_down` when the connection ends before: a flush and a batch of direct gets of
+ * nats-core 3.4.0 would wait for ever.
+ */
+export function whileOpen<T>(nc: NatsConnection, call: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const fail = () => reject(new MeshError('mesh_down', 'the engine went away'))
+    const calls = underway.get(nc)
+    calls?.add(fail)
+    if (nc.isClosed()) fail()
+    call.then(resolve, reject).finally(() => calls?.delete(fail))
+  })
 }

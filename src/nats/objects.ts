@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
 import { type ObjectInfo, type ObjectStore, Objm } from '@nats-io/obj'
+import type { NatsConnection } from 'nats'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { readFrom } from './direct.ts'
@@ -10,19 +11,26 @@ import { toMeshError } from './errors.ts'
 /** Objects are kept for `limits`' time from when they were put: one that is sent again is put again, but not each time. */
 const RENEW_MS = 86_400_000
 
+interface ObjectsOptions {
+  nc: NatsConnection
+  js: JetStreamClient
+  jsm: JetStreamManager
+  name: string
+}
+
 export class Objects {
   readonly #store: ObjectStore
-  readonly #jsm: JetStreamManager
+  readonly #engine: Pick<ObjectsOptions, 'nc' | 'jsm'>
   readonly #name: string
 
-  private constructor(store: ObjectStore, jsm: JetStreamManager, name: string) {
-    this.#store = store
-    this.#jsm = jsm
+  private constructor({ nc, jsm, name }: ObjectsOptions, store: ObjectStore) {
+    this.#engine = { nc, jsm }
     this.#name = name
+    this.#store = store
   }
 
-  static async open(js: JetStreamClient, jsm: JetStreamManager, name: string): Promise<Objects> {
-    return new Objects(await new Objm(js).open(name), jsm, name)
+  static async open(options: ObjectsOptions): Promise<Objects> {
+    return new Objects(options, await new Objm(options.js).open(options.name))
   }
 
   /** Stores bytes unless they were a short time ago: what is sent now is kept for its full time. Resolves to their name. */
@@ -43,7 +51,7 @@ export class Objects {
     })
     if (!info) throw new MeshError('not_found', 'the body of this message is no longer stored')
     if (info.size > limits.bodyBytes) throw damaged()
-    const chunks = await readFrom(this.#jsm, `OBJ_${this.#name}`, `$O.${this.#name}.C.${info.nuid}`)
+    const chunks = await readFrom(this.#engine, `OBJ_${this.#name}`, `$O.${this.#name}.C.${info.nuid}`)
     const bytes = Buffer.concat(chunks.map((chunk) => chunk.data))
     if (sha256(bytes) !== name) throw damaged()
     return bytes

@@ -33,7 +33,7 @@ async function openBuckets(nc: NatsConnection, js: JetStreamClient, jsm: JetStre
     Bucket.open({ ...engine, name: names.surfaced, schema: surfaced }),
     Bucket.open({ ...engine, name: names.takers, schema: taker }),
     Bucket.open({ ...engine, name: names.members, schema: memberRecord }),
-    Objects.open(js, jsm, names.objects),
+    Objects.open({ ...engine, name: names.objects }),
   ])
   return { names: nameBucket, presence: presenceBucket, surfaced: surfacedBucket, takers, members, objects }
 }
@@ -125,7 +125,12 @@ export class ProjectStore {
   /** Positions of the mail to a name, from `seq` on. */
   async mailFrom(name: string, seq: number): Promise<number[]> {
     const { messages } = storeNames(this.project)
-    const stored = await readFrom(this.#jsm, messages, mailFilters(this.project, name, [])[0]!, seq)
+    const stored = await readFrom(
+      { nc: this.#nc, jsm: this.#jsm },
+      messages,
+      mailFilters(this.project, name, [])[0]!,
+      seq,
+    )
     return stored.map((message) => message.seq)
   }
 
@@ -174,7 +179,7 @@ export class ProjectStore {
   /** The receipts of one message so far, oldest first. */
   async receiptsOf(id: string): Promise<Receipt[]> {
     const { receipts } = storeNames(this.project)
-    const stored = await readFrom(this.#jsm, receipts, receiptFilter(this.project, { id }))
+    const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, receipts, receiptFilter(this.project, { id }))
     return stored.map((message) => this.#readReceipt(message.subject, message.data)).filter((found) => found !== null)
   }
 

@@ -19,7 +19,8 @@ export async function measureSend(lab: Lab): Promise<Row> {
   const plain = await measureInside(lab, [])
   const product = flags.length > 0 ? await measureInside(lab, flags) : plain
   const sockets = await measureSockets(lab)
-  const { sent, raw } = { sent: product.sent, raw: plain.raw }
+  // Of one process, sample by sample in turn: load from elsewhere meets both alike.
+  const { sent, raw } = product
   return {
     what: 'send accepted by one sidecar → in the other’s callback',
     measured: ms(sent.p50),
@@ -28,8 +29,8 @@ export async function measureSend(lab: Lab): Promise<Row> {
     budget: `≤ ${BUDGET} ×`,
     ok: sent.p50 <= BUDGET * raw.p50,
     details: [
-      `in one process, as the sidecars run (${flags.join(' ') || 'no flags'}): send ${spread(sent)}; raw under the same flags ${spread(product.raw)}`,
-      `without flags: send ${spread(plain.sent)} (${(plain.sent.p50 / raw.p50).toFixed(1)} ×); raw ${spread(raw)}`,
+      `in one process, as the sidecars run (${flags.join(' ') || 'no flags'}): send ${spread(sent)}; raw ${spread(raw)}`,
+      `without flags: send ${spread(plain.sent)} (${(plain.sent.p50 / plain.raw.p50).toFixed(1)} ×); raw ${spread(plain.raw)}`,
       `parts: the recipient’s name looked up ${ms(product.nameLookup.p50)}, sealed and signed ${ms(product.seal.p50)}, opened and verified ${ms(product.open.p50)}, a journal line ${ms(product.journal.p50)} (three on the way)`,
       `raw publish → stored ${ms(product.rawStored.p50)}, send → stored ${ms(product.sentStored.p50)}`,
       `two real sidecars, client’s POST → the other’s waiting call answered: ${spread(sockets.arrived)}; one call there and back ${ms(sockets.hop.p50)}`,

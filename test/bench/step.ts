@@ -21,8 +21,10 @@ export function hookLine(lab: Lab, event: string, index = 0): string {
 
 export function measureStep(lab: Lab): Row {
   const line = hookLine(lab, 'PostToolBatch')
-  const env = { ...lab.env, CLAUDE_PID: PID }
-  const dir = join(lab.home.run, `cc-${PID}`)
+  // A home in which no sidecar sweeps: this session has none.
+  const home = join(lab.root, 'still')
+  const env = { ...lab.env, MESH_HOME: home, CLAUDE_PID: PID }
+  const dir = join(home, 'run', `cc-${PID}`)
   mkdirSync(join(dir, 'spool'), { recursive: true })
   const mail = JSON.stringify('x'.repeat(600))
   const samples = { guard: [] as number[], nothing: [] as number[], mail: [] as number[], node: [] as number[] }
@@ -34,7 +36,7 @@ export function measureStep(lab: Lab): Row {
     samples.mail.push(timeProcess('/bin/sh', ['-c', line], env, BATCH))
     samples.node.push(timeProcess(process.execPath, ['-e', '0'], env, BATCH))
   }
-  rmSync(dir, { recursive: true })
+  rmSync(home, { recursive: true })
   const [guard, nothing] = [summarize(samples.guard), summarize(samples.nothing)]
   return {
     what: 'added to a model step, no mail: the hook’s whole process',

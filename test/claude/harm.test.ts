@@ -107,12 +107,13 @@ test.skipIf(missing)("(j) with all of mesh's files removed a person's prompts go
   rmSync(lab.meshHome, { recursive: true })
   const terminal = new Terminal(lab, suite.claude)
   const session = await terminal.start()
-  for (const word of ['first-prompt', 'second-prompt']) {
+  for (const [count, word] of ['first-prompt', 'second-prompt'].entries()) {
     await submit(session, word)
     await eventually(`the model reads ${word}`, () => suite.model.saw(word)[0])
-    await eventually('it answered', () => session.screen().split('noted').length > 1)
+    await eventually('it answered', () => session.screen().split('noted').length > count + 1)
   }
-  expect(session.screen()).not.toMatch(/hook/i)
+  // While it works the client itself says `running UserPromptSubmit hook`.
+  expect(session.screen()).not.toMatch(/hook (error|failed|feedback)|blocked/i)
   terminal.close()
 })
 

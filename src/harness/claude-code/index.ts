@@ -22,6 +22,9 @@ const RECORD_BYTES = 64 * 1024
 /** What is older when the first sidecar of a client starts was left by another client that had its pid. */
 const LEFTOVER_MS = 60_000
 const LAST_EVIDENCE_MS = 120
+/** After a signal somebody waits for our end: `-p` does, up to 1.5 s. */
+const SIGNAL_EVIDENCE_MS = 90
+const LOOK_MS = 10
 /** Hand-overs whose evidence may still come. */
 const TOKENS = 16
 
@@ -74,6 +77,8 @@ class ClaudeCode implements Harness {
   /** The reason, once the session has begun to end. */
   #ending: string | null = null
   #told = false
+  /** When the last look for evidence ends. */
+  #lookUntil = Number.POSITIVE_INFINITY
 
   constructor(options: ClaudeCodeOptions, identity: ProcessIdentity, earlier: ClientRecord | null) {
     const { env, runDir, log } = options
@@ -315,7 +320,7 @@ class ClaudeCode implements Harness {
     this.#spool.drain()
     if (this.#evidence.attended && !this.#ending) return
     this.#ending ??= endReason('other', this.#evidence)
-    this.#over()
+    this.#lastLook(SIGNAL_EVIDENCE_MS)
   }
 
   /** What SessionEnd says comes before what is only witnessed. */
@@ -325,17 +330,22 @@ class ClaudeCode implements Harness {
     else this.#end('killed')
   }
 
-  /** The client writes its transcript every 0.1 s: what was read just before the end may be told there yet. */
   #end(reason: string): void {
     if (this.#ending) return
     this.#ending = reason
-    if (this.#tokens.size === 0) this.#over()
-    else setTimeout(() => this.#over(), LAST_EVIDENCE_MS)
+    this.#lastLook(LAST_EVIDENCE_MS)
+  }
+
+  /** The client writes its transcript every 0.1 s: what was read just before the end may be told there yet. */
+  #lastLook(ms: number): void {
+    this.#lookUntil = Math.min(this.#lookUntil, performance.now() + ms)
+    for (const tail of this.#tails()) tail.read()
+    if (this.#tokens.size === 0 || performance.now() >= this.#lookUntil) this.#over()
+    else setTimeout(() => this.#lastLook(ms), LOOK_MS)
   }
 
   #over(): void {
     if (this.#told) return
-    for (const tail of this.#tails()) tail.read()
     this.#told = true
     this.#events!.ended(this.#ending!)
   }
