@@ -4,7 +4,7 @@ import type { NameRecord } from '../../src/wire/envelope.schema.ts'
 import { storeNames } from '../../src/wire/subjects.ts'
 import { type Node, type Project, test, until, WAIT } from '../support/node.ts'
 
-const WORKTREE = '/work/repo'
+const WORKTREE = '/home/dev/repo'
 
 async function recordOf(project: Project, name: string): Promise<NameRecord | null> {
   const { store } = await project.attacker()
@@ -106,7 +106,7 @@ test('a cleared conversation keeps name and mail, with and without its sidecar',
   const api = await project.node('api', { session: 'talk' })
   await alice.send('api', 'unread')
   await arrived(api, 1)
-  await api.harness.events.conversation({ sessionId: 'cleared', source: 'clear', cwd: '/work/api' })
+  await api.harness.events.conversation({ sessionId: 'cleared', source: 'clear', cwd: '/home/dev/api' })
   expect(await recordOf(project, 'api')).toMatchObject({ session: 'cleared', epoch: 1 })
   await api.crash()
   const again = await project.node('api', { session: 'cleared again', process: api.process })

@@ -91,7 +91,7 @@ test('a session of another machine is not judged by its process', async ({ proje
   const elsewhere = { ...entry!.value, process: { ...entry!.value.process, host: 'elsewhere', boot: 'other' } }
   await bob.die()
   await store.names.update('bob', elsewhere, entry!.revision)
-  const rival = await project.node('bob', { worktree: '/work/bob', session: 's2' })
+  const rival = await project.node('bob', { worktree: '/home/dev/bob', session: 's2' })
   expect(rival.name).toBe('bob-2')
   expect(await alive(alice, 'bob')).toMatchObject({ lives: true })
 })
