@@ -22,6 +22,8 @@ declare const MESH_VERSION: string
 /** Exit codes that the hook's loop reads: 0 ends it, others start the sidecar again. */
 const EXIT = { done: 0, again: 1 }
 const IDLE_CHECK_MS = 1000
+/** `claude -p` waits 1.5 s for its hooks' children (CLAUDE_CODE_PROBES P1). */
+const SIGNAL_MS = 1000
 const LOCK_TRIES = 10
 
 async function main(): Promise<void> {
@@ -52,8 +54,10 @@ async function main(): Promise<void> {
   const explicit = env.MESH_NAME !== undefined
   const desired = { name: explicit ? toName(env.MESH_NAME!) : place.defaultName, explicit }
   const sidecar = new Sidecar({ env, home, key, place, harness, desired, version: MESH_VERSION, log, onEnd: finish })
-  // Whoever ends the sidecar of a living agent session does not end the session; its harness knows when it is over.
-  const onSignal = () => (isOperator ? void sidecar.end('ended') : process.exit(EXIT.again))
+  // Whoever ends the sidecar of a living agent session does not end the session. Its harness hears the signal first: if
+  // the session is over, that ends this process in time.
+  const onSignal = () =>
+    isOperator ? void sidecar.end('ended') : setTimeout(() => process.exit(EXIT.again), SIGNAL_MS)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal)
   const calls = watchCalls(isOperator, () => void sidecar.end('idle'))
   const server = await serve(socketPath(runDir), MESH_VERSION, calls.wrap(createHandlers(sidecar)), log)

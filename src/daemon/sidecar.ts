@@ -37,6 +37,8 @@ const FAREWELL_MS = 100
 /** An engine that died is back within this long, or it will take time. */
 const READY_MS = 1500
 const NO_ROOM_MS = 50
+/** Before a second rename, for mail to the name before that is still on its way. */
+const CATCH_UP_MS = 3000
 
 export interface SidecarOptions {
   env: Env
@@ -382,6 +384,7 @@ export class Sidecar {
 
   async #rename(store: ProjectStore, name: string): Promise<string> {
     const previous = this.record.name
+    await this.#catchUp(store)
     await this.registry.rename(store, name)
     await this.#completing(async () => {
       this.leave()
@@ -389,6 +392,17 @@ export class Sidecar {
       await store.presence.delete(previous)
     })
     return previous
+  }
+
+  /** Only one former name is read: what came to the one before it has to be here when that one goes. */
+  async #catchUp(store: ProjectStore): Promise<void> {
+    const { formerly } = this.record
+    const deadline = Date.now() + CATCH_UP_MS
+    while (formerly && (await store.mailFrom(formerly.name, this.mailbox.inbox.high + 1)).length > 0) {
+      const hint = 'mesh inbox shows it; then rename again'
+      if (Date.now() > deadline) throw new MeshError('conflict', `${formerly.name} has unread mail left`, { hint })
+      await after(NO_ROOM_MS)
+    }
   }
 
   /** A change that fails half-way is completed by connecting anew: `#onUp` does whatever is missing. */
@@ -418,9 +432,18 @@ export class Sidecar {
     const arrived = this.#intake.read(delivery)
     const { mailbox } = this
     const { seq } = delivery
-    const isMine = arrived !== null && (isFor(this.record, arrived) || (await this.#isForFormer(arrived)))
+    const isMine = arrived !== null && !this.#isEcho(arrived) && (await this.#isForMe(arrived))
     if (!isMine || mailbox.isRead(seq, arrived.envelope)) return mailbox.skip(seq)
     await this.#receive(arrived, false)
+  }
+
+  /** What this session itself told everybody or a topic, under whatever name it had then. */
+  #isEcho({ envelope }: Arrived): boolean {
+    return !isDirect(envelope) && this.sender.get(envelope.id) !== undefined
+  }
+
+  async #isForMe(arrived: Arrived): Promise<boolean> {
+    return isFor(this.record, arrived) || this.#isForFormer(arrived)
   }
 
   /** Mail to the former name that came after the rename is this session's as long as nobody else has that name. */
