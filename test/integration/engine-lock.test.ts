@@ -111,5 +111,6 @@ test(`lock - ${KILLS} holders killed: never two inside, and never stuck`, { time
   // Whoever breaks the next dead lock sweeps what all of them left.
   writeFileSync(path, '')
   ;(await lock(path, 60_000)).release()
-  expect(readdirSync(temporary.path).filter((name) => name.includes('.break-'))).toEqual([])
+  // A draft of one that was killed while it wrote may stay: it is nobody's lock.
+  expect(readdirSync(temporary.path).filter((name) => name.includes('.break-') && !name.includes('.tmp-'))).toEqual([])
 })

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -22,6 +22,8 @@ export const SIDECAR_JS = join(MESH_JS, '..', '..', 'dist', 'sidecar.js')
 /** `npm run test:fault` asks for the full counts, the plain test run for short ones. */
 export const FULL = process.env.MESH_FAULT_FULL === '1'
 const END_MS = 10_000
+/** Log files in a report. */
+const LOGS = 8
 
 export interface Ran {
   code: number | null
@@ -152,10 +154,11 @@ export class FaultHome {
     return kill(this.sidecars().get(name)?.sidecar.pid ?? null)
   }
 
-  /** The end of every sidecar's log and of the engine's, for the report of a failure. */
+  /** The end of the logs that were last written to and of the engine's, for the report of a failure. */
   logs(lines = 40): string {
     const dir = join(this.root, 'logs')
-    const files = existsSync(dir) ? readdirSync(dir).map((name) => join(dir, name)) : []
+    const all = existsSync(dir) ? readdirSync(dir).map((name) => join(dir, name)) : []
+    const files = all.sort((a, b) => statSync(a).mtimeMs - statSync(b).mtimeMs).slice(-LOGS)
     return [...files, join(this.home.engine, 'log')].map((path) => `--- ${path}\n${tail(path, lines)}`).join('\n')
   }
 
