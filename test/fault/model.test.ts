@@ -196,7 +196,7 @@ class History {
       case 'kill':
         return this.#kill(peer)
       case 'engine':
-        return void mesh.killEngine()
+        return command.again === 0 ? this.#freeze(peer, command) : void mesh.killEngine()
       case 'topic':
         return this.#switch(peer, 'topic')
       case 'role':
@@ -377,6 +377,21 @@ class History {
 
   async #kill(peer: ModelPeer): Promise<void> {
     if (peer.state === 'alive' && mesh.killSidecar(peer.name)) this.model.end(peer, 'dead')
+  }
+
+  /** The engine does not answer for a while: what is sent then is kept by its sender, and goes later. */
+  async #freeze(peer: ModelPeer, command: Command): Promise<void> {
+    await this.#ask(peer, 'ps', {})
+    const pid = mesh.enginePid()
+    if (pid === null) return
+    const before = this.#queued.size
+    process.kill(pid, 'SIGSTOP')
+    try {
+      await this.#send(peer, { ...command, again: 1 })
+      expect(this.#queued.size).toBe(before + 1)
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
   }
 
   async #stop(peer: ModelPeer): Promise<void> {
