@@ -1,19 +1,19 @@
 /** One session on the mesh: wires link, name, mail, presence, roles and witness together, and ends it truthfully. */
 import type { KeyObject } from 'node:crypto'
 import type { Entry } from '../core/inbox.ts'
-import { renderStart } from '../core/render.ts'
 import { MeshError } from '../errors.ts'
 import type { Conversation, Harness } from '../harness/types.ts'
 import { type Env, type Home, sessionDir } from '../host/home.ts'
 import { identifyProcess } from '../host/process.ts'
 import type { Place } from '../host/project.ts'
-import type { Delivery } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
+import { Arrivals } from './arrivals.ts'
 import { Courier } from './courier.ts'
-import { drainAll, moveName } from './drain.ts'
+import { drainAll } from './drain.ts'
+import { adoptFormer, catchUp } from './former.ts'
 import { Holding } from './holding.ts'
-import { type Arrived, Intake, isDirect, isFor } from './intake.ts'
+import { Intake, isDirect } from './intake.ts'
 import { exchangeKeys, KeyRing, memberKey } from './keys.ts'
 import { Link } from './link.ts'
 import type { Logger } from './log.ts'
@@ -26,6 +26,7 @@ import { Roles } from './roles.ts'
 import { removeLocked, writeRecord } from './run-dir.ts'
 import type { Sender } from './sender.ts'
 import { Stalls } from './stalls.ts'
+import { startText } from './start-text.ts'
 import { Witness } from './witness.ts'
 
 /** The member of the embedded engine: one mesh home, one key. */
@@ -36,9 +37,6 @@ const START_TEXT_MS = 2500
 const FAREWELL_MS = 100
 /** An engine that died is back within this long, or it will take time. */
 const READY_MS = 1500
-const NO_ROOM_MS = 50
-/** Before a second rename, for mail to the name before that is still on its way. */
-const CATCH_UP_MS = 3000
 
 export interface SidecarOptions {
   env: Env
@@ -66,6 +64,7 @@ export class Sidecar {
   readonly #key: KeyObject
   readonly #ring: KeyRing
   readonly #intake: Intake
+  readonly #arrivals: Arrivals
   readonly #joined: Promise<Claimed>
   #linked: Promise<void> = Promise.resolve()
   #renaming: Promise<unknown> = Promise.resolve()
@@ -84,6 +83,14 @@ export class Sidecar {
     this.#key = memberKey(home)
     this.#ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
     this.#intake = new Intake(place.project, this.#ring, log)
+    this.#arrivals = new Arrivals({
+      intake: this.#intake,
+      record: () => this.record,
+      mailbox: () => this.mailbox,
+      store: () => this.link.store,
+      isSent: (id) => this.sender.get(id) !== undefined,
+      onArrived: (envelope, isNew) => this.#onArrived(envelope, isNew),
+    })
     this.#joined = new Promise((resolve) => {
       this.#resolveJoined = resolve
     })
@@ -103,7 +110,7 @@ export class Sidecar {
       isFree: () => this.courier.isFree,
       idOf: (delivery) => this.#intake.read(delivery)?.envelope.id ?? null,
       inbox: () => this.mailbox.inbox,
-      accept: (delivery, repeat) => this.#onTaken(delivery, repeat),
+      accept: (delivery, repeat) => this.#arrivals.onTaken(delivery, repeat),
       drop: (id) => this.mailbox.drop(id),
     })
     this.link = new Link({
@@ -294,7 +301,7 @@ export class Sidecar {
   /** Opens what the held name keeps on this machine, unless it is open, and reads its mail. */
   async #open(store: ProjectStore): Promise<void> {
     if (!this.#holding) {
-      await this.#adoptFormer(store)
+      await adoptFormer(this.options.home, store, this.registry)
       this.#holding = await this.#hold(store)
       this.courier.attach(this.#holding.mailbox)
     }
@@ -313,7 +320,7 @@ export class Sidecar {
       project: store.project,
       record: this.record,
       log,
-      onDelivery: (delivery) => this.#onDelivery(delivery),
+      onDelivery: (delivery) => this.#arrivals.onDelivery(delivery),
       checkStore: () => this.#stalls.check(),
       onStored: () => this.#stalls.clear(),
       onRefused: (error) => this.#stalls.suspect(error),
@@ -384,7 +391,7 @@ export class Sidecar {
 
   async #rename(store: ProjectStore, name: string): Promise<string> {
     const previous = this.record.name
-    await this.#catchUp(store)
+    await catchUp(store, this.record, () => this.mailbox.inbox.high)
     await this.registry.rename(store, name)
     await this.#completing(async () => {
       this.leave()
@@ -392,17 +399,6 @@ export class Sidecar {
       await store.presence.delete(previous)
     })
     return previous
-  }
-
-  /** Only one former name is read: what came to the one before it has to be here when that one goes. */
-  async #catchUp(store: ProjectStore): Promise<void> {
-    const { formerly } = this.record
-    const deadline = Date.now() + CATCH_UP_MS
-    while (formerly && (await store.mailFrom(formerly.name, this.mailbox.inbox.high + 1)).length > 0) {
-      const hint = 'mesh inbox shows it; then rename again'
-      if (Date.now() > deadline) throw new MeshError('conflict', `${formerly.name} has unread mail left`, { hint })
-      await after(NO_ROOM_MS)
-    }
   }
 
   /** A change that fails half-way is completed by connecting anew: `#onUp` does whatever is missing. */
@@ -415,61 +411,9 @@ export class Sidecar {
     }
   }
 
-  /** After a rename, also one that a crash cut short: mail, files and the old name's way to this one come along. */
-  async #adoptFormer(store: ProjectStore): Promise<void> {
-    const { name, formerly, epoch } = this.record
-    if (!formerly) return
-    await this.registry.leaveFormer(store, new Date().toISOString())
-    const carried = await store.surfaced.get(formerly.name)
-    if (carried && carried.value.epoch <= epoch) await store.surfaced.update(name, { ...carried.value, epoch }, 0)
-    await moveName(this.options.home, store.project, formerly.name, name)
-    await store.deleteDurable(durableOf({ name: formerly.name, epoch }))
-  }
-
   // --- mail
 
-  async #onDelivery(delivery: Delivery): Promise<void> {
-    const arrived = this.#intake.read(delivery)
-    const { mailbox } = this
-    const { seq } = delivery
-    const isMine = arrived !== null && !this.#isEcho(arrived) && (await this.#isForMe(arrived))
-    if (!isMine || mailbox.isRead(seq, arrived.envelope)) return mailbox.skip(seq)
-    await this.#receive(arrived, false)
-  }
-
-  /** What this session itself told everybody or a topic, under whatever name it had then. */
-  #isEcho({ envelope }: Arrived): boolean {
-    return !isDirect(envelope) && this.sender.get(envelope.id) !== undefined
-  }
-
-  async #isForMe(arrived: Arrived): Promise<boolean> {
-    return isFor(this.record, arrived) || this.#isForFormer(arrived)
-  }
-
-  /** Mail to the former name that came after the rename is this session's as long as nobody else has that name. */
-  async #isForFormer({ seq, envelope }: Arrived): Promise<boolean> {
-    const { formerly } = this.record
-    if (!formerly || envelope.to !== formerly.name) return false
-    const holder = (await this.link.store.names.get(formerly.name))?.value
-    return !holder || holder.renamedTo !== undefined || seq <= holder.since
-  }
-
-  /** A role's message that this session took; one that another took before may have been shown by that one. */
-  async #onTaken(delivery: Delivery, repeat: boolean): Promise<void> {
-    const arrived = this.#intake.read(delivery)
-    if (arrived && !this.mailbox.inbox.knows(arrived.envelope.id)) await this.#receive(arrived, repeat)
-  }
-
-  async #receive(arrived: Arrived, repeat: boolean): Promise<void> {
-    const { mailbox } = this
-    while (!mailbox.hasRoom) {
-      await after(NO_ROOM_MS)
-      if (mailbox !== this.mailbox) throw new MeshError('conflict', 'the name was given up')
-    }
-    const { envelope } = arrived
-    const isNew = !mailbox.inbox.knows(envelope.id)
-    mailbox.arrive(arrived, Date.now(), repeat)
-    this.#intake.noticeGap(arrived)
+  #onArrived(envelope: Entry['envelope'], isNew: boolean): void {
     if (isNew && isDirect(envelope)) this.#tell(envelope, 'delivered', 'in the journal of its sidecar')
     this.presence.changed()
     this.courier.poke()
@@ -532,21 +476,16 @@ export class Sidecar {
       }))
       this.#writeRecord()
     }
-    return this.#startText(store, claimed)
-  }
-
-  async #startText(store: ProjectStore, claimed: Claimed): Promise<string> {
-    const sessions = await this.presence.sessions(store)
     const { desired, place } = this.options
-    const { name } = this.record
     const unread = Math.max(this.unread, this.#held.backlog)
-    return renderStart({
-      name,
+    const sessions = await this.presence.sessions(store)
+    return startText({
+      name: this.record.name,
       project: place.project,
-      peers: sessions.filter((peer) => peer.name !== name && peer.status !== 'gone'),
+      sessions,
       unread,
-      takenOver: claimed.outcome === 'taken_over' ? { session: claimed.previous?.session ?? '', unread } : null,
-      renamedFrom: claimed.outcome === 'suffixed' ? desired.name : null,
+      claimed,
+      desired: desired.name,
     })
   }
 

@@ -1,0 +1,69 @@
+/** Takes what the reader of the stream yields into the mailbox: what is for this session, each message once. */
+import { MeshError } from '../errors.ts'
+import type { Delivery } from '../nats/mail.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import type { Envelope, NameRecord } from '../wire/envelope.schema.ts'
+import { isForFormer } from './former.ts'
+import { type Arrived, type Intake, isDirect, isFor } from './intake.ts'
+import type { Mailbox } from './mailbox.ts'
+
+const NO_ROOM_MS = 50
+
+interface ArrivalsOptions {
+  intake: Intake
+  record(): NameRecord
+  mailbox(): Mailbox
+  store(): ProjectStore
+  /** True for what this session sent itself. */
+  isSent(id: string): boolean
+  /** A message is in the journal; `isNew` unless it was there before. */
+  onArrived(envelope: Envelope, isNew: boolean): void
+}
+
+export class Arrivals {
+  readonly #options: ArrivalsOptions
+
+  constructor(options: ArrivalsOptions) {
+    this.#options = options
+  }
+
+  /** Mail to the name, to everybody, and of its topics. */
+  async onDelivery(delivery: Delivery): Promise<void> {
+    const { intake, mailbox } = this.#options
+    const arrived = intake.read(delivery)
+    const { seq } = delivery
+    const isMine = arrived !== null && !this.#isEcho(arrived) && (await this.#isForMe(arrived))
+    if (!isMine || mailbox().isRead(seq, arrived.envelope)) return mailbox().skip(seq)
+    await this.#receive(arrived, false)
+  }
+
+  /** A role's message that this session took; one that another took before may have been shown by that one. */
+  async onTaken(delivery: Delivery, repeat: boolean): Promise<void> {
+    const { intake, mailbox } = this.#options
+    const arrived = intake.read(delivery)
+    if (arrived && !mailbox().inbox.knows(arrived.envelope.id)) await this.#receive(arrived, repeat)
+  }
+
+  /** What this session itself told everybody or a topic, under whatever name it had then. */
+  #isEcho({ envelope }: Arrived): boolean {
+    return !isDirect(envelope) && this.#options.isSent(envelope.id)
+  }
+
+  async #isForMe(arrived: Arrived): Promise<boolean> {
+    const { record, store } = this.#options
+    return isFor(record(), arrived) || isForFormer(store(), record(), arrived)
+  }
+
+  async #receive(arrived: Arrived, repeat: boolean): Promise<void> {
+    const { intake, onArrived } = this.#options
+    const mailbox = this.#options.mailbox()
+    while (!mailbox.hasRoom) {
+      await new Promise((resolve) => setTimeout(resolve, NO_ROOM_MS))
+      if (mailbox !== this.#options.mailbox()) throw new MeshError('conflict', 'the name was given up')
+    }
+    const isNew = !mailbox.inbox.knows(arrived.envelope.id)
+    mailbox.arrive(arrived, Date.now(), repeat)
+    intake.noticeGap(arrived)
+    onArrived(arrived.envelope, isNew)
+  }
+}
