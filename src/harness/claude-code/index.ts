@@ -1,32 +1,27 @@
 /** A Claude Code session as its sidecar sees it: its conversations, status, doors, evidence and end. */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { MeshError } from '../../errors.ts'
 import { ensurePrivateDir, readJson, writeAtomic } from '../../host/files.ts'
 import type { Env, Home } from '../../host/home.ts'
 import { identifyProcess, type ProcessState } from '../../host/process.ts'
 import type { ProcessIdentity, SessionStatus } from '../../wire/envelope.schema.ts'
-import type { Conversation, Door, Harness, HarnessEvents, StartSource } from '../types.ts'
-import { CONTEXT_CHARS, HookDoor } from './hook-door.ts'
+import type { Conversation, Door, Harness, HarnessEvents } from '../types.ts'
+import { endReason, SessionEnd } from './end.ts'
+import { EvidenceReader } from './evidence.ts'
+import { HookDoor } from './hook-door.ts'
 import { type ClientRecord, clientRecord, type HookEvent } from './hook-event.schema.ts'
 import { InboxDoor } from './inbox-door.ts'
 import { Lifeline } from './lifeline.ts'
 import { Registry } from './registry.ts'
 import { peek, Spool, type Spooled } from './spool.ts'
+import { answerStart, conversationOf } from './start.ts'
 import { decideStatus, type StatusEvidence } from './status.ts'
-import { Tail } from './tail.ts'
-import { readLine } from './transcript.ts'
 
 const BEAT_MS = 1000
 const RECORD_BYTES = 64 * 1024
 /** What is older when the first sidecar of a client starts was left by another client that had its pid. */
 const LEFTOVER_MS = 60_000
-const LAST_EVIDENCE_MS = 120
-/** After a signal somebody waits for our end: `-p` does, up to 1.5 s. */
-const SIGNAL_EVIDENCE_MS = 90
-const LOOK_MS = 10
-/** Hand-overs whose evidence may still come. */
-const TOKENS = 16
 
 export interface ClaudeCodeOptions {
   /** The environment of the hook that started us: it names the inbox socket, its token and the conversation. */
@@ -63,22 +58,17 @@ class ClaudeCode implements Harness {
   readonly #spool: Spool
   readonly #registry: Registry
   readonly #lifeline: Lifeline
-  readonly #tokens = new Map<string, Tail[]>()
+  readonly #seen: EvidenceReader
+  readonly #end: SessionEnd
   readonly #restarted: boolean
   readonly #onSignal = () => this.#signalled()
   #conversation: Conversation
   #transcript: string | null
-  #tail: Tail | null = null
   #beat: NodeJS.Timeout | null = null
   #statusTimer: NodeJS.Timeout | null = null
   #status: SessionStatus | null = null
   #evidence: Omit<StatusEvidence, 'now'>
   #events: HarnessEvents | null = null
-  /** The reason, once the session has begun to end. */
-  #ending: string | null = null
-  #told = false
-  /** When the last look for evidence ends. */
-  #lookUntil = Number.POSITIVE_INFINITY
 
   constructor(options: ClaudeCodeOptions, identity: ProcessIdentity, earlier: ClientRecord | null) {
     const { env, runDir, log } = options
@@ -97,7 +87,11 @@ class ClaudeCode implements Harness {
       this.#know({ registry: status ? { status, at: momentOf(statusUpdatedAt ?? Date.now()) } : null })
     })
     this.#lifeline = new Lifeline(identity, (state) => this.#onProcess(state))
-    this.doors = [new HookDoor(runDir), new InboxDoor(env)].map((door) => this.#observed(door))
+    this.#seen = new EvidenceReader(this.#transcript, (...seen) => {
+      if (!this.#end.isOver) this.#events!.evidence(...seen)
+    })
+    this.#end = new SessionEnd(this.#seen, (reason) => this.#events!.ended(reason))
+    this.doors = [new HookDoor(runDir), new InboxDoor(env)].map((door) => this.#seen.observe(door))
   }
 
   get conversation(): Conversation {
@@ -119,14 +113,14 @@ class ClaudeCode implements Harness {
   }
 
   async stop(): Promise<void> {
-    this.#told = true
+    this.#end.isOver = true
     process.off('SIGTERM', this.#onSignal)
     if (this.#beat) clearInterval(this.#beat)
     if (this.#statusTimer) clearTimeout(this.#statusTimer)
     this.#spool.stop()
     this.#registry.stop()
     this.#lifeline.stop()
-    for (const tail of this.#tails()) tail.stop()
+    this.#seen.stop()
   }
 
   /** Nothing in flight outlives a sidecar: its mail is offered again by the next, from the journal. */
@@ -155,9 +149,9 @@ class ClaudeCode implements Harness {
 
   #onSpooled(spooled: Spooled): void {
     const { name, event, at, text } = spooled
-    if (this.#told || event?.agent_id !== undefined) return
+    if (this.#end.isOver || event?.agent_id !== undefined) return
     if (event) this.#switchTranscript(event)
-    if (name === 'MailTaken') this.#mailTaken(text)
+    if (name === 'MailTaken') this.#seen.onMailTaken(text)
     else if (name === 'SessionStart') this.#onStart(spooled)
     else if (name === 'UserPromptSubmit') this.#onPrompt(event?.prompt ?? '', at)
     else if (name === 'Stop' || name === 'StopFailure') this.#onStop(event?.background_tasks ?? [], at)
@@ -182,15 +176,9 @@ class ClaudeCode implements Harness {
     )
   }
 
-  /** The waiting hook prints what it finds. An empty file ends its wait. */
   #answer(id: string, text: string): void {
-    const hookSpecificOutput = { hookEventName: 'SessionStart', additionalContext: text.slice(0, CONTEXT_CHARS) }
-    const dir = join(this.#options.runDir, 'start')
     try {
-      mkdirSync(dir, { recursive: true, mode: 0o700 })
-      // A hook that no longer waited left its answer.
-      for (const name of readdirSync(dir)) rmSync(join(dir, name), { force: true })
-      writeAtomic(join(dir, id), text === '' ? '' : `${JSON.stringify({ hookSpecificOutput })}\n`)
+      answerStart(this.#options.runDir, id, text)
     } catch (error) {
       this.#options.log('warn', 'the start was not answered', { error: String(error) })
     }
@@ -199,89 +187,19 @@ class ClaudeCode implements Harness {
   /** `clear` and `resume` begin another conversation in the same process. */
   #onEnd(reason: string): void {
     if (reason === 'clear' || reason === 'resume') return
-    this.#end(endReason(reason, this.#evidence))
-  }
-
-  #mailTaken(json: string): void {
-    for (const token of this.#tokens.keys()) {
-      if (json.includes(token)) this.#events!.evidence(token, 'handed', 'taken by a hook')
-    }
-  }
-
-  // --- evidence
-
-  #observed(door: Door): Door {
-    let offered = ''
-    return {
-      name: door.name,
-      reaches: door.reaches,
-      available: () => door.available(),
-      offer: async (text, token) => {
-        this.#expect(token)
-        offered = token
-        await door.offer(text, token).catch((error) => {
-          this.#settle(token)
-          throw error
-        })
-      },
-      withdraw: async () => {
-        const back = await door.withdraw()
-        if (back) this.#settle(offered)
-        return back
-      },
-    }
-  }
-
-  /** From here on the transcript is read, and only while something is expected. */
-  #expect(token: string): void {
-    if (!this.#tail && this.#transcript) this.#tail = this.#follow(this.#transcript)
-    this.#tokens.set(token, this.#tail ? [this.#tail] : [])
-    if (this.#tokens.size > TOKENS) this.#settle(this.#tokens.keys().next().value!)
-  }
-
-  #follow(path: string): Tail {
-    const tail = new Tail(path, (line) => {
-      for (const { token, state, evidence } of readLine(line, [...this.#tokens.keys()]))
-        this.#show(token, state, evidence)
-    })
-    tail.start()
-    return tail
+    this.#end.begin(endReason(reason, this.#evidence))
   }
 
   #onPrompt(prompt: string, at: number): void {
-    for (const token of [...this.#tokens.keys()]) {
-      if (prompt.includes(token)) this.#show(token, 'surfaced', 'UserPromptSubmit hook')
-    }
+    this.#seen.onPrompt(prompt)
     this.#know({ turn: { running: true, at: momentOf(at) } })
   }
 
-  #show(token: string, state: 'handed' | 'surfaced', evidence: string): void {
-    if (this.#told) return
-    if (state === 'surfaced') this.#settle(token)
-    this.#events!.evidence(token, state, evidence)
-  }
-
-  #settle(token: string): void {
-    const tails = this.#tokens.get(token) ?? []
-    this.#tokens.delete(token)
-    const used = this.#tails()
-    for (const tail of tails) if (!used.has(tail)) tail.stop()
-    if (this.#tail && !used.has(this.#tail)) this.#tail = null
-  }
-
-  #tails(): Set<Tail> {
-    return new Set([...this.#tokens.values()].flat())
-  }
-
-  /** `/clear` and `/resume` change the transcript: evidence of what is under way may come in either. */
   #switchTranscript({ transcript_path: path }: HookEvent): void {
     if (!path || path === this.#transcript) return
     this.#transcript = path
     this.#save()
-    this.#tail = null
-    if (this.#tokens.size === 0) return
-    this.#tail = this.#follow(path)
-    for (const tails of this.#tokens.values()) tails.push(this.#tail)
+    this.#seen.switchTranscript(path)
   }
 
   // --- status
@@ -292,7 +210,7 @@ class ClaudeCode implements Harness {
   }
 
   #tell(): void {
-    if (this.#told || !this.#events) return
+    if (this.#end.isOver || !this.#events) return
     const { status, againMs } = decideStatus({ ...this.#evidence, now: performance.now() })
     if (this.#statusTimer) clearTimeout(this.#statusTimer)
     this.#statusTimer = againMs === null ? null : setTimeout(() => this.#tell(), againMs)
@@ -304,7 +222,7 @@ class ClaudeCode implements Harness {
   #onBeat(): void {
     this.#registry.read()
     this.#spool.drain()
-    for (const tail of this.#tails()) tail.read()
+    this.#seen.read()
   }
 
   // --- the end
@@ -318,36 +236,13 @@ class ClaudeCode implements Harness {
   /** The client ends its hooks' children when `-p` is done. In an attended session somebody wants the sidecar gone. */
   #signalled(): void {
     this.#spool.drain()
-    if (this.#evidence.attended && !this.#ending) return
-    this.#ending ??= endReason('other', this.#evidence)
-    this.#lastLook(SIGNAL_EVIDENCE_MS)
+    if (this.#evidence.attended && !this.#end.hasBegun) return
+    this.#end.hurry(endReason('other', this.#evidence))
   }
 
-  /** What SessionEnd says comes before what is only witnessed. */
   #gone(): void {
     this.#spool.drain()
-    if (this.#ending) this.#over()
-    else this.#end('killed')
-  }
-
-  #end(reason: string): void {
-    if (this.#ending) return
-    this.#ending = reason
-    this.#lastLook(LAST_EVIDENCE_MS)
-  }
-
-  /** The client writes its transcript every 0.1 s: what was read just before the end may be told there yet. */
-  #lastLook(ms: number): void {
-    this.#lookUntil = Math.min(this.#lookUntil, performance.now() + ms)
-    for (const tail of this.#tails()) tail.read()
-    if (this.#tokens.size === 0 || performance.now() >= this.#lookUntil) this.#over()
-    else setTimeout(() => this.#lastLook(ms), LOOK_MS)
-  }
-
-  #over(): void {
-    if (this.#told) return
-    this.#told = true
-    this.#events!.ended(this.#ending!)
+    this.#end.onDeath()
   }
 }
 
@@ -357,23 +252,4 @@ class ClaudeCode implements Harness {
  */
 function momentOf(time: number): number {
   return performance.now() - Math.max(0, Date.now() - time)
-}
-
-function conversationOf(event: HookEvent | null | undefined, env: Env): Conversation {
-  return {
-    sessionId: event?.session_id ?? env.CLAUDE_CODE_SESSION_ID ?? 'unknown',
-    source: startSource(event?.source),
-    cwd: event?.cwd ?? env.CLAUDE_PROJECT_DIR ?? process.cwd(),
-  }
-}
-
-function startSource(source: string | undefined): StartSource {
-  return source === 'resume' || source === 'clear' || source === 'compact' || source === 'fork' ? source : 'startup'
-}
-
-/** SessionEnd says `other` for a signal and for the end of `-p` alike (CLAUDE_CODE 2.1). */
-function endReason(reason: string, { attended, turn }: Pick<StatusEvidence, 'attended' | 'turn'>): string {
-  if (reason === 'prompt_input_exit') return 'exit'
-  if (reason !== 'other') return reason === '' ? 'ended' : reason.slice(0, 64)
-  return !attended && turn && !turn.running ? 'finished' : 'ended by a signal'
 }

@@ -1,0 +1,31 @@
+/** The start of a conversation: what its hook says of it, and the answer that the hook waits for. */
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeAtomic } from '../../host/files.ts'
+import type { Env } from '../../host/home.ts'
+import type { Conversation, StartSource } from '../types.ts'
+import { CONTEXT_CHARS } from './hook-door.ts'
+import type { HookEvent } from './hook-event.schema.ts'
+
+/** The conversation of a SessionStart event; without one, of the hook's environment. */
+export function conversationOf(event: HookEvent | null | undefined, env: Env): Conversation {
+  return {
+    sessionId: event?.session_id ?? env.CLAUDE_CODE_SESSION_ID ?? 'unknown',
+    source: startSource(event?.source),
+    cwd: event?.cwd ?? env.CLAUDE_PROJECT_DIR ?? process.cwd(),
+  }
+}
+
+function startSource(source: string | undefined): StartSource {
+  return source === 'resume' || source === 'clear' || source === 'compact' || source === 'fork' ? source : 'startup'
+}
+
+/** Answers the SessionStart hook `id`, which prints what it finds. An empty file ends its wait. Throws if the disk refuses. */
+export function answerStart(runDir: string, id: string, text: string): void {
+  const hookSpecificOutput = { hookEventName: 'SessionStart', additionalContext: text.slice(0, CONTEXT_CHARS) }
+  const dir = join(runDir, 'start')
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  // A hook that no longer waited left its answer.
+  for (const name of readdirSync(dir)) rmSync(join(dir, name), { force: true })
+  writeAtomic(join(dir, id), text === '' ? '' : `${JSON.stringify({ hookSpecificOutput })}\n`)
+}
