@@ -5,11 +5,10 @@ import { MeshError } from '../errors.ts'
 import { checkText, encodeEnvelope } from '../wire/codec.ts'
 import type { Envelope } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
-import { formatRecipient, quote, type Recipient } from '../wire/names.ts'
+import { formatRecipient, type Recipient } from '../wire/names.ts'
 import { type Sender as Address, messageSubject } from '../wire/subjects.ts'
 import { deadline } from './deadline.ts'
 import { handOver } from './lookup.ts'
-import { holderOf } from './registry.ts'
 import type { Call } from './server.ts'
 import { LOCAL_MEMBER, type Sidecar } from './sidecar.ts'
 
@@ -40,7 +39,7 @@ export async function post(
 ): Promise<Response<'send'>> {
   if (!sidecar.registry.claimed) await sidecar.ready()
   const bytes = checkText(letter.text)
-  const { to, note } = await resolveRecipient(sidecar, letter.to)
+  const { to, note } = await sidecar.recipients.resolve(sidecar.link.up ? sidecar.link.store : null, letter.to)
   await sidecar.settled()
   const earlier = sidecar.sender.get(letter.id)
   if (!earlier) {
@@ -66,24 +65,6 @@ function tellReplied(sidecar: Sidecar, to: Address, id: string, reply: string): 
   const { name, epoch } = sidecar.record
   const told = { id, state: 'replied', evidence: 'answered', reply } as const
   sidecar.receipts.tell(to, { member: LOCAL_MEMBER, name, epoch }, told)
-}
-
-/** Checks that somebody is there to read it, and says so when it may take a while. */
-async function resolveRecipient(sidecar: Sidecar, to: Recipient): Promise<{ to: Recipient; note: { note?: string } }> {
-  if (to.kind !== 'session' || !sidecar.link.up) return { to, note: {} }
-  const found = await holderOf(sidecar.link.store, to.name).catch(undefinedIfAway)
-  if (found === undefined) return { to, note: {} }
-  if (!found) throw new MeshError('not_found', `there is no session ${quote(to.name)}`)
-  const { name, state, reason } = found
-  const notes = name === to.name ? [] : [`${to.name} is ${name} now`]
-  if (state !== 'held')
-    notes.push(`${name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return`)
-  return { to: { kind: 'session', name }, note: notes.length > 0 ? { note: notes.join('; ') } : {} }
-}
-
-/** The engine went away while we asked: the message goes to the outbox unchecked. */
-function undefinedIfAway(error: unknown): undefined {
-  if (!['mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
 }
 
 function seal(sidecar: Sidecar, letter: Letter, body: Envelope['body']): Outgoing {

@@ -134,11 +134,19 @@ export class Registry {
   }
 }
 
-/** The record of whoever has the mail of `name`: names that were left by a rename lead on. Null: nobody ever had it. */
-export async function holderOf(store: ProjectStore, name: string): Promise<NameRecord | null> {
+/** The record of whoever has `name` now, renames followed; null if nobody ever had it. */
+export function holderOf(store: ProjectStore, name: string): Promise<NameRecord | null> {
+  return followName(name, async (one) => (await store.names.get(one))?.value ?? null)
+}
+
+/** Follows renames from `name` on through the records that `read` gives. */
+export async function followName(
+  name: string,
+  read: (name: string) => Promise<NameRecord | null>,
+): Promise<NameRecord | null> {
   for (const seen = new Set<string>(); ; ) {
-    const record = (await store.names.get(name))?.value
-    if (!record?.renamedTo || seen.has(name)) return record ?? null
+    const record = await read(name)
+    if (!record?.renamedTo || seen.has(name)) return record
     seen.add(name)
     name = record.renamedTo
   }

@@ -21,6 +21,7 @@ import type { Mailbox } from './mailbox.ts'
 import { joined } from './memberships.ts'
 import { PresenceKeeper } from './presence.ts'
 import { Receipts } from './receipts.ts'
+import { Recipients } from './recipients.ts'
 import { type Claimed, durableOf, Registry } from './registry.ts'
 import { Roles } from './roles.ts'
 import { removeLocked, writeRecord } from './run-dir.ts'
@@ -54,6 +55,7 @@ export interface SidecarOptions {
 export class Sidecar {
   readonly options: SidecarOptions
   readonly registry = new Registry()
+  readonly recipients = new Recipients()
   readonly link: Link
   readonly courier: Courier
   readonly receipts: Receipts

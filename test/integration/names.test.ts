@@ -193,6 +193,18 @@ test('what is being sent while a session is renamed is sent once', async ({ proj
   expect(await api.texts(1)).toEqual(['still there?'])
 })
 
+test('a sender in the middle of a conversation is told at once of a rename and of an end', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  for (const text of ['one', 'two', 'three']) expect(await alice.send('bob', text)).not.toHaveProperty('note')
+  await bob.call('rename', { name: 'robert' })
+  await until(
+    async () => (await alice.send('bob', 'to the old name')).note === 'bob is robert now',
+    'the rename is told',
+  )
+  await bob.stop()
+  await until(async () => /robert is gone/.test((await alice.send('robert', 'bye')).note ?? ''), 'the end is told')
+})
+
 test('mail to a name that is gone is kept, and the sender is told', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   await bob.stop()

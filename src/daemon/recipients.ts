@@ -1,0 +1,75 @@
+/**
+ * Who reads mail to a name. The records of names that are written to are kept, each until the engine tells a change of
+ * it, so that a message in a conversation costs no lookup.
+ */
+import { MeshError } from '../errors.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import type { NameRecord } from '../wire/envelope.schema.ts'
+import { quote, type Recipient } from '../wire/names.ts'
+import { followName } from './registry.ts'
+
+/** Names whose changes are listened to. */
+const KEPT = 64
+
+export class Recipients {
+  /** Null while the first answer is under way. */
+  readonly #kept = new Map<string, { record: NameRecord | null; forget(): void }>()
+  #store: ProjectStore | null = null
+
+  /**
+   * Checks that somebody is there to read it, and says so when it may take a while. Follows a rename. Throws
+   * `not_found`. `store`: null while the engine is away; then nobody is asked.
+   */
+  async resolve(store: ProjectStore | null, to: Recipient): Promise<{ to: Recipient; note: { note?: string } }> {
+    if (to.kind !== 'session' || !store) return { to, note: {} }
+    const found = await this.#holderOf(store, to.name).catch(undefinedIfAway)
+    if (found === undefined) return { to, note: {} }
+    if (!found) throw new MeshError('not_found', `there is no session ${quote(to.name)}`)
+    const { name, state, reason } = found
+    const notes = name === to.name ? [] : [`${to.name} is ${name} now`]
+    if (state !== 'held')
+      notes.push(`${name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return`)
+    return { to: { kind: 'session', name }, note: notes.length > 0 ? { note: notes.join('; ') } : {} }
+  }
+
+  #holderOf(store: ProjectStore, name: string): Promise<NameRecord | null> {
+    // Another connection: what happened before it was not told.
+    if (store !== this.#store) this.#forgetAll()
+    this.#store = store
+    return followName(name, async (one) => this.#kept.get(one)?.record ?? (await this.#ask(store, one)))
+  }
+
+  async #ask(store: ProjectStore, name: string): Promise<NameRecord | null> {
+    const record = (await store.names.get(name))?.value ?? null
+    // Names that nobody has are not kept: they are somebody's typing.
+    if (record && !this.#kept.has(name)) void this.#keep(store, name).catch(() => this.#kept.get(name)?.forget())
+    return record
+  }
+
+  /** The record is read again once its changes are told: one between would be missed. */
+  async #keep(store: ProjectStore, name: string): Promise<void> {
+    let stop = () => {}
+    const kept = {
+      record: null as NameRecord | null,
+      forget: () => {
+        stop()
+        if (this.#kept.get(name) === kept) this.#kept.delete(name)
+      },
+    }
+    this.#kept.set(name, kept)
+    if (this.#kept.size > KEPT) this.#kept.values().next().value!.forget()
+    stop = await store.names.watch(name, () => kept.forget())
+    const record = (await store.names.get(name))?.value ?? null
+    if (this.#kept.get(name) === kept) kept.record = record
+    else stop()
+  }
+
+  #forgetAll(): void {
+    for (const { forget } of this.#kept.values()) forget()
+  }
+}
+
+/** The engine went away while we asked: the message goes to the outbox unchecked. */
+function undefinedIfAway(error: unknown): undefined {
+  if (!['mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
+}
