@@ -61,7 +61,7 @@ const message = z.object({
 const waited = z.union([
   message,
   z.object({
-    type: z.enum(['session_idle', 'session_ended']),
+    type: z.enum(['session_idle', 'session_ended', 'session_lost']),
     name: z.string(),
     status: shownStatus,
     at: time,
@@ -149,7 +149,7 @@ export const ops = {
   },
   wait: {
     about:
-      'Block until something happened: the next message (no targets), a named session is idle or ends, a message is replied to.',
+      'Block until something happened: the next message (no targets), a named session is idle, ends or is lost, a message is replied to.',
     request: z.object({
       targets: z.array(someName).check(z.maxLength(limits.recipients)),
       /** For sessions: what to wait for. Default: idle or end. */

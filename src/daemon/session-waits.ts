@@ -12,7 +12,7 @@ const LOOK_MS = 5000
 /** A busy session's status changes often: looks are gathered. */
 const GATHER_MS = 20
 
-/** Resolves when one (or `all`) of the sessions is idle or over. Outlives the engine. Throws `not_found`, `timeout`. */
+/** Resolves when one (or `all`) of the sessions is idle, over or lost. Outlives the engine. Throws `not_found`, `timeout`. */
 export async function waitForSessions(
   sidecar: Sidecar,
   names: readonly string[],
@@ -80,6 +80,8 @@ function eventOf(session: Session, until: 'idle' | 'end'): SessionEvent | null {
   const { name, status, reason, endedAt, lastActivityAt } = session
   const why = reason === undefined ? {} : { reason }
   if (status === 'gone') return { type: 'session_ended', name, status, at: endedAt ?? lastActivityAt, ...why }
+  // Silent for long: whether it ended is not known, but there is nothing to wait for.
+  if (status === 'lost') return { type: 'session_lost', name, status, at: endedAt ?? lastActivityAt, ...why }
   if (until === 'idle' && status === 'idle') return { type: 'session_idle', name, status, at: lastActivityAt }
   return null
 }

@@ -109,3 +109,19 @@ test('what a killed session had acknowledged and not sent is sent by its witness
   expect(await alice.messages(1)).toMatchObject([{ text: 'on my disk', from: 'bob', verified: true }])
   await alice.nothingElse()
 })
+
+test('who waits for a session that fell silent for good is told that it is lost, not that it ended', async ({
+  project,
+}) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  const waiting = alice.call('wait', { targets: ['bob'], until: 'end' })
+  const { store } = await project.attacker()
+  const entry = await store.names.get('bob')
+  // As `ps` writes it for a session of a silent host.
+  await bob.crash()
+  const silent = { ...entry!.value.process, host: 'elsewhere', boot: 'other' }
+  const record = { ...entry!.value, process: silent, state: 'lost', reason: 'no heartbeat' } as const
+  await store.presence.delete('bob')
+  await store.names.update('bob', record, entry!.revision)
+  expect((await waiting).results).toMatchObject([{ type: 'session_lost', name: 'bob', reason: 'no heartbeat' }])
+})

@@ -13,6 +13,8 @@ const untilWhat = ['idle', 'end', 'message'] as const
 
 type Result = Response<'wait'>['results'][number]
 
+const HOW = { session_idle: 'is idle', session_ended: 'ended: gone', session_lost: 'is lost: nobody saw it end' }
+
 export async function run(context: Context): Promise<undefined> {
   const { flags, out } = context
   const request = readRequest(context)
@@ -42,6 +44,5 @@ function readRequest({ args, flags, command }: Context) {
 
 function resultLine(result: Result): string {
   if ('text' in result) return messageLines(result, Date.now())
-  const how = result.type === 'session_idle' ? 'is idle' : `ended: ${result.status}`
-  return `${result.name} ${how}${result.reason ? ` (${oneLine(result.reason)})` : ''}`
+  return `${result.name} ${HOW[result.type]}${result.reason ? ` (${oneLine(result.reason)})` : ''}`
 }
