@@ -193,6 +193,28 @@ export const ops = {
     request: z.object({ name: someName }),
     response: z.object({ name: z.string(), unread: z.int() }),
   },
+  health: {
+    about:
+      'What this sidecar sees of itself and of the engine. For mesh doctor; answers also while the engine is away.',
+    request: nothing,
+    response: z.object({
+      /** Null until the session has joined. */
+      name: z.nullable(z.string()),
+      version: z.string(),
+      connected: z.boolean(),
+      doors: z.array(door),
+      /** The sidecar's own clock. */
+      at: time,
+      /** Null while the engine is away, or does not answer. */
+      engine: z.nullable(
+        z.object({
+          at: z.nullable(time),
+          streams: z.array(z.object({ name: z.string(), messages: z.int(), bytes: z.int() })),
+          missing: z.array(z.string()),
+        }),
+      ),
+    }),
+  },
   stop: {
     about: 'End this sidecar; the session is reported as ended.',
     request: nothing,

@@ -26,7 +26,7 @@ import { waitForSessions } from './session-waits.ts'
 import type { Sidecar } from './sidecar.ts'
 
 /** Calls that can be answered without the engine: what is sent then waits in the outbox. */
-const ALWAYS = new Set<string>(['send', 'reply', 'taken', 'stop'])
+const ALWAYS = new Set<string>(['send', 'reply', 'taken', 'health', 'stop'])
 
 export function createHandlers(sidecar: Sidecar): Handlers {
   const handlers: Handlers = {
@@ -195,6 +195,14 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       await store.purgeMail(name, durableOf(entry.value))
       await Promise.all([store.surfaced.delete(name), store.presence.delete(name)])
       return { name, unread: positions.filter((seq) => !wasRead(surfaced, seq)).length }
+    },
+
+    async health() {
+      const { link, courier, registry, options } = sidecar
+      const engine = link.up ? await link.store.health().catch(() => null) : null
+      const name = registry.claimed ? sidecar.record.name : null
+      const at = new Date().toISOString()
+      return { name, version: options.version, connected: link.up, doors: courier.doors, at, engine }
     },
 
     async stop(_request, call) {

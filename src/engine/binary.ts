@@ -5,6 +5,7 @@ import {
   accessSync,
   chmodSync,
   constants,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -136,14 +137,14 @@ function cachedVersion(path: string, home: Home): string | null {
   const entry = known[path]
   if (entry?.mtimeMs === mtimeMs && entry.size === size && typeof entry.version === 'string') return entry.version
   const version = askVersion(path)
-  if (version !== null) remember(home, cache, { ...known, [path]: { mtimeMs, size, version } })
+  if (version !== null) remember(cache, { ...known, [path]: { mtimeMs, size, version } })
   return version
 }
 
-function remember(home: Home, cache: string, known: object): void {
+/** Looking for a binary makes no mesh home. */
+function remember(cache: string, known: object): void {
+  if (!existsSync(dirname(cache))) return
   try {
-    ensurePrivateDir(home.root)
-    ensurePrivateDir(home.engine)
     writeAtomic(cache, JSON.stringify(known))
   } catch {
     // Only a cache; what makes the home unusable is reported by those who need it.

@@ -23,14 +23,28 @@ export interface EngineUser {
 
 /** The user that sidecars connect as; its key is made on first use. Throws `denied`, `store_full`. */
 export function engineUser(home: Home): EngineUser {
-  const key = readKey(home)
+  const path = keyPath(home)
+  return userOf(readText(path, PEM_BYTES) ?? createKey(home, path), path)
+}
+
+/** As `engineUser`, or null where no key was made yet. Makes none. */
+export function knownEngineUser(home: Home): EngineUser | null {
+  const path = keyPath(home)
+  const pem = readText(path, PEM_BYTES)
+  return pem === null ? null : userOf(pem, path)
+}
+
+function keyPath(home: Home): string {
+  return join(home.engine, 'user.key')
+}
+
+function userOf(pem: string, path: string): EngineUser {
+  const key = parseKey(pem, path)
   const raw = createPublicKey(key).export({ type: 'spki', format: 'der' }).subarray(-RAW_KEY_BYTES)
   return { publicKey: encodeUserKey(raw), sign: (nonce) => sign(null, nonce, key) }
 }
 
-function readKey(home: Home): KeyObject {
-  const path = join(home.engine, 'user.key')
-  const pem = readText(path, PEM_BYTES) ?? createKey(home, path)
+function parseKey(pem: string, path: string): KeyObject {
   try {
     return createPrivateKey(pem)
   } catch (cause) {

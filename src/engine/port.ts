@@ -3,7 +3,7 @@ import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 
-const HOST = '127.0.0.1'
+export const HOST = '127.0.0.1'
 /**
  * Ports are chosen below the ephemeral ranges (32768 up on Linux, 49152 up on macOS): a client that dials a dead port
  * inside its range again and again ends up connected to itself, and then holds the port against the server.

@@ -1,10 +1,11 @@
 /** What is known of the engine without asking it: its files, the record of the last server, whether that one lives. */
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { readJson, readText, writeAtomic } from '../host/files.ts'
 import type { Home } from '../host/home.ts'
 import { commandLine, identifyProcess, processState } from '../host/process.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
-import { engineUser } from './nkey.ts'
+import { type EngineUser, engineUser } from './nkey.ts'
 import { urlOf } from './port.ts'
 
 const RECORD_BYTES = 64 * 1024
@@ -55,7 +56,12 @@ export function isRunning(record: EngineRecord): boolean {
 
 /** Ours alone: two homes on one machine have two keys. */
 export function serverName(home: Home): string {
-  return `mesh-${engineUser(home).publicKey.slice(1, 13).toLowerCase()}`
+  return nameOf(engineUser(home))
+}
+
+/** The name of the server that knows this user. */
+export function nameOf({ publicKey }: EngineUser): string {
+  return `mesh-${publicKey.slice(1, 13).toLowerCase()}`
 }
 
 /** The last line of the log, for an error: the server's reason, or the shell's. */
@@ -66,6 +72,28 @@ export function lastWords(home: Home): string {
 
 export function dataDir(home: Home): string {
   return join(home.engine, 'data')
+}
+
+/** What the store holds, and what the running server may let it grow to. Null where the configuration does not say. */
+export function storeUse(home: Home): { usedBytes: number; capBytes: number | null } {
+  const cap = /^ {2}max_file: (\d+)$/m.exec(readText(configPath(home), RECORD_BYTES) ?? '')?.[1]
+  return { usedBytes: storedBytes(dataDir(home)), capBytes: cap === undefined ? null : Number(cap) }
+}
+
+/** Bytes of the messages in the store: `jetstream/<account>/streams/<stream>/msgs/*`. */
+export function storedBytes(data: string): number {
+  const accounts = list(join(data, 'jetstream'))
+  const streams = accounts.flatMap((account) => list(join(account, 'streams')))
+  const files = streams.flatMap((stream) => list(join(stream, 'msgs')))
+  return files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0)
+}
+
+function list(dir: string): string[] {
+  try {
+    return readdirSync(dir).map((name) => join(dir, name))
+  } catch {
+    return []
+  }
 }
 
 export function configPath(home: Home): string {

@@ -3,8 +3,7 @@
  * so callers hold the engine's lock, and a server is started only through the gate below.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, readdirSync, statfsSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, openSync, statfsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import { writeAtomic } from '../host/files.ts'
@@ -24,6 +23,7 @@ import {
   pidPath,
   readRecord,
   serverName,
+  storedBytes,
   writeRecord,
 } from './record.ts'
 
@@ -105,22 +105,6 @@ function writeConfig(home: Home, port: number): void {
     maxFileBytes: storeCap(storedBytes(data), bavail * bsize, data),
   })
   writeAtomic(configPath(home), text)
-}
-
-/** Bytes of the messages in the store: `jetstream/<account>/streams/<stream>/msgs/*`. */
-function storedBytes(data: string): number {
-  const accounts = list(join(data, 'jetstream'))
-  const streams = accounts.flatMap((account) => list(join(account, 'streams')))
-  const files = streams.flatMap((stream) => list(join(stream, 'msgs')))
-  return files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0)
-}
-
-function list(dir: string): string[] {
-  try {
-    return readdirSync(dir).map((name) => join(dir, name))
-  } catch {
-    return []
-  }
 }
 
 export async function endProcess(record: EngineRecord): Promise<void> {

@@ -1,8 +1,11 @@
 /** Who a process is, and whether it still lives. The only place that reads /proc, `ps` and the boot id. */
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { hostname } from 'node:os'
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { hostname, userInfo } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
+
+const END_POLL_MS = 20
 
 export type ProcessState = 'alive' | 'paused' | 'dead' | 'unknown'
 
@@ -109,6 +112,96 @@ export function commandLine(pid: number): string {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
   } catch {
     return ''
+  }
+}
+
+export interface ProcessInfo extends ProcessIdentity {
+  /** As `commandLine` gives it. */
+  command: string
+}
+
+/** Every living process of this user, on this machine. */
+export function ownProcesses(): ProcessInfo[] {
+  const found = process.platform === 'darwin' ? listByPs() : listByProc()
+  return found.map(({ pid, start, command }) => ({ host: hostName(), boot: bootId(), pid, start, command }))
+}
+
+function listByProc(): { pid: number; start: string; command: string }[] {
+  const uid = process.getuid?.()
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && ownerOf(`/proc/${name}`) === uid)
+  return pids.map(Number).flatMap((pid) => {
+    const seen = observeByProc(pid)
+    return seen && !ended(seen) ? [{ pid, start: seen.start, command: commandLine(pid) }] : []
+  })
+}
+
+function ownerOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.uid
+}
+
+/** `lstart` is five words. */
+function listByPs(): { pid: number; start: string; command: string }[] {
+  const columns = 'pid=,stat=,lstart=,args='
+  const lines = output('/bin/ps', ['-ww', '-o', columns, '-U', String(userInfo().uid)]).split('\n')
+  return lines.flatMap((line) => {
+    const [, pid, letter, start, command] = /^\s*(\d+)\s+(\S)\S*\s+((?:\S+\s+){4}\S+)\s+(.*)$/.exec(line) ?? []
+    if (!pid || !start || letter === 'Z') return []
+    return [{ pid: Number(pid), start: start.split(/\s+/).join(' '), command: command!.trim() }]
+  })
+}
+
+/** A variable of the environment that a process of this user was started with; null if it has none or cannot be read. */
+export function environmentOf(pid: number, name: string): string | null {
+  if (process.platform === 'darwin') {
+    const text = output('/bin/ps', ['-Eww', '-o', 'command=', '-p', String(pid)])
+    return new RegExp(` ${name}=(.*?)(?= [A-Za-z_][A-Za-z0-9_]*=|$)`, 'm').exec(text)?.[1] ?? null
+  }
+  try {
+    const entries = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
+    return entries.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1) ?? null
+  } catch {
+    return null
+  }
+}
+
+/** Where a process of this user works, also when that directory was removed; null if it cannot be read. */
+export function workingDirectory(pid: number): string | null {
+  if (process.platform === 'darwin') {
+    return /^n(.*)$/m.exec(output('/usr/sbin/lsof', ['-a', '-p', String(pid), '-d', 'cwd', '-Fn']))?.[1] ?? null
+  }
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`).replace(/ \(deleted\)$/, '')
+  } catch {
+    return null
+  }
+}
+
+/**
+ * Ends a process: SIGTERM, `graceMs` to end, SIGKILL. Whether it still is the one meant (pid and start time) is looked at
+ * right before each signal. True once it is gone. Throws `EPERM` for another user's.
+ */
+export async function endProcess(identity: ProcessIdentity, graceMs: number): Promise<boolean> {
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    // A stopped process takes SIGTERM only when it goes on.
+    if (!sendSignal(identity, signal) || !sendSignal(identity, 'SIGCONT')) return true
+    const deadline = performance.now() + graceMs
+    while (performance.now() < deadline) {
+      if (processState(identity) === 'dead') return true
+      await sleep(END_POLL_MS)
+    }
+  }
+  return processState(identity) === 'dead'
+}
+
+/** False if that process is not there any more. Throws `EPERM` for another user's. */
+export function sendSignal(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  if (!['alive', 'paused'].includes(processState(identity))) return false
+  try {
+    process.kill(identity.pid, signal)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    throw error
   }
 }
 

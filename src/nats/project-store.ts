@@ -18,7 +18,7 @@ import { readFrom } from './direct.ts'
 import { isNotFound, toMeshError } from './errors.ts'
 import { type Delivery, MailReader, RoleReader } from './mail.ts'
 import { Objects } from './objects.ts'
-import { ensureStreams } from './streams.ts'
+import { ensureStreams, type StoreHealth, storeHealth } from './streams.ts'
 
 /** How long a publish waits for its acknowledgement. */
 const PUBLISH_TIMEOUT_MS = 2000
@@ -109,6 +109,11 @@ export class ProjectStore {
     } catch (error) {
       throw toMeshError(error)
     }
+  }
+
+  /** What the engine says of the project's streams and buckets. Throws `mesh_down`, `timeout`. */
+  health(): Promise<StoreHealth> {
+    return storeHealth(this.#jsm, this.project)
   }
 
   /** One message by position; null if it is not there (any more). */
