@@ -108,8 +108,21 @@ export function parseJson(bytes: Uint8Array): Json | undefined {
   }
 }
 
-/** One pass over the text, before the parser allocates anything. */
+/** Before the parser allocates anything. What opens fewer brackets than that cannot be deeper, which costs no loop. */
 function depthExceeds(text: string, max: number): boolean {
+  return opens(text, max) > max && depthIsOver(text, max)
+}
+
+/** How often `{` and `[` occur, counted up to a little more than `max`. */
+function opens(text: string, max: number): number {
+  let count = 0
+  for (const bracket of '{[') {
+    for (let at = text.indexOf(bracket); at >= 0 && count <= max; at = text.indexOf(bracket, at + 1)) count++
+  }
+  return count
+}
+
+function depthIsOver(text: string, max: number): boolean {
   let depth = 0
   let inString = false
   for (let i = 0; i < text.length; i++) {
