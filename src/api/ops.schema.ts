@@ -35,7 +35,8 @@ const session = z.object({
   lastActivityAt: time,
   /** Doors proven or available, best first. */
   wake: z.array(z.string()),
-  doors: z.array(door),
+  /** All doors of its client: proven (since when), available, or none: it leads nowhere now. */
+  doors: z.array(z.extend(door, { state: z.enum(['available', 'proven', 'none']) })),
   unread: z.int(),
   epoch: z.int(),
   /** With `lost` and `gone`: since when and why. */
@@ -164,6 +165,29 @@ export const ops = {
     about: 'The messages of this hand-over have been shown to the reader.',
     request: z.object({ handover: z.string().check(z.maxLength(64)) }),
     response: z.object({ surfaced: z.int() }),
+  },
+  ping: {
+    about:
+      'Reach a session: its sidecar answers, nothing reaches the model. With wake its model reads a short message, which proves a door.',
+    request: z.object({
+      /** Made by the caller, so that a retry is the same message. */
+      id,
+      name: someName,
+      wake: z.optional(z.boolean()),
+      timeoutMs: z.optional(timeoutMs),
+    }),
+    response: z.object({
+      name: z.string(),
+      status: shownStatus,
+      /** With wake: the door that the message went through. */
+      door: z.nullable(z.string()),
+      /** How far the message got; null: none was sent. */
+      state: z.nullable(sendState),
+      ms: z.number(),
+      evidence: z.string(),
+      /** Why it was not reached. */
+      problem: z.optional(z.object({ code: z.string(), message: z.string(), hint: z.string() })),
+    }),
   },
   trace: {
     about: 'What happened to a message, step by step, each with its evidence.',

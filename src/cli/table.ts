@@ -14,6 +14,7 @@ export const flagTable = {
   follow: ['--follow', 'print messages as they come, until interrupted'],
   watch: ['--watch', 'show changes as they happen, until interrupted'],
   limit: ['--limit <n>', 'at most this many messages'],
+  wake: ['--wake', 'have its model read a short message: proves a door'],
   until: ['--until <what>', 'idle, end or message (default: idle or end)'],
   all: ['--all', 'wait for all of them, not for the first'],
 } as const satisfies Record<string, readonly [string, string]>
@@ -112,6 +113,14 @@ export const commands: readonly CommandInfo[] = [
     about: 'tell whether a session is alive: exit 0 alive, 3 unknown, 4 not alive',
     examples: ['mesh alive api-worker && mesh send api-worker -- "still there?"'],
     load: () => import('./commands/alive.ts'),
+  },
+  {
+    name: 'ping',
+    args: '<name>',
+    about: 'reach a session: its sidecar answers; with --wake its model reads a short message, which proves a door',
+    flags: ['wake', 'timeout'],
+    examples: ['mesh ping api-worker', 'mesh ping api-worker --wake --timeout 1m'],
+    load: () => import('./commands/ping.ts'),
   },
   {
     name: 'whoami',

@@ -92,7 +92,8 @@ export function suspectSelf(statuses: readonly ShownStatus[]): boolean {
 export function toSession(sighting: Sighting, status: ShownStatus): Session {
   const { record } = sighting
   const presence = currentPresence(sighting)
-  const doors = status === 'lost' || status === 'gone' ? [] : (presence?.doors ?? [])
+  const open = status === 'lost' || status === 'gone' ? null : presence
+  const doors = open?.doors ?? []
   return {
     name: record.name,
     status,
@@ -102,7 +103,7 @@ export function toSession(sighting: Sighting, status: ShownStatus): Session {
     cwd: record.cwd,
     lastActivityAt: lastActivity(record, presence),
     wake: doors.map((door) => door.name),
-    doors,
+    doors: [...doors, ...(open?.shut ?? []).map((name) => ({ name, state: 'none' as const }))],
     unread: presence?.unread ?? 0,
     epoch: record.epoch,
     ...ending(record, status),

@@ -17,6 +17,10 @@ import { shownOf } from './shown.ts'
 
 /** A reader that took messages and did not say that it showed them, for this long, may not have. */
 const UNCONFIRMED_MS = 10_000
+/** A call that waits for the next message, as a door. */
+const WAITING_CALL = 'waiting-call'
+/** How a message is read that somebody asked for: no door of the session's. */
+const INBOX = 'inbox'
 /** Hand-overs given up on, whose evidence may still come. */
 const PAST = 64
 
@@ -29,7 +33,7 @@ interface CourierOptions {
   doors: readonly Door[]
   log: Logger
   onHanded(entries: readonly Entry[], evidence: string): void
-  onSurfaced(entries: readonly Entry[], evidence: string): void
+  onSurfaced(entries: readonly Entry[], evidence: string, door: string): void
   /** Doors, unread count or status changed. */
   onChange(): void
 }
@@ -41,8 +45,8 @@ interface Waiting extends Waiter {
 export class Courier {
   readonly #options: CourierOptions
   readonly #waiters: Waiting[] = []
-  readonly #unconfirmed = new Map<string, NodeJS.Timeout>()
-  readonly #past = new Map<string, string[]>()
+  readonly #unconfirmed = new Map<string, { timer: NodeJS.Timeout; door: string }>()
+  readonly #past = new Map<string, { ids: string[]; door: string }>()
   readonly #provenAt = new Map<string, string>()
   #mailbox: Mailbox | null = null
   #status: SessionStatus = 'starting'
@@ -66,7 +70,7 @@ export class Courier {
   detach(): void {
     this.#mailbox = null
     this.#inFlight = null
-    for (const timer of this.#unconfirmed.values()) clearTimeout(timer)
+    for (const { timer } of this.#unconfirmed.values()) clearTimeout(timer)
     this.#unconfirmed.clear()
   }
 
@@ -90,13 +94,21 @@ export class Courier {
     return this.#mailbox.inbox.size < room
   }
 
-  get doors(): DoorState[] {
-    return this.#options.doors
-      .filter((door) => door.available())
-      .map(({ name }) => {
-        const provenAt = this.#provenAt.get(name)
-        return provenAt ? { name, state: 'proven', provenAt } : { name, state: 'available' }
-      })
+  /** The open doors, the one that mail would go through now first, and the names of the shut ones. */
+  get doors(): { open: DoorState[]; shut: string[] } {
+    const { doors } = this.#options
+    const open = doors.filter((door) => door.available())
+    const isWaitedFor = this.#waiters.some(({ wants }) => wants.kind === 'any')
+    const reaching = open.filter(({ reaches }) => reaches.includes(this.#status))
+    const others = open.filter((door) => !reaching.includes(door))
+    const names = [...(isWaitedFor ? [WAITING_CALL] : []), ...[...reaching, ...others].map(({ name }) => name)]
+    const shut = doors.filter((door) => !open.includes(door)).map(({ name }) => name)
+    return { open: names.map((name) => this.#doorState(name)), shut }
+  }
+
+  #doorState(name: string): DoorState {
+    const provenAt = this.#provenAt.get(name)
+    return provenAt ? { name, state: 'proven', provenAt } : { name, state: 'available' }
   }
 
   /** Something may have to be done: mail arrived, a waiter came, the status changed, time passed. */
@@ -116,6 +128,7 @@ export class Courier {
       const leave = () => {
         const at = this.#waiters.findIndex((waiter) => waiter.id === id)
         if (at >= 0) this.#waiters.splice(at, 1)
+        if (wants.kind === 'any') this.#options.onChange()
       }
       const abort = () => {
         leave()
@@ -133,6 +146,7 @@ export class Courier {
         resolve(handover)
       }
       this.#waiters.push({ id, wants, resolve: settle })
+      if (wants.kind === 'any') this.#options.onChange()
       this.poke()
     })
   }
@@ -140,7 +154,7 @@ export class Courier {
   /** Hands over unread messages that no other door has. */
   take(limit: number): Handover | null {
     const entries = batchOf(this.#readable(this.#box), limit)
-    return entries.length === 0 ? null : this.#handTo(entries, 'inbox')
+    return entries.length === 0 ? null : this.#handTo(entries, INBOX)
   }
 
   #readable(mailbox: Mailbox): Entry[] {
@@ -151,27 +165,22 @@ export class Courier {
   #handTo(entries: Entry[], door: string): Handover {
     const handover = `h_${randomBytes(8).toString('hex')}`
     this.#box.hand(handover, entries, door, Date.now())
-    this.#unconfirmed.set(
-      handover,
-      setTimeout(() => this.giveBack(handover), UNCONFIRMED_MS),
-    )
+    this.#unconfirmed.set(handover, { timer: setTimeout(() => this.giveBack(handover), UNCONFIRMED_MS), door })
     return { handover, entries }
   }
 
   /** The reader has shown a hand-over. Returns how many messages that settled. */
   confirm(handover: string): number {
-    clearTimeout(this.#unconfirmed.get(handover))
-    this.#unconfirmed.delete(handover)
-    return this.#settle(handover, 'printed by the mesh command')
+    const door = this.#close(handover)
+    return this.#settle(handover, 'printed by the mesh command', door)
   }
 
   /** Nothing tells whether a hand-over was read: it is offered again, marked. */
-  giveBack(handover: string, certain = false): void {
-    clearTimeout(this.#unconfirmed.get(handover))
-    this.#unconfirmed.delete(handover)
+  giveBack(handover: string, certain = false, offeredTo = INBOX): void {
+    const door = this.#close(handover) ?? offeredTo
     if (!this.#mailbox) return
     const ids = this.#mailbox.inbox.inHandover(handover).map(({ envelope }) => envelope.id)
-    if (!certain && ids.length > 0) this.#rememberPast(handover, ids)
+    if (!certain && ids.length > 0) this.#rememberPast(handover, ids, door)
     this.#mailbox.giveBack(handover, certain)
     this.poke()
   }
@@ -188,17 +197,28 @@ export class Courier {
     this.poke()
   }
 
-  #settle(token: string, evidence: string): number {
+  /** A reader's hand-over is over. Returns how it was read. */
+  #close(handover: string): string | undefined {
+    const open = this.#unconfirmed.get(handover)
+    clearTimeout(open?.timer)
+    this.#unconfirmed.delete(handover)
+    return open?.door
+  }
+
+  #settle(token: string, evidence: string, readBy?: string): number {
     const ids = this.#box.inbox.inHandover(token).map(({ envelope }) => envelope.id)
-    const entries = this.#box.surface([...ids, ...(this.#past.get(token) ?? [])], Date.now())
+    const past = this.#past.get(token)
+    const inFlight = this.#inFlight?.token === token ? this.#inFlight : null
+    const door = readBy ?? inFlight?.door ?? past?.door ?? INBOX
+    const entries = this.#box.surface([...ids, ...(past?.ids ?? [])], Date.now())
     this.#past.delete(token)
-    if (this.#inFlight?.token === token) {
-      this.#provenAt.set(this.#inFlight.door, new Date().toISOString())
+    if (door !== INBOX) this.#provenAt.set(door, new Date().toISOString())
+    if (inFlight) {
       this.#inFlight = null
       this.#failures = 0
       this.#notBefore = 0
     }
-    if (entries.length > 0) this.#options.onSurfaced(entries, evidence)
+    if (entries.length > 0) this.#options.onSurfaced(entries, evidence, door)
     this.#options.onChange()
     this.poke()
     return entries.length
@@ -228,7 +248,7 @@ export class Courier {
     while (this.#mailbox && this.#waiters.length > 0) {
       const [first] = pair(this.#waiters, this.#readable(this.#mailbox))
       if (!first) return
-      this.#waiters.find(({ id }) => id === first.waiter.id)!.resolve(this.#handTo([first.entry], 'waiter'))
+      this.#waiters.find(({ id }) => id === first.waiter.id)!.resolve(this.#handTo([first.entry], WAITING_CALL))
     }
   }
 
@@ -296,7 +316,7 @@ export class Courier {
   #expire(why: string): void {
     const { token, door } = this.#inFlight!
     this.#inFlight = null
-    this.giveBack(token)
+    this.giveBack(token, false, door)
     this.#fail(new MeshError('timeout', `${door}: ${why}`))
   }
 
@@ -312,8 +332,8 @@ export class Courier {
     this.#timer = at === null ? null : setTimeout(() => this.poke(), Math.max(1, at - Date.now()))
   }
 
-  #rememberPast(handover: string, ids: string[]): void {
-    this.#past.set(handover, ids)
+  #rememberPast(handover: string, ids: string[], door: string): void {
+    this.#past.set(handover, { ids, door })
     if (this.#past.size > PAST) this.#past.delete(this.#past.keys().next().value!)
   }
 

@@ -5,6 +5,7 @@ import type { Waiter } from '../core/waiters.ts'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { checkName, checkToken, parseRecipient, quote, type Recipient } from '../wire/names.ts'
+import { isControlIntent } from './control.ts'
 import { deadline } from './deadline.ts'
 import { clearName } from './drain.ts'
 import {
@@ -19,6 +20,7 @@ import {
   traceOf,
 } from './lookup.ts'
 import { allMembers, membersOf } from './memberships.ts'
+import { ping } from './ping.ts'
 import { FOREVER_MS, post } from './post.ts'
 import { durableOf } from './registry.ts'
 import type { Call, Handlers } from './server.ts'
@@ -69,6 +71,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       checkId(request.id)
       const replyTo = request.replyTo === undefined ? undefined : await fullId(sidecar, request.replyTo)
       const { id, text, thread, intent } = request
+      if (isControlIntent(intent)) throw new MeshError('bad_request', `the intent ${intent} is mesh's own`)
       const hops = replyTo ? hopsAfter(sidecar, replyTo) : 0
       return post(sidecar, { id, to, text, thread, replyTo, intent, hops }, request, call)
     },
@@ -78,6 +81,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       const original = await findMessage(sidecar, request.replyTo)
       const to: Recipient = { kind: 'session', name: original.from.name }
       const { id, text, intent } = request
+      if (isControlIntent(intent)) throw new MeshError('bad_request', `the intent ${intent} is mesh's own`)
       const { thread, hops } = original
       const letter = { id, to, text, thread, replyTo: original.id, intent, hops: hops + 1, answers: original.from }
       if (letter.hops > limits.hops) throw new MeshError('conflict', `this exchange is ${limits.hops} answers long`)
@@ -126,6 +130,12 @@ export function createHandlers(sidecar: Sidecar): Handlers {
 
     async taken({ handover }) {
       return { surfaced: sidecar.courier.confirm(handover) }
+    },
+
+    async ping(request, call) {
+      checkId(request.id)
+      checkName(request.name)
+      return ping(sidecar, request, call)
     },
 
     async trace({ id }) {

@@ -44,11 +44,7 @@ export class Receipts {
   }
 
   /** Tells the sender of a message; kept and told later when the engine is away. */
-  tell(
-    to: Address,
-    by: Receipt['by'],
-    step: { id: string; state: ReceiptState; evidence: string; reply?: string },
-  ): void {
+  tell(to: Address, by: Receipt['by'], step: Pick<Receipt, 'id' | 'state' | 'evidence' | 'door' | 'reply'>): void {
     const told: Receipt = { v: 1, kind: 'receipt', at: new Date().toISOString(), by, ...step }
     this.#waiting.push({ to: to.name, told })
     // The first may be under way.
@@ -56,8 +52,13 @@ export class Receipts {
     void this.flush()
   }
 
-  /** Resolves with the first receipt that shows that a message got that far. */
-  async reached(id: string, goal: 'delivered' | 'surfaced', signal: AbortSignal): Promise<Receipt | null> {
+  /** Resolves with the first receipt that shows that a message got that far; null when the signal came first. */
+  reached(id: string, goal: 'delivered' | 'surfaced', signal: AbortSignal): Promise<Receipt | null> {
+    return this.first(id, (state) => REACHED[goal].includes(state), signal)
+  }
+
+  /** Resolves with the first receipt of a message in a state that `fits`; null when the signal came first. */
+  first(id: string, fits: (state: ReceiptState) => boolean, signal: AbortSignal): Promise<Receipt | null> {
     return new Promise((resolve) => {
       const finish = (told: Receipt | null) => {
         this.#unwatch(id, hear)
@@ -65,7 +66,7 @@ export class Receipts {
         resolve(told)
       }
       const hear = (told: Receipt) => {
-        if (REACHED[goal].includes(told.state)) finish(told)
+        if (fits(told.state)) finish(told)
       }
       const abort = () => finish(null)
       signal.addEventListener('abort', abort, { once: true })

@@ -9,6 +9,7 @@ import type { Place } from '../host/project.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { Arrivals } from './arrivals.ts'
+import { isControl } from './control.ts'
 import { Courier } from './courier.ts'
 import { drainAll } from './drain.ts'
 import { adoptFormer, catchUp } from './former.ts'
@@ -102,7 +103,7 @@ export class Sidecar {
       doors: harness.doors,
       log,
       onHanded: (entries, evidence) => this.#tellHanded(entries, evidence),
-      onSurfaced: (entries, evidence) => this.#onSurfaced(entries, evidence),
+      onSurfaced: (entries, evidence, door) => this.#onSurfaced(entries, evidence, door),
       onChange: () => this.presence.changed(),
     })
     this.presence = new PresenceKeeper({ log, current: () => this.#heartbeat(), onBeat: () => void this.#checkName() })
@@ -305,6 +306,8 @@ export class Sidecar {
     if (!this.#holding) {
       await adoptFormer(this.options.home, store, this.registry)
       this.#holding = await this.#hold(store)
+      // A crash may have come between its arrival and its answer.
+      for (const { envelope } of this.mailbox.inbox.unread()) if (isControl(envelope)) this.#obey(envelope)
       this.courier.attach(this.#holding.mailbox)
     }
     const wentBack = await this.registry.fitTo(store)
@@ -416,9 +419,16 @@ export class Sidecar {
   // --- mail
 
   #onArrived(envelope: Entry['envelope'], isNew: boolean): void {
-    if (isNew && isDirect(envelope)) this.#tell(envelope, 'delivered', 'in the journal of its sidecar')
+    if (isControl(envelope)) this.#obey(envelope)
+    else if (isNew && isDirect(envelope)) this.#tell(envelope, 'delivered', 'in the journal of its sidecar')
     this.presence.changed()
     this.courier.poke()
+  }
+
+  /** What another sidecar says to this one: settled here, and its receipt is the answer. */
+  #obey(envelope: Entry['envelope']): void {
+    this.mailbox.surface([envelope.id], Date.now())
+    this.#tell(envelope, 'delivered', 'answered by its sidecar')
   }
 
   /** A message by its position in the stream; undefined if it is not there or not readable. */
@@ -428,9 +438,9 @@ export class Sidecar {
     return arrived ? { ...arrived, arrivedAt: 0, handover: null, repeat: false } : undefined
   }
 
-  #onSurfaced(entries: readonly Entry[], evidence: string): void {
+  #onSurfaced(entries: readonly Entry[], evidence: string, door: string): void {
     for (const { envelope } of entries) {
-      this.#tell(envelope, 'surfaced', evidence)
+      this.#tell(envelope, 'surfaced', evidence, door)
       if (envelope.to.startsWith('role:')) void this.#roles.settle(envelope.to.slice(5), envelope.id).catch(() => {})
     }
     this.#touch()
@@ -441,9 +451,15 @@ export class Sidecar {
     for (const { envelope } of entries) if (isDirect(envelope)) this.#tell(envelope, 'handed', evidence)
   }
 
-  #tell(envelope: Entry['envelope'], state: 'delivered' | 'handed' | 'surfaced', evidence: string): void {
+  #tell(
+    { id, from }: Entry['envelope'],
+    state: 'delivered' | 'handed' | 'surfaced',
+    evidence: string,
+    door?: string,
+  ): void {
     const { name, epoch } = this.record
-    this.receipts.tell(envelope.from, { member: LOCAL_MEMBER, name, epoch }, { id: envelope.id, state, evidence })
+    const told = { id, state, evidence, ...(door === undefined ? {} : { door }) }
+    this.receipts.tell(from, { member: LOCAL_MEMBER, name, epoch }, told)
   }
 
   async #save(store: ProjectStore): Promise<void> {
@@ -496,7 +512,10 @@ export class Sidecar {
     const { name, epoch } = this.record
     const { status, doors } = this.courier
     const { version } = this.options
-    return { name, epoch, status, lastActivityAt: this.#lastActivityAt, doors, unread: this.unread, version }
+    const { open, shut } = doors
+    const lastActivityAt = this.#lastActivityAt
+    const closed = shut.length > 0 ? { shut } : {}
+    return { name, epoch, status, lastActivityAt, doors: open, ...closed, unread: this.unread, version }
   }
 }
 

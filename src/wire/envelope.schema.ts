@@ -20,6 +20,9 @@ const recipient = z
 /** What the sender wants: `request` asks for an answer; others are free words, unknown ones are shown as they are. */
 export const intent = z.string().check(z.regex(/^[a-z][a-z_-]{0,31}$/))
 
+/** Intents of what one sidecar says to another: settled there, never shown to a reader. Nobody else may send them. */
+export const controlIntents = ['ping'] as const
+
 export const sender = z.object({
   /** The machine account; its key signs. */
   member: token,
@@ -65,6 +68,8 @@ export type Envelope = z.output<typeof envelope>
 export const receiptState = z.enum(['delivered', 'handed', 'held', 'surfaced', 'replied', 'expired', 'dead_lettered'])
 export type ReceiptState = z.output<typeof receiptState>
 
+const doorName = z.string().check(z.maxLength(32))
+
 /** Told to the sender of a message: what happened to it. */
 export const receipt = z.object({
   v: z.literal(1),
@@ -75,6 +80,8 @@ export const receipt = z.object({
   by: sender,
   /** What shows it, for people. */
   evidence: z.string().check(z.maxLength(200)),
+  /** With `surfaced`: the door it went through. */
+  door: z.optional(doorName),
   /** With `replied`: the answer's id. */
   reply: z.optional(messageId),
 })
@@ -133,7 +140,7 @@ export const sessionStatus = z.enum(['starting', 'busy', 'idle', 'waiting', 'pau
 export type SessionStatus = z.output<typeof sessionStatus>
 
 export const door = z.object({
-  name: z.string().check(z.maxLength(32)),
+  name: doorName,
   /** `proven` when a message went through it, else `available`. */
   state: z.enum(['available', 'proven']),
   provenAt: z.optional(time),
@@ -148,7 +155,10 @@ export const presence = z.object({
   epoch: z.int().check(z.minimum(1)),
   status: sessionStatus,
   lastActivityAt: time,
+  /** Open ones, best first. */
   doors: z.array(door).check(z.maxLength(16)),
+  /** Doors of its client that lead nowhere now. Beside `doors`, because a reader refuses a state that it does not know. */
+  shut: z.optional(z.array(doorName).check(z.maxLength(16))),
   unread: count,
   /** Version of the sidecar's program. */
   version: z.string().check(z.maxLength(32)),

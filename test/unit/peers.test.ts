@@ -194,6 +194,15 @@ describe('toSession', () => {
     expect(shown).toMatchObject({ wake: [], doors: [], endedAt: record.endedAt, reason: record.reason })
   })
 
+  test('a shut door is none, and nothing to wake it by', () => {
+    const shown = toSession(sighting({ presence: presence({ doors: doors.slice(1), shut: ['inbox-socket'] }) }), 'idle')
+    expect(shown.wake).toEqual(['hook'])
+    expect(shown.doors.map((door) => [door.name, door.state])).toEqual([
+      ['hook', 'available'],
+      ['inbox-socket', 'none'],
+    ])
+  })
+
   test('one that lives shows no end', () => {
     const record = nameRecord({ state: 'lost', endedAt: '2026-11-20T11:00:00.000Z', reason: 'silent' })
     expect(toSession(sighting({ record }), 'busy')).not.toHaveProperty('endedAt')

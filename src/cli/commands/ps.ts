@@ -28,16 +28,24 @@ export async function run({ flags, out, sidecar: find }: Context): Promise<undef
 function listing(sessions: readonly Session[]): string[] {
   if (sessions.length === 0) return ['no sessions in this project']
   return paint(
-    columns([['NAME', 'STATUS', 'ACTIVE', 'UNREAD', 'HARNESS', 'HOST', 'CWD'], ...sessions.map(row)]),
+    columns([['NAME', 'STATUS', 'ACTIVE', 'UNREAD', 'WAKE', 'HARNESS', 'HOST', 'CWD'], ...sessions.map(row)]),
     sessions,
   )
 }
 
 function row(session: Session): string[] {
   const { name, status, lastActivityAt, unread, harness, host, cwd, reason } = session
-  const words = [name, status, `${ago(lastActivityAt, Date.now())} ago`, String(unread), harness, host, cwd]
+  const active = `${ago(lastActivityAt, Date.now())} ago`
+  const words = [name, status, active, String(unread), wakeOf(session), harness, host, cwd]
   const shown = words.map(oneLine)
   return reason ? [...shown.slice(0, -1), `${shown.at(-1)} (${oneLine(reason)})`] : shown
+}
+
+/** The door that a message would go through now, and whether one did. */
+function wakeOf({ doors }: Session): string {
+  const [best] = doors.filter(({ state }) => state !== 'none')
+  if (!best) return 'none'
+  return best.provenAt ? `${best.name} proven ${ago(best.provenAt, Date.now())} ago` : `${best.name} available`
 }
 
 /** Colours only where a person looks. */
