@@ -94,16 +94,19 @@ export class Courier {
     return this.#mailbox.inbox.size < room
   }
 
-  /** The open doors, the one that mail would go through now first, and the names of the shut ones. */
-  get doors(): { open: DoorState[]; shut: string[] } {
-    const { doors } = this.#options
-    const open = doors.filter((door) => door.available())
+  /** The open doors, the one that mail would go through now first. */
+  get doors(): DoorState[] {
+    const open = this.#options.doors.filter((door) => door.available())
     const isWaitedFor = this.#waiters.some(({ wants }) => wants.kind === 'any')
     const reaching = open.filter(({ reaches }) => reaches.includes(this.#status))
     const others = open.filter((door) => !reaching.includes(door))
     const names = [...(isWaitedFor ? [WAITING_CALL] : []), ...[...reaching, ...others].map(({ name }) => name)]
-    const shut = doors.filter((door) => !open.includes(door)).map(({ name }) => name)
-    return { open: names.map((name) => this.#doorState(name)), shut }
+    return names.map((name) => this.#doorState(name))
+  }
+
+  /** Names of the doors that lead nowhere now. */
+  get shut(): string[] {
+    return this.#options.doors.filter((door) => !door.available()).map(({ name }) => name)
   }
 
   #doorState(name: string): DoorState {

@@ -510,12 +510,11 @@ export class Sidecar {
   #heartbeat() {
     if (!this.registry.claimed || this.#ending) return null
     const { name, epoch } = this.record
-    const { status, doors } = this.courier
+    const { status, doors, shut } = this.courier
     const { version } = this.options
-    const { open, shut } = doors
     const lastActivityAt = this.#lastActivityAt
     const closed = shut.length > 0 ? { shut } : {}
-    return { name, epoch, status, lastActivityAt, doors: open, ...closed, unread: this.unread, version }
+    return { name, epoch, status, lastActivityAt, doors, ...closed, unread: this.unread, version }
   }
 }
 
