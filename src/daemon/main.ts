@@ -126,12 +126,12 @@ function guard(log: Logger): void {
 
 /** An operator's sidecar that nobody calls for a while ends. */
 function watchCalls(ends: boolean, onIdle: () => void) {
-  let lastCall = Date.now()
+  let lastCall = performance.now()
   return {
     wrap<H extends object>(handlers: H): H {
       return new Proxy(handlers, {
         get: (target, op, receiver) => {
-          lastCall = Date.now()
+          lastCall = performance.now()
           return Reflect.get(target, op, receiver)
         },
       })
@@ -139,8 +139,8 @@ function watchCalls(ends: boolean, onIdle: () => void) {
     start(openCalls: () => number) {
       if (!ends) return
       const timer = setInterval(() => {
-        if (openCalls() > 0) lastCall = Date.now()
-        else if (Date.now() - lastCall > times.operatorIdle) {
+        if (openCalls() > 0) lastCall = performance.now()
+        else if (performance.now() - lastCall > times.operatorIdle) {
           clearInterval(timer)
           onIdle()
         }
