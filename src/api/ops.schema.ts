@@ -1,6 +1,6 @@
 /**
  * What crosses a sidecar's socket: the operations table. From it come the handlers' types, the command line's typed
- * calls and later the MCP tools. Every operation is `POST /v0/<op>` with one JSON object. Pure.
+ * calls and the MCP tools. Every operation is `POST /v0/<op>` with one JSON object. Pure.
  */
 import * as z from 'zod/mini'
 import { door, intent } from '../wire/envelope.schema.ts'
@@ -85,16 +85,36 @@ const content = {
   /** Made by the caller, so that a retry is the same message. */
   id,
   text: z.string(),
-  intent: z.optional(intent),
-  wait: z.optional(z.enum(['stored', 'delivered', 'surfaced', 'reply'])),
-  timeoutMs: z.optional(timeoutMs),
+  intent: z.optional(intent.check(z.describe('what it is for: request (asks for an answer), info, …'))),
+  wait: z.optional(
+    z
+      .enum(['stored', 'delivered', 'surfaced', 'reply'])
+      .check(z.describe('block until it got that far; surfaced: the recipient read it; reply: an answer came')),
+  ),
+  timeoutMs: z.optional(timeoutMs.check(z.describe('stop waiting after this long; default: never'))),
 }
+const replyTo = id.check(z.describe('the message that this one answers: its id, or the beginning that was shown'))
 const nothing = z.object({})
 const member = z.object({ name: z.string(), members: z.array(z.string()) })
+
+/** How an operation is offered as an MCP tool. */
+export interface ToolMark {
+  effect: 'reads' | 'changes' | 'removes'
+  /** Fields that the caller makes, not the model. */
+  made?: 'id'
+  /** The answer may hold messages, which a model reads as rendered text only. */
+  messages?: true
+}
+
+const reads: ToolMark = { effect: 'reads' }
+const changes: ToolMark = { effect: 'changes' }
+const sends: ToolMark = { effect: 'changes', made: 'id', messages: true }
+const takes: ToolMark = { effect: 'changes', messages: true }
 
 export const ops = {
   whoami: {
     about: 'The session that this sidecar represents.',
+    tool: reads,
     request: nothing,
     response: z.object({
       name: z.string(),
@@ -115,32 +135,38 @@ export const ops = {
   },
   ps: {
     about: 'The sessions of the project and the state of each.',
+    tool: reads,
     request: nothing,
     response: z.array(session),
   },
   alive: {
     about: 'One session; not_found if there is none of that name.',
+    tool: reads,
     request: z.object({ name: someName }),
     response: z.extend(session, { alive: z.boolean() }),
   },
   send: {
-    about: 'Send a message to a session (NAME), a topic (topic:T), a role (role:R) or everybody (@all).',
+    about:
+      'Send a message to a session (NAME), a topic (topic:T), a role (role:R), the people (operator) or everybody (@all).',
+    tool: sends,
     request: z.object({
       ...content,
-      to: someName,
+      to: someName.check(z.describe('NAME, topic:T, role:R, operator or @all')),
       thread: z.optional(z.string().check(z.minLength(1), z.maxLength(limits.thread))),
-      replyTo: z.optional(id),
+      replyTo: z.optional(replyTo),
     }),
     response: sent,
   },
   reply: {
     about: 'Answer a message by its id: to its sender, in its thread.',
-    request: z.object({ ...content, replyTo: id }),
+    tool: sends,
+    request: z.object({ ...content, replyTo }),
     response: sent,
   },
   inbox: {
     about:
-      'Unread messages, oldest first. Without peek they are handed over, and are read once `taken` is called. With id: that message, read or not.',
+      'Unread messages, oldest first. Without peek, those that are shown count as read. With id: that message, read or not.',
+    tool: takes,
     request: z.object({
       id: z.optional(id),
       peek: z.optional(z.boolean()),
@@ -151,24 +177,31 @@ export const ops = {
   wait: {
     about:
       'Block until something happened: the next message (no targets), a named session is idle, ends or is lost, a message is replied to.',
+    tool: takes,
     request: z.object({
-      targets: z.array(someName).check(z.maxLength(limits.recipients)),
-      /** For sessions: what to wait for. Default: idle or end. */
-      until: z.optional(z.enum(['idle', 'end', 'message'])),
-      /** Wait for all targets instead of the first. */
-      all: z.optional(z.boolean()),
-      timeoutMs: z.optional(timeoutMs),
+      targets: z
+        .array(someName)
+        .check(z.maxLength(limits.recipients), z.describe('names of sessions, or one message id; empty: any message')),
+      until: z.optional(z.enum(['idle', 'end', 'message']).check(z.describe('for sessions; default: idle or end'))),
+      all: z.optional(z.boolean().check(z.describe('wait for all sessions instead of the first'))),
+      timeoutMs: content.timeoutMs,
     }),
     response: z.object({ results: z.array(waited), handover: z.optional(z.string()) }),
   },
   taken: {
     about: 'The messages of this hand-over have been shown to the reader.',
-    request: z.object({ handover: z.string().check(z.maxLength(64)) }),
+    tool: null,
+    request: z.object({
+      handover: z.string().check(z.maxLength(64)),
+      /** What showed them; default: the mesh command. */
+      shownBy: z.optional(z.enum(['command', 'tool'])),
+    }),
     response: z.object({ surfaced: z.int() }),
   },
   ping: {
     about:
       'Reach a session: its sidecar answers, nothing reaches the model. With wake its model reads a short message, which proves a door.',
+    tool: { effect: 'changes', made: 'id' },
     request: z.object({
       /** Made by the caller, so that a retry is the same message. */
       id,
@@ -191,35 +224,65 @@ export const ops = {
   },
   trace: {
     about: 'What happened to a message, step by step, each with its evidence.',
+    tool: reads,
     request: z.object({ id }),
     response: z.object({
       id: z.string(),
       steps: z.array(z.object({ state: sendState, at: time, by: z.string(), evidence: z.string() })),
     }),
   },
-  topic_join: { about: 'Read a topic from now on.', request: z.object({ topic: someName }), response: member },
-  topic_leave: { about: 'No longer read a topic.', request: z.object({ topic: someName }), response: member },
-  topic_list: { about: 'The topics of the project and who reads them.', request: nothing, response: z.array(member) },
+  topic_join: {
+    about: 'Read a topic from now on.',
+    tool: changes,
+    request: z.object({ topic: someName }),
+    response: member,
+  },
+  topic_leave: {
+    about: 'No longer read a topic.',
+    tool: changes,
+    request: z.object({ topic: someName }),
+    response: member,
+  },
+  topic_list: {
+    about: 'The topics of the project and who reads them.',
+    tool: reads,
+    request: nothing,
+    response: z.array(member),
+  },
   role_add: {
     about: 'Take messages of a role when idle; each goes to exactly one taker.',
+    tool: changes,
     request: z.object({ role: someName }),
     response: member,
   },
-  role_rm: { about: 'No longer take messages of a role.', request: z.object({ role: someName }), response: member },
-  role_list: { about: 'The roles of the project and who holds them.', request: nothing, response: z.array(member) },
+  role_rm: {
+    about: 'No longer take messages of a role.',
+    tool: changes,
+    request: z.object({ role: someName }),
+    response: member,
+  },
+  role_list: {
+    about: 'The roles of the project and who holds them.',
+    tool: reads,
+    request: nothing,
+    response: z.array(member),
+  },
   rename: {
     about: 'Give this session another name; its mail comes along.',
+    tool: changes,
     request: z.object({ name: someName }),
     response: z.object({ name: z.string(), previous: z.string() }),
   },
   forget: {
     about: 'Remove a name that is gone, with its unread mail.',
+    tool: { effect: 'removes' },
     request: z.object({ name: someName }),
     response: z.object({ name: z.string(), unread: z.int() }),
   },
   health: {
     about:
       'What this sidecar sees of itself and of the engine. For mesh doctor; answers also while the engine is away.',
+    tool: null,
     request: nothing,
     response: z.object({
       /** Null until the session has joined. */
@@ -241,10 +304,14 @@ export const ops = {
   },
   stop: {
     about: 'End this sidecar; the session is reported as ended.',
+    tool: null,
     request: nothing,
     response: z.object({ stopped: z.boolean() }),
   },
-} as const satisfies Record<string, { about: string; request: z.ZodMiniType; response: z.ZodMiniType }>
+} as const satisfies Record<
+  string,
+  { about: string; request: z.ZodMiniType; response: z.ZodMiniType; tool: ToolMark | null }
+>
 
 export type Op = keyof typeof ops
 export type Request<O extends Op> = z.input<(typeof ops)[O]['request']>

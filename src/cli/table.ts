@@ -213,6 +213,12 @@ export const commands: readonly CommandInfo[] = [
     load: () => import('./commands/uninstall.ts'),
   },
   {
+    name: 'mcp',
+    about: 'be an MCP server on standard input and output, for a client that starts it',
+    examples: ['mesh mcp'],
+    load: () => import('./commands/mcp.ts'),
+  },
+  {
     name: 'demo',
     about: 'show in half a minute what mesh does, on a mesh of its own',
     examples: ['mesh demo'],

@@ -20,7 +20,9 @@ export interface Context {
   env: Env
   home: Home
   /** Called before an operator's sidecar is started; throws if it must not be. */
-  beforeStart(): Promise<void>
+  beforeStart?(): Promise<void>
+  /** Brings a session's sidecar back. Default: the loop around it does; that is waited for. */
+  revive?(): Promise<void>
 }
 
 export class Sidecar {
@@ -72,8 +74,10 @@ export class Sidecar {
     const { operator, socket } = this.target
     const { startOperator, awaitSocket } = await import('./spawn.ts')
     if (operator) {
-      await this.#context.beforeStart()
+      await this.#context.beforeStart?.()
       await startOperator({ ...this.target, operator }, this.#context.env, this.#context.home)
+    } else if (this.#context.revive) {
+      await this.#context.revive()
     } else if (!(await awaitSocket(socket, SESSION_RESTART_MS))) {
       throw new MeshError('sidecar_down', 'this session’s sidecar is down and did not come back')
     }

@@ -173,9 +173,9 @@ export class Courier {
   }
 
   /** The reader has shown a hand-over. Returns how many messages that settled. */
-  confirm(handover: string): number {
+  confirm(handover: string, evidence: string): number {
     const door = this.#close(handover)
-    return this.#settle(handover, 'printed by the mesh command', door)
+    return this.#settle(handover, evidence, door)
   }
 
   /** Nothing tells whether a hand-over was read: it is offered again, marked. */

@@ -128,8 +128,9 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       return { results }
     },
 
-    async taken({ handover }) {
-      return { surfaced: sidecar.courier.confirm(handover) }
+    async taken({ handover, shownBy }) {
+      const evidence = shownBy === 'tool' ? 'given to the client by an MCP tool' : 'printed by the mesh command'
+      return { surfaced: sidecar.courier.confirm(handover, evidence) }
     },
 
     async ping(request, call) {

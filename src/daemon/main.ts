@@ -1,9 +1,10 @@
-/** The sidecar's process: environment → sidecar → signals. `sidecar.js claude-code|operator <run directory>`. */
+/** The sidecar's process: environment → sidecar → signals. `sidecar.js claude-code|mcp|operator <run directory>`. */
 import { basename, join } from 'node:path'
 import { visible } from '../core/render.ts'
 import { isStopped } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
 import { createClaudeCode } from '../harness/claude-code/index.ts'
+import { createMcpSession } from '../harness/mcp.ts'
 import { createShell } from '../harness/shell.ts'
 import type { Harness } from '../harness/types.ts'
 import { ensurePrivateDir } from '../host/files.ts'
@@ -28,8 +29,8 @@ const LOCK_TRIES = 10
 
 async function main(): Promise<void> {
   const [kind, runDir] = process.argv.slice(2)
-  if ((kind !== 'claude-code' && kind !== 'operator') || !runDir)
-    throw new MeshError('bad_request', 'usage: sidecar.js claude-code|operator DIR')
+  if ((kind !== 'claude-code' && kind !== 'mcp' && kind !== 'operator') || !runDir)
+    throw new MeshError('bad_request', 'usage: sidecar.js claude-code|mcp|operator DIR')
   const { env } = process
   const home = meshHome(env)
   for (const dir of [home.root, home.run, join(home.root, 'logs')]) ensurePrivateDir(dir)
@@ -47,7 +48,7 @@ async function main(): Promise<void> {
   const isOperator = kind === 'operator'
   const harness = isOperator
     ? createShell(checkName(env.MESH_NAME ?? ''), process.cwd())
-    : openSession(env, home, runDir, log)
+    : openSession(kind, env, home, runDir, log)
   if (!harness) return finish()
   const place = findPlace(env, home)
   if (place instanceof MeshError) return isOperator ? Promise.reject(place) : refuse(harness, place, log, finish)
@@ -85,9 +86,10 @@ function heldElsewhere(path: string, { pid, host }: ProcessIdentity): MeshError 
   return new MeshError('sidecar_down', `${path} is held by process ${pid} of host ${host}`, { hint: FOREIGN_HINT })
 }
 
-/** The Claude Code session that this process belongs to; null when it is over already. */
-function openSession(env: Env, home: Home, runDir: string, log: Logger): Harness | null {
+/** The session of the client that this process belongs to; null when it is over already. */
+function openSession(kind: 'claude-code' | 'mcp', env: Env, home: Home, runDir: string, log: Logger): Harness | null {
   try {
+    if (kind === 'mcp') return createMcpSession(runDir, process.cwd())
     return createClaudeCode({ env, runDir, home, log: (level, message, more) => log[level](more ?? {}, message) })
   } catch (error) {
     if (MeshError.from(error).code !== 'not_alive') throw error

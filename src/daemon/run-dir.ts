@@ -48,7 +48,7 @@ export function readRecord(home: Home, key: string): SidecarRecord | null {
 /** Keys of the sessions that have a directory. */
 export function sessionKeys(home: Home): string[] {
   try {
-    return readdirSync(home.run).filter((key) => /^(cc|op)-/.test(key))
+    return readdirSync(home.run).filter((key) => /^(cc|mcp|op)-/.test(key))
   } catch {
     return []
   }
@@ -89,8 +89,11 @@ export function sweepLeftovers(home: Home, now: number): void {
 function isLeftover(home: Home, key: string, now: number): boolean {
   const dir = sessionDir(home, key)
   if (existsSync(join(dir, 'sidecar.json'))) return false
-  const pid = /^cc-(\d+)$/.exec(key)?.[1]
-  if (pid && !identifyProcess(Number(pid))) return true
+  const pids = /^(?:cc-|mcp-(\d+)-)(\d+)$/
+    .exec(key)
+    ?.slice(1)
+    .filter((pid) => pid !== undefined)
+  if (pids?.some((pid) => !identifyProcess(Number(pid)))) return true
   // The pid may have come round: a client that starts writes into the directory that it finds.
   return now - Math.max(changedAt(dir), ...entries(dir).map(changedAt)) > DAY_MS
 }

@@ -48,6 +48,8 @@ export const limits = {
   waiters: 256,
   /** Characters of one message shown to a model; the rest by `mesh inbox`. */
   shownMessageChars: 2000,
+  /** Characters of one message that a model asks an MCP tool for by its id. Claude Code passes 30,000 on. */
+  shownWholeChars: 24_000,
   /** Characters of one hand-over to a model. Claude Code cuts hook text at 10,000. */
   shownHandoverChars: 8000,
   /** Messages of one hand-over to a model. */

@@ -26,17 +26,21 @@ const table: Record<string, Rule> = {
   daemon: { values: ['errors', 'wire', 'api', 'core', 'host', 'engine', 'nats', 'harness'] },
   client: { values: ['errors', 'host'], types: ['api'] },
   cli: {
-    values: ['errors', 'client', 'host', 'engine', 'wire', 'core/render', 'harness/claude-code/install'],
+    values: ['errors', 'client', 'host', 'engine', 'wire', 'core/render', 'harness/claude-code/install', 'mcp/server'],
     types: ['api'],
+  },
+  mcp: {
+    values: ['errors', 'client', 'host', 'wire', 'api', 'core/render', 'harness/claude-code/mcp-parent'],
   },
 }
 
 /** Packages, and who may import them. A package that is not here is a decision to be made here. */
 const packages: { name: RegExp; allowed: RegExp; types?: RegExp }[] = [
   { name: /^(nats|@nats-io\/.*)$/, allowed: /^nats\// },
-  { name: /^zod\/mini$/, allowed: /\.schema\.ts$|^wire\/json-schema\.ts$|^daemon\//, types: /./ },
+  { name: /^zod\/mini$/, allowed: /\.schema\.ts$|^wire\/json-schema\.ts$|^daemon\/|^mcp\//, types: /./ },
   { name: /^pino$/, allowed: /^daemon\// },
   { name: /^cac$/, allowed: /^cli\// },
+  { name: /^@modelcontextprotocol\/server/, allowed: /^mcp\// },
 ]
 
 /** What the pure folders may import of Node: nothing that reads or writes, waits or tells the time. */

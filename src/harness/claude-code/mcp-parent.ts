@@ -1,0 +1,28 @@
+/** Whether the process that started an MCP server is a Claude Code session, and whether hooks start its sidecar. */
+import { existsSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { type Env, type Home, sessionDir } from '../../host/home.ts'
+import { scriptName } from './hook-script.ts'
+import { configDir } from './registry.ts'
+
+/**
+ * True when process `pid` is the client. The environment alone does not tell: other clients inherit it when they are
+ * started from a session's shell. Registry entry and inbox socket are there before the client starts its servers
+ * (2.1.329), and both have its pid in their names.
+ */
+export function isClaudeCode(env: Env, home: Home, pid: number): boolean {
+  if (env.CLAUDECODE !== '1') return false
+  const socket = basename(env.CLAUDE_CODE_MESSAGING_SOCKET ?? '')
+  if (socket === `${pid}.sock` || existsSync(claudeCodeDir(home, pid))) return true
+  return existsSync(join(configDir(env), 'sessions', `${pid}.json`))
+}
+
+/** The run directory of the session that is process `pid`. */
+export function claudeCodeDir(home: Home, pid: number): string {
+  return sessionDir(home, `cc-${pid}`)
+}
+
+/** Whether a hook has started a sidecar for this session or may be about to. */
+export function mayHaveHooks(home: Home, pid: number): boolean {
+  return existsSync(join(claudeCodeDir(home, pid), 'start')) || existsSync(join(home.hooks, scriptName))
+}

@@ -1,0 +1,83 @@
+/** One tool call: the operation that it stands for, with its progress, its cancellation and what it showed. */
+import type { Op, Request, Response } from '../api/ops.schema.ts'
+import type { Sidecar } from '../client/sidecar.ts'
+import { MeshError } from '../errors.ts'
+import { limits } from '../wire/limits.ts'
+import { newId } from '../wire/names.ts'
+import { dataResult, errorResult, fitting, inboxText, type Result, sentText, textResult, waitText } from './results.ts'
+import { type Tool, tools } from './tools.ts'
+
+/** Claude Code gives up on a silent call after 30 minutes, others after one: progress says that it still waits. */
+const PROGRESS_MS = 10_000
+/** The sidecar keeps the time of a wait; this much later it is taken for stuck. */
+const GRACE_MS = 10_000
+
+export interface Call {
+  signal: AbortSignal
+  /** Tells the client that the call goes on, `elapsedS` seconds after its begin. */
+  progress(elapsedS: number): void
+  /** Does something once the result is written. */
+  afterAnswer(act: () => void): void
+}
+
+/** Runs a tool. Operating errors are results; throws `bad_request` for a tool that does not exist. */
+export async function callTool(sidecar: Sidecar, name: string, args: unknown, call: Call): Promise<Result> {
+  const tool = tools.get(name)
+  if (!tool) throw new MeshError('bad_request', `there is no tool ${JSON.stringify(name.slice(0, 80))}`)
+  const begun = performance.now()
+  const beat = setInterval(() => call.progress(Math.round((performance.now() - begun) / 1000)), PROGRESS_MS)
+  try {
+    return await run(sidecar, tool, (args ?? {}) as Record<string, unknown>, call)
+  } catch (error) {
+    if (call.signal.aborted) throw error
+    return errorResult(error)
+  } finally {
+    clearInterval(beat)
+  }
+}
+
+async function run(sidecar: Sidecar, tool: Tool, args: Record<string, unknown>, call: Call): Promise<Result> {
+  const ask = <O extends Op>(op: O, body: object) =>
+    sidecar.call(op, body as Request<O>, { signal: call.signal, timeoutMs: patience(op, body) })
+  const { op, mark } = tool
+  // What the caller makes, so that a retry is the same message; a model cannot choose it.
+  const body = mark.made ? { ...args, [mark.made]: newId('m') } : args
+  if (op === 'inbox') return textResult(await readInbox(ask, body, confirm))
+  const answer = await ask(op, body)
+  if (!mark.messages) return dataResult(tool, answer)
+  confirm((answer as { handover?: string }).handover)
+  if (op === 'wait') return textResult(waitText(answer as Response<'wait'>))
+  return textResult(sentText(answer as Response<'send'>, args.wait as string | undefined))
+
+  /** Without success the messages come again, marked: nothing is lost. */
+  function confirm(handover: string | undefined): void {
+    if (handover === undefined) return
+    call.afterAnswer(() => void sidecar.call('taken', { handover, shownBy: 'tool' }).catch(() => {}))
+  }
+}
+
+type Ask = <O extends Op>(op: O, body: object) => Promise<Response<O>>
+
+/** Takes no more than one answer shows: the rest stays unread. */
+async function readInbox(
+  ask: Ask,
+  args: { id?: unknown; peek?: unknown; limit?: unknown },
+  confirm: (handover: string | undefined) => void,
+): Promise<string> {
+  if (args.id !== undefined) return inboxText(await ask('inbox', { id: args.id }), true)
+  const most = { limit: args.limit ?? limits.shownMessages }
+  const { messages, more } = await ask('inbox', { ...most, peek: true })
+  const limit = fitting(messages)
+  if (args.peek) return inboxText({ messages: messages.slice(0, limit), more: more + messages.length - limit }, false)
+  if (limit === 0) return inboxText(await ask('inbox', { ...most, peek: false }), false)
+  const taken = await ask('inbox', { limit })
+  confirm(taken.handover)
+  return inboxText(taken, false)
+}
+
+/** How long the sidecar may take to answer; 0: as long as it likes. */
+function patience(op: Op, body: { wait?: unknown; timeoutMs?: unknown }): number | undefined {
+  const waits = op === 'wait' || (body.wait !== undefined && body.wait !== 'stored')
+  if (!waits) return undefined
+  return typeof body.timeoutMs === 'number' ? body.timeoutMs + GRACE_MS : 0
+}

@@ -1,0 +1,134 @@
+/**
+ * The one sidecar of the session that this MCP server belongs to: a hook's where there are hooks, else a child of ours,
+ * so that it stays in the client's process tree. Whoever starts one, the sidecar's own lock keeps it at one.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { answers, awaitSocket, scrub, sidecarPath } from '../client/spawn.ts'
+import { MeshError } from '../errors.ts'
+import { claudeCodeDir, isClaudeCode, mayHaveHooks } from '../harness/claude-code/mcp-parent.ts'
+import { ensurePrivateDir } from '../host/files.ts'
+import { type Env, type Home, sessionDir, socketPath } from '../host/home.ts'
+import { sidecarFlags } from '../host/node-flags.ts'
+import { resolvePlace } from '../host/project.ts'
+
+/** A hook starts its sidecar within this long of the client's start. */
+const HOOKS_MS = 3000
+const START_MS = 10_000
+const POLL_MS = 20
+/** Between starts of a sidecar that fails; as the hook's loop does. */
+const PAUSES_MS = [200, 1000, 3000, 10_000, 30_000]
+/** One that ran this long had started well. */
+const STEADY_MS = 60_000
+
+export interface Session {
+  /** As the sidecar's first argument. */
+  kind: 'claude-code' | 'mcp'
+  dir: string
+}
+
+/** The session of the client that is process `client`. */
+export function sessionOf(env: Env, home: Home, client: number): Session {
+  if (isClaudeCode(env, home, client)) return { kind: 'claude-code', dir: claudeCodeDir(home, client) }
+  // With our own pid: one client may have several servers, each a connection and a session of its own.
+  return { kind: 'mcp', dir: sessionDir(home, `mcp-${client}-${process.pid}`) }
+}
+
+interface KeeperOptions {
+  env: Env
+  home: Home
+  cwd: string
+  /** The client's pid. */
+  client: number
+}
+
+export class Keeper {
+  readonly session: Session
+  readonly socket: string
+  readonly #options: KeeperOptions
+  #child: ChildProcess | null = null
+  #startedAt = 0
+  #failures = 0
+  #notBefore = 0
+  #reviving: Promise<void> | null = null
+  #stopped = false
+
+  constructor(options: KeeperOptions) {
+    this.#options = options
+    this.session = sessionOf(options.env, options.home, options.client)
+    this.socket = socketPath(this.session.dir)
+  }
+
+  /** Sees to it that there is a sidecar, for as long as this process lives. */
+  async start(): Promise<void> {
+    const { home, client } = this.#options
+    const { kind } = this.session
+    if (kind === 'claude-code' && mayHaveHooks(home, client)) await awaitSocket(this.socket, HOOKS_MS)
+    await this.revive().catch(() => {})
+  }
+
+  /** Returns once a sidecar serves; starts one if nobody does. Throws when it cannot. */
+  revive(): Promise<void> {
+    this.#reviving ??= this.#revive().finally(() => {
+      this.#reviving = null
+    })
+    return this.#reviving
+  }
+
+  /** Starts no more. The sidecar ends by itself when this process is gone. */
+  stop(): void {
+    this.#stopped = true
+  }
+
+  async #revive(): Promise<void> {
+    const { env, home, cwd } = this.#options
+    // Said by the sidecar too, but only in its log.
+    resolvePlace(env, cwd, home)
+    const deadline = performance.now() + START_MS
+    while (!(await answers(this.socket))) {
+      if (performance.now() > deadline || this.#stopped) throw late(home, this.session)
+      // Of a child that lives the socket is still to come; one that is over had no lock, or failed.
+      if (!this.#child && performance.now() >= this.#notBefore) this.#launch()
+      await delay(POLL_MS)
+    }
+  }
+
+  #launch(): void {
+    const { env, home, cwd } = this.#options
+    const { kind, dir } = this.session
+    for (const path of [home.root, home.run, dir]) ensurePrivateDir(path)
+    const errors = openSync(join(dir, 'stderr'), 'a', 0o600)
+    const { NODE_OPTIONS: _, NODE_EXTRA_CA_CERTS: __, ...own } = kind === 'mcp' ? scrub(env) : env
+    const child = spawn(process.execPath, [...sidecarFlags, sidecarPath, kind, dir], {
+      cwd,
+      // Out of the terminal's reach; its parent it stays.
+      detached: true,
+      // Its standard output is a socket whose end of file tells it that we are gone.
+      stdio: ['ignore', 'pipe', errors],
+      env: { ...own, MESH_HOME: home.root },
+    })
+    closeSync(errors)
+    child.stdout?.resume()
+    this.#child = child
+    this.#startedAt = performance.now()
+    child.once('error', () => this.#onExit(1))
+    child.once('exit', (code) => this.#onExit(code ?? 1))
+  }
+
+  /** Exit code 0: another one serves, or the session is over. It is asked again by the next call that fails. */
+  #onExit(code: number): void {
+    if (!this.#child) return
+    this.#child = null
+    if (performance.now() - this.#startedAt > STEADY_MS) this.#failures = 0
+    const pause = code === 0 ? PAUSES_MS[0]! : PAUSES_MS[Math.min(this.#failures++, PAUSES_MS.length - 1)]!
+    this.#notBefore = performance.now() + pause
+    if (code !== 0 && !this.#stopped) setTimeout(() => void this.revive().catch(() => {}), pause)
+  }
+}
+
+function late(home: Home, { dir }: Session): MeshError {
+  const hint = `its log tells why: ${join(home.root, 'logs')}`
+  return new MeshError('sidecar_down', `no sidecar serves ${dir}`, { hint })
+}

@@ -1,0 +1,94 @@
+/** What an operation answered, as a tool's result. Words of peers only within a tag that holds a random token. */
+import { randomBytes } from 'node:crypto'
+import type { Message, Response } from '../api/ops.schema.ts'
+import { byTools, renderHandover, type Telling, visible, wholeByTools } from '../core/render.ts'
+import { MeshError } from '../errors.ts'
+import { forTools, LIST, type Tool } from './tools.ts'
+
+/** Characters of any other word that comes from a session: a directory, a reason. */
+const FIELD_CHARS = 300
+const NONCE_BYTES = 4
+const HOW = { session_idle: 'is idle', session_ended: 'ended: gone', session_lost: 'is lost: nobody saw it end' }
+
+export interface Result {
+  content: { type: 'text'; text: string }[]
+  structuredContent?: Record<string, unknown>
+  isError?: true
+  [key: string]: unknown
+}
+
+export function textResult(text: string): Result {
+  return { content: [{ type: 'text', text }] }
+}
+
+/** An answer without messages. The client may show either form. */
+export function dataResult(tool: Tool, value: unknown): Result {
+  const safe = shown(value)
+  const structuredContent = (tool.isList ? { [LIST]: safe } : safe) as Record<string, unknown>
+  return { ...textResult(JSON.stringify(structuredContent)), structuredContent }
+}
+
+export function errorResult(error: unknown): Result {
+  const { code, message, hint } = MeshError.from(error).toBody()
+  const body = { code, message: bounded(message), hint: forTools(bounded(hint)) }
+  return { ...textResult(JSON.stringify({ error: body })), isError: true }
+}
+
+export function sentText(sent: Response<'send'>, waitedFor: string | undefined): string {
+  const note = sent.note ? ` (${bounded(sent.note)})` : ''
+  const lines = [`${sent.id} ${sent.state} to ${bounded(sent.to)}${note}`]
+  if (sent.reply) lines.push(messagesText([sent.reply]))
+  else if (waitedFor === 'reply') lines.push('no reply in that time; one that comes later is in the inbox')
+  return lines.join('\n')
+}
+
+export function inboxText({ messages, more }: Response<'inbox'>, isWhole: boolean): string {
+  if (messages.length === 0) return more > 0 ? `no unread messages now; ${more} on their way` : 'no unread messages'
+  return messagesText(messages, more, isWhole ? wholeByTools : byTools)
+}
+
+export function waitText({ results }: Response<'wait'>): string {
+  if (results.length === 0) return 'nothing happened in that time'
+  const events = results.flatMap((result) => {
+    if ('text' in result) return []
+    return [`${bounded(result.name)} ${HOW[result.type]}${result.reason ? ` (${bounded(result.reason)})` : ''}`]
+  })
+  const messages = results.filter((result): result is Message => 'text' in result)
+  return [...events, ...(messages.length > 0 ? [messagesText(messages)] : [])].join('\n')
+}
+
+/** How many of these messages one answer shows. */
+export function fitting(messages: readonly Message[]): number {
+  return renderHandover(messages, '', 0, byTools).count
+}
+
+/** All of them: what does not fit into one element is in the next. */
+function messagesText(messages: readonly Message[], more = 0, telling: Telling = byTools): string {
+  const parts: string[] = []
+  for (let at = 0; at < messages.length; ) {
+    const rest = messages.slice(at)
+    const { count } = renderHandover(rest, '', 0, telling)
+    const isLast = at + count >= messages.length
+    const part = renderHandover(rest.slice(0, count), nonce(), isLast ? more : 0, telling)
+    parts.push(part.text)
+    at += count
+  }
+  return parts.join('\n')
+}
+
+function nonce(): string {
+  return randomBytes(NONCE_BYTES).toString('hex')
+}
+
+/** A value of the table with every word made safe and bounded. */
+function shown(value: unknown): unknown {
+  if (typeof value === 'string') return bounded(value)
+  if (Array.isArray(value)) return value.map(shown)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, shown(field)]))
+}
+
+function bounded(text: string): string {
+  const safe = visible(text.slice(0, FIELD_CHARS))
+  return text.length > FIELD_CHARS ? `${safe}…` : safe
+}
