@@ -32,18 +32,22 @@ export interface Situation {
   inFlight: InFlight | null
   /** After offers that led nowhere nothing is tried before this time. */
   notBefore: number
+  /** Until then nothing may start a turn by itself: a person stopped one, and what they say next goes first. */
+  floorUntil: number | null
 }
 
 export type Decision =
   | { do: 'nothing'; until: number | null }
   | { do: 'offer'; door: string }
-  /** Take it back if nobody has taken it; then decide again. */
-  | { do: 'withdraw' }
+  /** Take it back if nobody has taken it; then decide again. `why`: the offer failed. */
+  | { do: 'withdraw'; why?: string }
   /** Nothing shows that it was read: it is unread again, marked as a possible repeat. */
   | { do: 'expire'; why: string }
 
 /** A door whose offers can be taken back as long as nobody took them. */
-const WITHDRAWABLE = new Set(['hook'])
+const WITHDRAWABLE = new Set(['hook', 'file-watch'])
+/** Starts no turn, and whatever starts one takes what lies there along. */
+const KEEPER = 'hook'
 /** A door may open without any sign, as the inbox socket does when its budget is refilled. */
 const DOOR_LOOK_MS = 2500
 
@@ -56,17 +60,28 @@ export function decide(situation: Situation): Decision {
   return now < notBefore ? { do: 'nothing', until: notBefore } : { do: 'offer', door: door.name }
 }
 
-function bestDoor({ doors, status }: Situation): DoorView | undefined {
-  return doors.find((door) => door.available && door.reaches.includes(status))
+/** The door that leads to the model soon, else the one that leads there with the next turn. */
+function bestDoor(situation: Situation): DoorView | undefined {
+  const keeper = situation.doors.find(({ name, available }) => name === KEEPER && available)
+  if (hasFloor(situation)) return keeper
+  const { doors, status } = situation
+  return doors.find(({ available, reaches }) => available && reaches.includes(status)) ?? keeper
+}
+
+function hasFloor({ now, floorUntil }: Situation): boolean {
+  return floorUntil !== null && now < floorUntil
 }
 
 function decideInFlight(situation: Situation, inFlight: InFlight): Decision {
   const { now, status, statusSince, deliverable } = situation
   if (inFlight.handedAt === null) {
     if (WITHDRAWABLE.has(inFlight.door)) {
-      // Either the door no longer leads anywhere, or more has come and goes with it.
-      const leads = bestDoor(situation)?.name === inFlight.door
-      return !leads || deliverable > 0 ? { do: 'withdraw' } : { do: 'nothing', until: null }
+      // Either another door leads there sooner now, or more has come and goes with it.
+      const door = bestDoor(situation)
+      if (door?.name !== inFlight.door || deliverable > 0) return { do: 'withdraw' }
+      if (door.name === KEEPER) return { do: 'nothing', until: keptUntil(situation, door) }
+      const deadline = inFlight.offeredAt + times.takenEvidence
+      return now < deadline ? { do: 'nothing', until: deadline } : { do: 'withdraw', why: 'no hook took it' }
     }
     const deadline = inFlight.offeredAt + times.handedEvidence
     return now < deadline ? { do: 'nothing', until: deadline } : { do: 'expire', why: 'the client did not take it' }
@@ -74,6 +89,13 @@ function decideInFlight(situation: Situation, inFlight: InFlight): Decision {
   if (status !== 'idle') return { do: 'nothing', until: null }
   const deadline = Math.max(inFlight.handedAt, statusSince) + times.surfacedEvidence
   return now < deadline ? { do: 'nothing', until: deadline } : { do: 'expire', why: 'the turn ended without it' }
+}
+
+/** When to look whether another door leads there sooner. */
+function keptUntil(situation: Situation, keeper: DoorView): number | null {
+  if (hasFloor(situation)) return situation.floorUntil
+  const isLast = keeper.reaches.includes(situation.status) || situation.doors.length === 1
+  return isLast ? null : situation.now + DOOR_LOOK_MS
 }
 
 /** How long to wait after the n-th offer in a row that led nowhere (1-based), milliseconds. */

@@ -31,6 +31,8 @@ export interface Handover {
 
 interface CourierOptions {
   doors: readonly Door[]
+  /** How long a person who stopped a turn has the floor, milliseconds. */
+  floorMs: number
   log: Logger
   onHanded(entries: readonly Entry[], evidence: string): void
   onSurfaced(entries: readonly Entry[], evidence: string, door: string): void
@@ -54,6 +56,7 @@ export class Courier {
   #inFlight: InFlight | null = null
   #failures = 0
   #notBefore = 0
+  #floorUntil: number | null = null
   #timer: NodeJS.Timeout | null = null
   #running = false
   #again = false
@@ -82,16 +85,27 @@ export class Courier {
     if (status === this.#status) return
     this.#status = status
     this.#statusSince = Date.now()
+    if (status === 'busy' || status === 'waiting') this.#floorUntil = null
     this.#options.onChange()
+    this.poke()
+  }
+
+  /** A person stopped the turn: no message starts one until they have spoken, or for a while. */
+  interrupted(is: boolean): void {
+    this.#floorUntil = is ? Date.now() + this.#options.floorMs : null
     this.poke()
   }
 
   /** True when a role's message would be read at once. */
   get isFree(): boolean {
-    if (this.#status !== 'idle' || this.#mailbox === null) return false
+    if (this.#status !== 'idle' || this.#mailbox === null || this.#hasFloor) return false
     // Without a door nothing is read until somebody asks: then for all that there is.
     const room = this.#options.doors.length === 0 ? limits.inboxBatch : 1
     return this.#mailbox.inbox.size < room
+  }
+
+  get #hasFloor(): boolean {
+    return this.#floorUntil !== null && Date.now() < this.#floorUntil
   }
 
   /** The open doors, the one that mail would go through now first. */
@@ -263,7 +277,7 @@ export class Courier {
       const decision = decide(this.#situation(this.#mailbox))
       if (decision.do === 'nothing') return this.#wakeAt(decision.until)
       if (decision.do === 'offer') await this.#offer(this.#mailbox, decision.door)
-      else if (decision.do === 'withdraw') await this.#withdraw(this.#mailbox)
+      else if (decision.do === 'withdraw') await this.#withdraw(this.#mailbox, decision.why)
       else this.#expire(decision.why)
     }
   }
@@ -281,6 +295,7 @@ export class Courier {
       deliverable: mailbox.inbox.deliverable().length,
       inFlight: this.#inFlight,
       notBefore: this.#notBefore,
+      floorUntil: this.#floorUntil,
     }
   }
 
@@ -306,13 +321,14 @@ export class Courier {
     }
   }
 
-  async #withdraw(mailbox: Mailbox): Promise<void> {
+  async #withdraw(mailbox: Mailbox, why: string | undefined): Promise<void> {
     const inFlight = this.#inFlight!
     const back = await this.#door(inFlight.door).withdraw()
     if (this.#inFlight !== inFlight) return
     if (back) {
       mailbox.giveBack(inFlight.token, true)
       this.#inFlight = null
+      if (why) this.#fail(new MeshError('timeout', `${inFlight.door}: ${why}`))
     } else inFlight.handedAt ??= Date.now()
   }
 

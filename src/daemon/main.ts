@@ -17,6 +17,7 @@ import { checkName, toName } from '../wire/names.ts'
 import { createHandlers } from './handlers.ts'
 import { type Logger, openLog } from './log.ts'
 import { serve } from './server.ts'
+import { defaultSettings, readSettings, type Settings } from './settings.ts'
 import { Sidecar } from './sidecar.ts'
 
 declare const MESH_VERSION: string
@@ -46,6 +47,7 @@ async function main(): Promise<void> {
     process.exit(EXIT.done)
   }
   const isOperator = kind === 'operator'
+  const settings = settingsFor(isOperator, home, log)
   const harness = isOperator
     ? createShell(checkName(env.MESH_NAME ?? ''), process.cwd())
     : openSession(kind, env, home, runDir, log)
@@ -54,7 +56,18 @@ async function main(): Promise<void> {
   if (place instanceof MeshError) return isOperator ? Promise.reject(place) : refuse(harness, place, log, finish)
   const explicit = env.MESH_NAME !== undefined
   const desired = { name: explicit ? toName(env.MESH_NAME!) : place.defaultName, explicit }
-  const sidecar = new Sidecar({ env, home, key, place, harness, desired, version: MESH_VERSION, log, onEnd: finish })
+  const sidecar = new Sidecar({
+    env,
+    home,
+    settings,
+    key,
+    place,
+    harness,
+    desired,
+    version: MESH_VERSION,
+    log,
+    onEnd: finish,
+  })
   // Whoever ends the sidecar of a living agent session does not end the session. Its harness hears the signal first: if
   // the session is over, that ends this process in time.
   const onSignal = () =>
@@ -97,6 +110,17 @@ function openSession(kind: 'claude-code' | 'mcp', env: Env, home: Home, runDir: 
   }
 }
 
+/** A person at a shell is told what is wrong with the settings; a session does without them. */
+function settingsFor(isOperator: boolean, home: Home, log: Logger): Settings {
+  try {
+    return readSettings(home)
+  } catch (error) {
+    log.warn({ error: MeshError.from(error).toBody() }, 'settings not read: the defaults hold')
+    if (isOperator) throw error
+    return defaultSettings
+  }
+}
+
 function findPlace(env: Env, home: Home): Place | MeshError {
   try {
     return resolvePlace(env, process.cwd(), home)
@@ -111,6 +135,7 @@ async function refuse(harness: Harness, { message, hint }: MeshError, log: Logge
   await harness.start({
     status() {},
     evidence() {},
+    interrupted() {},
     conversation: async () => visible(`mesh: this session did not join: ${message} (${hint})`),
     ended: finish,
   })

@@ -27,6 +27,7 @@ import { type Claimed, durableOf, Registry } from './registry.ts'
 import { Roles } from './roles.ts'
 import { removeLocked, writeRecord } from './run-dir.ts'
 import type { Sender } from './sender.ts'
+import type { Settings } from './settings.ts'
 import { Stalls } from './stalls.ts'
 import { startText } from './start-text.ts'
 import { Witness } from './witness.ts'
@@ -43,6 +44,7 @@ const READY_MS = 1500
 export interface SidecarOptions {
   env: Env
   home: Home
+  settings: Settings
   /** `cc-<pid>` or `op-<hash>`. */
   key: string
   place: Place
@@ -101,6 +103,7 @@ export class Sidecar {
     this.#stalls = new Stalls({ home, env, log })
     this.courier = new Courier({
       doors: harness.doors,
+      floorMs: options.settings.floorSeconds * 1000,
       log,
       onHanded: (entries, evidence) => this.#tellHanded(entries, evidence),
       onSurfaced: (entries, evidence, door) => this.#onSurfaced(entries, evidence, door),
@@ -143,6 +146,7 @@ export class Sidecar {
       status: (status) => this.#onStatus(status),
       conversation: (conversation) => this.#onConversation(conversation),
       evidence: (token, state, evidence) => this.courier.evidence(token, state, evidence),
+      interrupted: (is) => this.courier.interrupted(is),
       ended: (reason) => void this.end(reason),
     })
     await this.#linked

@@ -17,13 +17,15 @@ export interface HarnessEvents {
   conversation(conversation: Conversation): Promise<string>
   /** A hand-over reached the client (`handed`) or the model (`surfaced`). `token` is the one given to `Door.offer`. */
   evidence(token: string, state: 'handed' | 'surfaced', evidence: string): void
+  /** A person stopped the turn: what they say next goes first. Withdrawn if it was no interruption after all. */
+  interrupted(is: boolean): void
   /** The session is over. Told once. */
   ended(reason: string): void
 }
 
 /** A way into a session's context. One hand-over is in flight at a time, whatever the door. */
 export interface Door {
-  readonly name: 'hook' | 'inbox-socket'
+  readonly name: 'hook' | 'inbox-socket' | 'file-watch'
   /** The statuses in which the door leads to the model soon. */
   readonly reaches: readonly SessionStatus[]
   /** Whether this session has the door at all, now. */

@@ -80,6 +80,8 @@ export const times = {
   queueAfter: 200,
   /** A hand-over without any sign that the client has it is offered again after this long. */
   handedEvidence: 2 * SECOND,
+  /** A file that the client watches is taken by its hook within a second, or not at all. */
+  takenEvidence: 5 * SECOND,
   /** A hand-over that the client has, without a sign that the model read it, after its turn ended. */
   surfacedEvidence: 5 * SECOND,
   /** An operator's sidecar without a call for this long ends. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { createHandlers } from '../../src/daemon/handlers.ts'
 import { openLog } from '../../src/daemon/log.ts'
 import type { Call, Handlers } from '../../src/daemon/server.ts'
+import { defaultSettings } from '../../src/daemon/settings.ts'
 import { Sidecar } from '../../src/daemon/sidecar.ts'
 import { createShell } from '../../src/harness/shell.ts'
 import { ensurePrivateDir } from '../../src/host/files.ts'
@@ -29,7 +30,7 @@ export async function openInside(name: string, home: Home = meshHome(process.env
   for (const dir of [home.root, home.run, logs, sessionDir(home, key)]) ensurePrivateDir(dir)
   const { log } = openLog(join(logs, 'bench.log'), 'warn')
   const sidecar = new Sidecar({
-    ...{ env, home, key, place, log },
+    ...{ env, home, key, place, log, settings: defaultSettings },
     harness: { ...createShell(name, process.cwd()), kind: 'bench' },
     desired: { name, explicit: true },
     version: '0.1.0',

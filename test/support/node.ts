@@ -19,6 +19,7 @@ import { version } from '../../src/client/version.ts'
 import { createHandlers } from '../../src/daemon/handlers.ts'
 import { memberKey } from '../../src/daemon/keys.ts'
 import { type ApiServer, serve } from '../../src/daemon/server.ts'
+import { defaultSettings, type Settings } from '../../src/daemon/settings.ts'
 import { Sidecar } from '../../src/daemon/sidecar.ts'
 import { engineStatus, startEngine } from '../../src/engine/engine.ts'
 import { engineUser } from '../../src/engine/nkey.ts'
@@ -135,6 +136,7 @@ async function bundleSidecar(outfile: string): Promise<string> {
 }
 
 interface NodeOptions {
+  settings?: Partial<Settings>
   /** Null: the name is derived, not asked for. */
   explicit?: boolean
   worktree?: string
@@ -316,6 +318,7 @@ export class Node {
     this.sidecar = new Sidecar({
       env: options.machine?.env ?? project.world.env,
       home,
+      settings: { ...defaultSettings, ...options.settings },
       key,
       place: { project: project.name, worktree, defaultName: name },
       harness: this.harness,

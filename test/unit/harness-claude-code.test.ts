@@ -74,6 +74,7 @@ async function start(conversation: (c: Conversation) => Promise<string> = async 
       return conversation(c)
     },
     evidence: (...evidence) => told.push(['evidence', ...evidence]),
+    interrupted: (is) => told.push(['interrupted', is]),
     ended: (reason) => told.push(['ended', reason]),
   })
   return harness
@@ -86,7 +87,11 @@ test('claude code - knows the conversation from the waiting start event, and ans
   await start()
   await expect.poll(() => existsSync(join(dir, 'start', id))).toBe(true)
   expect(JSON.parse(readFileSync(join(dir, 'start', id), 'utf8'))).toEqual({
-    hookSpecificOutput: { hookEventName: 'SessionStart', additionalContext: 'welcome' },
+    hookSpecificOutput: {
+      hookEventName: 'SessionStart',
+      additionalContext: 'welcome',
+      watchPaths: [join(dir, 'wake')],
+    },
   })
   expect(seen('conversation')).toEqual([['resume', SESSION]])
 })
@@ -100,7 +105,9 @@ test('claude code - nothing to say, or a failure to say it, ends the wait of the
   for (fail of [false, true]) {
     const id = hook('SessionStart', { source: 'startup' })
     await expect.poll(() => existsSync(join(dir, 'start', id))).toBe(true)
-    expect(readFileSync(join(dir, 'start', id), 'utf8')).toBe('')
+    expect(JSON.parse(readFileSync(join(dir, 'start', id), 'utf8'))).toEqual({
+      hookSpecificOutput: { hookEventName: 'SessionStart', watchPaths: [join(dir, 'wake')] },
+    })
   }
 })
 

@@ -70,7 +70,7 @@ test('inbox door - posts the auth line and one user frame', async () => {
   const { path, frames } = await inbox()
   const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path, CLAUDE_CODE_MESSAGING_TOKEN: 'secret' })
   expect(door.available()).toBe(true)
-  await door.offer('two\nlines')
+  await door.offer('two\nlines', 'mesh-1')
   await expect.poll(() => frames).toHaveLength(2)
   expect(frames).toEqual([
     { type: 'auth', token: 'secret' },
@@ -81,14 +81,14 @@ test('inbox door - posts the auth line and one user frame', async () => {
 
 test('inbox door - without a token there is no auth line', async () => {
   const { path, frames } = await inbox()
-  await new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }).offer('x')
+  await new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }).offer('x', 'mesh-1')
   await expect.poll(() => frames).toHaveLength(1)
 })
 
 test('inbox door - not there without the variable or the socket', async () => {
   expect(new InboxDoor({}).available()).toBe(false)
   expect(new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: join(dir, 'none') }).available()).toBe(false)
-  await expect(new InboxDoor({}).offer('x')).rejects.toMatchObject({ code: 'conflict' })
+  await expect(new InboxDoor({}).offer('x', 'mesh-1')).rejects.toMatchObject({ code: 'conflict' })
 })
 
 test('inbox door - a socket that nobody serves is shut', async () => {
@@ -97,7 +97,7 @@ test('inbox door - a socket that nobody serves is shut', async () => {
   renameSync(path, kept)
   await new Promise((resolve) => server!.close(resolve))
   const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: kept })
-  await expect(door.offer('x')).rejects.toMatchObject({ code: 'conflict' })
+  await expect(door.offer('x', 'mesh-1')).rejects.toMatchObject({ code: 'conflict' })
 })
 
 test('inbox door - stays below the number that the client takes at once', async () => {
@@ -105,11 +105,11 @@ test('inbox door - stays below the number that the client takes at once', async 
   const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path })
   let sent = 0
   while (door.available()) {
-    await door.offer(`message ${sent++}`)
+    await door.offer(`message ${sent++}`, `mesh-${sent}`)
     expect(sent).toBeLessThan(30)
   }
   await expect.poll(() => frames.length).toBe(sent)
-  await expect(door.offer('one more')).rejects.toMatchObject({ code: 'conflict' })
+  await expect(door.offer('one more', 'mesh-0')).rejects.toMatchObject({ code: 'conflict' })
 })
 
 test('inbox door - a clock that is set back does not shut it', async () => {
@@ -117,6 +117,6 @@ test('inbox door - a clock that is set back does not shut it', async () => {
   const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path })
   vi.setSystemTime(Date.now() - 3_600_000)
   expect(door.available()).toBe(true)
-  await door.offer('x')
+  await door.offer('x', 'mesh-1')
   await expect.poll(() => frames).toHaveLength(1)
 })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Tail } from '../../src/harness/claude-code/tail.ts'
-import { readLine } from '../../src/harness/claude-code/transcript.ts'
+import { readInterrupt, readLine } from '../../src/harness/claude-code/transcript.ts'
 
 const TOKEN = 'mesh-0a1b2c3d'
 const line = (name: string) =>
@@ -16,6 +16,8 @@ test.each([
   ['user-peer', 'surfaced'],
   ['hook-context', 'surfaced'],
   ['stop-context', 'surfaced'],
+  ['rewake', 'surfaced'],
+  ['rewake-197', 'surfaced'],
 ])('transcript - the recorded %s line shows that it was %s', (name, state) => {
   expect(readLine(line(name), ['mesh-ffffffff', TOKEN])).toEqual([
     { token: TOKEN, state, evidence: expect.any(String) },
@@ -36,6 +38,29 @@ test.each([
   ['a token beside the text', { type: 'queue-operation', operation: 'enqueue', content: 'x', sessionId: TOKEN }],
 ])('transcript - %s is no evidence', (_, value) => {
   expect(readLine(JSON.stringify(value), [TOKEN])).toEqual([])
+})
+
+test('transcript - an interruption is told with its time', () => {
+  const { timestamp } = JSON.parse(line('interrupted')) as { timestamp: string }
+  expect(readInterrupt(line('interrupted'))).toBe(Date.parse(timestamp))
+})
+
+const interruption = '[Request interrupted by user]'
+const timestamp = '2026-11-20T10:00:00.000Z'
+test.each([
+  ['what the model said', { type: 'assistant', timestamp, message: { content: interruption } }],
+  ['what a person typed', { type: 'user', timestamp, origin: { kind: 'human' }, message: { content: interruption } }],
+  ['what a peer sent', { type: 'user', timestamp, origin: { kind: 'peer' }, message: { content: interruption } }],
+  [
+    'a tool result',
+    { type: 'user', timestamp, message: { content: [{ type: 'tool_result', content: interruption }] } },
+  ],
+  ['a mention', { type: 'user', timestamp, message: { content: `it said ${interruption}` } }],
+  ['a subagent', { type: 'user', timestamp, isSidechain: true, message: { content: interruption } }],
+  ['a line without a time', { type: 'user', message: { content: interruption } }],
+  ['no line', interruption],
+])('transcript - %s is no interruption', (_, value) => {
+  expect(readInterrupt(JSON.stringify(value))).toBeNull()
 })
 
 test.each(['', '{', 'null', '[]', '1', `"${TOKEN}"`, `{"type":7,"x":"${TOKEN}"}`])(

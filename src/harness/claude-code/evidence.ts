@@ -1,19 +1,24 @@
 /** Follows hand-overs from the door to the model: what the transcript and the hooks show of the tokens given out. */
 import type { Door, HarnessEvents } from '../types.ts'
 import { Tail } from './tail.ts'
-import { readLine } from './transcript.ts'
+import { readInterrupt, readLine } from './transcript.ts'
 
 /** Hand-overs whose evidence may still come. */
 const TOKENS = 16
 
 export class EvidenceReader {
   readonly #show: HarnessEvents['evidence']
+  readonly #onInterrupt: (at: number) => void
   readonly #tokens = new Map<string, Tail[]>()
   #transcript: string | null
   #tail: Tail | null = null
 
-  /** `show` is told what is seen of a token; nothing more of it after `surfaced`. */
-  constructor(transcript: string | null, show: HarnessEvents['evidence']) {
+  /**
+   * `show` is told what is seen of a token; nothing more of it after `surfaced`. `onInterrupt` is told of a stopped
+   * turn and when, by the client's clock.
+   */
+  constructor(transcript: string | null, show: HarnessEvents['evidence'], onInterrupt: (at: number) => void) {
+    this.#onInterrupt = onInterrupt
     this.#transcript = transcript
     this.#show = (token, state, evidence) => {
       if (state === 'surfaced') this.#settle(token)
@@ -91,6 +96,8 @@ export class EvidenceReader {
     const tail = new Tail(path, (line) => {
       for (const { token, state, evidence } of readLine(line, [...this.#tokens.keys()]))
         this.#show(token, state, evidence)
+      const interruptedAt = readInterrupt(line)
+      if (interruptedAt !== null) this.#onInterrupt(interruptedAt)
     })
     tail.start()
     return tail

@@ -1,23 +1,19 @@
 /**
- * The mail file: what lies in it is taken by the next hook between two tool calls, or at the end of the turn, and goes
- * into the same turn. Costs the model about ten tokens, the client nothing.
+ * The mail file: what lies in it is taken by the next hook of the session's own: between two tool calls or at the end
+ * of the turn, so that it goes into the same turn, or with the next prompt. Costs the model about ten tokens, the client
+ * nothing.
  */
-import { renameSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
-import { MeshError } from '../../errors.ts'
-import { writeAtomic } from '../../host/files.ts'
 import type { Door } from '../types.ts'
-
-/** The client puts a longer text into a file and shows 2 KB of it (CLAUDE_CODE 2.4: exactly 10,000 pass). */
-export const CONTEXT_CHARS = 10_000
+import { MailFile } from './mail-file.ts'
 
 export class HookDoor implements Door {
   readonly name = 'hook'
   readonly reaches = ['busy', 'waiting'] as const
-  readonly #mail: string
+  readonly #mail: MailFile
 
   constructor(runDir: string) {
-    this.#mail = join(runDir, 'mail')
+    this.#mail = new MailFile(runDir, 'mail')
+    this.#mail.clear()
   }
 
   /** The hooks started this sidecar, so they are there. */
@@ -26,20 +22,10 @@ export class HookDoor implements Door {
   }
 
   async offer(text: string): Promise<void> {
-    if (text.length > CONTEXT_CHARS)
-      throw new MeshError('too_large', `${text.length} characters, a hook passes ${CONTEXT_CHARS}`)
-    writeAtomic(this.#mail, JSON.stringify(text))
+    this.#mail.put(text, JSON.stringify)
   }
 
-  /** A rename decides between us and a hook, as between two hooks. */
   async withdraw(): Promise<boolean> {
-    const back = `${this.#mail}.back`
-    try {
-      renameSync(this.#mail, back)
-    } catch {
-      return false
-    }
-    rmSync(back, { force: true })
-    return true
+    return this.#mail.takeBack()
   }
 }

@@ -42,6 +42,7 @@ export const transcriptLine = z.object({
   origin: z.nullish(z.object({ kind: z.optional(z.string()) })),
   attachment: z.nullish(z.looseObject({ type: z.string() })),
   isSidechain: z.optional(z.boolean()),
+  timestamp: z.optional(z.string()),
 })
 export type TranscriptLine = z.output<typeof transcriptLine>
 

@@ -8,6 +8,10 @@ const ANSWER_STEPS = 150
 /** The sidecar lives as long as its client. The default, 600 s, was not enforced on `async` hooks; ask for a day anyway. */
 const SIDECAR_TIMEOUT_S = 86_400
 const HOOK_TIMEOUT_S = 10
+/** In the run directory: the client watches it, and what lies in it wakes an idle session. */
+export const WATCHED_FILE = 'wake'
+/** The script gave the wake's text. Not 2, with which sh ends by itself when something is missing. */
+const WAKE_EXIT = 42
 /** Ends every line that is ours, whatever version wrote it. */
 const MARK = '# mesh'
 
@@ -21,6 +25,7 @@ export interface CommandHook {
   command: string
   timeout: number
   async?: boolean
+  asyncRewake?: boolean
 }
 
 /** Our entries of the client's settings, by event. `homeRoot` is the mesh home. */
@@ -39,6 +44,7 @@ export function settingsHooks(homeRoot: string): Record<string, CommandHook[]> {
     Stop: plain('Stop'),
     StopFailure: plain('StopFailure'),
     SessionEnd: plain('SessionEnd'),
+    FileChanged: [hook(settingsLine(homeRoot, 'FileChanged'), { asyncRewake: true })],
   }
 }
 
@@ -50,17 +56,20 @@ export function isOurs(command: unknown): boolean {
 /**
  * Exit code 2 of a hook blocks the user's prompt, and sh exits 2 by itself when its script is missing: so the line
  * tests first and ends in `exit 0` (seen on 2.1.329 with dash and bash). Clients without CLAUDE_PID run the line as
- * their own child. Between two tool calls only one test runs: is there mail?
+ * their own child. Between two tool calls only one test runs: is there mail? So when a watched file changed, whoever's:
+ * only there exit code 2 is wanted, as the one that wakes the session, and only if the script says that it gave the mail.
  */
 function settingsLine(homeRoot: string, event: string): string {
-  const isBatch = event === 'PostToolBatch'
-  const home = isBatch ? `case $MESH_HOME in /*) M=$MESH_HOME ;; *) M=$H ;; esac; ` : ''
-  const guard = isBatch ? `[ -e "$M/run/cc-\${CLAUDE_PID:-$PPID}/mail" ] && ` : ''
+  const file = { PostToolBatch: 'mail', FileChanged: WATCHED_FILE }[event]
+  const home = file ? `case $MESH_HOME in /*) M=$MESH_HOME ;; *) M=$H ;; esac; ` : ''
+  const guard = file ? `[ -e "$M/run/cc-\${CLAUDE_PID:-$PPID}/${file}" ] && ` : ''
   // `exec` spares the sidecar's shell one waiting parent.
   const run = event === 'sidecar' ? 'exec sh' : 'sh'
   const tests = `${guard}[ -r "$S" ]`
-  const call = `${run} "$S" ${event} "\${CLAUDE_PID:-$PPID}" 2>/dev/null`
-  return `H=${quoteWord(homeRoot)}; S="$H/hooks/${SCRIPT_NAME}"; ${home}${tests} && ${call}; exit 0 ${MARK}`
+  const isWake = event === 'FileChanged'
+  const call = `${run} "$S" ${event} "\${CLAUDE_PID:-$PPID}" ${isWake ? '3>&2 ' : ''}2>/dev/null`
+  const action = isWake ? `{ ${call}; [ $? = ${WAKE_EXIT} ] && exit 2; }` : call
+  return `H=${quoteWord(homeRoot)}; S="$H/hooks/${SCRIPT_NAME}"; ${home}${tests} && ${action}; exit 0 ${MARK}`
 }
 
 export interface ScriptPaths {
@@ -82,6 +91,8 @@ export function hookScript(paths: ScriptPaths): string {
     EVENT_BYTES: String(limits.hookEventBytes),
     SPOOL_KIB: String(limits.spoolBytes / 1024),
     ANSWER_STEPS: String(ANSWER_STEPS),
+    WATCHED: WATCHED_FILE,
+    WAKE_EXIT: String(WAKE_EXIT),
   }
   return SCRIPT.replace(/@([A-Z_]+)@/g, (_, name: string) => values[name]!)
 }
@@ -126,6 +137,14 @@ give_mail() {
   printf '}}\\n'
   mv -f "$dir/taken-$$" "$dir/spool/MailTaken-$$.json"
   return 0
+}
+
+# Wakes an idle session with the waiting mail: the settings line makes the text's way and the exit code.
+wake() {
+  [ -e "$dir/@WATCHED@" ] && mv -f "$dir/@WATCHED@" "$dir/taken-$$" || return
+  cat "$dir/taken-$$" >&3
+  mv -f "$dir/taken-$$" "$dir/spool/MailTaken-$$.json"
+  exit @WAKE_EXIT@
 }
 
 # Tells Bash calls of the session where their sidecar is. Two clients on one conversation share this file.
@@ -213,6 +232,14 @@ PostToolBatch)
 Stop)
   # Mail given here goes on with the turn: the session did not stop.
   give_mail || spool
+  ;;
+UserPromptSubmit)
+  # A prompt, or whatever else starts a turn, takes the mail along.
+  spool
+  give_mail
+  ;;
+FileChanged)
+  wake
   ;;
 *)
   spool

@@ -6,12 +6,17 @@ import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { MeshError } from '../../errors.ts'
 import type { Env } from '../../host/home.ts'
+import { times } from '../../wire/limits.ts'
 import type { Door } from '../types.ts'
 
 const SEND_MS = 2000
 /** The client takes 30 at once and one more per 2 s, and drops the rest without a word (CLAUDE_CODE_PROBES P2). */
 const BUDGET = 20
 const REFILL_MS = 2500
+/** Frames in a row of which nothing was seen: then the socket does not work, whatever the reason. */
+const MISSES = 2
+/** Until a socket that did not work is tried again. */
+const RETRY_MS = 300_000
 
 export class InboxDoor implements Door {
   readonly name = 'inbox-socket'
@@ -20,6 +25,9 @@ export class InboxDoor implements Door {
   readonly #token: string | undefined
   #budget = BUDGET
   #refilledAt = performance.now()
+  /** The last frame, as long as nothing is seen of it. */
+  #unseen: { token: string; at: number } | null = null
+  #misses = 0
 
   constructor(env: Env) {
     this.#path = env.CLAUDE_CODE_MESSAGING_SOCKET || undefined
@@ -28,16 +36,36 @@ export class InboxDoor implements Door {
 
   available(): boolean {
     this.#refill()
-    return this.#budget >= 1 && this.#path !== undefined && existsSync(this.#path)
+    return this.#budget >= 1 && this.#exists()
+  }
+
+  /** False without a socket, and when the last frames led nowhere. */
+  works(): boolean {
+    const { at } = this.#unseen ?? { at: Number.POSITIVE_INFINITY }
+    const age = performance.now() - at
+    const misses = this.#misses + (age > times.handedEvidence ? 1 : 0)
+    return this.#exists() && (misses < MISSES || age > RETRY_MS)
+  }
+
+  onEvidence(token: string): void {
+    if (this.#unseen?.token !== token) return
+    this.#unseen = null
+    this.#misses = 0
+  }
+
+  #exists(): boolean {
+    return this.#path !== undefined && existsSync(this.#path)
   }
 
   /** One JSON object per line, no reply (CLAUDE_CODE 4.1: the auth line is documented, the second is not). */
-  async offer(text: string): Promise<void> {
+  async offer(text: string, token: string): Promise<void> {
     if (!this.#path || !this.available()) throw new MeshError('conflict', 'the inbox socket takes no message now')
     const frames: object[] = [{ type: 'user', message: { role: 'user', content: text } }]
     if (this.#token) frames.unshift({ type: 'auth', token: this.#token })
     await send(this.#path, frames.map((frame) => `${JSON.stringify(frame)}\n`).join(''))
     this.#budget--
+    if (this.#unseen) this.#misses++
+    this.#unseen = { token, at: performance.now() }
   }
 
   /** The client has it: there is no way to take it back. */

@@ -1,5 +1,4 @@
 /** A Claude Code session as its sidecar sees it: its conversations, status, doors, evidence and end. */
-import { rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { MeshError } from '../../errors.ts'
 import { ensurePrivateDir, readJson, writeAtomic } from '../../host/files.ts'
@@ -16,7 +15,8 @@ import { Lifeline } from './lifeline.ts'
 import { Registry } from './registry.ts'
 import { peek, Spool, type Spooled } from './spool.ts'
 import { answerStart, conversationOf } from './start.ts'
-import { decideStatus, type StatusEvidence } from './status.ts'
+import { decideStatus, isInterrupted, type StatusEvidence } from './status.ts'
+import { WatchDoor } from './watch-door.ts'
 
 const BEAT_MS = 1000
 const RECORD_BYTES = 64 * 1024
@@ -67,6 +67,7 @@ class ClaudeCode implements Harness {
   #beat: NodeJS.Timeout | null = null
   #statusTimer: NodeJS.Timeout | null = null
   #status: SessionStatus | null = null
+  #interrupted = false
   #evidence: Omit<StatusEvidence, 'now'>
   #events: HarnessEvents | null = null
 
@@ -84,14 +85,23 @@ class ClaudeCode implements Harness {
     const lost = (what: string) => log('warn', 'a hook event was lost', { what })
     this.#spool = new Spool(this.#spoolDir, (spooled) => this.#onSpooled(spooled), lost)
     this.#registry = new Registry(env, identity.pid, ({ status, statusUpdatedAt }) => {
+      // The hook at a turn's end comes before: idle without it means something else.
+      if (status === 'idle') this.#spool.drain()
       this.#know({ registry: status ? { status, at: momentOf(statusUpdatedAt ?? Date.now()) } : null })
     })
     this.#lifeline = new Lifeline(identity, (state) => this.#onProcess(state))
-    this.#seen = new EvidenceReader(this.#transcript, (...seen) => {
-      if (!this.#end.isOver) this.#events!.evidence(...seen)
-    })
+    const inbox = new InboxDoor(env)
+    const watch = new WatchDoor(runDir, () => attended && !inbox.works())
+    this.#seen = new EvidenceReader(
+      this.#transcript,
+      (...seen) => {
+        inbox.onEvidence(seen[0])
+        if (!this.#end.isOver) this.#events!.evidence(...seen)
+      },
+      (at) => this.#onInterrupt(at),
+    )
     this.#end = new SessionEnd(this.#seen, (reason) => this.#events!.ended(reason))
-    this.doors = [new HookDoor(runDir), new InboxDoor(env)].map((door) => this.#seen.observe(door))
+    this.doors = [new HookDoor(runDir), watch, inbox].map((door) => this.#seen.observe(door))
   }
 
   get conversation(): Conversation {
@@ -101,7 +111,7 @@ class ClaudeCode implements Harness {
   async start(events: HarnessEvents): Promise<void> {
     this.#events = events
     ensurePrivateDir(this.#spoolDir)
-    this.#clear()
+    if (!this.#restarted) this.#spool.sweep(Date.now() - LEFTOVER_MS)
     this.#save()
     // Before the sidecar's own handler: what SessionEnd said is the better reason.
     process.prependListener('SIGTERM', this.#onSignal)
@@ -121,15 +131,6 @@ class ClaudeCode implements Harness {
     this.#registry.stop()
     this.#lifeline.stop()
     this.#seen.stop()
-  }
-
-  /** Nothing in flight outlives a sidecar: its mail is offered again by the next, from the journal. */
-  #clear(): void {
-    const { runDir } = this.#options
-    rmSync(join(runDir, 'mail'), { force: true })
-    rmSync(join(runDir, 'mail.back'), { force: true })
-    if (this.#restarted) return
-    this.#spool.sweep(Date.now() - LEFTOVER_MS)
   }
 
   #save(): void {
@@ -202,6 +203,12 @@ class ClaudeCode implements Harness {
     this.#seen.switchTranscript(path)
   }
 
+  #onInterrupt(at: number): void {
+    const moment = momentOf(at)
+    if (this.#evidence.turn && this.#evidence.turn.at < moment)
+      this.#know({ turn: { running: false, at: moment, interrupted: true } })
+  }
+
   // --- status
 
   #know(news: Partial<StatusEvidence>): void {
@@ -214,9 +221,16 @@ class ClaudeCode implements Harness {
     const { status, againMs } = decideStatus({ ...this.#evidence, now: performance.now() })
     if (this.#statusTimer) clearTimeout(this.#statusTimer)
     this.#statusTimer = againMs === null ? null : setTimeout(() => this.#tell(), againMs)
-    if (status === this.#status) return
-    this.#status = status
-    this.#events.status(status)
+    const interrupted = isInterrupted(this.#evidence)
+    const changed = interrupted !== this.#interrupted
+    this.#interrupted = interrupted
+    // Nothing may go through a door between the two.
+    if (changed && interrupted) this.#events.interrupted(true)
+    if (status !== this.#status) {
+      this.#status = status
+      this.#events.status(status)
+    }
+    if (changed && !interrupted) this.#events.interrupted(false)
   }
 
   #onBeat(): void {

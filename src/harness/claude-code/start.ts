@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { writeAtomic } from '../../host/files.ts'
 import type { Env } from '../../host/home.ts'
 import type { Conversation, StartSource } from '../types.ts'
-import { CONTEXT_CHARS } from './hook-door.ts'
 import type { HookEvent } from './hook-event.schema.ts'
+import { WATCHED_FILE } from './hook-script.ts'
+import { CONTEXT_CHARS } from './mail-file.ts'
 
 /** The conversation of a SessionStart event; without one, of the hook's environment. */
 export function conversationOf(event: HookEvent | null | undefined, env: Env): Conversation {
@@ -20,12 +21,19 @@ function startSource(source: string | undefined): StartSource {
   return source === 'resume' || source === 'clear' || source === 'compact' || source === 'fork' ? source : 'startup'
 }
 
-/** Answers the SessionStart hook `id`, which prints what it finds. An empty file ends its wait. Throws if the disk refuses. */
+/**
+ * Answers the SessionStart hook `id`, which prints what it finds, also without a text: the client then watches the file
+ * of the watch door. Throws if the disk refuses.
+ */
 export function answerStart(runDir: string, id: string, text: string): void {
-  const hookSpecificOutput = { hookEventName: 'SessionStart', additionalContext: text.slice(0, CONTEXT_CHARS) }
+  const hookSpecificOutput = {
+    hookEventName: 'SessionStart',
+    ...(text === '' ? {} : { additionalContext: text.slice(0, CONTEXT_CHARS) }),
+    watchPaths: [join(runDir, WATCHED_FILE)],
+  }
   const dir = join(runDir, 'start')
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   // A hook that no longer waited left its answer.
   for (const name of readdirSync(dir)) rmSync(join(dir, name), { force: true })
-  writeAtomic(join(dir, id), text === '' ? '' : `${JSON.stringify({ hookSpecificOutput })}\n`)
+  writeAtomic(join(dir, id), `${JSON.stringify({ hookSpecificOutput })}\n`)
 }

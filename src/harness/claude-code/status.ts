@@ -14,12 +14,24 @@ export interface StatusEvidence {
   now: number
   /** The client's own word, from its session registry, and since when. */
   registry: { status: string; at: number } | null
-  /** What the last turn hook of the session itself said; `background`: its subagents or shells go on without it. */
-  turn: { running: boolean; at: number; background?: boolean } | null
+  /**
+   * What the last turn hook of the session itself said, or the transcript of an interruption; `background`: its
+   * subagents or shells go on without it.
+   */
+  turn: { running: boolean; at: number; background?: boolean; interrupted?: boolean } | null
   /** The process is stopped by a signal. */
   paused: boolean
   /** A person sits at it. */
   attended: boolean
+}
+
+/**
+ * The client went idle in the middle of a turn and no hook told its end: a person stopped it (CLAUDE_CODE 3: Esc fires
+ * no hook). An unattended client says `idle` at other times too.
+ */
+export function isInterrupted({ registry, turn, attended }: Omit<StatusEvidence, 'now'>): boolean {
+  if (!attended || !turn) return false
+  return turn.running ? registry?.status === 'idle' && registry.at > turn.at : turn.interrupted === true
 }
 
 export interface StatusDecision {

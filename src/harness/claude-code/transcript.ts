@@ -20,6 +20,26 @@ export function readLine(line: string, tokens: readonly string[]): Evidence[] {
   return present.filter((token) => text.includes(token)).map((token) => ({ token, state, evidence }))
 }
 
+const INTERRUPTED = '[Request interrupted by user'
+
+/** When a person stopped the turn, `Date.now()`, if that is what the line says: an interruption's only lasting trace. */
+export function readInterrupt(line: string): number | null {
+  if (line.length > LINE_CHARS || !line.includes(INTERRUPTED)) return null
+  const parsed = parse(line)
+  if (parsed?.type !== 'user' || parsed.isSidechain || parsed.origin) return null
+  const content = parsed.message?.content
+  const blocks: unknown[] = Array.isArray(content) ? content : [content]
+  const isIt = blocks.some((block) => textOf(block).startsWith(INTERRUPTED))
+  const at = Date.parse(parsed.timestamp ?? '')
+  return isIt && !Number.isNaN(at) ? at : null
+}
+
+function textOf(block: unknown): string {
+  if (typeof block === 'string') return block
+  const text = (block as { text?: unknown } | null)?.text
+  return typeof text === 'string' ? text : ''
+}
+
 function parse(line: string): TranscriptLine | null {
   try {
     return transcriptLine.safeParse(JSON.parse(line)).data ?? null
@@ -34,6 +54,9 @@ interface Meaning {
   /** Where the token has to be. */
   text: string
 }
+
+/** User lines that no person typed: a frame of the inbox socket, and the wake by a hook (2.1.197 and 2.1.329). */
+const origins: Record<string, string | undefined> = { peer: 'peer message', 'task-notification': 'wake by a hook' }
 
 /** Line types of 2.1.329, CLAUDE_CODE_PROBES P2: what is queued may still be lost, what was taken in is read. */
 function meaningOf(line: TranscriptLine | null): Meaning | null {
@@ -51,7 +74,7 @@ function meaningOf(line: TranscriptLine | null): Meaning | null {
     if (kind === 'queued_command') return meaning('surfaced', 'queued command', line.attachment)
     return null
   }
-  if (line.type === 'user' && line.origin?.kind === 'peer')
-    return meaning('surfaced', 'peer message', line.message?.content)
-  return null
+  if (line.type !== 'user') return null
+  const how = origins[line.origin?.kind ?? '']
+  return how ? meaning('surfaced', how, line.message?.content) : null
 }

@@ -19,32 +19,34 @@ import { join } from 'node:path'
 import { eventually } from './eventually.ts'
 
 export const clientVersion = '2.1.329'
+/** Has neither an inbox socket nor CLAUDE_PID. What npm installs on Node 20 when no version is named. */
+export const olderVersion = '2.1.197'
 
 /** Opens nothing. The client lists approved keys by their last 20 characters. */
 const DUMMY_KEY = `sk-ant-api03-${'0'.repeat(60)}-MESHTEST`
 const INSTALL_TIMEOUT_MS = 600_000
 
-/** The client's executable, installed if need be; or why there is none. */
-export function findClient(): { path: string } | { missing: string } {
+/** The client's executable of that version, installed if need be; or why there is none. */
+export function findClient(version: string): { path: string } | { missing: string } {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sessionmesh-test')
-  const dir = join(cache, `claude-code-${clientVersion}`)
+  const dir = join(cache, `claude-code-${version}`)
   const path = join(dir, 'node_modules', '.bin', 'claude')
   if (!existsSync(path)) {
-    const failure = install(cache, dir)
+    const failure = install(cache, dir, version)
     if (failure) return { missing: failure }
   }
   const shown = spawnSync(path, ['--version'], { encoding: 'utf8', timeout: 60_000 })
-  if (shown.status !== 0 || !shown.stdout.includes(clientVersion)) {
+  if (shown.status !== 0 || !shown.stdout.includes(version)) {
     return { missing: `${path} --version gave ${shown.status ?? shown.signal}: ${shown.stdout}${shown.stderr}` }
   }
   return { path }
 }
 
 /** Beside first and then in place: a second run never sees half of it. */
-function install(cache: string, dir: string): string | undefined {
+function install(cache: string, dir: string, version: string): string | undefined {
   mkdirSync(cache, { recursive: true })
   const fresh = mkdtempSync(join(cache, 'install-'))
-  const args = ['install', '--prefix', fresh, '--no-audit', '--no-fund', `@anthropic-ai/claude-code@${clientVersion}`]
+  const args = ['install', '--prefix', fresh, '--no-audit', '--no-fund', `@anthropic-ai/claude-code@${version}`]
   const run = spawnSync('npm', args, { encoding: 'utf8', timeout: INSTALL_TIMEOUT_MS })
   if (run.status !== 0) {
     rmSync(fresh, { recursive: true, force: true })

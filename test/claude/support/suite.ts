@@ -2,12 +2,14 @@
 import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, test } from 'vitest'
 import { testEngineBinary } from '../../support/engine.ts'
-import { findClient, hasTmux, kill, type Lab, makeLab, processesWith, Terminal } from './client.ts'
+import { clientVersion, findClient, hasTmux, kill, type Lab, makeLab, processesWith, Terminal } from './client.ts'
 import { eventually } from './eventually.ts'
 import { Mesh } from './mesh.ts'
 import { type Model, startModel } from './mock-model.ts'
 
 export interface Suite {
+  /** This version of the client cannot be driven here. Known before set-up. */
+  missing: boolean
   claude: string
   model: Model
   lab: Lab
@@ -15,22 +17,30 @@ export interface Suite {
   terminal: Terminal
 }
 
-const client = hasTmux() ? findClient() : { missing: 'tmux is not installed' }
-/** Why the real client cannot be driven here; told once per file, loudly. */
+/** The client of that version, or why it cannot be driven here; the latter is told once per file, loudly. */
+function lookFor(version: string): ReturnType<typeof findClient> {
+  const found = hasTmux() ? findClient(version) : { missing: 'tmux is not installed' }
+  if ('missing' in found)
+    console.error(`\nSKIPPED: the real Claude Code ${version} cannot be tested here: ${found.missing}\n`)
+  return found
+}
+
+const client = lookFor(clientVersion)
+/** Why the real client cannot be driven here; null if it can. */
 export const missing = 'missing' in client ? client.missing : null
-if (missing) console.error(`\nSKIPPED: the real Claude Code client cannot be tested here: ${missing}\n`)
 
 /** Registers set-up and tear-down. The returned object is filled before the first test. */
-export function useSuite(): Suite {
-  const suite = {} as Suite
+export function useSuite(version = clientVersion): Suite {
+  const found = version === clientVersion ? client : lookFor(version)
+  const suite = { missing: 'missing' in found } as Suite
   beforeAll(async () => {
-    if ('missing' in client) return
+    if ('missing' in found) return
     const model = await startModel()
     const lab = makeLab(model.url)
     lab.env.MESH_ENGINE = await testEngineBinary()
     const mesh = new Mesh(lab)
-    const terminal = new Terminal(lab, client.path)
-    Object.assign(suite, { claude: client.path, model, lab, mesh, terminal })
+    const terminal = new Terminal(lab, found.path)
+    Object.assign(suite, { claude: found.path, model, lab, mesh, terminal })
     await mesh.run('install')
     await mesh.run('up')
   })
@@ -45,7 +55,7 @@ export function useSuite(): Suite {
 
 /** Registers the last test of a file: sessions' processes end with them, the operator's and the engine with `mesh down`. */
 export function testNothingLeft(suite: Suite): void {
-  test.skipIf(missing)('(k) afterwards no process of ours is left, and after mesh down no engine', async () => {
+  test.skipIf(suite.missing)('(k) afterwards no process of ours is left, and after mesh down no engine', async () => {
     const { lab, mesh, terminal } = suite
     terminal.close()
     const left = () => processesWith(lab.root).map(({ pid, command }) => `${pid} ${command.slice(0, 200)}`)

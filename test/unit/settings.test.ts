@@ -1,0 +1,41 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { defaultSettings, readSettings } from '../../src/daemon/settings.ts'
+import { meshHome } from '../../src/host/home.ts'
+
+let root: string
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'mesh-settings-'))
+})
+afterEach(() => {
+  rmSync(root, { recursive: true })
+})
+
+const read = (text?: string) => {
+  if (text !== undefined) writeFileSync(join(root, 'settings.json'), text)
+  return readSettings(meshHome({ MESH_HOME: root }))
+}
+
+test('without a file the defaults hold', () => {
+  expect(read()).toEqual({ floorSeconds: 30 })
+  expect(defaultSettings).toEqual({ floorSeconds: 30 })
+})
+
+test('what is set holds, and unknown keys are ignored', () => {
+  expect(read('{"floorSeconds": 0.5, "colour": "red"}')).toEqual({ floorSeconds: 0.5 })
+})
+
+test.each([
+  ['{"floorSeconds": -1}', 'floorSeconds'],
+  ['{"floorSeconds": "30"}', 'floorSeconds'],
+  ['{"floorSeconds": 1e9}', 'floorSeconds'],
+  ['[]', 'the file'],
+  ['{', 'not readable'],
+  ['', 'not readable'],
+])('%j is refused, with the place', (text, place) => {
+  const error = expect.objectContaining({ code: 'bad_request', message: expect.stringContaining(place) })
+  expect(() => read(text)).toThrow(error)
+  expect(() => read(text)).toThrow(join(root, 'settings.json'))
+})
