@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { type Interactive, kill, olderVersion, runPrint, submit } from './support/client.ts'
+import { type Interactive, kill, olderVersion, runPrint, runStreaming, submit } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
 import { meshBin } from './support/mesh.ts'
 import { bash, type ModelRequest } from './support/mock-model.ts'
@@ -10,6 +10,7 @@ import { testNothingLeft, useSuite } from './support/suite.ts'
 
 const suite = useSuite(olderVersion)
 const readBy = (word: string) => eventually(`the model reads ${word}`, () => suite.model.saw(word)[0])
+const lastText = () => suite.model.requests.filter(({ auxiliary }) => !auxiliary).at(-1)!.text
 const times = (text: string, word: string) => text.split(word).length - 1
 
 function heldTool(): { call: ReturnType<typeof bash>; release(): void } {
@@ -41,11 +42,111 @@ describe.skipIf(suite.missing)(`Claude Code ${olderVersion}`, () => {
       const { id, at } = await mesh.send(name, word)
       const request = await readBy(word)
       console.log(`${olderVersion} woken ${request.at - at} ms after mesh send was started`)
-      const { evidence } = await mesh.traced(id, 'surfaced')
-      console.log(JSON.stringify(await mesh.trace(id)), request.fresh)
+      expect(request.fresh).toContain('FileChanged')
+      await mesh.traced(id, 'surfaced')
       await mesh.reaches(session.pid, 'idle')
-      expect(times(model.requests.filter(({ auxiliary }) => !auxiliary).at(-1)!.text, word)).toBe(1)
+      expect(times(lastText(), word)).toBe(1)
     }
+    expect(model.saw('Stop hook feedback')[0]!.text).toContain(`You are "${name}" on mesh`)
+  })
+
+  test('busy, it gets the message between two tool calls, and its shell is this session', async () => {
+    const { model, mesh } = suite
+    const { session, name } = await startIdle()
+    const held = heldTool()
+    const [script, word] = [`busy-${session.pid}`, `midturn-${session.pid}`]
+    const whoami = bash(`node '${meshBin}' whoami --json`)
+    model.script(script, [{ call: [held.call] }, { call: [whoami] }, { say: 'done' }])
+    await submit(session, `play ${script}`)
+    await mesh.reaches(session.pid, 'busy')
+    const { id } = await mesh.send(name, word)
+    await mesh.waiting(session.pid, word)
+    held.release()
+    const request = await readBy(word)
+    expect(request.fresh).toContain('released')
+    expect(request.messages.filter(({ role }) => role === 'assistant')).toHaveLength(1)
+    await mesh.traced(id, 'surfaced')
+    const answered = (one: ModelRequest) => one.fresh.includes('"sessionId"')
+    const answer = await eventually('whoami answered', () => model.requests.find(answered))
+    expect(answer.fresh).toContain(`"name":"${name}"`)
+    await mesh.reaches(session.pid, 'idle')
+    expect(times(lastText(), word)).toBe(1)
+  })
+
+  test('its turn over while the file is being noticed, each message comes once', async () => {
+    const { model, mesh } = suite
+    const { session, name } = await startIdle()
+    const word = `crossing-${session.pid}`
+    model.script(`cross-${session.pid}`, [{ call: [bash('echo crossed')] }, { say: 'done' }])
+    const { id } = await mesh.send(name, word)
+    await submit(session, `play cross-${session.pid}`)
+    await readBy(word)
+    await mesh.traced(id, 'surfaced')
+    await eventually('both turns are over', () => model.saw(`play cross-${session.pid}`).length >= 2)
+    await mesh.reaches(session.pid, 'idle')
+    expect(times(lastText(), word)).toBe(1)
+  })
+
+  test('/clear: the new conversation is woken too', async () => {
+    const { mesh } = suite
+    const { session, name } = await startIdle()
+    const before = `before-${session.pid}`
+    await mesh.send(name, before)
+    await readBy(before)
+    await mesh.reaches(session.pid, 'idle')
+    await submit(session, '/clear')
+    await eventually('another conversation', () => !session.screen().includes(before))
+    const word = `cleared-${session.pid}`
+    const { id } = await mesh.send(name, word)
+    expect((await readBy(word)).text).not.toContain(before)
+    await mesh.traced(id, 'surfaced')
+  })
+
+  test("another file's change, and one of ours without mail, wake nobody", async () => {
+    const { model, mesh } = suite
+    const { session, name } = await startIdle()
+    const wake = join(suite.lab.meshHome, 'run', `cc-${session.pid}`, 'wake')
+    const other = model.requests.length
+    writeFileSync(wake, '')
+    rmSync(wake)
+    writeFileSync(join(suite.lab.project, 'other'), 'x')
+    const word = `alone-${session.pid}`
+    await mesh.send(name, word)
+    await readBy(word)
+    expect(model.requests.slice(other).filter(({ auxiliary }) => !auxiliary)).toHaveLength(1)
+  })
+
+  test('claude -p gets a message in mid-turn, and its output is its own', async () => {
+    const { model, mesh, lab, claude } = suite
+    const held = heldTool()
+    model.script('print', [{ call: [held.call] }, { say: 'all done' }])
+    const run = runPrint(lab, claude, 'play print')
+    const { name } = await mesh.reaches(run.pid, 'busy')
+    await eventually('the tool runs', () => model.requests.some(({ fresh }) => fresh.includes('play print')))
+    const word = `print-${run.pid}`
+    const { id } = await mesh.send(name, word)
+    await mesh.waiting(run.pid, word)
+    held.release()
+    expect((await readBy(word)).fresh).toContain('released')
+    expect([await run.ended, run.output()]).toEqual([0, 'all done\n'])
+    await mesh.traced(id, 'surfaced')
+    expect((await mesh.reaches(run.pid, 'gone')).reason).toBe('finished')
+  })
+
+  test('mail for a stream of prompts waits for the next one and goes into its request', async () => {
+    const { mesh, lab, claude } = suite
+    const run = runStreaming(lab, claude)
+    run.prompt('hello')
+    const { name } = await mesh.reaches(run.pid, 'idle')
+    const word = `stream-${run.pid}`
+    const { id } = await mesh.send(name, word)
+    await mesh.waiting(run.pid, word)
+    run.prompt('and now')
+    expect((await readBy(word)).fresh).toContain('and now')
+    await mesh.traced(id, 'surfaced')
+    run.finish()
+    expect(await run.ended).toBe(0)
+    await mesh.reaches(run.pid, 'gone')
   })
 })
 

@@ -278,3 +278,61 @@ test('claude code - a clock that is set back does not hold a status', async () =
   vi.setSystemTime(Date.now() - 3_600_000)
   await expect.poll(() => seen('status')).toEqual([['starting'], ['idle']])
 })
+
+test('claude code - idle in the middle of a turn: a person stopped it, until the next prompt', async () => {
+  await start()
+  registry('busy')
+  hook('UserPromptSubmit', { prompt: 'go' })
+  await expect.poll(() => seen('status').at(-1)).toEqual(['busy'])
+  await expect
+    .poll(() => {
+      registry('idle')
+      return told.slice(-2)
+    })
+    .toEqual([
+      ['interrupted', true],
+      ['status', 'idle'],
+    ])
+  await expect
+    .poll(() => {
+      hook('UserPromptSubmit', { prompt: 'rather this' })
+      return told.slice(-2)
+    })
+    .toEqual([
+      ['status', 'busy'],
+      ['interrupted', false],
+    ])
+})
+
+test('claude code - the end of a turn that is told late was no interruption', async () => {
+  await start()
+  registry('busy')
+  hook('UserPromptSubmit', { prompt: 'go' })
+  await expect.poll(() => seen('status').at(-1)).toEqual(['busy'])
+  await expect
+    .poll(() => {
+      registry('idle')
+      return seen('interrupted')
+    })
+    .toEqual([[true]])
+  hook('StopFailure')
+  await expect.poll(() => seen('interrupted')).toEqual([[true], [false]])
+})
+
+test('claude code - the hook at the end of a turn is read before idle is believed', async () => {
+  await start()
+  registry('busy')
+  hook('UserPromptSubmit', { prompt: 'go' })
+  await expect.poll(() => seen('status').at(-1)).toEqual(['busy'])
+  hook('Stop')
+  registry('idle', Date.now() + 10)
+  await expect.poll(() => seen('status').at(-1)).toEqual(['idle'])
+  expect(seen('interrupted')).toEqual([])
+})
+
+test('claude code - offers the watched file only to a person without a socket that works', async () => {
+  const open = () => create().doors.flatMap((door) => (door.available() ? [door.name] : []))
+  expect(open()).toEqual(['hook', 'file-watch'])
+  env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
+  expect(open()).toEqual(['hook'])
+})

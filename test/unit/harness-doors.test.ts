@@ -1,10 +1,11 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { HookDoor } from '../../src/harness/claude-code/hook-door.ts'
 import { InboxDoor } from '../../src/harness/claude-code/inbox-door.ts'
+import { WatchDoor } from '../../src/harness/claude-code/watch-door.ts'
 
 let dir: string
 let server: Server | undefined
@@ -119,4 +120,52 @@ test('inbox door - a clock that is set back does not shut it', async () => {
   expect(door.available()).toBe(true)
   await door.offer('x', 'mesh-1')
   await expect.poll(() => frames).toHaveLength(1)
+})
+
+test('inbox door - works until nothing is seen of several frames in a row, and again after any sign', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  const { path } = await inbox()
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path })
+  for (const token of ['mesh-1', 'mesh-2']) {
+    expect(door.works()).toBe(true)
+    await door.offer(token, token)
+    vi.advanceTimersByTime(10_000)
+  }
+  expect(door.works()).toBe(false)
+  door.onEvidence('mesh-2')
+  expect(door.works()).toBe(true)
+})
+
+test('inbox door - one that did not work is tried again after a while', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  const { path } = await inbox()
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path })
+  for (const token of ['mesh-1', 'mesh-2']) await door.offer(token, token)
+  vi.advanceTimersByTime(10_000)
+  expect(door.works()).toBe(false)
+  vi.advanceTimersByTime(3_600_000)
+  expect(door.works()).toBe(true)
+})
+
+test('inbox door - without a socket it does not work', () => {
+  expect(new InboxDoor({}).works()).toBe(false)
+})
+
+test('watch door - the file holds the text as it is, and can be taken back until a hook took it', async () => {
+  const door = new WatchDoor(dir, () => true)
+  const text = 'a "quoted"\nline ✓'
+  await door.offer(text)
+  expect(readFileSync(join(dir, 'wake'), 'utf8')).toBe(text)
+  expect(await door.withdraw()).toBe(true)
+  expect(readdirSync(dir)).toEqual([])
+  await door.offer('two')
+  renameSync(join(dir, 'wake'), join(dir, 'taken-1'))
+  expect(await door.withdraw()).toBe(false)
+  await expect(door.offer('x'.repeat(10_001))).rejects.toMatchObject({ code: 'too_large' })
+})
+
+test.each(['mail', 'wake'])('what a sidecar that died left in %s is not taken for an offer', (name) => {
+  for (const file of [name, `${name}.back`]) writeFileSync(join(dir, file), 'old')
+  for (const _ of [new HookDoor(dir), new WatchDoor(dir, () => true)]) expect(existsSync(dir)).toBe(true)
+  expect(readdirSync(dir)).toEqual([])
 })

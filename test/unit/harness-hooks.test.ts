@@ -104,7 +104,7 @@ describe.each(shells)('hooks with %s', (shell) => {
     expect(spooled().toSorted()).toEqual(['Stop-0.json', 'Stop-1.json', 'Stop-2.json', 'Stop-3.json', 'overflow'])
   })
 
-  const all = ['UserPromptSubmit', 'PostToolBatch', 'Stop', 'StopFailure', 'SessionEnd', 'SessionStart']
+  const all = ['UserPromptSubmit', 'PostToolBatch', 'Stop', 'StopFailure', 'SessionEnd', 'SessionStart', 'FileChanged']
   describe.each(all)('%s never disturbs the session', (event) => {
     const lines = () => settingsHooks(home)[event]!.map(({ command }) => command)
     const expectSilence = (options: RunOptions = {}) => {
@@ -198,6 +198,94 @@ describe.each(shells)('hooks with %s', (shell) => {
         .map((name) => name.replace(/-.*/, ''))
         .toSorted(),
     ).toEqual(['MailTaken', 'UserPromptSubmit'])
+  })
+
+  test('UserPromptSubmit takes waiting mail along, after its event', () => {
+    writeFileSync(join(dir, 'mail'), JSON.stringify(mail))
+    expect(run('UserPromptSubmit')).toMatchObject({ ...silent, stdout: context('UserPromptSubmit', mail) })
+    expect(
+      spooled()
+        .map((name) => name.replace(/-.*/, ''))
+        .toSorted(),
+    ).toEqual(['MailTaken', 'UserPromptSubmit'])
+    expect(run('UserPromptSubmit')).toMatchObject(silent)
+  })
+
+  describe('FileChanged', () => {
+    const wake = () => join(dir, 'wake')
+
+    test('gives the text to the client and asks for the wake, once', () => {
+      writeFileSync(wake(), mail)
+      expect(run('FileChanged')).toMatchObject({ status: 2, stdout: '', stderr: mail })
+      expect(spooled()).toEqual([expect.stringMatching(/^MailTaken-\d+\.json$/)])
+      expect(existsSync(wake())).toBe(false)
+      expect(run('FileChanged')).toMatchObject(silent)
+    })
+
+    test("a change of another's file is nothing, also with mail for the next prompt", () => {
+      writeFileSync(join(dir, 'mail'), JSON.stringify(mail))
+      expect(run('FileChanged', { input: '' })).toMatchObject(silent)
+      expect(spooled()).toEqual([])
+      expect(existsSync(join(dir, 'mail'))).toBe(true)
+    })
+
+    test('with the script broken it is silent, mail or not', () => {
+      writeFileSync(wake(), mail)
+      for (const text of ['exit 2\n', 'exit 1\n', '. /nowhere/gone\n', 'if\n', '']) {
+        writeFileSync(join(home, 'hooks', 'claude-code.sh'), text)
+        expect(run('FileChanged')).toMatchObject(silent)
+      }
+      rmSync(join(home, 'hooks'), { recursive: true })
+      expect(run('FileChanged')).toMatchObject(silent)
+    })
+
+    test('of many takers one wakes the session', async () => {
+      writeFileSync(wake(), mail)
+      const takers = Array.from({ length: 12 }, () => {
+        const child = spawn(sh, ['-c', lineOf('FileChanged')], { env, stdio: ['ignore', 'inherit', 'pipe'] })
+        let output = ''
+        child.stderr.on('data', (chunk) => (output += String(chunk)))
+        return new Promise((resolve) => child.once('close', (code) => resolve([code, output])))
+      })
+      const outcomes = await Promise.all(takers)
+      expect(outcomes.filter((outcome) => JSON.stringify(outcome) !== '[0,""]')).toEqual([[2, mail]])
+    })
+
+    test('does not wait', () => {
+      const [entry] = settingsHooks(home).FileChanged!
+      expect(entry).toMatchObject({ asyncRewake: true })
+      expect(hookScript({ home, node: 'node', sidecar })).toMatch(/FileChanged\)\n {2}wake\n/)
+    })
+  })
+
+  describe('a client that does not tell its process id is the parent of the line', () => {
+    const own = () => join(home, 'run', `cc-${process.pid}`)
+    const unnamed = (event: string, line = lineOf(event)) => {
+      const { CLAUDE_PID: _, ...rest } = env
+      return spawnSync(sh, ['-c', line], { input: payload(event), encoding: 'utf8', cwd: root, env: rest })
+    }
+    beforeEach(() => {
+      mkdirSync(join(own(), 'spool'), { recursive: true })
+    })
+
+    test.each(['UserPromptSubmit', 'Stop', 'StopFailure', 'SessionEnd'])('%s', (event) => {
+      expect(unnamed(event)).toMatchObject(silent)
+      expect(readdirSync(join(own(), 'spool'))).toEqual([expect.stringMatching(`^${event}-`)])
+    })
+    test.each(['PostToolBatch', 'Stop', 'UserPromptSubmit'])('%s with mail', (event) => {
+      writeFileSync(join(own(), 'mail'), JSON.stringify(mail))
+      expect(unnamed(event).stdout).toBe(context(event, mail))
+    })
+    test('FileChanged', () => {
+      writeFileSync(join(own(), 'wake'), mail)
+      expect(unnamed('FileChanged')).toMatchObject({ status: 2, stderr: mail })
+    })
+    test('the sidecar, which takes the place of its shell', () => {
+      const args = join(root, 'args')
+      writeFileSync(sidecar, `require('node:fs').writeFileSync(${JSON.stringify(args)}, process.argv[3])`)
+      expect(unnamed('SessionStart', settingsHooks(home).SessionStart![1]!.command)).toMatchObject(silent)
+      expect(readFileSync(args, 'utf8')).toBe(own())
+    })
   })
 
   test('PostToolBatch without mail leaves no trace', () => {

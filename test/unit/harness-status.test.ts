@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { decideStatus, type StatusEvidence } from '../../src/harness/claude-code/status.ts'
+import { decideStatus, isInterrupted, type StatusEvidence } from '../../src/harness/claude-code/status.ts'
 
 const NOW = 1_000_000
 const decide = (evidence: Partial<StatusEvidence>) =>
@@ -30,4 +30,17 @@ test.each<[string, Partial<StatusEvidence>, string, number | null]>([
   ['no registry, a turn just ended', { turn: stopped(100) }, 'busy', 150],
 ])('status - %s', (_, evidence, status, againMs) => {
   expect(decide(evidence)).toEqual({ status, againMs })
+})
+
+test.each<[string, Partial<StatusEvidence>, boolean]>([
+  ['idle in the middle of a turn', { registry: registry('idle', 10), turn: running(5000) }, true],
+  ['idle with the end of the turn told', { registry: registry('idle', 10), turn: stopped(20) }, false],
+  ['the turn goes on', { registry: registry('busy', 10), turn: running(5000) }, false],
+  ['a prompt just submitted', { registry: registry('idle', 500), turn: running(20) }, false],
+  ['no turn yet', { registry: registry('idle', 10) }, false],
+  ['nobody sits there', { registry: registry('idle', 10), turn: running(5000), attended: false }, false],
+  ['without a registry, nothing told', { turn: running(5000) }, false],
+  ['without a registry, told by the transcript', { turn: { ...stopped(10), interrupted: true } }, true],
+])('interrupted - %s', (_, evidence, is) => {
+  expect(isInterrupted({ registry: null, turn: null, paused: false, attended: true, ...evidence })).toBe(is)
 })
