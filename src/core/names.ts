@@ -1,5 +1,6 @@
 /** Decides who gets which name, from records. Writing the decision (by compare-and-set) is the caller's. Pure. */
 import type { NameRecord, ProcessIdentity } from '../wire/envelope.schema.ts'
+import { limits } from '../wire/limits.ts'
 import { checkName, suffixed } from '../wire/names.ts'
 
 export interface Claimant {
@@ -9,6 +10,10 @@ export interface Claimant {
   explicit: boolean
   /** The conversation; `operator:<name>` for an operator. */
   session: string
+  /** A copy of another conversation: it leaves the names that ended sessions had to those. */
+  fork?: boolean
+  /** The conversation that this one goes on with in its place, though under another id. */
+  continues?: string
   process: ProcessIdentity
   member: string
   harness: string
@@ -28,19 +33,28 @@ export interface Claim {
   outcome: 'new' | 'kept' | 'resumed' | 'taken_over' | 'suffixed'
   /** With `taken_over`: the record of the one who had the name. */
   previous?: NameRecord
+  /** Another living process speaks for the same conversation: its record. */
+  twin?: NameRecord
+  /** A name that this conversation had and another one has now, with its mail. */
+  heir?: NameRecord
 }
 
 /**
- * Decides the name of a session that starts.
+ * Decides the name of a conversation that begins, in a new process or in one that had another.
  *
- * 1. Its own record: `kept` (same epoch) by the same process, `resumed` (epoch + 1) when its last process is not alive.
- * 2. The desired name: `new` when nobody has it, `taken_over` (epoch + 1, mail, topics and roles come along) when its
+ * 1. Its own record: `kept` (same epoch) by the same process, `resumed` (epoch + 1) when no process speaks for it any
+ *    more. The record of the conversation that it `continues` counts as its own.
+ * 2. The name that its process holds: `kept`. `/clear` and the like begin another conversation in the same process.
+ * 3. The desired name: `new` when nobody has it, `taken_over` (epoch + 1, mail, topics and roles come along) when its
  *    holder has ended and was of the same member and worktree, or the name was asked for explicitly.
  *    A name that its holder left by a rename is `new` to the next one (epoch + 1, mail from the rename on).
- * 3. The next suffix that is free in the same sense: `suffixed`, or `taken_over`.
+ * 4. The next suffix that is free in the same sense: `suffixed`, or `taken_over`.
  *
- * `alive` is asked about records in state `held` only: whether a witness would find the holder's process. A `lost`
- * holder keeps its name, except from its own conversation. Throws `bad_name`.
+ * A fork takes nothing over but what was asked for explicitly: what it was copied from may come back.
+ *
+ * `alive` is asked about a record in state `held` whether a witness would not find its process dead, and about one in
+ * state `lost` whether its process is seen to live. A `lost` holder keeps its name, except from its own conversation.
+ * Throws `bad_name`.
  */
 export function decideClaim(
   claimant: Claimant,
@@ -48,7 +62,25 @@ export function decideClaim(
   alive: (record: NameRecord) => boolean,
 ): Claim {
   checkName(claimant.desired)
-  return claimOwn(claimant, records, alive) ?? claimFree(claimant, records, alive)
+  const claim =
+    claimOwn(claimant, records, alive) ?? claimHeld(claimant, records) ?? claimFree(claimant, records, alive)
+  if (claim.outcome === 'resumed') return claim
+  const others = records
+    .filter(({ name, member }) => name !== claim.record.name && member === claimant.member)
+    .toSorted((a, b) => latest(b, a))
+  const twin = others.find((record) => isTwin(claimant, record, alive))
+  const heir = twin ? undefined : others.find((record) => isHeirOf(record, claimant))
+  return { ...claim, ...(twin ? { twin } : {}), ...(heir ? { heir } : {}) }
+}
+
+/** Names that a process holds besides the one it has now: it had them for another conversation, which is over in it. */
+export function leftBehind(mine: NameRecord, records: readonly NameRecord[]): NameRecord[] {
+  return records.filter((record) => {
+    const isOther = record.name !== mine.name && record.name !== mine.formerly?.name
+    return (
+      isOther && record.state !== 'gone' && record.member === mine.member && sameProcess(record.process, mine.process)
+    )
+  })
 }
 
 /** True when the name is no longer this holder's: taken over, resumed elsewhere, or removed. */
@@ -66,8 +98,32 @@ function claimOwn(claimant: Claimant, records: readonly NameRecord[], alive: Ali
   const ranked = own.toSorted((a, b) => rank(claimant, b, own) - rank(claimant, a, own) || latest(b, a))
   const mine = ranked.find((record) => record.state !== 'gone' && sameProcess(record.process, claimant.process))
   if (mine) return keep(claimant, mine)
-  const best = ranked.find((record) => record.state !== 'held' || !alive(record))
+  const parents = records.filter((record) => isContinued(claimant, record))
+  const best = [...ranked, ...parents].find((record) => record.state === 'gone' || !alive(record))
   return best ? resume(claimant, best) : null
+}
+
+function isContinued({ continues, member }: Claimant, record: NameRecord): boolean {
+  return continues !== undefined && record.session === continues && record.member === member && !record.renamedTo
+}
+
+/** Also of a session that was renamed, or whose conversation changed while its sidecar was away. */
+function claimHeld(claimant: Claimant, records: readonly NameRecord[]): Claim | null {
+  const held = records.filter((record) => {
+    const isHeld = record.state !== 'gone' && !record.renamedTo && record.member === claimant.member
+    return isHeld && sameProcess(record.process, claimant.process)
+  })
+  const [best] = held.toSorted((a, b) => rank(claimant, b, held) - rank(claimant, a, held) || latest(b, a))
+  return best ? keep(claimant, best) : null
+}
+
+function isTwin({ session, process }: Claimant, record: NameRecord, alive: Alive): boolean {
+  const isElsewhere = record.session === session && record.state !== 'gone' && !sameProcess(record.process, process)
+  return isElsewhere && !record.renamedTo && alive(record)
+}
+
+function isHeirOf(record: NameRecord, { session }: Claimant): boolean {
+  return record.session !== session && !record.renamedTo && (record.earlier ?? []).includes(session)
 }
 
 /** The desired name first; last a name that this very session was leaving when its sidecar died. */
@@ -90,17 +146,12 @@ function claimFree(claimant: Claimant, records: readonly NameRecord[], alive: Al
     const name = suffixed(claimant.desired, n)
     const record = byName.get(name)
     if (!record) return { record: fresh(claimant, name), expect: 'absent', outcome: n === 1 ? 'new' : 'suffixed' }
-    if (isSuccessor(claimant, record)) return keep(claimant, record)
     if (!isHeir(claimant, record, n === 1)) continue
     if (record.renamedTo) return moveIn(claimant, record)
+    if (claimant.fork && !(claimant.explicit && n === 1)) continue
     if (hasEnded(record, alive)) return takeOver(claimant, record)
   }
   throw new Error('no free name among more candidates than names')
-}
-
-/** The same process under a new conversation: `/clear` happened while its sidecar was away. */
-function isSuccessor(claimant: Claimant, record: NameRecord): boolean {
-  return record.state !== 'gone' && record.member === claimant.member && sameProcess(record.process, claimant.process)
 }
 
 function isHeir(claimant: Claimant, record: NameRecord, isDesired: boolean): boolean {
@@ -131,7 +182,11 @@ function fresh(claimant: Claimant, name: string): NameRecord {
 }
 
 function keep(claimant: Claimant, record: NameRecord): Claim {
-  return { record: { ...living(record), ...holder(claimant) }, expect: record, outcome: 'kept' }
+  return {
+    record: { ...living(record), ...holder(claimant), ...earlier(claimant, record) },
+    expect: record,
+    outcome: 'kept',
+  }
 }
 
 function resume(claimant: Claimant, record: NameRecord): Claim {
@@ -147,12 +202,20 @@ function takeOver(claimant: Claimant, record: NameRecord): Claim {
 
 function nextEpoch(claimant: Claimant, record: NameRecord): NameRecord {
   const { previous: _, ...rest } = living(record)
-  return { ...rest, ...holder(claimant), epoch: record.epoch + 1, lastActivityAt: claimant.now }
+  const changed = { ...holder(claimant), ...earlier(claimant, record) }
+  return { ...rest, ...changed, epoch: record.epoch + 1, lastActivityAt: claimant.now }
+}
+
+/** The name's former conversations, the latest first, when another one begins. */
+function earlier({ session }: Claimant, record: NameRecord): Pick<NameRecord, 'earlier'> {
+  if (record.session === session) return {}
+  const all = [record.session, ...(record.earlier ?? [])].filter((one) => one !== session && one !== '')
+  return { earlier: [...new Set(all)].slice(0, limits.earlierSessions) }
 }
 
 /** A name left by a rename: topics, roles and all mail so far went along. */
 function moveIn(claimant: Claimant, record: NameRecord): Claim {
-  const { formerly: _, ...next } = nextEpoch(claimant, record)
+  const { formerly: _formerly, earlier: _earlier, ...next } = nextEpoch(claimant, record)
   const since = Math.max(record.since, claimant.highWater)
   return { record: { ...next, topics: [], roles: [], since }, expect: record, outcome: 'new' }
 }

@@ -1,5 +1,5 @@
 /** The names record of this session: claims it, keeps it, changes it by compare-and-set, and ends it. */
-import { type Claimant, decideClaim, deposed } from '../core/names.ts'
+import { type Claim, type Claimant, decideClaim, deposed, leftBehind } from '../core/names.ts'
 import { MeshError } from '../errors.ts'
 import { operatorSession } from '../harness/shell.ts'
 import { processState } from '../host/process.ts'
@@ -9,20 +9,17 @@ import type { NameRecord } from '../wire/envelope.schema.ts'
 
 const ATTEMPTS = 50
 
-export interface Claimed {
-  record: NameRecord
-  outcome: ReturnType<typeof decideClaim>['outcome']
-  previous: NameRecord | null
-}
+export type Claimed = Omit<Claim, 'expect'>
 
 /** The durable consumer of a name's holder. */
 export function durableOf(record: Pick<NameRecord, 'name' | 'epoch'>): string {
   return `${record.name}-${record.epoch}`
 }
 
-/** A held record is believed unless this machine can see that its process is dead. */
+/** A held record is believed unless this machine can see that its process is dead, a lost one if it sees it alive. */
 function isAlive(record: NameRecord): boolean {
-  return processState(record.process) !== 'dead'
+  const state = processState(record.process)
+  return record.state === 'lost' ? state === 'alive' || state === 'paused' : state !== 'dead'
 }
 
 export class Registry {
@@ -39,8 +36,11 @@ export class Registry {
     return this.#record !== null
   }
 
-  /** Claims a name, or confirms the one held. Of racing sessions each ends with its own name. */
-  async claim(store: ProjectStore, claimant: Omit<Claimant, 'highWater'>): Promise<Claimed> {
+  /**
+   * Claims a name, or confirms the one held. Of racing sessions each ends with its own name. `leave` is called before
+   * the record becomes that of another name or epoch.
+   */
+  async claim(store: ProjectStore, claimant: Omit<Claimant, 'highWater'>, leave: () => void): Promise<Claimed> {
     const { lastSeq } = await store.messagesState()
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const entries = await store.names.all()
@@ -53,12 +53,20 @@ export class Registry {
       const revision = expect === 'absent' ? await absent() : revisionOf(entries, name)
       const written = revision === null ? null : await store.names.update(name, decision.record, revision)
       if (written === null) continue
+      if (!this.#record || durableOf(this.#record) !== durableOf(decision.record)) leave()
       this.#record = decision.record
       this.#revision = written
       if (expect !== 'absent' && expect.epoch !== decision.record.epoch) await store.deleteDurable(durableOf(expect))
-      return { record: decision.record, outcome: decision.outcome, previous: decision.previous ?? null }
+      for (const left of leftBehind(decision.record, records)) await this.#leaveBehind(store, left, claimant.now)
+      return decision
     }
     throw new MeshError('conflict', 'too many sessions claim names at once')
+  }
+
+  /** Its conversation is over in this process, and may be resumed in another. */
+  async #leaveBehind(store: ProjectStore, left: NameRecord, at: string): Promise<void> {
+    const isOver = { reason: 'resumed another conversation', at, witness: this.record.name, isOver: true }
+    await witness(store, left, isOver)
   }
 
   /** Changes the own record. Throws `conflict` when the name has another holder. */

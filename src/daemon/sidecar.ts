@@ -36,6 +36,8 @@ import { Witness } from './witness.ts'
 export const LOCAL_MEMBER = 'local'
 /** A client's start waits for its hook: past this it starts without our text. */
 const START_TEXT_MS = 2500
+/** How long a start is waited for that says whether the conversation is a copy of another. */
+const SOURCE_MS = 1000
 /** The end of `claude -p` waits for its hooks' children: what is not told by then is told by a witness. */
 const FAREWELL_MS = 100
 /** An engine that died is back within this long, or it will take time. */
@@ -70,12 +72,16 @@ export class Sidecar {
   readonly #ring: KeyRing
   readonly #intake: Intake
   readonly #arrivals: Arrivals
-  readonly #joined: Promise<Claimed>
+  readonly #joined: Promise<true>
   #linked: Promise<void> = Promise.resolve()
   #renaming: Promise<unknown> = Promise.resolve()
-  #resolveJoined!: (claimed: Claimed) => void
+  #resolveJoined!: (joined: true) => void
   #conversation: Conversation
+  readonly #begun: Promise<void>
+  #begin!: () => void
   #claimed: Claimed | null = null
+  /** The conversation that the name was claimed for. */
+  #claimedFor = ''
   #holding: Holding | null = null
   readonly #startedAt = new Date().toISOString()
   #lastActivityAt = this.#startedAt
@@ -98,6 +104,9 @@ export class Sidecar {
     })
     this.#joined = new Promise((resolve) => {
       this.#resolveJoined = resolve
+    })
+    this.#begun = new Promise((resolve) => {
+      this.#begin = resolve
     })
     this.receipts = new Receipts(log)
     this.#stalls = new Stalls({ home, env, log })
@@ -235,7 +244,7 @@ export class Sidecar {
   /** Whatever of this an earlier call did not get to is done now. */
   async #onUp(store: ProjectStore): Promise<void> {
     const { log, home } = this.options
-    if (!this.registry.claimed || !(await this.#isStillMine(store))) await this.#join(store)
+    if (!this.registry.claimed || this.#isNewConversation || !(await this.#isStillMine(store))) await this.#join(store)
     await this.#open(store)
     const { record } = this
     this.presence.attach(store)
@@ -283,26 +292,51 @@ export class Sidecar {
 
   // --- name
 
-  /** Claims a name, also when the one held went to somebody else while this sidecar was cut off. */
+  /** Claims a name: the first, one for another conversation, or when the one held went to somebody else. */
   async #join(store: ProjectStore): Promise<void> {
-    const lost = this.registry.claimed ? this.record : null
-    this.leave()
+    const before = this.registry.claimed ? this.record : null
+    if (this.#conversation.source === null) await Promise.race([this.#begun, after(SOURCE_MS)])
     const { harness, place, desired, log } = this.options
-    const claimed = await this.registry.claim(store, {
+    const { sessionId, source, cwd, continues } = this.#conversation
+    const claimant = {
       desired: desired.name,
       explicit: desired.explicit,
-      session: this.#conversation.sessionId,
+      session: sessionId,
+      fork: source === 'fork',
+      ...(continues === undefined ? {} : { continues }),
       process: harness.process,
       member: LOCAL_MEMBER,
       harness: harness.kind,
-      cwd: this.#conversation.cwd,
+      cwd,
       worktree: place.worktree,
       now: new Date().toISOString(),
-    })
+    }
+    const claimed = await this.registry.claim(store, claimant, () => this.leave())
     log.info({ name: claimed.record.name, epoch: claimed.record.epoch, outcome: claimed.outcome }, 'name claimed')
     this.#claimed = claimed
+    this.#claimedFor = sessionId
     // Made again by our reader after the name's new holder had removed it.
-    if (lost && durableOf(lost) !== durableOf(claimed.record)) await store.deleteDurable(durableOf(lost))
+    if (before && durableOf(before) !== durableOf(claimed.record)) await store.deleteDurable(durableOf(before))
+  }
+
+  get #isNewConversation(): boolean {
+    return this.#claimedFor !== this.sessionId
+  }
+
+  /** The process goes on with another conversation: under its name, unless that conversation has one of its own. */
+  #follow(store: ProjectStore): Promise<void> {
+    const followed = this.#renaming.then(async () => {
+      if (!this.#isNewConversation) return
+      const { name } = this.record
+      await this.#completing(async () => {
+        await this.#join(store)
+        if (this.#holding) return this.#writeRecord()
+        await this.#onUp(store)
+        await store.presence.delete(name)
+      })
+    })
+    this.#renaming = followed.catch(() => {})
+    return followed
   }
 
   /** Opens what the held name keeps on this machine, unless it is open, and reads its mail. */
@@ -319,7 +353,7 @@ export class Sidecar {
     const isOperator = this.options.harness.kind === 'shell'
     if (isOperator && !this.record.roles.includes('operator')) await this.addRole(store, 'operator')
     this.#writeRecord()
-    this.#resolveJoined(this.#claimed!)
+    this.#resolveJoined(true)
   }
 
   #hold(store: ProjectStore): Promise<Holding> {
@@ -484,30 +518,24 @@ export class Sidecar {
 
   /** A conversation began; the text is what its model reads at the start. */
   async #onConversation(conversation: Conversation): Promise<string> {
-    const changed = conversation.sessionId !== this.#conversation.sessionId
     this.#conversation = conversation
+    this.#begin()
     this.#touch()
-    const claimed = await Promise.race([this.#joined, after(START_TEXT_MS)])
-    if (!claimed || !this.link.up) return 'mesh: the engine is not reachable now; peers and messages are not available.'
+    const joined = await Promise.race([this.#joined, after(START_TEXT_MS)])
+    if (!joined || !this.link.up) return 'mesh: the engine is not reachable now; peers and messages are not available.'
     const { store } = this.link
-    if (changed) {
-      await this.registry.change(store, (record) => ({
-        ...record,
-        session: conversation.sessionId,
-        cwd: conversation.cwd,
-      }))
-      this.#writeRecord()
-    }
+    if (this.#isNewConversation) await this.#follow(store)
     const { desired, place } = this.options
     const unread = Math.max(this.unread, this.#held.backlog)
     const sessions = await this.presence.sessions(store)
     return startText({
-      name: this.record.name,
       project: place.project,
       sessions,
       unread,
-      claimed,
+      claimed: this.#claimed!,
+      name: this.record.name,
       desired: desired.name,
+      goesOn: conversation.source === 'compact',
     })
   }
 

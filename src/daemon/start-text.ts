@@ -11,15 +11,21 @@ interface Start {
   claimed: Claimed
   /** The name that was asked for. */
   desired: string
+  /** The model was told before how it came to its name. */
+  goesOn: boolean
 }
 
-export function startText({ name, project, sessions, unread, claimed, desired }: Start): string {
+export function startText({ name, project, sessions, unread, claimed, desired, goesOn }: Start): string {
+  const { outcome, previous, twin, heir } = claimed
   return renderStart({
     name,
     project,
     peers: sessions.filter((peer) => peer.name !== name && peer.status !== 'gone'),
     unread,
-    takenOver: claimed.outcome === 'taken_over' ? { session: claimed.previous?.session ?? '', unread } : null,
-    renamedFrom: claimed.outcome === 'suffixed' ? desired : null,
+    isBack: outcome === 'resumed' && !goesOn,
+    takenOver: outcome === 'taken_over' && !goesOn ? { session: previous?.session ?? '', unread } : null,
+    renamedFrom: outcome === 'suffixed' ? desired : null,
+    twin: twin?.name ?? null,
+    heir: heir?.name ?? null,
   })
 }

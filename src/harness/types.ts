@@ -6,8 +6,11 @@ export type StartSource = 'startup' | 'resume' | 'clear' | 'compact' | 'fork'
 export interface Conversation {
   /** The client's id of the conversation. */
   sessionId: string
-  source: StartSource
+  /** How it began; null before the client has told. */
+  source: StartSource | null
   cwd: string
+  /** The conversation that this one goes on with in its place: the client gave it another id and process. */
+  continues?: string
 }
 
 /** What the client tells its sidecar, in the order in which it happened. */

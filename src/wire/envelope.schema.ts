@@ -133,6 +133,8 @@ export const nameRecord = z.object({
   renamedTo: z.optional(name),
   /** Who held the name before this epoch. */
   previous: z.optional(z.object({ session: z.string().check(z.maxLength(128)), endedAt: z.optional(time) })),
+  /** Conversations that had the name before the present one, the latest first. */
+  earlier: z.optional(z.array(z.string().check(z.maxLength(128))).check(z.maxLength(limits.earlierSessions))),
 })
 export type NameRecord = z.output<typeof nameRecord>
 

@@ -30,6 +30,8 @@ export const limits = {
   hops: 64,
   /** Topics or roles of one session. */
   memberships: 64,
+  /** Former conversations that a name remembers. */
+  earlierSessions: 8,
   /** Recipients of one `mesh send`. */
   recipients: 64,
   /** Unread messages that a sidecar holds in memory; the rest waits in the stream. */

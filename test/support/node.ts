@@ -142,6 +142,10 @@ interface NodeOptions {
   worktree?: string
   /** The conversation's id. */
   session?: string
+  source?: Conversation['source']
+  continues?: string
+  /** The sidecar is there before the client said how the conversation began. */
+  early?: boolean
   /** The process that is the session; default: a new one. */
   process?: SessionProcess
   /** Where it runs; default: the world's own machine. */
@@ -240,6 +244,8 @@ export class SessionProcess {
   }
 }
 
+const EARLY_MS = 50
+
 /** A client that does what the test says. */
 class FakeHarness implements Harness {
   readonly kind = 'test'
@@ -250,16 +256,25 @@ class FakeHarness implements Harness {
   /** What the model read at its start. */
   startText = ''
 
-  constructor(identity: ProcessIdentity, session: string, cwd: string, doors: readonly Door[]) {
+  readonly #first: Conversation
+
+  constructor(identity: ProcessIdentity, conversation: Conversation, doors: readonly Door[], early: boolean) {
     this.process = identity
-    this.conversation = { sessionId: session, source: 'startup', cwd }
+    this.conversation = early ? { ...conversation, source: null } : conversation
+    this.#first = conversation
     this.doors = doors
   }
 
   async start(events: HarnessEvents): Promise<void> {
     this.events = events
     events.status('idle')
-    this.startText = await events.conversation(this.conversation)
+    if (this.conversation === this.#first) await this.begins(this.#first)
+    else setTimeout(() => void this.begins(this.#first), EARLY_MS)
+  }
+
+  /** A conversation begins in this process. */
+  async begins(conversation: Conversation): Promise<void> {
+    this.startText = await this.events.conversation(conversation)
   }
 
   async stop(): Promise<void> {}
@@ -307,10 +322,12 @@ export class Node {
 
   constructor(project: Project, name: string, options: NodeOptions) {
     const { worktree = `/work/${name}`, session = `session-${name}`, doors = [], explicit = false } = options
+    const { source = 'startup', continues, early = false } = options
+    const conversation = { sessionId: session, source, cwd: worktree, ...(continues ? { continues } : {}) }
     this.asked = name
     this.project = project
     this.process = options.process ?? project.process()
-    this.harness = new FakeHarness(this.process.identity, session, worktree, doors)
+    this.harness = new FakeHarness(this.process.identity, conversation, doors, early)
     const home = options.machine?.home ?? project.world.home
     const key = `cc-${this.process.identity.pid}`
     this.dir = sessionDir(home, key)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Claim, type Claimant, decideClaim, deposed } from '../../src/core/names.ts'
+import { type Claim, type Claimant, decideClaim, deposed, leftBehind } from '../../src/core/names.ts'
 import { type NameRecord, nameRecord as nameSchema } from '../../src/wire/envelope.schema.ts'
 import { identity, nameRecord } from './samples.ts'
 
@@ -87,7 +87,7 @@ describe('my own name', () => {
 
   test.each([
     ['gone', { ...mine, ...ended }, never],
-    ['lost', { ...mine, state: 'lost' as const }, never],
+    ['lost', { ...mine, state: 'lost' as const }, no],
     ['held by a process that is dead', mine, no],
   ] as const)('is resumed when %s: next epoch, with topics, roles and mail', (_what, record, alive) => {
     const claim = decideClaim(claimant({ desired: 'api', cwd: '/elsewhere' }), [record, nameRecord()], alive)
@@ -103,6 +103,11 @@ describe('my own name', () => {
     for (const trace of ['endedAt', 'reason', 'witness']) expect(claim.record).not.toHaveProperty(trace)
   })
 
+  test('stays with a process that is seen to live though others had thought it lost', () => {
+    const claim = decideClaim(claimant(), [{ ...mine, state: 'lost' }], yes)
+    expect(claim).toMatchObject({ outcome: 'new', record: { name: 'api' }, twin: { name: 'old-name' } })
+  })
+
   test('is resumed with a new epoch when a witness had called this very process gone', () => {
     const wrong = { ...mine, ...ended, process: identity(2) }
     expect(decideClaim(claimant(), [wrong], never)).toMatchObject({ outcome: 'resumed', record: { epoch: 5 } })
@@ -112,6 +117,12 @@ describe('my own name', () => {
     const first = nameRecord({ session: 'session-2' })
     const claim = decideClaim(claimant(), [first], yes)
     expect(claim).toMatchObject({ outcome: 'suffixed', expect: 'absent', record: { name: 'api-2', epoch: 1 } })
+    expect(claim.twin).toBe(first)
+    // The second keeps its own when the first has ended.
+    const [gone, second] = [{ ...first, ...ended }, claim.record]
+    const again = decideClaim(claimant(), [gone, second], never)
+    expect(again).toMatchObject({ outcome: 'kept', record: { name: 'api-2', epoch: 1 } })
+    expect(again).not.toHaveProperty('twin')
   })
 
   test('of several ended ones the desired is resumed, else the latest', () => {
@@ -148,7 +159,110 @@ describe('my own name', () => {
       expect: before,
       record: { epoch: 4, session: 'session-after-clear' },
     })
+    expect(claim.record.earlier).toEqual(['session-1'])
     expect(deposed(before, claim.record)).toBe(true)
+  })
+
+  test('is kept through /clear also by a session that was renamed', () => {
+    const records = [
+      nameRecord({ name: 'web', process: identity(2), session: 'session-1' }),
+      nameRecord({ ...ended, name: 'api', renamedTo: 'web', session: '' }),
+    ]
+    const claim = decideClaim(claimant({ session: 'after' }), records, yes)
+    expect(claim).toMatchObject({ outcome: 'kept', record: { name: 'web', session: 'after' } })
+  })
+
+  test('remembers its last conversations, each once', () => {
+    let record = nameRecord({ process: identity(2), session: 's0' })
+    for (const session of ['s1', 's2', 's1', 's3', 's4', 's5', 's6', 's7', 's8', 's9', 's10'])
+      record = decideClaim(claimant({ session }), [record], yes).record
+    expect(record.earlier).toEqual(['s9', 's8', 's7', 's6', 's5', 's4', 's3', 's1'])
+  })
+})
+
+describe('another conversation in the same process (/resume)', () => {
+  const here = nameRecord({ name: 'api', process: identity(2), session: 'here', epoch: 2 })
+
+  test('that has a name of its own takes that; the one before is left behind', () => {
+    const theirs = nameRecord({ ...luggage, ...ended, name: 'web', session: 'there' })
+    const claim = decideClaim(claimant({ session: 'there' }), [here, theirs], yes)
+    expect(claim).toMatchObject({ outcome: 'resumed', record: { name: 'web', epoch: 5, session: 'there' } })
+    expect(leftBehind(claim.record, [here, claim.record])).toEqual([here])
+    const gone = { ...here, ...ended }
+    expect(leftBehind(claim.record, [gone, claim.record])).toEqual([])
+    // And back again.
+    const back = decideClaim(claimant({ session: 'here' }), [gone, claim.record], yes)
+    expect(back).toMatchObject({ outcome: 'resumed', record: { name: 'api', epoch: 3, session: 'here' } })
+  })
+
+  test('that never had a name goes on under the process’s', () => {
+    const claim = decideClaim(claimant({ session: 'there' }), [here], yes)
+    expect(claim).toMatchObject({ outcome: 'kept', record: { name: 'api', epoch: 2, session: 'there' } })
+  })
+
+  test('that is open elsewhere leaves that one its name and keeps the process’s', () => {
+    const theirs = nameRecord({ name: 'web', session: 'there', process: identity(3) })
+    const claim = decideClaim(claimant({ session: 'there' }), [here, theirs], yes)
+    expect(claim).toMatchObject({ outcome: 'kept', record: { name: 'api', session: 'there' }, twin: { name: 'web' } })
+  })
+
+  test('the former name of a rename that is under way is not left behind', () => {
+    const [old, next] = [here, { ...here, name: 'web', formerly: { name: 'api', until: 3 } }]
+    expect(leftBehind(next, [old, next])).toEqual([])
+  })
+})
+
+describe('a fork', () => {
+  const parent = nameRecord({ ...luggage, session: 'parent' })
+  const fork = (over: Partial<Claimant> = {}) => claimant({ session: 'copy', fork: true, ...over })
+
+  test.each([
+    ['lives', parent, yes],
+    ['has ended', { ...parent, ...ended }, never],
+    ['is dead', parent, no],
+  ] as const)('has a name of its own while its parent %s', (_what, record, alive) => {
+    const claim = decideClaim(fork(), [record], alive)
+    expect(claim).toMatchObject({ outcome: 'suffixed', expect: 'absent', record: { name: 'api-2', since: 50 } })
+    const second = nameRecord({ ...ended, name: 'api-2' })
+    expect(decideClaim(fork(), [record, second], alive).record.name).toBe('api-3')
+  })
+
+  test('comes back under its own name', () => {
+    const own = nameRecord({ ...ended, name: 'api-2', session: 'copy' })
+    expect(decideClaim(fork(), [parent, own], yes)).toMatchObject({ outcome: 'resumed', record: { name: 'api-2' } })
+  })
+
+  test('takes over what it is told to', () => {
+    const claim = decideClaim(fork({ explicit: true }), [{ ...parent, ...ended }], never)
+    expect(claim).toMatchObject({ outcome: 'taken_over', record: { name: 'api' } })
+  })
+
+  test('that continues its parent has the name of that, whatever it is, once it has ended', () => {
+    const web = { ...parent, name: 'web' }
+    const moved = fork({ continues: 'parent' })
+    const claim = decideClaim(moved, [{ ...web, ...ended }], never)
+    expect(claim).toMatchObject({ outcome: 'resumed', record: { ...luggage, name: 'web', epoch: 5, session: 'copy' } })
+    expect(decideClaim(moved, [web], yes)).toMatchObject({ outcome: 'new', record: { name: 'api' } })
+  })
+})
+
+describe('a conversation whose name went to another', () => {
+  test('has another name, and is told which has its mail', () => {
+    const before = nameRecord({ session: 'talk', ...ended })
+    const taken = decideClaim(claimant({ session: 'next' }), [before], never).record
+    const back = claimant({ session: 'talk', process: identity(3) })
+    const claim = decideClaim(back, [taken], yes)
+    expect(claim).toMatchObject({ outcome: 'suffixed', record: { name: 'api-2' }, heir: { name: 'api' } })
+    // Also when that one is another conversation by now.
+    const cleared = decideClaim(claimant({ session: 'cleared' }), [taken], yes).record
+    expect(decideClaim(back, [cleared], yes).heir).toMatchObject({ name: 'api', session: 'cleared' })
+  })
+
+  test('takes it back when that one has ended', () => {
+    const taken = nameRecord({ ...ended, session: 'next', earlier: ['talk'] })
+    const claim = decideClaim(claimant({ session: 'talk' }), [taken], never)
+    expect(claim).toMatchObject({ outcome: 'taken_over', record: { name: 'api' } })
+    expect(claim).not.toHaveProperty('heir')
   })
 })
 
@@ -285,7 +399,7 @@ class World {
   #clock = 0
 
   alive = (record: NameRecord): boolean => {
-    expect(record.state).toBe('held')
+    expect(record.state).not.toBe('gone')
     return this.living.has(record.process.pid)
   }
 
@@ -301,6 +415,10 @@ class World {
     const claim = decideClaim(who, records, this.alive)
     this.#check(who, claim, records)
     this.records.set(claim.record.name, claim.record)
+    for (const left of leftBehind(claim.record, [...this.records.values()])) {
+      expect(left.process).toEqual(claim.record.process)
+      this.records.set(left.name, { ...left, ...ended })
+    }
     return claim
   }
 
@@ -323,14 +441,14 @@ class World {
     const isMine = before.session === who.session && before.member === who.member
     if (outcome === 'resumed') expect(isMine).toBe(true)
     if (outcome === 'taken_over') this.#checkHeir(who, before)
-    // Nobody who lives and is not lost ever loses a name to another process.
-    if (!isMyProcess && before.state === 'held') expect(this.living.has(before.process.pid)).toBe(false)
+    // Nobody who lives ever loses a name to another process.
+    if (!isMyProcess && before.state !== 'gone') expect(this.living.has(before.process.pid)).toBe(false)
   }
 
   #checkHeir(who: Claimant, before: NameRecord): void {
     expect(before.state).not.toBe('lost')
     const isHeir = before.member === who.member && before.worktree === who.worktree
-    expect(isHeir || (who.explicit && before.name === who.desired)).toBe(true)
+    expect((isHeir && !who.fork) || (who.explicit && before.name === who.desired)).toBe(true)
   }
 }
 
@@ -342,6 +460,7 @@ const step = fc.record({
   worktree: fc.constantFrom('/a', '/b'),
   member: fc.constantFrom('local', 'local', 'other'),
   session: fc.constantFrom('s1', 's2', 's3', 's4', 's5'),
+  fork: fc.boolean(),
 })
 
 test('any history: one living holder per name, epochs only grow, mail and topics stay with the name', () => {

@@ -113,7 +113,7 @@ test('claude code - nothing to say, or a failure to say it, ends the wait of the
 
 test('claude code - without the start event the environment tells the conversation', () => {
   env.CLAUDE_CODE_SESSION_ID = 'from-env'
-  expect(create().conversation).toMatchObject({ sessionId: 'from-env', source: 'startup' })
+  expect(create().conversation).toMatchObject({ sessionId: 'from-env', source: null })
 })
 
 test('claude code - one that is started again knows the conversation of the one before', async () => {

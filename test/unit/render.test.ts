@@ -314,6 +314,17 @@ describe('the start text', () => {
     expect(text).toContain('The name "api" is held by another session.')
   })
 
+  test('tells of a return, of another process on the conversation, and who has the name it had', () => {
+    expect(renderStart(start({ unread: 2, isBack: true }))).toContain(
+      'Unread messages: 2. They waited for your return.',
+    )
+    expect(renderStart(start({ isBack: true }))).toContain('\nNo unread messages.\n')
+    const both = renderStart(start({ twin: 'api', heir: 'api', renamedFrom: 'api' }))
+    expect(both).toContain('This conversation is open in another process too, as "api".\nNo unread')
+    const heir = renderStart(start({ heir: 'api', renamedFrom: 'api' }))
+    expect(heir).toContain('Your name before, "api", and mail sent to it are another session\'s now.\nNo unread')
+  })
+
   test('says when nobody is there', () => {
     expect(renderStart(start({ peers: [] }))).toContain('No peers yet.')
   })
@@ -335,6 +346,9 @@ describe('the start text', () => {
       unread: fc.nat(),
       takenOver: fc.option(fc.record({ session: long, unread: fc.nat() })),
       renamedFrom: fc.option(long),
+      twin: fc.option(long),
+      heir: fc.option(long),
+      isBack: fc.boolean(),
     })
     fc.assert(
       fc.property(input, (input) => {

@@ -46,13 +46,20 @@ export const transcriptLine = z.object({
 })
 export type TranscriptLine = z.output<typeof transcriptLine>
 
+/** `state.json` of a background job, undocumented. */
+export const jobState = z.object({
+  /** It goes on with a session of a terminal. */
+  interactiveLineage: z.optional(z.boolean()),
+})
+
 /** What a sidecar leaves for the one that is started again after it. */
 export const clientRecord = z.object({
   process: z.object({ host: z.string(), boot: z.string(), pid: z.int(), start: z.string() }),
   conversation: z.object({
     sessionId: id,
-    source: z.enum(['startup', 'resume', 'clear', 'compact', 'fork']),
+    source: z.nullable(z.enum(['startup', 'resume', 'clear', 'compact', 'fork'])),
     cwd: path,
+    continues: z.optional(id),
   }),
   transcript: z.nullable(path),
 })

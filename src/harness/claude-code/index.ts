@@ -78,7 +78,7 @@ class ClaudeCode implements Harness {
     this.#restarted = earlier !== null
     this.#spoolDir = join(runDir, 'spool')
     const first = peek(this.#spoolDir, 'SessionStart')?.event
-    this.#conversation = earlier?.conversation ?? conversationOf(first, env)
+    this.#conversation = earlier?.conversation ?? conversationOf(first, env, identity.pid)
     this.#transcript = earlier?.transcript ?? first?.transcript_path ?? null
     const attended = (env.CLAUDE_CODE_ENTRYPOINT ?? 'cli') === 'cli'
     this.#evidence = { registry: null, turn: null, paused: false, attended }
@@ -165,7 +165,7 @@ class ClaudeCode implements Harness {
 
   #onStart(spooled: Spooled): void {
     if (!spooled.event) return
-    this.#conversation = conversationOf(spooled.event, this.#options.env)
+    this.#conversation = conversationOf(spooled.event, this.#options.env, this.process.pid)
     this.#save()
     const answered = this.#events!.conversation(this.#conversation)
     answered.then(

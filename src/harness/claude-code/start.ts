@@ -4,20 +4,26 @@ import { join } from 'node:path'
 import { writeAtomic } from '../../host/files.ts'
 import type { Env } from '../../host/home.ts'
 import type { Conversation, StartSource } from '../types.ts'
+import { movedFrom } from './background.ts'
 import type { HookEvent } from './hook-event.schema.ts'
 import { WATCHED_FILE } from './hook-script.ts'
 import { CONTEXT_CHARS } from './mail-file.ts'
 
-/** The conversation of a SessionStart event; without one, of the hook's environment. */
-export function conversationOf(event: HookEvent | null | undefined, env: Env): Conversation {
+/** The conversation of a SessionStart event of client `pid`; without one, of the hook's environment. */
+export function conversationOf(event: HookEvent | null | undefined, env: Env, pid: number): Conversation {
+  const source = startSource(event)
+  const continues = source === 'fork' ? movedFrom(env, pid) : null
   return {
     sessionId: event?.session_id ?? env.CLAUDE_CODE_SESSION_ID ?? 'unknown',
-    source: startSource(event?.source),
+    source,
     cwd: event?.cwd ?? env.CLAUDE_PROJECT_DIR ?? process.cwd(),
+    ...(continues ? { continues } : {}),
   }
 }
 
-function startSource(source: string | undefined): StartSource {
+function startSource(event: HookEvent | null | undefined): StartSource | null {
+  if (!event) return null
+  const { source } = event
   return source === 'resume' || source === 'clear' || source === 'compact' || source === 'fork' ? source : 'startup'
 }
 

@@ -20,6 +20,8 @@ export interface Reply {
   call?: ToolCall[]
   /** HTTP status of an API error. */
   fail?: number
+  /** With a number near its context window the client compacts by itself. */
+  inputTokens?: number
 }
 
 /** A step may wait: the answer is sent when the function is done. */
@@ -176,7 +178,12 @@ function toMessage(reply: Reply, model: string) {
     content: [...words, ...calls],
     stop_reason: calls.length > 0 ? 'tool_use' : 'end_turn',
     stop_sequence: null,
-    usage: { input_tokens: 100, output_tokens: 10, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 },
+    usage: {
+      input_tokens: reply.inputTokens ?? 100,
+      output_tokens: 10,
+      cache_read_input_tokens: 0,
+      cache_creation_input_tokens: 0,
+    },
   }
 }
 
