@@ -1,0 +1,82 @@
+/** The ends of log files, and what in them tells of trouble. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+
+const TAIL_BYTES = 256 * 1024
+
+/** The last lines of a file, without the first, which may be cut; none if it cannot be read. */
+export function lastLines(path: string): string[] {
+  let fd: number
+  try {
+    fd = openSync(path, 'r')
+  } catch {
+    return []
+  }
+  try {
+    const { size } = fstatSync(fd)
+    const bytes = Buffer.alloc(Math.min(size, TAIL_BYTES))
+    const count = readSync(fd, bytes, 0, bytes.length, size - bytes.length)
+    const lines = bytes.toString('utf8', 0, count).trimEnd().split('\n')
+    return size > TAIL_BYTES ? lines.slice(1) : lines
+  } finally {
+    closeSync(fd)
+  }
+}
+
+export interface EngineLogLine {
+  at: number
+  /** INF, WRN, ERR, FTL. */
+  level: string
+  text: string
+}
+
+/** `[pid] 2026/11/21 05:16:28.123456 [INF] text`, in local time. Lines of another form are none of the server's. */
+export function parseEngineLog(lines: readonly string[]): EngineLogLine[] {
+  return lines.flatMap((line) => {
+    const [, day, time, level, text] =
+      /^\[\d+\] (\d{4}\/\d\d\/\d\d) (\d\d:\d\d:\d\d)\.\d+ \[([A-Z]{3})\] (.*)$/.exec(line) ?? []
+    return day ? [{ at: Date.parse(`${day.replaceAll('/', '-')}T${time}`), level: level!, text: text! }] : []
+  })
+}
+
+/** When the server was started although it had not ended calmly before. */
+export function crashes(log: readonly EngineLogLine[]): number[] {
+  const found: number[] = []
+  let running = false
+  for (const { at, text } of log) {
+    if (text.startsWith('Starting nats-server')) {
+      if (running) found.push(at)
+      running = true
+    } else if (text.startsWith('Server Exiting')) running = false
+  }
+  return found
+}
+
+/** What the server complained of since its last start. */
+export function complaints(log: readonly EngineLogLine[]): EngineLogLine[] {
+  const start = log.findLastIndex(({ text }) => text.startsWith('Starting nats-server'))
+  const damage = /corrupt|checksum|recover|metafile|unmarshal|truncat|bad msg|no state found/i
+  // What one connection did wrong is not the store's; a killed server reads its last block anew, and says so.
+  const harmless = / - cid:|prior state file|state outdated/
+  return log
+    .slice(start + 1)
+    .filter(({ level, text }) => level === 'FTL' || level === 'ERR' || (level === 'WRN' && damage.test(text)))
+    .filter(({ text }) => !harmless.test(text))
+}
+
+export interface SidecarCrash {
+  at: number
+  error: string
+}
+
+/** Crashes that a sidecar logged. */
+export function sidecarCrashes(lines: readonly string[]): SidecarCrash[] {
+  return lines.flatMap((line) => {
+    if (!line.includes('"level":60')) return []
+    try {
+      const { time, error } = JSON.parse(line) as { time?: unknown; error?: unknown }
+      return [{ at: Date.parse(String(time)), error: String(error) }]
+    } catch {
+      return []
+    }
+  })
+}

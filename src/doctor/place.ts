@@ -1,0 +1,120 @@
+/** The place itself: Node, the mesh home and its path, keys, the environment, the clock of the files. */
+import { createPrivateKey } from 'node:crypto'
+import { existsSync, lstatSync, type Stats, statSync } from 'node:fs'
+import { isAbsolute, join } from 'node:path'
+import { version } from '../client/version.ts'
+import { MeshError } from '../errors.ts'
+import { readJson, readText } from '../host/files.ts'
+import { sessionDir, socketPath } from '../host/home.ts'
+import { fault, type Finding, good, word } from './finding.ts'
+import type { Setup } from './setup.ts'
+
+const MIN_NODE = 20
+const KEY_BYTES = 4096
+const CONFIG_BYTES = 1024 * 1024
+/** As long as a session's key gets. */
+const LONGEST_KEY = `op-${'0'.repeat(16)}`
+/** A file system may round its times; a minute is more than any does. */
+const FUTURE_MS = 60_000
+
+export async function lookAtPlace(setup: Setup): Promise<Finding[]> {
+  return [...programs(), ...environment(setup), ...home(setup), ...sockets(setup), ...keys(setup), ...fileClock(setup)]
+}
+
+function programs(): Finding[] {
+  const node = Number.parseInt(process.versions.node, 10)
+  const detail = `mesh ${version} on Node ${process.versions.node}`
+  return [
+    node >= MIN_NODE
+      ? good('version.node', detail)
+      : fault('version.node', `${detail}: mesh needs ${MIN_NODE} or later`, `nvm install ${MIN_NODE}`),
+  ]
+}
+
+function environment({ env, options }: Setup): Finding[] {
+  try {
+    options.operator()
+    return [good('environment.project', 'the project and the operator of this directory are valid')]
+  } catch (thrown) {
+    const error = MeshError.from(thrown)
+    const culprit = culpritOf(error, env.MESH_NAME)
+    return [fault(culprit ? 'environment.variable' : 'environment.project', error.message, culprit ?? error.hint)]
+  }
+}
+
+/** The command that takes a bad variable away. */
+function culpritOf({ code, message }: MeshError, name: string | undefined): string | null {
+  if (code !== 'bad_name') return null
+  if (message.startsWith('MESH_PROJECT')) return 'unset MESH_PROJECT'
+  return name !== undefined && message.includes(name.slice(0, 16)) ? 'unset MESH_NAME' : null
+}
+
+function home({ env, home: { root } }: Setup): Finding[] {
+  const findings: Finding[] = []
+  if (env.MESH_HOME && !isAbsolute(env.MESH_HOME)) {
+    const cause = `MESH_HOME is ${env.MESH_HOME}, which is another directory in every working directory`
+    findings.push(fault('home.path', `${cause}; hooks ignore it`, `export MESH_HOME=${word(root)}`))
+  }
+  const stat = lstatSync(root, { throwIfNoEntry: false })
+  if (!stat) return [...findings, good('home.path', `${root} is not there yet: nothing was started on this mesh home`)]
+  const wrong = notOwnDir(stat)
+  if (wrong) findings.push(fault('home.path', `${root} ${wrong}: mesh refuses it`, elsewhere(root)))
+  const config = join(root, 'config.json')
+  if (existsSync(config) && typeof readJson(config, CONFIG_BYTES) !== 'object')
+    findings.push(fault('home.config', `${config} is not a JSON object and is ignored`, `mv ${word(config)} ${word(`${config}.bad`)}`))
+  return findings.length > 0 ? findings : [good('home.path', root)]
+}
+
+function notOwnDir(stat: Stats): string | null {
+  if (stat.isSymbolicLink()) return 'is a symbolic link'
+  if (!stat.isDirectory()) return 'is not a directory'
+  return stat.uid === process.getuid?.() ? null : 'belongs to another user'
+}
+
+function elsewhere(root: string): string {
+  return `export MESH_HOME=${word(`${root}-2`)}`
+}
+
+/** A socket's path is short: below a long mesh home, sockets are in a directory that any user could have made. */
+function sockets({ home }: Setup): Finding[] {
+  const dir = sessionDir(home, LONGEST_KEY)
+  const path = socketPath(dir)
+  if (path.startsWith(dir)) return []
+  const parent = path.slice(0, path.lastIndexOf('/'))
+  return [socketParent(parent)]
+}
+
+/** The directory of the sockets whose own path is too long. */
+export function socketParent(parent: string): Finding {
+  const stat = lstatSync(parent, { throwIfNoEntry: false })
+  const wrong = stat && notOwnDir(stat)
+  const note = `the mesh home's path is too long for sockets: they are in ${parent}`
+  if (wrong) return fault('home.sockets', `${note}, which ${wrong}`, 'export MESH_HOME="$HOME/.mesh"')
+  return good('home.sockets', note)
+}
+
+function keys({ home }: Setup): Finding[] {
+  const path = home.memberKey
+  const pem = readText(path, KEY_BYTES)
+  if (pem === null) {
+    if (!existsSync(home.projects)) return []
+    const cause = `${path} is gone: sidecars make a new key, and messages signed before show as not verified`
+    return [fault('home.key', cause, 'mesh whoami')]
+  }
+  try {
+    createPrivateKey(pem)
+    return [good('home.key', 'the member key is there')]
+  } catch {
+    return [fault('home.key', `${path} is not a private key: no sidecar starts`, `mv ${word(path)} ${word(`${path}.bad`)}`)]
+  }
+}
+
+/** Files that were written later than now: somebody set the clock back. */
+function fileClock({ home }: Setup): Finding[] {
+  const paths = ['member.key', 'engine/engine.json', 'engine/log', 'engine/server.conf', 'run'].map((name) => join(home.root, name))
+  const stamps = paths.map((path) => ({ path, at: statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0 }))
+  const late = stamps.find(({ at }) => at > Date.now() + FUTURE_MS)
+  if (!late) return [good('clock.files', 'no file of mesh is from the future')]
+  const cause = `${late.path} was written at ${new Date(late.at).toISOString()}, which is yet to come: the clock was set back`
+  return [fault('clock.files', cause, `touch ${word(late.path)}`)]
+}

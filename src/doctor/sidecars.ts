@@ -1,0 +1,202 @@
+/** The sidecars: each session's run directory, who holds it, what answers on its socket, what its log tells. */
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { call } from '../client/client.ts'
+import { answers } from '../client/spawn.ts'
+import { version } from '../client/version.ts'
+import { MeshError } from '../errors.ts'
+import { type Home, socketPath } from '../host/home.ts'
+import { tryLock } from '../host/lock.ts'
+import { commandLine, endProcess, sendSignal } from '../host/process.ts'
+import { serves } from './engine-look.ts'
+import { fault, type Finding, good, word } from './finding.ts'
+import { lastLines, sidecarCrashes } from './logs.ts'
+import { type SessionLook, sessionKeys } from './session-look.ts'
+import type { Setup } from './setup.ts'
+
+/** A session that just started or just ended is in motion: nothing of it is a fault yet. */
+const IN_MOTION_MS = 5000
+const END_MS = 3000
+const STOP_MS = 3000
+/** A witness looks at once, and again whenever something ends. */
+const WITNESS_MS = 10_000
+const POLL_MS = 50
+const RECENT_MS = 600_000
+const LOOP = 3
+/** What sidecars log of lost mail, and of keys that are not to be believed. */
+const ALARM = /"msg":"(the store lost messages|messages of this sender are missing|members whose key is not)/
+
+export async function lookAtSidecars(setup: Setup): Promise<Finding[]> {
+  const sessions = await setup.sessions()
+  const isServing = serves(await setup.engine())
+  const found = sessions.flatMap((session) => judge(setup, session, isServing))
+  const faults = [...found, ...leftovers(setup.home), ...logs(setup.home)]
+  const living = sessions.filter(({ health }) => health).length
+  const well = living === sessions.length && faults.length === 0
+  return well ? [good('sidecar', living === 0 ? 'no session is on the mesh now' : `${living} of ${living} answer`)] : faults
+}
+
+function judge(setup: Setup, session: SessionLook, isServing: boolean): Finding[] {
+  if (session.isForeign) {
+    const cause = `${session.name}: its lock was taken on another host; if that is gone or was renamed:`
+    return [fault('sidecar.host', cause, 'mesh down && mesh up')]
+  }
+  if (session.owner) return held(session, isServing)
+  if (!session.record) return unheld(session)
+  if (session.isOperator || session.clientState === 'dead') return [dead(setup, session, isServing)]
+  return restarting(setup.home, session)
+}
+
+/** Somebody who lives has the lock. */
+function held(session: SessionLook, isServing: boolean): Finding[] {
+  const { name, owner, ownerState, error, health, dir } = session
+  const { pid } = owner!
+  if (ownerState === 'paused') {
+    const mend = async () => (sendSignal(owner!, 'SIGCONT') ? `told process ${pid} to go on` : 'it had ended')
+    return [fault('sidecar.paused', `${name}: process ${pid} is stopped by a signal`, `kill -CONT ${pid}`, mend)]
+  }
+  if (!/\bmesh\b|sidecar/.test(commandLine(pid))) {
+    const lock = join(dir, 'lock')
+    const cause = `${name}: process ${pid}, which is no sidecar, holds its lock`
+    return [fault('sidecar.lock', cause, `rm ${word(lock)}`, async () => removeLock(lock, pid))]
+  }
+  if (health) return judgeHealth(session, isServing)
+  if (error?.code === 'version_skew') return [skewed(session)]
+  if (session.quietMs < IN_MOTION_MS && error?.code === 'sidecar_down') return []
+  const mend = async () => {
+    await endProcess(owner!, END_MS)
+    return `ended process ${pid}; the session starts another`
+  }
+  return [fault('sidecar.answers', `${name}: process ${pid} does not answer: ${error?.message}`, `kill ${pid}`, mend)]
+}
+
+function removeLock(lock: string, pid: number): string {
+  rmSync(lock, { force: true })
+  return `removed ${lock}; process ${pid} was left alone`
+}
+
+function judgeHealth({ name, health, owner }: SessionLook, isServing: boolean): Finding[] {
+  if (health!.connected || !isServing) return []
+  return [fault('sidecar.link', `${name}: not connected although the engine runs`, `kill ${owner!.pid}`)]
+}
+
+/** An operator's makes way when it is asked; a session's belongs to the session. */
+function skewed({ name, dir, isOperator, record, owner }: SessionLook): Finding {
+  const theirs = record?.version ?? 'of another version'
+  const cause = `${name}: its sidecar is mesh ${theirs}, this command is ${version}`
+  if (!isOperator) return fault('sidecar.version', `${cause}: restart that session`, `kill ${owner!.pid}`)
+  const mend = async () => {
+    await call(socketPath(dir), 'stop', {}, { timeoutMs: STOP_MS }).catch(() => {})
+    const left = (await answers(socketPath(dir))) && !(await endProcess(owner!, END_MS))
+    if (left) throw new MeshError('conflict', `process ${owner!.pid} does not end`)
+    return `ended the sidecar of ${name}; the next command starts one of this version`
+  }
+  return fault('sidecar.version', cause, `kill ${owner!.pid}`, mend)
+}
+
+/** No record, and nobody has the lock: a start that came to nothing. */
+function unheld(session: SessionLook): Finding[] {
+  if (session.failed !== null && session.clientState !== 'dead') return [failing(session)]
+  if (session.quietMs < IN_MOTION_MS || (session.clientState !== 'dead' && session.hasLoop)) return []
+  if (session.clientState !== 'dead') return [unattended(session)]
+  return [leftover(session.dir)]
+}
+
+function restarting(home: Home, session: SessionLook): Finding[] {
+  if (session.failed !== null) return [failing(session, lastError(home, session.key))]
+  if (session.hasLoop || session.quietMs < IN_MOTION_MS) return []
+  return [unattended(session)]
+}
+
+function failing({ name, failed, key }: SessionLook, reason?: string): Finding {
+  const cause = `${name}: its sidecar fails at every start, last with code ${failed}${reason ? `: ${reason}` : ''}`
+  return fault('sidecar.restarts', cause, `mesh install && tail -n 20 "$(mesh doctor --home)"/logs/${key}.log`)
+}
+
+function unattended({ name, client }: SessionLook): Finding {
+  const cause = `${name}: the session runs (process ${client!.pid}), but its hook, which starts the sidecar, does not`
+  return fault('sidecar.lost', cause, `claude --continue   # after ending process ${client!.pid}`)
+}
+
+function dead(setup: Setup, session: SessionLook, isServing: boolean): Finding {
+  const who = session.isOperator ? 'an operator’s sidecar' : 'session and sidecar'
+  const cause = `${session.name}: ${who} died and nobody told the others`
+  if (!isServing) return fault('sidecar.dead', cause, 'mesh up')
+  return fault('sidecar.dead', cause, 'mesh whoami', () => witnessed(setup, session))
+}
+
+/** Any sidecar is a witness: it says what became of the dead, sends what they had promised, and clears up. */
+async function witnessed(setup: Setup, { dir, key, name }: SessionLook): Promise<string> {
+  const operator = setup.operator()
+  if (!operator) throw new MeshError('conflict', 'there is no operator to be the witness')
+  await operator.call('whoami', {})
+  const deadline = performance.now() + WITNESS_MS
+  while (sessionKeys(setup.home).includes(key) && !(await answers(socketPath(dir)))) {
+    if (performance.now() > deadline) throw new MeshError('timeout', `${dir} is still there`)
+    await sleep(POLL_MS)
+  }
+  return `a witness told the end of ${name}`
+}
+
+function leftover(dir: string): Finding {
+  return fault('sidecar.leftover', `${dir} is left of a session that is over`, `rm -r ${word(dir)}`, async () => {
+    const lock = tryLock(join(dir, 'lock'))
+    if (!lock) throw new MeshError('conflict', `${dir} is in use now`)
+    rmSync(dir, { recursive: true, force: true })
+    return `removed ${dir}`
+  })
+}
+
+/** Directories that a sidecar had put aside and died before it removed them. */
+function leftovers(home: Home): Finding[] {
+  return list(home.run)
+    .filter((name) => name.startsWith('.gone-'))
+    .map((name) => {
+      const dir = join(home.run, name)
+      return fault('sidecar.leftover', `${dir} is left of a session that is over`, `rm -r ${word(dir)}`, async () => {
+        rmSync(dir, { recursive: true, force: true })
+        return `removed ${dir}`
+      })
+    })
+}
+
+function logs(home: Home): Finding[] {
+  const dir = join(home.root, 'logs')
+  const names = list(dir).filter((name) => name.endsWith('.log'))
+  return names.flatMap((name) => {
+    const path = join(dir, name)
+    const lines = lastLines(path)
+    return [...crashing(path, lines), ...alarms(path, lines)]
+  })
+}
+
+function crashing(path: string, lines: string[]): Finding[] {
+  const recent = sidecarCrashes(lines).filter(({ at }) => Date.now() - at < RECENT_MS)
+  if (recent.length < LOOP) return []
+  const cause = `it crashed ${recent.length} times within ten minutes: ${recent.at(-1)!.error}`
+  return [fault('sidecar.crashes', `${path}: ${cause}`, `tail -n 50 ${word(path)}`)]
+}
+
+function alarms(path: string, lines: string[]): Finding[] {
+  const recent = lines.filter((line) => ALARM.test(line) && Date.now() - timeOf(line) < RECENT_MS)
+  const words = /"msg":"([^"]*)"/.exec(recent.at(-1) ?? '')?.[1]
+  return words ? [fault('sidecar.alarm', `${path}: ${words}`, `tail -n 50 ${word(path)}`)] : []
+}
+
+function lastError(home: Home, key: string): string | undefined {
+  return sidecarCrashes(lastLines(join(home.root, 'logs', `${key}.log`))).at(-1)?.error
+}
+
+function timeOf(line: string): number {
+  return Date.parse(/"time":"([^"]+)"/.exec(line)?.[1] ?? '')
+}
+
+function list(dir: string): string[] {
+  try {
+    return readdirSync(dir)
+  } catch {
+    return []
+  }
+}
+
