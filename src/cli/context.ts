@@ -27,22 +27,21 @@ export interface Context {
   text(): Promise<string>
   /** The sidecar that the command speaks for; it is started when first called, if need be. */
   sidecar(): Sidecar
+  /** The person's, also within an agent's session. Starts as `sidecar` does. */
+  operator(): Sidecar
 }
 
 export function createContext(parsed: Parsed, env: Env, cwd: string): Context {
   const home = meshHome(env)
   const out = createOutput(parsed.flags.json === true)
   const { command, args, flags } = parsed
+  const beforeStart = () => prepareEngine(env, home, out.note)
   return {
     ...{ command, args, flags, env, cwd, home, out },
     onInterrupt: null,
     text: () => readText(parsed),
-    sidecar: () =>
-      new Sidecar(findTarget(flags, env, cwd, home), {
-        env,
-        home,
-        beforeStart: () => prepareEngine(env, home, out.note),
-      }),
+    sidecar: () => new Sidecar(findTarget(flags, env, cwd, home), { env, home, beforeStart }),
+    operator: () => new Sidecar(findOperator(flags, env, cwd, home), { env, home, beforeStart }),
   }
 }
 
@@ -59,6 +58,14 @@ function findTarget(flags: Flags, env: Env, cwd: string, home: Home): Target {
   if (session && (name === null || name === session.name)) return session
   const { project, worktree } = resolvePlace(env, cwd, home)
   return operatorTarget(home, { project, worktree, name: name ?? operatorName(env) })
+}
+
+/** In a session MESH_NAME is that session's. */
+function findOperator(flags: Flags, env: Env, cwd: string, home: Home): Target {
+  const { project, worktree } = resolvePlace(env, cwd, home)
+  const asked = flags.as === undefined ? null : checkName(flags.as)
+  const name = asked ?? (sessionTarget(env, home) ? toName(loginName(env)) : operatorName(env))
+  return operatorTarget(home, { project, worktree, name })
 }
 
 function operatorName(env: Env): string {

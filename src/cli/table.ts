@@ -14,8 +14,10 @@ export const flagTable = {
   follow: ['--follow', 'print messages as they come, until interrupted'],
   watch: ['--watch', 'show changes as they happen, until interrupted'],
   limit: ['--limit <n>', 'at most this many messages'],
-  wake: ['--wake', 'have its model read a short message: proves a door'],
+  wake: ['--wake', 'have the model read a short message: proves a door'],
   until: ['--until <what>', 'idle, end or message (default: idle or end)'],
+  fix: ['--fix', 'mend what can be mended without a decision of yours, and look again'],
+  end: ['--end', 'end them: SIGTERM, and SIGKILL after 3 s'],
   all: ['--all', 'wait for all of them, not for the first'],
 } as const satisfies Record<string, readonly [string, string]>
 
@@ -199,6 +201,21 @@ export const commands: readonly CommandInfo[] = [
     about: 'show whether the engine runs, and where',
     examples: ['mesh status', 'mesh status --json'],
     load: () => import('./commands/status.ts'),
+  },
+  {
+    name: 'doctor',
+    about: 'find what is wrong with the set-up, and how to mend it; exit 0 only if nothing is',
+    flags: ['fix', 'wake'],
+    examples: ['mesh doctor', 'mesh doctor --fix', 'mesh doctor --json', 'mesh doctor --wake'],
+    load: () => import('./commands/doctor.ts'),
+  },
+  {
+    name: 'orphans',
+    about: 'list processes of mesh that serve no session any more',
+    flags: ['end'],
+    examples: ['mesh orphans', 'mesh orphans --end'],
+    rare: true,
+    load: () => import('./commands/orphans.ts'),
   },
   {
     name: 'install',

@@ -1,5 +1,5 @@
 /** The wall clock against those of the engine and of the sidecars. */
-import { fault, type Finding, good } from './finding.ts'
+import { type Finding, fault, good } from './finding.ts'
 import type { SessionLook } from './session-look.ts'
 import type { Setup } from './setup.ts'
 

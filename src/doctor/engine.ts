@@ -1,5 +1,5 @@
 /** The engine: its program, its process, its port, its key, its log. */
-import { existsSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkVersion, installEngine, searchEngine } from '../engine/binary.ts'
 import { restartEngine, startEngine } from '../engine/engine.ts'
@@ -7,7 +7,7 @@ import { configPath, isRunning, lastWords, logPath, readRecord } from '../engine
 import { MeshError } from '../errors.ts'
 import { bootId, endProcess, sendSignal } from '../host/process.ts'
 import { type EngineLook, serves } from './engine-look.ts'
-import { fault, type Finding, good, word } from './finding.ts'
+import { type Finding, fault, good, word } from './finding.ts'
 import { crashes, lastLines, parseEngineLog } from './logs.ts'
 import type { Setup } from './setup.ts'
 
@@ -18,7 +18,13 @@ const END_MS = 5000
 
 export async function lookAtEngine(setup: Setup): Promise<Finding[]> {
   const look = await setup.engine()
-  return [...program(setup, look), ...key(setup, look), ...running(setup, look), ...(await second(setup, look)), ...log(setup)]
+  return [
+    ...program(setup, look),
+    ...key(setup, look),
+    ...running(setup, look),
+    ...(await second(setup, look)),
+    ...log(setup),
+  ]
 }
 
 function program(setup: Setup, { record }: EngineLook): Finding[] {
@@ -47,7 +53,12 @@ function noProgram({ env, home }: Setup, wasThere: boolean, tooOld: string | und
     const { path, version } = await installEngine(home, env, () => {})
     return `fetched nats-server ${version} to ${path}`
   }
-  return fault('engine.program', `the nats-server that ran is gone${passed}: a dead engine would stay dead`, 'mesh engine install', mend)
+  return fault(
+    'engine.program',
+    `the nats-server that ran is gone${passed}: a dead engine would stay dead`,
+    'mesh engine install',
+    mend,
+  )
 }
 
 function key(setup: Setup, { user, badKey, state }: EngineLook): Finding[] {
@@ -57,10 +68,14 @@ function key(setup: Setup, { user, badKey, state }: EngineLook): Finding[] {
       rmSync(path, { force: true })
       return `removed ${path}; ${await restart(setup)} with a new key`
     }
-    return [fault('engine.key', `${badKey.message}: nobody can connect`, `rm ${word(path)} && mesh down && mesh up`, mend)]
+    return [
+      fault('engine.key', `${badKey.message}: nobody can connect`, `rm ${word(path)} && mesh down && mesh up`, mend),
+    ]
   }
   if (user || state === 'none' || state === 'dead') return []
-  return [fault('engine.key', `${path} is gone: no new sidecar can connect`, 'mesh down && mesh up', () => restart(setup))]
+  return [
+    fault('engine.key', `${path} is gone: no new sidecar can connect`, 'mesh down && mesh up', () => restart(setup)),
+  ]
 }
 
 function running(setup: Setup, look: EngineLook): Finding[] {
@@ -79,12 +94,24 @@ function running(setup: Setup, look: EngineLook): Finding[] {
     return [fault('engine.paused', `process ${record!.pid} is stopped by a signal`, `kill -CONT ${record!.pid}`, mend)]
   }
   if (state === 'alive') return [...alive(setup, look), ...(stopped ? [markBesideEngine(start)] : [])]
-  if (stray) return [fault('engine.record', `process ${stray.pid} is the engine, but engine.json does not say so`, 'mesh up', start)]
-  if (stopped) return [fault('engine.stopped', 'stopped by mesh down: messages are kept and go after mesh up', 'mesh up')]
+  if (stray)
+    return [
+      fault('engine.record', `process ${stray.pid} is the engine, but engine.json does not say so`, 'mesh up', start),
+    ]
+  if (stopped)
+    return [fault('engine.stopped', 'stopped by mesh down: messages are kept and go after mesh up', 'mesh up')]
   if (state === 'none') return [good('engine.running', 'it has not run yet: the first session or command starts it')]
   if (answer && answer !== 'closed')
-    return [fault('engine.port', `port ${record!.port} is taken by another program: the engine needs another`, 'mesh up', start)]
-  if (record!.boot !== bootId()) return [good('engine.running', 'not since the machine started: the next session starts it')]
+    return [
+      fault(
+        'engine.port',
+        `port ${record!.port} is taken by another program: the engine needs another`,
+        'mesh up',
+        start,
+      ),
+    ]
+  if (record!.boot !== bootId())
+    return [good('engine.running', 'not since the machine started: the next session starts it')]
   return [fault('engine.ended', `process ${record!.pid} ended unforeseen: ${lastWords(home)}`, 'mesh up', start)]
 }
 
@@ -95,7 +122,8 @@ function markBesideEngine(start: () => Promise<string>): Finding {
 function alive(setup: Setup, look: EngineLook): Finding[] {
   const { record, answer } = look
   const { pid, port, version } = record!
-  if (serves(look)) return [good('engine.running', `nats-server ${version}, process ${pid}, port ${port}, takes our key`)]
+  if (serves(look))
+    return [good('engine.running', `nats-server ${version}, process ${pid}, port ${port}, takes our key`)]
   // Told by the check of the key.
   if (!look.user) return []
   const again = () => restart(setup)
@@ -103,7 +131,9 @@ function alive(setup: Setup, look: EngineLook): Finding[] {
     const cause = `process ${pid} runs, but port ${port} does not know the key in engine/user.key`
     return [fault('engine.key', cause, 'mesh down && mesh up', again)]
   }
-  return [fault('engine.answers', `process ${pid} runs, but does not answer on port ${port}`, 'mesh down && mesh up', again)]
+  return [
+    fault('engine.answers', `process ${pid} runs, but does not answer on port ${port}`, 'mesh down && mesh up', again),
+  ]
 }
 
 /** Two servers on one store would ruin it: nats-server takes no lock. */
@@ -136,9 +166,4 @@ export async function restart({ home, env }: Setup): Promise<string> {
   if (record && isRunning(record)) await restartEngine(home, env, record.pid)
   const { pid } = await startEngine(home, env, () => {})
   return `started the engine again as process ${pid}`
-}
-
-/** True once an engine was ever started here. */
-export function hasEngine({ home }: Setup): boolean {
-  return existsSync(home.engine)
 }

@@ -1,7 +1,7 @@
 /** Owner and mode of every file that mesh keeps: directories 0700, files 0600. */
 import { chmodSync, lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
-import { fault, type Finding, good, word } from './finding.ts'
+import { type Finding, fault, good, word } from './finding.ts'
 import type { Setup } from './setup.ts'
 
 /** The store of a busy mesh has many files, all made by the one server. */
@@ -21,9 +21,14 @@ export async function lookAtPermissions({ home: { root } }: Setup): Promise<Find
   const open = own.filter(({ stat: { mode } }) => (mode & 0o077) !== 0)
   const shut = own.filter(({ stat }) => (stat.mode & needed(stat)) !== needed(stat))
   const findings = [
-    ...tell('permissions.owner', foreign, 'of another user: mesh refuses or cannot write it', `sudo chown -R "$(id -un)" ${word(root)}`),
-    ...tell('permissions.open', open, 'open to other users', `chmod -R go-rwx ${word(root)}`, close),
-    ...tell('permissions.shut', shut, 'not readable and writable for you', `chmod -R u+rwX ${word(root)}`, open_),
+    ...tell(
+      'permissions.owner',
+      foreign,
+      'of another user: mesh refuses or cannot write it',
+      `sudo chown -R "$(id -un)" ${word(root)}`,
+    ),
+    ...tell('permissions.open', open, 'open to other users', `chmod -R go-rwx ${word(root)}`, narrowed),
+    ...tell('permissions.shut', shut, 'not readable and writable for you', `chmod -R u+rwX ${word(root)}`, widened),
   ]
   return findings.length > 0 ? findings : [good('permissions', `nobody else may read any of ${entries.length} files`)]
 }
@@ -52,11 +57,11 @@ function needed(stat: Stats): number {
   return stat.isDirectory() ? 0o700 : 0o600
 }
 
-function close({ stat }: Entry): number {
+function narrowed({ stat }: Entry): number {
   return stat.mode & 0o700
 }
 
-function open_({ stat }: Entry): number {
+function widened({ stat }: Entry): number {
   return (stat.mode & 0o777) | needed(stat)
 }
 

@@ -6,7 +6,7 @@ import { version } from '../client/version.ts'
 import { MeshError } from '../errors.ts'
 import { readJson, readText } from '../host/files.ts'
 import { sessionDir, socketPath } from '../host/home.ts'
-import { fault, type Finding, good, word } from './finding.ts'
+import { type Finding, fault, good, word } from './finding.ts'
 import type { Setup } from './setup.ts'
 
 const MIN_NODE = 20
@@ -61,7 +61,13 @@ function home({ env, home: { root } }: Setup): Finding[] {
   if (wrong) findings.push(fault('home.path', `${root} ${wrong}: mesh refuses it`, elsewhere(root)))
   const config = join(root, 'config.json')
   if (existsSync(config) && typeof readJson(config, CONFIG_BYTES) !== 'object')
-    findings.push(fault('home.config', `${config} is not a JSON object and is ignored`, `mv ${word(config)} ${word(`${config}.bad`)}`))
+    findings.push(
+      fault(
+        'home.config',
+        `${config} is not a JSON object and is ignored`,
+        `mv ${word(config)} ${word(`${config}.bad`)}`,
+      ),
+    )
   return findings.length > 0 ? findings : [good('home.path', root)]
 }
 
@@ -105,13 +111,17 @@ function keys({ home }: Setup): Finding[] {
     createPrivateKey(pem)
     return [good('home.key', 'the member key is there')]
   } catch {
-    return [fault('home.key', `${path} is not a private key: no sidecar starts`, `mv ${word(path)} ${word(`${path}.bad`)}`)]
+    return [
+      fault('home.key', `${path} is not a private key: no sidecar starts`, `mv ${word(path)} ${word(`${path}.bad`)}`),
+    ]
   }
 }
 
 /** Files that were written later than now: somebody set the clock back. */
 function fileClock({ home }: Setup): Finding[] {
-  const paths = ['member.key', 'engine/engine.json', 'engine/log', 'engine/server.conf', 'run'].map((name) => join(home.root, name))
+  const paths = ['member.key', 'engine/engine.json', 'engine/log', 'engine/server.conf', 'run'].map((name) =>
+    join(home.root, name),
+  )
   const stamps = paths.map((path) => ({ path, at: statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0 }))
   const late = stamps.find(({ at }) => at > Date.now() + FUTURE_MS)
   if (!late) return [good('clock.files', 'no file of mesh is from the future')]

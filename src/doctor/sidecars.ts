@@ -10,7 +10,7 @@ import { type Home, socketPath } from '../host/home.ts'
 import { tryLock } from '../host/lock.ts'
 import { commandLine, endProcess, sendSignal } from '../host/process.ts'
 import { serves } from './engine-look.ts'
-import { fault, type Finding, good, word } from './finding.ts'
+import { type Finding, fault, good, word } from './finding.ts'
 import { lastLines, sidecarCrashes } from './logs.ts'
 import { type SessionLook, sessionKeys } from './session-look.ts'
 import type { Setup } from './setup.ts'
@@ -34,7 +34,9 @@ export async function lookAtSidecars(setup: Setup): Promise<Finding[]> {
   const faults = [...found, ...leftovers(setup.home), ...logs(setup.home)]
   const living = sessions.filter(({ health }) => health).length
   const well = living === sessions.length && faults.length === 0
-  return well ? [good('sidecar', living === 0 ? 'no session is on the mesh now' : `${living} of ${living} answer`)] : faults
+  return well
+    ? [good('sidecar', living === 0 ? 'no session is on the mesh now' : `${living} of ${living} answer`)]
+    : faults
 }
 
 function judge(setup: Setup, session: SessionLook, isServing: boolean): Finding[] {
@@ -43,7 +45,7 @@ function judge(setup: Setup, session: SessionLook, isServing: boolean): Finding[
     return [fault('sidecar.host', cause, 'mesh down && mesh up')]
   }
   if (session.owner) return held(session, isServing)
-  if (!session.record) return unheld(session)
+  if (!session.record) return unheld(setup, session)
   if (session.isOperator || session.clientState === 'dead') return [dead(setup, session, isServing)]
   return restarting(setup.home, session)
 }
@@ -96,22 +98,24 @@ function skewed({ name, dir, isOperator, record, owner }: SessionLook): Finding 
 }
 
 /** No record, and nobody has the lock: a start that came to nothing. */
-function unheld(session: SessionLook): Finding[] {
-  if (session.failed !== null && session.clientState !== 'dead') return [failing(session)]
+function unheld(setup: Setup, session: SessionLook): Finding[] {
+  if (session.failed !== null && session.clientState !== 'dead') return [failing(setup.home, session)]
   if (session.quietMs < IN_MOTION_MS || (session.clientState !== 'dead' && session.hasLoop)) return []
   if (session.clientState !== 'dead') return [unattended(session)]
   return [leftover(session.dir)]
 }
 
 function restarting(home: Home, session: SessionLook): Finding[] {
-  if (session.failed !== null) return [failing(session, lastError(home, session.key))]
+  if (session.failed !== null) return [failing(home, session)]
   if (session.hasLoop || session.quietMs < IN_MOTION_MS) return []
   return [unattended(session)]
 }
 
-function failing({ name, failed, key }: SessionLook, reason?: string): Finding {
-  const cause = `${name}: its sidecar fails at every start, last with code ${failed}${reason ? `: ${reason}` : ''}`
-  return fault('sidecar.restarts', cause, `mesh install && tail -n 20 "$(mesh doctor --home)"/logs/${key}.log`)
+function failing(home: Home, { name, failed, key }: SessionLook): Finding {
+  const log = join(home.root, 'logs', `${key}.log`)
+  const reason = sidecarCrashes(lastLines(log)).at(-1)?.error
+  const cause = `${name}: its sidecar ends at every start, last with code ${failed}${reason ? `: ${reason}` : ''}`
+  return fault('sidecar.restarts', cause, `tail -n 20 ${word(log)}`)
 }
 
 function unattended({ name, client }: SessionLook): Finding {
@@ -184,10 +188,6 @@ function alarms(path: string, lines: string[]): Finding[] {
   return words ? [fault('sidecar.alarm', `${path}: ${words}`, `tail -n 50 ${word(path)}`)] : []
 }
 
-function lastError(home: Home, key: string): string | undefined {
-  return sidecarCrashes(lastLines(join(home.root, 'logs', `${key}.log`))).at(-1)?.error
-}
-
 function timeOf(line: string): number {
   return Date.parse(/"time":"([^"]+)"/.exec(line)?.[1] ?? '')
 }
@@ -199,4 +199,3 @@ function list(dir: string): string[] {
     return []
   }
 }
-

@@ -5,7 +5,7 @@ import { MIN_FREE_BYTES } from '../engine/config.ts'
 import { dataDir, logPath, storeUse } from '../engine/record.ts'
 import { restart } from './engine.ts'
 import { serves } from './engine-look.ts'
-import { fault, type Finding, good, word } from './finding.ts'
+import { type Finding, fault, good, word } from './finding.ts'
 import { complaints, lastLines, parseEngineLog } from './logs.ts'
 import type { Setup } from './setup.ts'
 
@@ -18,13 +18,20 @@ export async function lookAtStore(setup: Setup): Promise<Finding[]> {
   const data = dataDir(setup.home)
   if (!look.record && !lstatSync(data, { throwIfNoEntry: false })) return []
   const isServing = serves(look)
-  return [...directory(setup, isServing), ...space(setup), ...limit(setup, isServing), ...(await streams(setup)), ...log(setup)]
+  return [
+    ...directory(setup, isServing),
+    ...space(setup),
+    ...limit(setup, isServing),
+    ...(await streams(setup)),
+    ...log(setup),
+  ]
 }
 
 function directory(setup: Setup, isServing: boolean): Finding[] {
   const data = dataDir(setup.home)
   const stat = lstatSync(data, { throwIfNoEntry: false })
-  if (stat?.isDirectory()) return isServing && !lstatSync(join(data, 'jetstream'), { throwIfNoEntry: false }) ? [gone(setup)] : []
+  if (stat?.isDirectory())
+    return isServing && !lstatSync(join(data, 'jetstream'), { throwIfNoEntry: false }) ? [gone(setup)] : []
   if (!stat) return isServing ? [gone(setup)] : []
   return [fault('store.directory', `${data} is not a directory`, `mv ${word(data)} ${word(`${data}.bad`)}`)]
 }

@@ -26,7 +26,29 @@ const table: Record<string, Rule> = {
   daemon: { values: ['errors', 'wire', 'api', 'core', 'host', 'engine', 'nats', 'harness'] },
   client: { values: ['errors', 'host'], types: ['api'] },
   cli: {
-    values: ['errors', 'client', 'host', 'engine', 'wire', 'core/render', 'harness/claude-code/install', 'mcp/server'],
+    values: [
+      'errors',
+      'client',
+      'host',
+      'engine',
+      'wire',
+      'core/render',
+      'harness/claude-code/install',
+      'mcp/server',
+      'doctor',
+    ],
+    types: ['api'],
+  },
+  doctor: {
+    values: [
+      'errors',
+      'client',
+      'host',
+      'engine',
+      'wire',
+      'harness/claude-code/install',
+      'harness/claude-code/inspect',
+    ],
     types: ['api'],
   },
   mcp: {

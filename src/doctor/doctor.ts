@@ -1,0 +1,92 @@
+/** Runs the checks, each for itself, and mends what they say they can. */
+import { MeshError } from '../errors.ts'
+import { lookAtClock } from './clock.ts'
+import { lookAtDoors } from './doors.ts'
+import { lookAtEngine } from './engine.ts'
+import { type Finding, fault } from './finding.ts'
+import { lookAtHooks } from './hooks.ts'
+import { lookAtOrphans } from './orphans.ts'
+import { lookAtPermissions } from './permissions.ts'
+import { lookAtPlace } from './place.ts'
+import { Setup, type SetupOptions } from './setup.ts'
+import { lookAtSidecars } from './sidecars.ts'
+import { lookAtStore } from './store.ts'
+
+/** In the order in which findings are shown and mended: the engine needs its files, sidecars need the engine. */
+const checks: readonly { subject: string; look(setup: Setup): Promise<Finding[]> }[] = [
+  { subject: 'place', look: lookAtPlace },
+  { subject: 'permissions', look: lookAtPermissions },
+  { subject: 'engine', look: lookAtEngine },
+  { subject: 'store', look: lookAtStore },
+  { subject: 'sidecars', look: lookAtSidecars },
+  { subject: 'hooks', look: lookAtHooks },
+  { subject: 'clock', look: lookAtClock },
+  { subject: 'orphans', look: lookAtOrphans },
+]
+/** A mend can uncover the next fault: an engine that runs again shows which sidecars are dead. */
+const ROUNDS = 5
+
+export interface Mended {
+  check: string
+  detail: string
+  /** What was done, or why it could not be. */
+  did: string
+  ok: boolean
+}
+
+/** Looks at everything; changes nothing. `say` hears which subject is being looked at. */
+export async function examine(options: SetupOptions, say: (subject: string) => void): Promise<Finding[]> {
+  const setup = new Setup(options)
+  say('looking at files, engine, sessions and hooks')
+  const found = (await Promise.all(checks.map(({ subject, look }) => safely(subject, () => look(setup))))).flat()
+  say('sending a message through each door')
+  const mayStart = found.every(({ ok, check }) => ok || !/^(engine|store|sidecar|home|permissions)\b/.test(check))
+  return [...found, ...(await safely('doors', () => lookAtDoors(setup, mayStart)))]
+}
+
+/** A check that fails is a finding like any other. */
+async function safely(subject: string, look: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return await look()
+  } catch (thrown) {
+    const { message } = MeshError.from(thrown)
+    return [fault(`${subject}.check`, `this check failed: ${message}`, 'MESH_DEBUG=1 mesh doctor')]
+  }
+}
+
+/** Mends what can be mended, looks again, and so on until nothing is left to do. */
+export async function mend(
+  options: SetupOptions,
+  say: (subject: string) => void,
+): Promise<{ findings: Finding[]; mended: Mended[] }> {
+  const mended: Mended[] = []
+  const tried = new Set<string>()
+  let findings = await examine(options, say)
+  for (let round = 0; round < ROUNDS; round++) {
+    const curable = findings.filter((finding) => finding.mend && !tried.has(keyOf(finding)))
+    if (curable.length === 0) break
+    const done = new Set<string>()
+    for (const finding of curable) {
+      tried.add(keyOf(finding))
+      // One command mends them all.
+      if (done.has(finding.fix!)) continue
+      done.add(finding.fix!)
+      say(`mending ${finding.check}`)
+      mended.push(await attempt(finding))
+    }
+    findings = await examine(options, say)
+  }
+  return { findings, mended }
+}
+
+function keyOf({ check, detail }: Finding): string {
+  return `${check} ${detail}`
+}
+
+async function attempt({ check, detail, mend }: Finding): Promise<Mended> {
+  try {
+    return { check, detail, did: await mend!(), ok: true }
+  } catch (error) {
+    return { check, detail, did: MeshError.from(error).message, ok: false }
+  }
+}

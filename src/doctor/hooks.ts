@@ -1,0 +1,135 @@
+/** Claude Code's hooks: the entries in its settings, the script they name, and what that script starts. */
+import { spawn } from 'node:child_process'
+import { accessSync, constants, existsSync } from 'node:fs'
+import { delimiter, dirname, isAbsolute, join } from 'node:path'
+import { sidecarPath } from '../client/spawn.ts'
+import { compatible, version } from '../client/version.ts'
+import { type Inspection, inspectClaudeCode } from '../harness/claude-code/inspect.ts'
+import { installClaudeCode } from '../harness/claude-code/install.ts'
+import { readJson } from '../host/files.ts'
+import { readRepository } from '../host/git.ts'
+import type { Env } from '../host/home.ts'
+import { type Finding, fault, good, word } from './finding.ts'
+import type { Setup } from './setup.ts'
+
+const PACKAGE_BYTES = 1024 * 1024
+const CLIENT_MS = 5000
+
+export async function lookAtHooks(setup: Setup): Promise<Finding[]> {
+  const seen = inspect(setup)
+  const client = await lookAtClient(setup.env)
+  if (!isInstalled(seen))
+    return [good('hooks', 'not installed: mesh install lets Claude Code sessions join'), ...client]
+  const findings = [...settings(setup, seen), ...script(setup, seen), ...switchedOff(seen)]
+  const how = seen.plugin ? 'as a plugin' : `in ${seen.settingsPath}`
+  return [...(findings.length > 0 ? findings : [good('hooks', `complete and of this version, ${how}`)]), ...client]
+}
+
+export function inspect({ env, home, options }: Setup): Inspection {
+  const top = readRepository(options.cwd)?.topLevel ?? options.cwd
+  return inspectClaudeCode(env, home, top)
+}
+
+export function isInstalled({ hooks, plugin, script, unreadable }: Inspection): boolean {
+  return (
+    plugin || script !== 'missing' || unreadable !== null || Object.values(hooks).some((state) => state !== 'missing')
+  )
+}
+
+function settings(setup: Setup, seen: Inspection): Finding[] {
+  const { settingsPath: path, unreadable, hooks, otherHome, plugin } = seen
+  const install = () => reinstall(setup)
+  if (unreadable !== null) {
+    const cause = `${path}: ${unreadable}; Claude Code does not read it either`
+    return [fault('hooks.settings', cause, `"\${EDITOR:-vi}" ${word(path)} && mesh install`)]
+  }
+  if (otherHome !== null) {
+    const cause = `the hooks in ${path} are of another mesh home, ${otherHome}`
+    if (existsSync(otherHome)) return [fault('hooks.home', `${cause}: sessions join that one`, 'mesh install')]
+    return [fault('hooks.home', `${cause}, which is gone`, 'mesh install', install)]
+  }
+  const missing = Object.keys(hooks).filter((event) => hooks[event] === 'missing')
+  const other = Object.keys(hooks).filter((event) => hooks[event] === 'other')
+  const findings: Finding[] = []
+  if (missing.length > 0 && !plugin)
+    findings.push(
+      fault('hooks.entries', `${path} has no hook of mesh for ${missing.join(', ')}`, 'mesh install', install),
+    )
+  if (other.length > 0)
+    findings.push(
+      fault('hooks.entries', `${path} has hooks of another version for ${other.join(', ')}`, 'mesh install', install),
+    )
+  return findings
+}
+
+function script(setup: Setup, seen: Inspection): Finding[] {
+  const { scriptPath: path, starts, plugin, hooks } = seen
+  const isLinked = plugin || Object.values(hooks).some((state) => state !== 'missing')
+  const install = isLinked ? () => reinstall(setup) : undefined
+  const bad = (check: string, cause: string) => fault(check, cause, 'mesh install', install)
+  if (seen.script === 'missing') return [bad('hooks.script', `${path} is missing: the hooks do nothing`)]
+  if (seen.script === 'other') return [bad('hooks.script', `${path} is not the one of this version`)]
+  const { node, sidecar } = starts!
+  const findings: Finding[] = []
+  if (!isExecutable(node)) findings.push(bad('hooks.node', `${path} starts ${node}, which is not there`))
+  if (!existsSync(sidecar)) findings.push(bad('hooks.sidecar', `${path} starts ${sidecar}, which is not there`))
+  else findings.push(...otherVersion(path, sidecar, bad))
+  return findings
+}
+
+/** Another clone or package: its version stands beside its build. */
+function otherVersion(path: string, sidecar: string, bad: (check: string, cause: string) => Finding): Finding[] {
+  if (sidecar === sidecarPath) return []
+  const manifest = readJson(join(dirname(dirname(sidecar)), 'package.json'), PACKAGE_BYTES) as { version?: unknown }
+  const theirs = typeof manifest?.version === 'string' ? manifest.version : 'unknown'
+  if (compatible(theirs, version)) return []
+  return [bad('hooks.version', `${path} starts mesh ${theirs} (${sidecar}), this command is ${version}`)]
+}
+
+function switchedOff({ switchedOff: found }: Inspection): Finding[] {
+  return found.map(({ path, key }) =>
+    fault('hooks.off', `${path} switches hooks off (${key}): sessions do not join`, `"\${EDITOR:-vi}" ${word(path)}`),
+  )
+}
+
+async function reinstall({ env, home }: Setup): Promise<string> {
+  const { settingsPath } = installClaudeCode({ env, home, sidecarPath, nodePath: process.execPath })
+  return `installed the hooks of this version in ${settingsPath} and ${home.hooks}`
+}
+
+/** Not having Claude Code is no fault: mesh has other users. */
+async function lookAtClient(env: Env): Promise<Finding[]> {
+  const path = find('claude', env)
+  if (!path) return [good('version.claude', 'no claude on PATH')]
+  const said = await ask(path, env)
+  const found = /^\d+\.\d+\.\d+/.exec(said)?.[0]
+  if (found) return [good('version.claude', `Claude Code ${found}, ${path}`)]
+  return [fault('version.claude', `${path} --version does not tell its version`, 'claude doctor')]
+}
+
+function find(name: string, env: Env): string | undefined {
+  const dirs = (env.PATH ?? '').split(delimiter).filter((dir) => isAbsolute(dir))
+  return dirs.map((dir) => join(dir, name)).find(isExecutable)
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function ask(path: string, env: Env): Promise<string> {
+  return new Promise((resolve) => {
+    const child = spawn(path, ['--version'], { env: { PATH: env.PATH, HOME: env.HOME }, timeout: CLIENT_MS })
+    let said = ''
+    child.stdin.end()
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(0, 1000)
+    })
+    child.on('error', () => resolve(''))
+    child.on('close', () => resolve(said))
+  })
+}
