@@ -13,7 +13,7 @@ const suites = { unit: undefined, integration: 2, e2e: 2, fault: 1, claude: 1 }
 
 /** A session's environment must not reach what is tested; these configure the tests themselves. */
 const session = /^(CLAUDE|ANTHROPIC|MESH_)/
-const settings = /^MESH_(ENGINE|TEST_\w+|FAULT_\w+)$/
+const settings = /^MESH_(ENGINE|TEST_\w+|FAULT_\w+|CLAUDE_\w+)$/
 
 const named = process.argv.slice(2)
 const unknown = named.find((name) => !Object.hasOwn(suites, name))
@@ -23,8 +23,9 @@ if (unknown) {
 }
 
 const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !session.test(key) || settings.test(key)))
-// Asked for by name, the fault suite runs at its full length.
+// Asked for by name, these suites run at their full length.
 if (named.includes('fault')) env.MESH_FAULT_FULL ??= '1'
+if (named.includes('claude')) env.MESH_CLAUDE_FULL ??= '1'
 
 const reports = mkdtempSync(join(tmpdir(), 'mesh-reports-'))
 const total = { passed: 0, failed: 0, skipped: 0 }

@@ -8,6 +8,7 @@ import { Mesh } from './mesh.ts'
 import { type Model, startModel } from './mock-model.ts'
 
 export interface Suite {
+  version: string
   /** This version of the client cannot be driven here. Known before set-up. */
   missing: boolean
   claude: string
@@ -32,7 +33,7 @@ export const missing = 'missing' in client ? client.missing : null
 /** Registers set-up and tear-down. The returned object is filled before the first test. */
 export function useSuite(version = clientVersion): Suite {
   const found = version === clientVersion ? client : lookFor(version)
-  const suite = { missing: 'missing' in found } as Suite
+  const suite = { version, missing: 'missing' in found } as Suite
   beforeAll(async () => {
     if ('missing' in found) return
     const model = await startModel()
