@@ -19,6 +19,10 @@ export const flagTable = {
   fix: ['--fix', 'mend what can be mended without a decision of yours, and look again'],
   end: ['--end', 'end them: SIGTERM, and SIGKILL after 3 s'],
   all: ['--all', 'wait for all of them, not for the first'],
+  project: ['--project', "only for this repository: its settings.local.json instead of the user's settings"],
+  plugin: ['--plugin', 'as a plugin of the client instead of lines in its settings'],
+  print: ['--print', 'show what would be written, and where; write nothing'],
+  allow: ['--allow', 'also let the model run the commands that read and talk without a dialog'],
 } as const satisfies Record<string, readonly [string, string]>
 
 export type FlagName = keyof typeof flagTable
@@ -220,12 +224,13 @@ export const commands: readonly CommandInfo[] = [
   {
     name: 'install',
     about: "join every Claude Code session of this user: adds mesh's hooks to the settings",
-    examples: ['mesh install'],
+    flags: ['project', 'plugin', 'allow', 'print'],
+    examples: ['mesh install', 'mesh install --print', 'mesh install --project', 'mesh install --plugin --allow'],
     load: () => import('./commands/install.ts'),
   },
   {
     name: 'uninstall',
-    about: "take mesh's hooks out of Claude Code's settings again",
+    about: 'take mesh out of Claude Code again, wherever it was installed',
     examples: ['mesh uninstall'],
     load: () => import('./commands/uninstall.ts'),
   },

@@ -97,6 +97,11 @@ export function syncPath(path: string): void {
 
 /** The text of a regular file; null if there is none. Throws `too_large` above `maxBytes`, `denied` if unreadable. */
 export function readText(path: string, maxBytes: number): string | null {
+  return readBytes(path, maxBytes)?.toString('utf8') ?? null
+}
+
+/** The bytes of a regular file; otherwise as `readText`. */
+export function readBytes(path: string, maxBytes: number): Buffer | null {
   let fd: number
   try {
     // O_NONBLOCK: opening somebody's FIFO must not hang.
@@ -112,7 +117,7 @@ export function readText(path: string, maxBytes: number): string | null {
   }
 }
 
-function readAll(fd: number, path: string, maxBytes: number): string {
+function readAll(fd: number, path: string, maxBytes: number): Buffer {
   const buffer = Buffer.allocUnsafe(Math.min(fstatSync(fd).size, maxBytes) + 1)
   let length = 0
   for (;;) {
@@ -121,7 +126,7 @@ function readAll(fd: number, path: string, maxBytes: number): string {
     if (count === 0 || length === buffer.length) break
   }
   if (length > maxBytes) throw new MeshError('too_large', `${path} has more than ${maxBytes} bytes`)
-  return buffer.toString('utf8', 0, length)
+  return buffer.subarray(0, length)
 }
 
 /** The JSON value in a file; undefined if the file is absent, unreadable, too large or not JSON. */

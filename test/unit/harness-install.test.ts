@@ -14,7 +14,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { installClaudeCode, uninstallClaudeCode } from '../../src/harness/claude-code/install.ts'
+import { installClaudeCode } from '../../src/harness/claude-code/install.ts'
+import { uninstallClaudeCode } from '../../src/harness/claude-code/uninstall.ts'
 import { meshHome } from '../../src/host/home.ts'
 
 let root: string
@@ -68,29 +69,29 @@ test('install - another program path changes the script, not the settings', () =
   expect(readFileSync(join(home().hooks, 'claude-code.sh'), 'utf8')).toContain('/elsewhere/sidecar.js')
 })
 
-test('install and uninstall - what others have there stays, in its order', () => {
+test('install and uninstall - what others have there stays, in its order', async () => {
   writeFileSync(settings, JSON.stringify(others, null, 2))
   install()
   const { hooks } = read()
   expect(hooks!.Stop![0]).toEqual(others.hooks.Stop[0])
   expect(hooks!.Stop).toHaveLength(2)
   expect(Object.keys(read())).toEqual(Object.keys(others))
-  expect(uninstall()).toMatchObject({ changed: true })
+  expect(await uninstall()).toMatchObject({ changed: true })
   expect(readFileSync(settings, 'utf8')).toBe(JSON.stringify(others, null, 2))
   expect(existsSync(home().hooks)).toBe(false)
 })
 
-test('uninstall - a handler that somebody put beside ours stays', () => {
+test('uninstall - a handler that somebody put beside ours stays', async () => {
   install()
   const edited = read()
   edited.hooks!.Stop![0]!.hooks.push({ type: 'command', command: 'mine' })
   writeFileSync(settings, JSON.stringify(edited))
-  uninstall()
+  await uninstall()
   expect(read()).toEqual({ hooks: { Stop: [{ hooks: [{ type: 'command', command: 'mine' }] }] } })
 })
 
-test('uninstall - nothing there, nothing done', () => {
-  expect(uninstall()).toMatchObject({ changed: false })
+test('uninstall - nothing there, nothing done', async () => {
+  expect(await uninstall()).toMatchObject({ changed: false })
   expect(existsSync(settings)).toBe(false)
 })
 
@@ -113,10 +114,10 @@ test.each([
   ['tabs', `${JSON.stringify(others, null, '\t')}\n`],
   ['one line', JSON.stringify(others)],
   ['CRLF', `${JSON.stringify(others, null, 2)}\n`.replaceAll('\n', '\r\n')],
-])('install - keeps the formatting: %s', (_, text) => {
+])('install - keeps the formatting: %s', async (_, text) => {
   writeFileSync(settings, text)
   install()
-  uninstall()
+  await uninstall()
   expect(readFileSync(settings, 'utf8')).toBe(text)
 })
 

@@ -34,6 +34,7 @@ const table: Record<string, Rule> = {
       'wire',
       'core/render',
       'harness/claude-code/install',
+      'harness/claude-code/uninstall',
       'mcp/server',
       'doctor',
     ],

@@ -1,12 +1,70 @@
-/** `mesh install`: Claude Code's settings get our hooks. */
+/** `mesh install`: Claude Code's settings get our hooks, or the client our plugin. */
+import { join } from 'node:path'
 import { sidecarPath } from '../../client/spawn.ts'
-import { installClaudeCode } from '../../harness/claude-code/install.ts'
+import {
+  type Installed,
+  installClaudeCode,
+  installPlugin,
+  type PluginInstalled,
+  permissionRules,
+} from '../../harness/claude-code/install.ts'
 import type { Context } from '../context.ts'
+import { misuse } from '../parse.ts'
 
-export async function run({ env, home, out }: Context): Promise<undefined> {
-  const installed = installClaudeCode({ env, home, sidecarPath, nodePath: process.execPath })
-  if (out.json) return void (await out.value(installed))
-  const { settingsPath, changed } = installed
+/** The folder of the package; the built command is in `dist`. */
+const packageDir = join(import.meta.dirname, '..')
+
+export async function run(context: Context): Promise<undefined> {
+  const { command, flags, env, home, cwd } = context
+  const { project, plugin, allow, print: dryRun } = flags
+  if (plugin && (project || allow))
+    throw misuse(command, '--plugin goes alone: for rules and one repository take settings')
+  const options = { env, home, sidecarPath, nodePath: process.execPath, ...{ allow, dryRun } }
+  if (plugin) return showPlugin(context, await installPlugin({ ...options, packageDir }))
+  return show(context, installClaudeCode({ ...options, ...(project ? { project: cwd } : {}) }))
+}
+
+async function show({ flags, out }: Context, installed: Installed): Promise<undefined> {
+  const { settingsPath, changed, hooksAdded, rulesAdded, files, merged } = installed
+  if (flags.print) return showFiles(out, files, [], `merged into ${settingsPath}:\n${JSON.stringify(merged, null, 2)}`)
+  if (out.json) return void (await out.value({ settingsPath, changed, hooksAdded, rulesAdded }))
   const what = changed ? `mesh's hooks are in ${settingsPath}` : `mesh's hooks were in ${settingsPath} already`
-  await out.line(`${what}; new Claude Code sessions join by themselves`)
+  const whose = flags.project ? 'new Claude Code sessions in this repository' : 'new Claude Code sessions'
+  await out.line(`${what}; ${whose} join by themselves`)
+  if (flags.project) out.note('this file is yours alone: it names paths of this machine, so keep it out of git')
+  if (rulesAdded.length > 0) await out.line(`allowed without a dialog: ${rulesAdded.join(' ')}`)
+  if (!flags.allow) await out.line(offer)
+}
+
+const offer = `optional: mesh install --allow lets the model run these without a dialog: ${permissionRules.join(' ')}`
+
+async function showPlugin({ flags, out }: Context, plugin: PluginInstalled): Promise<undefined> {
+  const { changed, installed, files } = plugin
+  const commands = plugin.commands.map(commandLine)
+  if (flags.print) return showFiles(out, files, commands)
+  if (out.json) return void (await out.value({ changed, installed, commands }))
+  if (installed) return void (await out.line('the plugin is installed; new Claude Code sessions join by themselves'))
+  await out.line('the plugin is written, but there is no claude on PATH to install it; to do so, type')
+  for (const line of commands) await out.line(`  ${line}`)
+}
+
+async function showFiles(
+  out: Context['out'],
+  files: Installed['files'],
+  commands: string[],
+  merged?: string,
+): Promise<undefined> {
+  if (out.json) return void (await out.value({ files, commands }))
+  for (const { path, changed, text } of files) {
+    await out.line(`${changed ? 'would write' : 'is as it should be:'} ${path} (${Buffer.byteLength(text)} bytes)`)
+  }
+  if (merged) await out.line(merged)
+  for (const line of commands) await out.line(`would run ${line}`)
+}
+
+/** To be typed or copied: what the shell would read otherwise is quoted. */
+export function commandLine(args: readonly string[]): string {
+  return ['claude', ...args]
+    .map((word) => (/^[\w@./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
+    .join(' ')
 }

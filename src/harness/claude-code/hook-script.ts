@@ -15,6 +15,11 @@ const WAKE_EXIT = 42
 /** Ends every line that is ours, whatever version wrote it. */
 const MARK = '# mesh'
 
+/** `meshHome` of host/home.ts, in sh. */
+const FIND_HOME =
+  `case $MESH_HOME in /*) H=$MESH_HOME ;; *) H=\${XDG_STATE_HOME:-$HOME/.local/state}/mesh; ` +
+  '[ -d "$H/hooks" ] || H="$HOME/Library/Application Support/mesh" ;; esac; '
+
 /** One word of sh. */
 export function quoteWord(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`
@@ -30,21 +35,28 @@ export interface CommandHook {
 
 /** Our entries of the client's settings, by event. `homeRoot` is the mesh home. */
 export function settingsHooks(homeRoot: string): Record<string, CommandHook[]> {
+  return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; `, event))
+}
+
+/** The same hooks as a plugin's, by event. Without `homeRoot` they find the mesh home when they run. */
+export function pluginHooks(homeRoot: string | null): Record<string, CommandHook[]> {
+  const home = homeRoot === null ? FIND_HOME : `H=${quoteWord(homeRoot)}; `
+  return hooksOf((event) => hookLine(home, event, ' plugin'))
+}
+
+function hooksOf(line: (event: string) => string): Record<string, CommandHook[]> {
   const hook = (command: string, extra: Partial<CommandHook> = {}): CommandHook => {
     return { type: 'command', command, timeout: HOOK_TIMEOUT_S, ...extra }
   }
-  const plain = (event: string) => [hook(settingsLine(homeRoot, event))]
+  const plain = (event: string) => [hook(line(event))]
   return {
-    SessionStart: [
-      hook(settingsLine(homeRoot, 'SessionStart')),
-      hook(settingsLine(homeRoot, 'sidecar'), { async: true, timeout: SIDECAR_TIMEOUT_S }),
-    ],
+    SessionStart: [hook(line('SessionStart')), hook(line('sidecar'), { async: true, timeout: SIDECAR_TIMEOUT_S })],
     UserPromptSubmit: plain('UserPromptSubmit'),
     PostToolBatch: plain('PostToolBatch'),
     Stop: plain('Stop'),
     StopFailure: plain('StopFailure'),
     SessionEnd: plain('SessionEnd'),
-    FileChanged: [hook(settingsLine(homeRoot, 'FileChanged'), { asyncRewake: true })],
+    FileChanged: [hook(line('FileChanged'), { asyncRewake: true })],
   }
 }
 
@@ -59,7 +71,7 @@ export function isOurs(command: unknown): boolean {
  * their own child. Between two tool calls only one test runs: is there mail? So when a watched file changed, whoever's:
  * only there exit code 2 is wanted, as the one that wakes the session, and only if the script says that it gave the mail.
  */
-function settingsLine(homeRoot: string, event: string): string {
+function hookLine(setHome: string, event: string, form = ''): string {
   const file = { PostToolBatch: 'mail', FileChanged: WATCHED_FILE }[event]
   const home = file ? `case $MESH_HOME in /*) M=$MESH_HOME ;; *) M=$H ;; esac; ` : ''
   const guard = file ? `[ -e "$M/run/cc-\${CLAUDE_PID:-$PPID}/${file}" ] && ` : ''
@@ -67,9 +79,9 @@ function settingsLine(homeRoot: string, event: string): string {
   const run = event === 'sidecar' ? 'exec sh' : 'sh'
   const tests = `${guard}[ -r "$S" ]`
   const isWake = event === 'FileChanged'
-  const call = `${run} "$S" ${event} "\${CLAUDE_PID:-$PPID}" ${isWake ? '3>&2 ' : ''}2>/dev/null`
+  const call = `${run} "$S" ${event} "\${CLAUDE_PID:-$PPID}"${form} ${isWake ? '3>&2 ' : ''}2>/dev/null`
   const action = isWake ? `{ ${call}; [ $? = ${WAKE_EXIT} ] && exit 2; }` : call
-  return `H=${quoteWord(homeRoot)}; S="$H/hooks/${SCRIPT_NAME}"; ${home}${tests} && ${action}; exit 0 ${MARK}`
+  return `${setHome}S="$H/hooks/${SCRIPT_NAME}"; ${home}${tests} && ${action}; exit 0 ${MARK}`
 }
 
 export interface ScriptPaths {
@@ -81,7 +93,7 @@ export interface ScriptPaths {
 
 export const scriptName = SCRIPT_NAME
 
-/** The hook script: `claude-code.sh EVENT CLIENT_PID`, the event's JSON on standard input. POSIX sh, dash and bash. */
+/** The hook script: `claude-code.sh EVENT CLIENT_PID [plugin]`, the event's JSON on standard input. POSIX sh, dash and bash. */
 export function hookScript(paths: ScriptPaths): string {
   const values: Record<string, string> = {
     HOME: quoteWord(paths.home),
@@ -99,10 +111,10 @@ export function hookScript(paths: ScriptPaths): string {
 
 const SCRIPT = `#!/bin/sh
 # mesh's hooks of Claude Code, made by "mesh install", removed by "mesh uninstall".
-# claude-code.sh EVENT CLIENT_PID, with the event's JSON on standard input.
+# claude-code.sh EVENT CLIENT_PID [plugin], with the event's JSON on standard input.
 # Never disturb the session: exit 2 would block the user, so every way out is exit 0.
 
-event=$1 pid=$2
+event=$1 pid=$2 form=\${3:-settings}
 case $pid in '' | *[!0-9]*) exit 0 ;; esac
 home=@HOME@
 case $MESH_HOME in /*) home=$MESH_HOME ;; *) MESH_HOME= ;; esac
@@ -111,6 +123,28 @@ dir=$home/run/cc-$pid
 node=@NODE@
 sidecar=@SIDECAR@
 umask 077
+
+# Settings and a plugin may both have mesh's hooks: the first of them in a client's life do all the work. A process id
+# comes round, with a directory that was left: the claim is on the process's start.
+claim() {
+  if read -r start <"/proc/$pid/stat"; then
+    set -- \${start##*) }
+    start=\${20}
+  else
+    start=$(ps -o lstart= -p "$pid" | tr -dc 0-9A-Za-z)
+  fi
+  if [ ! -e "$dir/form-$start" ]; then
+    echo "$form" >"$dir/form.$$"
+    [ -s "$dir/form.$$" ] && ln "$dir/form.$$" "$dir/form-$start"
+    rm -f "$dir/form.$$"
+  fi
+  # On a full disk there is nothing to read, and nothing that a second one could do.
+  first=$form
+  read -r first <"$dir/form-$start"
+  [ "$first" = "$form" ] || return 1
+  echo "$form" >"$dir/form"
+  return 0
+}
 
 # Drops the event for the sidecar by an atomic rename. A spool over its limit gets a mark instead.
 spool() {
@@ -214,9 +248,14 @@ outlive() {
 }
 
 case $event in
+SessionStart | sidecar) ;;
+*) [ -e "$dir/form" ] && read -r first <"$dir/form" && [ "$first" != "$form" ] && exit 0 ;;
+esac
+
+case $event in
 SessionStart | sidecar)
   command -v "$node" >/dev/null || node=node
-  [ -r "$sidecar" ] && mkdir -p "$dir/spool" "$dir/start" || exit 0
+  [ -r "$sidecar" ] && mkdir -p "$dir/spool" "$dir/start" && claim || exit 0
   if [ "$event" = sidecar ]; then
     keep_sidecar
   else

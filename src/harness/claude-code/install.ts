@@ -1,14 +1,28 @@
-/** Writes mesh's hooks into Claude Code's user settings and takes exactly them out again. */
-import { chmodSync, lstatSync, readlinkSync, realpathSync, rmSync, statSync } from 'node:fs'
+/** Puts mesh's hooks into Claude Code's settings, of the user or of one repository, or installs them as a plugin. */
 import { homedir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { MeshError } from '../../errors.ts'
 import { ensurePrivateDir, readText, writeAtomic } from '../../host/files.ts'
+import { readRepository } from '../../host/git.ts'
 import type { Env, Home } from '../../host/home.ts'
-import { hookScript, isOurs, scriptName, settingsHooks } from './hook-script.ts'
+import { type CommandHook, hookScript, scriptName, settingsHooks } from './hook-script.ts'
+import { type InstallRecord, readRecord, writeRecord } from './install-record.ts'
+import { findClient, installCommands, type PlacedFile, placePlugin, pluginFiles, runClient } from './plugin.ts'
+import { permissionRules } from './rules.ts'
+import {
+  checkWithin,
+  format,
+  hashOf,
+  missingDirs,
+  openSettings,
+  replaceFile,
+  type SettingsFile,
+} from './settings-file.ts'
+import { emptyOnes, hasOurs, isSame, type Merged, mergeOurs, takeOut } from './settings-merge.ts'
 
-const SETTINGS_BYTES = 4 * 1024 * 1024
-const NEW_FILE_INDENT = '  '
+export { permissionRules } from './rules.ts'
+
+const SCRIPT_BYTES = 1024 * 1024
 
 export interface InstallOptions {
   env: Env
@@ -16,6 +30,12 @@ export interface InstallOptions {
   /** The built sidecar program, an absolute path. */
   sidecarPath: string
   nodePath: string
+  /** The repository's settings instead of the user's: of the one that this directory is in. */
+  project?: string
+  /** Adds the permission rules. */
+  allow?: boolean
+  /** Writes nothing. */
+  dryRun?: boolean
 }
 
 export interface Installed {
@@ -24,155 +44,160 @@ export interface Installed {
   changed: boolean
   /** Events that got a hook, or another one than they had. */
   hooksAdded: string[]
+  rulesAdded: string[]
+  /** Files as they are now, or would be: whole. */
+  files: PlacedFile[]
+  /** What is merged into the settings. */
+  merged: { hooks: Record<string, { hooks: CommandHook[] }[]>; permissions?: { allow: readonly string[] } }
 }
-
-type Json = Record<string, unknown>
 
 /**
- * Merges our hooks into the user's settings; what else is there stays. Doing it twice is doing it once, and older
- * entries of ours are replaced. Throws `bad_request` if the settings are not a JSON object: then nothing is written.
+ * Merges our hooks into the settings; what else is there stays. Doing it twice is doing it once, and older entries of
+ * ours are replaced. Throws `bad_request` if the settings are not a JSON object, `denied` if a repository's settings
+ * lead out of it, `conflict` if somebody writes them at the same time: then they stay as they are.
  */
-export function installClaudeCode({ env, home, sidecarPath, nodePath }: InstallOptions): Installed {
-  const file = openSettings(env)
-  const { settings } = file
-  const hooks = section(settings.hooks ?? {}, file.path)
+export function installClaudeCode(options: InstallOptions): Installed {
+  const { env, home, dryRun = false } = options
+  const { path, repository } = options.project === undefined ? userSettings(env) : projectSettings(options.project)
+  if (repository) checkWithin(path, repository)
+  const file = openSettings(path)
   const wanted = settingsHooks(home.root)
-  const hooksAdded = Object.keys(wanted).filter((event) => {
-    const entries = list(hooks[event] ?? [], file.path)
-    const ours = entries.flatMap(handlers).filter(({ command }) => isOurs(command))
-    if (JSON.stringify(ours) === JSON.stringify(wanted[event])) return false
-    hooks[event] = [...without(entries), { hooks: wanted[event] }]
-    return true
-  })
-  const obsolete = Object.keys(hooks).filter((event) => !(event in wanted) && hasOurs(hooks[event]))
-  for (const event of obsolete) removeFrom(hooks, event)
-  for (const dir of [home.root, home.run, home.hooks]) ensurePrivateDir(dir)
-  const script = join(home.hooks, scriptName)
-  const text = hookScript({ home: home.root, node: nodePath, sidecar: sidecarPath })
-  const newScript = readText(script, SETTINGS_BYTES) !== text
-  // The script first: a settings line without its script does nothing.
-  if (newScript) writeAtomic(script, text)
-  const newSettings = hooksAdded.length + obsolete.length > 0
-  if (newSettings) file.save({ ...settings, hooks })
-  return { settingsPath: file.path, changed: newSettings || newScript, hooksAdded }
-}
-
-/** Takes our hooks out of the user's settings and removes the hook script. Settings that are not JSON stay as they are. */
-export function uninstallClaudeCode({ env, home }: { env: Env; home: Home }): {
-  settingsPath: string
-  changed: boolean
-} {
-  const file = openSettings(env)
-  const { hooks, ...rest } = file.settings
-  const events = isObject(hooks) ? Object.keys(hooks).filter((event) => hasOurs(hooks[event])) : []
-  if (isObject(hooks) && events.length > 0) {
-    for (const event of events) removeFrom(hooks, event)
-    file.save(Object.keys(hooks).length > 0 ? file.settings : rest)
+  const rules = options.allow ? permissionRules : []
+  const merged = mergeOurs(file.settings, wanted, rules, path)
+  const { hooksAdded, rulesAdded } = merged
+  const changed = JSON.stringify(merged.settings) !== JSON.stringify(file.settings)
+  const text = changed ? format(merged.settings, file) : (file.bytes?.toString('utf8') ?? '')
+  const script = scriptFile(options)
+  if (!dryRun) {
+    // The script first: a settings line without its script does nothing.
+    placeScript(home, script)
+    if (changed) writeSettings(home, file, repository, merged, text)
   }
-  rmSync(home.hooks, { recursive: true, force: true })
-  return { settingsPath: file.path, changed: events.length > 0 }
+  const hooks = Object.fromEntries(Object.entries(wanted).map(([event, list]) => [event, [{ hooks: list }]]))
+  return {
+    ...{ settingsPath: path, changed: changed || script.changed, hooksAdded, rulesAdded },
+    files: [script, { path, changed, text }],
+    merged: { hooks, ...(rules.length > 0 ? { permissions: { allow: rules } } : {}) },
+  }
 }
 
-function hasOurs(entries: unknown): boolean {
-  return Array.isArray(entries) && entries.flatMap(handlers).some(({ command }) => isOurs(command))
+/** The hook script as it should be. */
+export function scriptFile({
+  home,
+  nodePath,
+  sidecarPath,
+}: Pick<InstallOptions, 'home' | 'nodePath' | 'sidecarPath'>): PlacedFile {
+  const path = join(home.hooks, scriptName)
+  const text = hookScript({ home: home.root, node: nodePath, sidecar: sidecarPath })
+  return { path, changed: readText(path, SCRIPT_BYTES) !== text, text }
 }
 
-/** Containers that only we were in go as well. */
-function removeFrom(hooks: Json, event: string): void {
-  const left = without(hooks[event] as unknown[])
-  if (left.length > 0) hooks[event] = left
-  else delete hooks[event]
+function placeScript(home: Home, script: PlacedFile): void {
+  for (const dir of [home.root, home.run, home.hooks]) ensurePrivateDir(dir)
+  if (script.changed) writeAtomic(script.path, script.text)
 }
 
-/** The entries without our handlers; an entry that held only ours goes. */
-function without(entries: unknown[]): unknown[] {
-  return entries.flatMap((entry) => {
-    const all = handlers(entry)
-    const others = all.filter(({ command }) => !isOurs(command))
-    if (others.length === all.length) return [entry]
-    return others.length === 0 ? [] : [{ ...(entry as Json), hooks: others }]
-  })
+function writeSettings(
+  home: Home,
+  file: SettingsFile,
+  repository: string | undefined,
+  { settings: _, rulesAdded, keptEmpty }: Merged,
+  text: string,
+): void {
+  const record = nextRecord(home, file)
+  record.after = hashOf(text)
+  record.rules = [...new Set([...record.rules, ...rulesAdded])]
+  record.keptEmpty = [...new Set([...record.keptEmpty, ...keptEmpty])]
+  if (repository) record.repository = repository
+  // The record first: one whose hash does not fit is as good as none.
+  writeRecord(home, record)
+  replaceFile(file.path, text, hashOf(file.bytes))
 }
 
-function handlers(entry: unknown): Json[] {
-  const hooks = isObject(entry) ? entry.hooks : null
-  return Array.isArray(hooks) ? hooks.filter(isObject) : []
+/** What is known of the file before mesh came to it, from an earlier install or from the file as it is. */
+function nextRecord(home: Home, file: SettingsFile): InstallRecord {
+  const earlier = readRecord(home, file.path)
+  const bytes = file.bytes?.toString('base64') ?? null
+  if (earlier && (earlier.after === hashOf(file.bytes) || earlier.before === bytes)) return earlier
+  const plugin = earlier?.plugin ? { plugin: earlier.plugin } : {}
+  const fresh = { path: file.path, after: '', madeDirs: missingDirs(file.path), keptEmpty: [], ...plugin }
+  const isClean = !hasOurs(file.settings) && !earlier?.plugin && !earlier?.rules.length
+  if (isClean) return { ...fresh, rules: [], before: bytes }
+  // Ours are in it, and somebody else's changes: there is no state to go back to.
+  return {
+    ...fresh,
+    rules: earlier?.rules ?? [],
+    keptEmpty: earlier?.keptEmpty ?? [],
+    madeDirs: earlier?.madeDirs ?? [],
+  }
 }
 
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+export interface PluginInstalled {
+  changed: boolean
+  files: PlacedFile[]
+  /** The client's arguments that install what was written. */
+  commands: string[][]
+  /** True if the client ran them. False: there is no `claude` on PATH, or nothing was to be written. */
+  installed: boolean
 }
 
-function section(value: unknown, path: string): Json {
-  if (isObject(value)) return value
-  throw unreadable(path, '"hooks" is not an object')
+/**
+ * Writes the plugin into the mesh home and has the client install it, for all sessions of this user. Throws
+ * `bad_request` if the user's settings are unreadable, `internal` with the client's words if it refuses.
+ */
+export async function installPlugin(options: InstallOptions & { packageDir: string }): Promise<PluginInstalled> {
+  const { env, home, dryRun = false } = options
+  const file = openSettings(userSettings(env).path)
+  const script = scriptFile(options)
+  const plugin = pluginFiles(home, options.packageDir)
+  const client = findClient(env)
+  const commands = installCommands(home)
+  const files = [script, ...plugin]
+  const changed = files.some((one) => one.changed)
+  if (dryRun) return { changed, files, commands, installed: false }
+  placeScript(home, script)
+  placePlugin(home, plugin)
+  if (!client) return { changed, files, commands, installed: false }
+  const record: InstallRecord = { ...nextRecord(home, file), plugin: { configDir: env.CLAUDE_CONFIG_DIR || null } }
+  record.keptEmpty = [...new Set([...record.keptEmpty, ...emptyOnes(file.settings)])]
+  writeRecord(home, record)
+  const failure = await runClient(client, commands, env)
+  const now = openSettings(file.path)
+  record.after = hashOf(now.bytes)
+  // Somebody else wrote it meanwhile, or the client mended what was in it: that is not to be undone.
+  if (!isSame(takeOut(now.settings, record), takeOut(file.settings, record))) delete record.before
+  writeRecord(home, record)
+  if (failure === null)
+    return { changed: changed || !isSame(now.settings, file.settings), files, commands, installed: true }
+  throw new MeshError('internal', `the client refused the plugin: ${failure}`, { hint: hintOf(commands) })
 }
 
-function list(value: unknown, path: string): unknown[] {
-  if (Array.isArray(value)) return value
-  throw unreadable(path, 'an event of "hooks" is not a list')
+function hintOf(commands: readonly string[][]): string {
+  return `try: ${commands.map((args) => ['claude', ...args].join(' ')).join(' && ')}`
 }
 
-function unreadable(path: string, why: string): MeshError {
-  return new MeshError('bad_request', `${path}: ${why}`, { hint: 'mend the file by hand, then run mesh install again' })
-}
-
-interface SettingsFile {
+interface SettingsPlace {
   path: string
-  settings: Json
-  save(settings: Json): void
+  repository?: string
 }
 
 /** User settings: `settings.json` in CLAUDE_CONFIG_DIR or ~/.claude (CLAUDE_CODE 1). */
-function openSettings(env: Env): SettingsFile {
-  const path = join(env.CLAUDE_CONFIG_DIR || join(env.HOME || homedir(), '.claude'), 'settings.json')
-  const text = readText(path, SETTINGS_BYTES)
-  return {
-    path,
-    settings: text === null || text.trim() === '' ? {} : parse(text, path),
-    save: (settings) => save(path, format(settings, text)),
-  }
+export function userSettings(env: Env): SettingsPlace {
+  return { path: join(env.CLAUDE_CONFIG_DIR || join(env.HOME || homedir(), '.claude'), 'settings.json') }
 }
 
-function parse(text: string, path: string): Json {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw unreadable(path, `not valid JSON: ${(error as Error).message}`)
-  }
-  if (isObject(value)) return value
-  throw unreadable(path, 'not a JSON object')
+export function localSettings(repository: string): string {
+  return join(repository, '.claude', 'settings.local.json')
 }
 
-/** In the indentation, line ends and final newline that the file had. */
-function format(settings: Json, before: string | null): string {
-  const indent = before === null ? NEW_FILE_INDENT : (/\{\r?\n([ \t]+)"/.exec(before)?.[1] ?? '')
-  const oneLine = before !== null && before.trim() !== '' && indent === '' && !/\{\r?\n"/.test(before)
-  const text = JSON.stringify(settings, null, oneLine ? undefined : indent || NEW_FILE_INDENT)
-  const end = before === null ? '\n' : (/\s*$/.exec(before)?.[0] ?? '')
-  return (before?.includes('\r\n') ? text.replaceAll('\n', '\r\n') : text) + end
-}
-
-/** Dotfile managers link the file to its real place: there it is replaced, with the mode it had. */
-function save(path: string, text: string): void {
-  const target = targetOf(path)
-  const mode = statSync(target, { throwIfNoEntry: false })?.mode
-  if (mode === undefined) ensureParent(target)
-  writeAtomic(target, text)
-  if (mode !== undefined) chmodSync(target, mode & 0o7777)
-}
-
-function ensureParent(path: string): void {
-  const parent = dirname(path)
-  if (!statSync(parent, { throwIfNoEntry: false })) ensurePrivateDir(parent)
-}
-
-function targetOf(path: string): string {
-  try {
-    return realpathSync(path)
-  } catch {
-    const link = lstatSync(path, { throwIfNoEntry: false })
-    return link?.isSymbolicLink() ? resolve(dirname(path), readlinkSync(path)) : path
-  }
+/**
+ * The settings of one person in one repository: our lines hold paths of this machine. The client reads them also when
+ * it was started further down in the repository (2.1.329).
+ */
+function projectSettings(cwd: string): SettingsPlace {
+  const repository = readRepository(cwd)?.topLevel
+  if (repository) return { path: localSettings(repository), repository }
+  throw new MeshError('bad_request', `${cwd} is not in a git repository`, {
+    hint: 'go to one, or install for all sessions of this user: mesh install',
+  })
 }
