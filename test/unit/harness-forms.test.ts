@@ -60,7 +60,7 @@ async function fire(event: string, ...forms: Hooks[]): Promise<string[]> {
     .flatMap((hooks) => hooks[event]!)
     .map(({ command, async }) => {
       const child = spawn('sh', ['-c', command], { env, stdio: ['pipe', 'pipe', 'pipe'] })
-      child.stdin.end('{}')
+      child.stdin.on('error', () => {}).end('{}')
       let output = ''
       for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += String(chunk)))
       const ended = new Promise<string>((resolve) =>

@@ -27,7 +27,7 @@ test("the plugin's hooks are the settings' hooks", () => {
   const settings = settingsHooks('/home/ann/.local/state/mesh')
   expect(Object.keys(plugin)).toEqual(Object.keys(settings))
   for (const [event, hooks] of Object.entries(settings)) {
-    const asSettings = JSON.stringify(plugin[event][0].hooks).replaceAll(' plugin 2>', ' 2>')
+    const asSettings = JSON.stringify(plugin[event][0].hooks).replace(/ plugin (?=[23]>)/g, ' ')
     expect(JSON.parse(asSettings)).toEqual(hooks)
   }
   // Bring it up to date with: npx vitest run --project unit test/unit/harness-plugin.test.ts -u
