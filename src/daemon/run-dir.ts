@@ -89,11 +89,8 @@ export function sweepLeftovers(home: Home, now: number): void {
 function isLeftover(home: Home, key: string, now: number): boolean {
   const dir = sessionDir(home, key)
   if (existsSync(join(dir, 'sidecar.json'))) return false
-  const pids = /^(?:cc-|mcp-(\d+)-)(\d+)$/
-    .exec(key)
-    ?.slice(1)
-    .filter((pid) => pid !== undefined)
-  if (pids?.some((pid) => !identifyProcess(Number(pid)))) return true
+  const pid = /^(?:cc|mcp)-(\d+)$/.exec(key)?.[1]
+  if (pid && !identifyProcess(Number(pid))) return true
   // The pid may have come round: a client that starts writes into the directory that it finds.
   return now - Math.max(changedAt(dir), ...entries(dir).map(changedAt)) > DAY_MS
 }

@@ -47,7 +47,7 @@ export interface SidecarOptions {
   env: Env
   home: Home
   settings: Settings
-  /** `cc-<pid>` or `op-<hash>`. */
+  /** `cc-<pid>`, `mcp-<pid>` or `op-<hash>`. */
   key: string
   place: Place
   harness: Harness

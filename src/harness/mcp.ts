@@ -10,16 +10,17 @@ import { identifyProcess, processState } from '../host/process.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import type { Conversation, Harness, HarnessEvents } from './types.ts'
 
-/** Only what the end of file does not tell: that the client stands still. Elsewhere than on Linux a look starts `ps`. */
+/** For what the end of file does not tell: that it stands still. Elsewhere than on Linux a look starts `ps`. */
 const LOOK_MS = process.platform === 'linux' ? 1000 : 5000
 
 /**
- * The session of a client whose MCP server started this process. `runDir` is `<mesh home>/run/mcp-<client>-<server>`
- * with the pids of both; standard output is a socket to the server, and its end of file the end of the session.
+ * The session of a client whose MCP server started this process. `runDir` is `<mesh home>/run/mcp-<pid of the server>`:
+ * one client may have several, each a connection of its own, and they end with their client. Standard output is a socket
+ * to the server; its end of file is the end of the session.
  */
 export function createMcpSession(runDir: string, cwd: string): Harness {
   const key = basename(runDir)
-  const pid = Number(/^mcp-(\d+)-\d+$/.exec(key)?.[1])
+  const pid = Number(/^mcp-(\d+)$/.exec(key)?.[1])
   if (!pid) throw new MeshError('bad_request', `${runDir} is not the directory of an MCP client`)
   const identity = identifyProcess(pid)
   if (!identity) throw new MeshError('not_alive', `no process ${pid}`)

@@ -37,7 +37,7 @@ function defaultRoot(env: Env): string {
   return join(env.XDG_STATE_HOME || join(user, '.local', 'state'), 'mesh')
 }
 
-/** The directory of one live session; `key` is `cc-<pid>` or `operatorKey(...)`. */
+/** The directory of one live session; `key` is `cc-<pid>`, `mcp-<pid>` or `operatorKey(...)`. */
 export function sessionDir(home: Home, key: string): string {
   return join(home.run, key)
 }

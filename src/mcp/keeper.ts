@@ -32,8 +32,8 @@ export interface Session {
 /** The session of the client that is process `client`. */
 export function sessionOf(env: Env, home: Home, client: number): Session {
   if (isClaudeCode(env, home, client)) return { kind: 'claude-code', dir: claudeCodeDir(home, client) }
-  // With our own pid: one client may have several servers, each a connection and a session of its own.
-  return { kind: 'mcp', dir: sessionDir(home, `mcp-${client}-${process.pid}`) }
+  // Our own pid: one client may have several servers, each a connection and a session of its own.
+  return { kind: 'mcp', dir: sessionDir(home, `mcp-${process.pid}`) }
 }
 
 interface KeeperOptions {
@@ -48,6 +48,7 @@ export class Keeper {
   readonly session: Session
   readonly socket: string
   readonly #options: KeeperOptions
+  isStarted = false
   #child: ChildProcess | null = null
   #startedAt = 0
   #failures = 0
@@ -61,8 +62,10 @@ export class Keeper {
     this.socket = socketPath(this.session.dir)
   }
 
-  /** Sees to it that there is a sidecar, for as long as this process lives. */
+  /** Sees to it that there is a sidecar, for as long as this process lives. Once is enough. */
   async start(): Promise<void> {
+    if (this.isStarted) return
+    this.isStarted = true
     const { home, client } = this.#options
     const { kind } = this.session
     if (kind === 'claude-code' && mayHaveHooks(home, client)) await awaitSocket(this.socket, HOOKS_MS)

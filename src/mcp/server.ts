@@ -1,5 +1,5 @@
 /** `mesh mcp`: an MCP server on standard input and output. Its tools are the operations of the session's sidecar. */
-import { Server } from '@modelcontextprotocol/server'
+import { type McpRequestContext, Server } from '@modelcontextprotocol/server'
 import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import { Sidecar } from '../client/sidecar.ts'
 import { version } from '../client/version.ts'
@@ -19,18 +19,24 @@ export async function serveMcp(env: Env, cwd: string): Promise<void> {
   const { session, socket } = keeper
   const sidecar = new Sidecar({ dir: session.dir, socket }, { env, home, revive: () => keeper.revive() })
   const transport = new Transport()
-  void keeper.start()
-  serveStdio(async () => createServer(sidecar, transport, instructions(await nameOf(sidecar))), {
-    transport,
-    onerror: (error) => process.stderr.write(`mesh mcp: ${error.message}\n`),
-  })
+  // Other clients may start a server only to ask what it speaks: that is no session yet.
+  if (session.kind === 'claude-code') void keeper.start()
+  const factory = async ({ era }: McpRequestContext) => {
+    if (era === 'legacy') void keeper.start()
+    const name = keeper.isStarted ? await nameOf(sidecar) : null
+    return createServer(sidecar, keeper, transport, instructions(name))
+  }
+  serveStdio(factory, { transport, onerror: (error) => process.stderr.write(`mesh mcp: ${error.message}\n`) })
   await transport.ended
   keeper.stop()
 }
 
-function createServer(sidecar: Sidecar, transport: Transport, words: string): Server {
+function createServer(sidecar: Sidecar, keeper: Keeper, transport: Transport, words: string): Server {
   const server = new Server({ name: 'mesh', version }, { capabilities: { tools: {} }, instructions: words })
-  server.setRequestHandler('tools/list', async () => ({ tools: describeTools() }))
+  server.setRequestHandler('tools/list', async () => {
+    void keeper.start()
+    return { tools: describeTools() }
+  })
   server.setRequestHandler('tools/call', async ({ params }, { mcpReq }) => {
     const { id, signal } = mcpReq
     const progressToken = mcpReq._meta?.progressToken
