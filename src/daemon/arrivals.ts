@@ -33,7 +33,12 @@ export class Arrivals {
     const arrived = intake.read(delivery)
     const { seq } = delivery
     const isMine = arrived !== null && !this.#isEcho(arrived) && (await this.#isForMe(arrived))
-    if (!isMine || mailbox().isRead(seq, arrived.envelope)) return mailbox().skip(seq)
+    if (!isMine) return mailbox().skip(seq)
+    if (mailbox().isRead(seq, arrived.envelope)) {
+      // Read before this sidecar's time, between unread ones: it is not missing.
+      intake.noticeGap(arrived)
+      return mailbox().skip(seq)
+    }
     await this.#receive(arrived, false)
   }
 

@@ -13,7 +13,7 @@ import type { Setup } from './setup.ts'
 
 const RECENT_MS = 600_000
 /** So many unforeseen ends within ten minutes are a loop. */
-const LOOP = 3
+const LOOP = 5
 const END_MS = 5000
 
 export async function lookAtEngine(setup: Setup): Promise<Finding[]> {

@@ -51,7 +51,13 @@ function settings(setup: Setup, seen: Inspection): Finding[] {
   const missing = Object.keys(hooks).filter((event) => hooks[event] === 'missing')
   const other = Object.keys(hooks).filter((event) => hooks[event] === 'other')
   const findings: Finding[] = []
-  if (missing.length > 0 && !plugin)
+  if (missing.length === Object.keys(hooks).length) {
+    if (plugin) return []
+    return [
+      fault('hooks.entries', `${path} has no hook of mesh any more; to leave for good: mesh uninstall`, 'mesh install'),
+    ]
+  }
+  if (missing.length > 0)
     findings.push(
       fault('hooks.entries', `${path} has no hook of mesh for ${missing.join(', ')}`, 'mesh install', install),
     )

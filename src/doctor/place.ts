@@ -1,6 +1,6 @@
 /** The place itself: Node, the mesh home and its path, keys, the environment, the clock of the files. */
 import { createPrivateKey } from 'node:crypto'
-import { existsSync, lstatSync, type Stats, statSync } from 'node:fs'
+import { existsSync, lstatSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { version } from '../client/version.ts'
 import { MeshError } from '../errors.ts'
@@ -37,16 +37,18 @@ function environment({ env, options }: Setup): Finding[] {
     return [good('environment.project', 'the project and the operator of this directory are valid')]
   } catch (thrown) {
     const error = MeshError.from(thrown)
-    const culprit = culpritOf(error, env.MESH_NAME)
-    return [fault(culprit ? 'environment.variable' : 'environment.project', error.message, culprit ?? error.hint)]
+    const variable = culpritOf(error, env.MESH_NAME)
+    if (variable) return [fault('environment.variable', error.message, `unset ${variable}`)]
+    const command =
+      error.code === 'denied' ? 'mesh project allow' : `"\${EDITOR:-vi}" "$(git rev-parse --show-toplevel)"/.mesh.json`
+    return [fault('environment.project', error.message, command)]
   }
 }
 
-/** The command that takes a bad variable away. */
 function culpritOf({ code, message }: MeshError, name: string | undefined): string | null {
   if (code !== 'bad_name') return null
-  if (message.startsWith('MESH_PROJECT')) return 'unset MESH_PROJECT'
-  return name !== undefined && message.includes(name.slice(0, 16)) ? 'unset MESH_NAME' : null
+  if (message.startsWith('MESH_PROJECT')) return 'MESH_PROJECT'
+  return name !== undefined && message.includes(name.slice(0, 16)) ? 'MESH_NAME' : null
 }
 
 function home({ env, home: { root } }: Setup): Finding[] {
@@ -58,7 +60,7 @@ function home({ env, home: { root } }: Setup): Finding[] {
   const stat = lstatSync(root, { throwIfNoEntry: false })
   if (!stat) return [...findings, good('home.path', `${root} is not there yet: nothing was started on this mesh home`)]
   const wrong = notOwnDir(stat)
-  if (wrong) findings.push(fault('home.path', `${root} ${wrong}: mesh refuses it`, elsewhere(root)))
+  if (wrong) findings.push(fault('home.path', `${root} ${wrong}: mesh refuses it`, elsewhere(root, stat)))
   const config = join(root, 'config.json')
   if (existsSync(config) && typeof readJson(config, CONFIG_BYTES) !== 'object')
     findings.push(
@@ -77,8 +79,9 @@ function notOwnDir(stat: Stats): string | null {
   return stat.uid === process.getuid?.() ? null : 'belongs to another user'
 }
 
-function elsewhere(root: string): string {
-  return `export MESH_HOME=${word(`${root}-2`)}`
+function elsewhere(root: string, stat: Stats): string {
+  const target = stat.isSymbolicLink() && existsSync(root) ? realpathSync(root) : `${root}-2`
+  return `export MESH_HOME=${word(target)}`
 }
 
 /** A socket's path is short: below a long mesh home, sockets are in a directory that any user could have made. */
@@ -104,17 +107,19 @@ function keys({ home }: Setup): Finding[] {
   const pem = readText(path, KEY_BYTES)
   if (pem === null) {
     if (!existsSync(home.projects)) return []
-    const cause = `${path} is gone: sidecars make a new key, and messages signed before show as not verified`
-    return [fault('home.key', cause, 'mesh whoami')]
+    const cause = `${path} is gone: with a new key, what was signed before is not believed`
+    return [fault('home.key', cause, restore(path))]
   }
   try {
     createPrivateKey(pem)
     return [good('home.key', 'the member key is there')]
   } catch {
-    return [
-      fault('home.key', `${path} is not a private key: no sidecar starts`, `mv ${word(path)} ${word(`${path}.bad`)}`),
-    ]
+    return [fault('home.key', `${path} is not a private key: no sidecar starts`, restore(path))]
   }
+}
+
+function restore(path: string): string {
+  return `cp BACKUP/member.key ${word(path)}`
 }
 
 /** Files that were written later than now: somebody set the clock back. */

@@ -24,13 +24,15 @@ const WITNESS_MS = 10_000
 const POLL_MS = 50
 const RECENT_MS = 600_000
 const LOOP = 3
-/** What sidecars log of lost mail, and of keys that are not to be believed. */
-const ALARM = /"msg":"(the store lost messages|messages of this sender are missing|members whose key is not)/
+/** What sidecars log of mail that is lost for good, and of keys that are not to be believed. */
+const ALARM = /"msg":"(messages of this sender are missing|members whose key is not)/
+/** An engine that came back is found again within this long. */
+const LINK_MS = 6000
 
 export async function lookAtSidecars(setup: Setup): Promise<Finding[]> {
   const sessions = await setup.sessions()
   const isServing = serves(await setup.engine())
-  const found = sessions.flatMap((session) => judge(setup, session, isServing))
+  const found = (await Promise.all(sessions.map((session) => judge(setup, session, isServing)))).flat()
   const faults = [...found, ...leftovers(setup.home), ...logs(setup.home)]
   const living = sessions.filter(({ health }) => health).length
   const well = living === sessions.length && faults.length === 0
@@ -39,7 +41,7 @@ export async function lookAtSidecars(setup: Setup): Promise<Finding[]> {
     : faults
 }
 
-function judge(setup: Setup, session: SessionLook, isServing: boolean): Finding[] {
+async function judge(setup: Setup, session: SessionLook, isServing: boolean): Promise<Finding[]> {
   if (session.isForeign) {
     const cause = `${session.name}: its lock was taken on another host; if that is gone or was renamed:`
     return [fault('sidecar.host', cause, 'mesh down && mesh up')]
@@ -51,7 +53,7 @@ function judge(setup: Setup, session: SessionLook, isServing: boolean): Finding[
 }
 
 /** Somebody who lives has the lock. */
-function held(session: SessionLook, isServing: boolean): Finding[] {
+async function held(session: SessionLook, isServing: boolean): Promise<Finding[]> {
   const { name, owner, ownerState, error, health, dir } = session
   const { pid } = owner!
   if (ownerState === 'paused') {
@@ -78,8 +80,14 @@ function removeLock(lock: string, pid: number): string {
   return `removed ${lock}; process ${pid} was left alone`
 }
 
-function judgeHealth({ name, health, owner }: SessionLook, isServing: boolean): Finding[] {
+async function judgeHealth({ name, health, owner, dir }: SessionLook, isServing: boolean): Promise<Finding[]> {
   if (health!.connected || !isServing) return []
+  const deadline = performance.now() + LINK_MS
+  while (performance.now() < deadline) {
+    await sleep(POLL_MS * 4)
+    const now = await call(socketPath(dir), 'health', {}, { timeoutMs: LINK_MS }).catch(() => null)
+    if (now?.connected) return []
+  }
   return [fault('sidecar.link', `${name}: not connected although the engine runs`, `kill ${owner!.pid}`)]
 }
 
