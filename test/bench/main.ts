@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
 import { measureCommand } from './command.ts'
 import { measureContext } from './context.ts'
+import { measureDoors } from './doors.ts'
 import { measureHeal } from './heal.ts'
 import { isLinux, Lab } from './lab.ts'
 import { measureMemory } from './memory.ts'
@@ -27,8 +28,12 @@ const measurements: Record<string, (lab: Lab) => Row | Promise<Row>> = {
   start: measureStart,
   heal: measureHeal,
   context: measureContext,
+  doors: measureDoors,
   scale: (lab) => measureScale(lab, args.includes('--full') ? full : small),
 }
+
+/** Only by name. */
+const onRequest = ['doors']
 
 async function measureAll(lab: Lab): Promise<Row[]> {
   await lab.mesh(['install'])
@@ -36,7 +41,7 @@ async function measureAll(lab: Lab): Promise<Row[]> {
   await Promise.all([lab.join('api'), lab.join('web'), lab.join('observer')])
   const rows: Row[] = []
   for (const [name, measure] of Object.entries(measurements)) {
-    if (only && !only.includes(name)) continue
+    if (only ? !only.includes(name) : onRequest.includes(name)) continue
     console.error(`measuring: ${name} (load ${loadavg()[0]!.toFixed(1)})`)
     try {
       rows.push(await measure(lab))

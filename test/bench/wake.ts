@@ -21,7 +21,7 @@ const ROUNDS = 8
 const BUDGET_MS = 20
 
 /** Never installed from here: `npm run test:claude` does. */
-function installedClient(): string | null {
+export function installedClient(): string | null {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sessionmesh-test')
   const path = join(cache, `claude-code-${clientVersion}`, 'node_modules', '.bin', 'claude')
   return existsSync(path) ? path : null
@@ -102,7 +102,7 @@ async function timeWake(model: Model, post: (word: string) => unknown): Promise<
 }
 
 /** The sidecar's environment is the hook's: it names the socket and its token. */
-function postFrame(dir: string, word: string): Promise<void> {
+export function postFrame(dir: string, word: string): Promise<void> {
   const { pid } = JSON.parse(readFileSync(join(dir, 'sidecar.json'), 'utf8')) as { pid: number }
   const lines = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
   const value = (name: string) => lines.find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1)
