@@ -7,9 +7,15 @@ import type { Home } from '../host/home.ts'
 
 const SETTINGS_BYTES = 64 * 1024
 
+/** A number, with what is said of any other value. */
+function numberIn(least: number, most: number) {
+  const message = `must be a number from ${least} to ${most}`
+  return z.number(message).check(z.minimum(least, message), z.maximum(most, message))
+}
+
 const schema = z.object({
   /** How long messages wait after a person stopped a turn, unless the person says something before. */
-  floorSeconds: z._default(z.number().check(z.minimum(0), z.maximum(3600)), 30),
+  floorSeconds: z._default(numberIn(0, 3600), 30),
 })
 export type Settings = z.output<typeof schema>
 
@@ -30,5 +36,5 @@ export function readSettings(home: Home): Settings {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
-  throw fault(`${issue!.path.join('.') || 'the file'}: ${issue!.message}`)
+  throw fault(issue!.path.length > 0 ? `${issue!.path.join('.')} ${issue!.message}` : 'must be a JSON object')
 }

@@ -28,10 +28,10 @@ test('what is set holds, and unknown keys are ignored', () => {
 })
 
 test.each([
-  ['{"floorSeconds": -1}', 'floorSeconds'],
-  ['{"floorSeconds": "30"}', 'floorSeconds'],
-  ['{"floorSeconds": 1e9}', 'floorSeconds'],
-  ['[]', 'the file'],
+  ['{"floorSeconds": -1}', 'floorSeconds must be a number from 0 to 3600'],
+  ['{"floorSeconds": "30"}', 'floorSeconds must be a number from 0 to 3600'],
+  ['{"floorSeconds": 1e9}', 'floorSeconds must be a number from 0 to 3600'],
+  ['[]', 'must be a JSON object'],
   ['{', 'not readable'],
   ['', 'not readable'],
 ])('%j is refused, with the place', (text, place) => {
