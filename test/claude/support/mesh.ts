@@ -76,8 +76,8 @@ export class Mesh {
       () => `process ${pid} is ${status}, but: ${JSON.stringify(seen)}`,
       async () => {
         seen = await this.ps()
-        const session = seen.find((one) => one.pid === pid)
-        return session?.status === status ? session : null
+        // A process that took another name had one that is gone.
+        return seen.find((one) => one.pid === pid && one.status === status)
       },
     )
   }
