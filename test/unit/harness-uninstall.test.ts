@@ -15,9 +15,15 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type InstallOptions, installClaudeCode, permissionRules } from '../../src/harness/claude-code/install.ts'
+import {
+  type InstallOptions,
+  installClaudeCode,
+  permissionRules,
+  refreshClaudeCode,
+} from '../../src/harness/claude-code/install.ts'
 import { uninstallClaudeCode } from '../../src/harness/claude-code/uninstall.ts'
 import { meshHome } from '../../src/host/home.ts'
 
@@ -211,6 +217,24 @@ test('uninstall - a repository whose settings became a link to elsewhere is left
   env.HOME = join(root, 'elsewhere')
   expect((await uninstall()).places).toEqual([{ path: local, did: 'failed', error: expect.anything() }])
   expect(readFileSync(settings, 'utf8')).toBe(text)
+})
+
+// --- after an upgrade
+
+test('refresh - what an older version left is brought up to date; nothing comes where nothing was', async () => {
+  const { project, local } = repository()
+  const packageDir = fileURLToPath(new URL('../..', import.meta.url))
+  const refresh = () =>
+    refreshClaudeCode({ env, home: home(), sidecarPath: '/new/sidecar.js', nodePath: '/usr/bin/node', packageDir })
+  expect(refresh()).toEqual([])
+  expect([existsSync(env.MESH_HOME), existsSync(settings)]).toEqual([false, false])
+  install({ project })
+  const old = readFileSync(local, 'utf8').replaceAll('exit 0 # mesh', 'true; exit 0 # mesh')
+  writeFileSync(local, old)
+  expect(refresh().toSorted()).toEqual([join(home().hooks, 'claude-code.sh'), local].toSorted())
+  expect(readFileSync(local, 'utf8')).not.toContain('true; exit 0')
+  expect(existsSync(settings)).toBe(false)
+  expect(refresh()).toEqual([])
 })
 
 // --- properties

@@ -7,6 +7,7 @@ import {
   installPlugin,
   type PluginInstalled,
   permissionRules,
+  refreshClaudeCode,
 } from '../../harness/claude-code/install.ts'
 import type { Context } from '../context.ts'
 import { misuse } from '../parse.ts'
@@ -20,11 +21,13 @@ export async function run(context: Context): Promise<undefined> {
   if (plugin && (project || allow))
     throw misuse(command, '--plugin goes alone: for rules and one repository take settings')
   const options = { env, home, sidecarPath, nodePath: process.execPath, ...{ allow, dryRun } }
-  if (plugin) return showPlugin(context, await installPlugin({ ...options, packageDir }))
-  return show(context, installClaudeCode({ ...options, ...(project ? { project: cwd } : {}) }))
+  if (plugin) await showPlugin(context, await installPlugin({ ...options, packageDir }))
+  else await show(context, installClaudeCode({ ...options, ...(project ? { project: cwd } : {}) }))
+  if (dryRun) return
+  for (const path of refreshClaudeCode({ ...options, packageDir })) context.out.note(`brought up to date: ${path}`)
 }
 
-async function show({ flags, out }: Context, installed: Installed): Promise<undefined> {
+async function show({ flags, out }: Context, installed: Installed): Promise<void> {
   const { settingsPath, changed, hooksAdded, rulesAdded, files, merged } = installed
   if (flags.print) return showFiles(out, files, [], `merged into ${settingsPath}:\n${JSON.stringify(merged, null, 2)}`)
   if (out.json) return void (await out.value({ settingsPath, changed, hooksAdded, rulesAdded }))
@@ -38,7 +41,7 @@ async function show({ flags, out }: Context, installed: Installed): Promise<unde
 
 const offer = `optional: mesh install --allow lets the model run these without a dialog: ${permissionRules.join(' ')}`
 
-async function showPlugin({ flags, out }: Context, plugin: PluginInstalled): Promise<undefined> {
+async function showPlugin({ flags, out }: Context, plugin: PluginInstalled): Promise<void> {
   const { changed, installed, files } = plugin
   const commands = plugin.commands.map(commandLine)
   if (flags.print) return showFiles(out, files, commands)
@@ -53,7 +56,7 @@ async function showFiles(
   files: Installed['files'],
   commands: string[],
   merged?: string,
-): Promise<undefined> {
+): Promise<void> {
   if (out.json) return void (await out.value({ files, commands }))
   for (const { path, changed, text } of files) {
     await out.line(`${changed ? 'would write' : 'is as it should be:'} ${path} (${Buffer.byteLength(text)} bytes)`)

@@ -1,4 +1,5 @@
 /** Puts mesh's hooks into Claude Code's settings, of the user or of one repository, or installs them as a plugin. */
+import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { MeshError } from '../../errors.ts'
@@ -6,8 +7,16 @@ import { ensurePrivateDir, readText, writeAtomic } from '../../host/files.ts'
 import { readRepository } from '../../host/git.ts'
 import type { Env, Home } from '../../host/home.ts'
 import { type CommandHook, hookScript, scriptName, settingsHooks } from './hook-script.ts'
-import { type InstallRecord, readRecord, writeRecord } from './install-record.ts'
-import { findClient, installCommands, type PlacedFile, placePlugin, pluginFiles, runClient } from './plugin.ts'
+import { type InstallRecord, listRecords, readRecord, writeRecord } from './install-record.ts'
+import {
+  findClient,
+  installCommands,
+  marketplaceDir,
+  type PlacedFile,
+  placePlugin,
+  pluginFiles,
+  runClient,
+} from './plugin.ts'
 import { permissionRules } from './rules.ts'
 import {
   checkWithin,
@@ -18,7 +27,7 @@ import {
   replaceFile,
   type SettingsFile,
 } from './settings-file.ts'
-import { emptyOnes, hasOurs, isSame, type Merged, mergeOurs, takeOut } from './settings-merge.ts'
+import { emptyOnes, hasHooks, hasOurs, isSame, type Merged, mergeOurs, takeOut } from './settings-merge.ts'
 
 export { permissionRules } from './rules.ts'
 
@@ -79,6 +88,27 @@ export function installClaudeCode(options: InstallOptions): Installed {
     files: [script, { path, changed, text }],
     merged: { hooks, ...(rules.length > 0 ? { permissions: { allow: rules } } : {}) },
   }
+}
+
+/**
+ * Brings up to date what an earlier version left: the script, settings that have hooks of ours, the plugin. Adds nothing
+ * where nothing is, and leaves what cannot be read. Returns the files that changed.
+ */
+export function refreshClaudeCode(options: InstallOptions & { packageDir: string }): string[] {
+  const { env, home, packageDir } = options
+  const plugin = existsSync(marketplaceDir(home)) ? pluginFiles(home, packageDir) : []
+  placePlugin(home, plugin)
+  const places = [userSettings(env), ...listRecords(home)]
+  const installed = places.flatMap(({ path, repository }) => {
+    try {
+      if (!hasHooks(openSettings(path).settings)) return []
+      return installClaudeCode({ ...options, allow: false, ...(repository ? { project: repository } : {}) }).files
+    } catch {
+      return []
+    }
+  })
+  const changed = [...plugin, ...installed].filter((file) => file.changed).map(({ path }) => path)
+  return [...new Set(changed)]
 }
 
 /** The hook script as it should be. */

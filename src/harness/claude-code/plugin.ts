@@ -56,6 +56,7 @@ export function pluginFiles(home: Home, packageDir: string): PlacedFile[] {
 }
 
 export function placePlugin(home: Home, files: readonly PlacedFile[]): void {
+  if (files.length === 0) return
   for (const dir of [home.root, marketplaceDir(home)]) ensurePrivateDir(dir)
   for (const { path, changed, text } of files) {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })

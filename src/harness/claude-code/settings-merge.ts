@@ -90,8 +90,11 @@ const PLUGIN_ENTRIES = [
 
 /** True if hooks or the plugin of ours are in it. */
 export function hasOurs(settings: Json): boolean {
-  const hooks = isObject(settings.hooks) ? Object.values(settings.hooks) : []
-  return hooks.some(listHasOurs) || hasPlugin(settings)
+  return hasHooks(settings) || hasPlugin(settings)
+}
+
+export function hasHooks(settings: Json): boolean {
+  return isObject(settings.hooks) && Object.values(settings.hooks).some(listHasOurs)
 }
 
 export function hasPlugin(settings: Json): boolean {

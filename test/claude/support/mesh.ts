@@ -123,7 +123,9 @@ export class Mesh {
     const ours = processesWith(this.#lab.root).filter(({ command }) =>
       command.includes('/hooks/claude-code.sh sidecar'),
     )
-    const loops = ours.filter(({ command }) => command.endsWith(` ${pid}`)).map((process) => process.pid)
+    const loops = ours
+      .filter(({ command }) => new RegExp(` ${pid}( plugin)?$`).test(command))
+      .map((process) => process.pid)
     return existsSync(this.#runDir(pid)) ? [...loops, this.sidecarPid(pid)] : loops
   }
 
