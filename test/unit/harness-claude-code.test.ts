@@ -31,7 +31,8 @@ beforeEach(() => {
   client = spawn('sleep', ['600'])
   env = { MESH_HOME: join(root, 'mesh'), CLAUDE_CONFIG_DIR: join(root, 'config'), CLAUDE_CODE_ENTRYPOINT: 'cli' }
   dir = join(root, 'mesh', 'run', `cc-${client.pid}`)
-  mkdirSync(join(dir, 'spool'), { recursive: true })
+  // As the hook script does.
+  for (const name of ['spool', 'start']) mkdirSync(join(dir, name), { recursive: true })
   mkdirSync(join(root, 'config', 'sessions'), { recursive: true })
   told = []
 })

@@ -39,9 +39,9 @@ export class SessionEnd {
   }
 
   /** The client is dead. What SessionEnd said comes before what is only witnessed. */
-  onDeath(): void {
+  onDeath(reason = 'killed'): void {
     if (this.#reason !== null) this.#over()
-    else this.begin('killed')
+    else this.begin(reason)
   }
 
   /** The client writes its transcript every 0.1 s: what was read just before the end may be told there yet. */

@@ -36,7 +36,9 @@ export class EvidenceReader {
     let offered = ''
     return {
       name: door.name,
-      reaches: door.reaches,
+      get reaches() {
+        return door.reaches
+      },
       available: () => door.available(),
       offer: async (text, token) => {
         this.#expect(token)

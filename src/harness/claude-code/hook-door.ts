@@ -10,15 +10,16 @@ export class HookDoor implements Door {
   readonly name = 'hook'
   readonly reaches = ['busy', 'waiting'] as const
   readonly #mail: MailFile
+  readonly #hasHooks: () => boolean
 
-  constructor(runDir: string) {
+  constructor(runDir: string, hasHooks: () => boolean = () => true) {
+    this.#hasHooks = hasHooks
     this.#mail = new MailFile(runDir, 'mail')
     this.#mail.clear()
   }
 
-  /** The hooks started this sidecar, so they are there. */
   available(): boolean {
-    return true
+    return this.#hasHooks()
   }
 
   async offer(text: string): Promise<void> {

@@ -25,7 +25,8 @@ export type HookEvent = z.output<typeof hookEvent>
 
 /** `<config dir>/sessions/<pid>.json`, undocumented: every field may be missing. */
 export const registryEntry = z.object({
-  sessionId: z.optional(z.string()),
+  sessionId: z.optional(id.check(z.regex(/^[\w-]+$/))),
+  cwd: z.optional(path),
   /** Seen: idle, busy, waiting; absent in the first milliseconds. */
   status: z.optional(z.string()),
   statusUpdatedAt: z.optional(z.number()),

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { MeshError } from '../../errors.ts'
 import type { Env } from '../../host/home.ts'
+import type { SessionStatus } from '../../wire/envelope.schema.ts'
 import { times } from '../../wire/limits.ts'
 import type { Door } from '../types.ts'
 
@@ -20,7 +21,7 @@ const RETRY_MS = 300_000
 
 export class InboxDoor implements Door {
   readonly name = 'inbox-socket'
-  readonly reaches = ['idle'] as const
+  readonly #isOnly: () => boolean
   readonly #path: string | undefined
   readonly #token: string | undefined
   #budget = BUDGET
@@ -29,9 +30,16 @@ export class InboxDoor implements Door {
   #unseen: { token: string; at: number } | null = null
   #misses = 0
 
-  constructor(env: Env) {
+  /** `isOnly`: there is no other way into a running turn. */
+  constructor(env: Env, isOnly: () => boolean = () => false) {
+    this.#isOnly = isOnly
     this.#path = env.CLAUDE_CODE_MESSAGING_SOCKET || undefined
     this.#token = env.CLAUDE_CODE_MESSAGING_TOKEN || undefined
+  }
+
+  /** During a turn the client takes a frame in between two tool calls; a person's Esc then starts a turn with it. */
+  get reaches(): readonly SessionStatus[] {
+    return this.#isOnly() ? ['idle', 'busy'] : ['idle']
   }
 
   available(): boolean {

@@ -9,10 +9,11 @@ import type { Conversation, Door, Harness, HarnessEvents } from '../types.ts'
 import { endReason, SessionEnd } from './end.ts'
 import { EvidenceReader } from './evidence.ts'
 import { HookDoor } from './hook-door.ts'
-import { type ClientRecord, clientRecord, type HookEvent } from './hook-event.schema.ts'
+import { type ClientRecord, clientRecord, type RegistryEntry } from './hook-event.schema.ts'
+import { hasHooks, registeredConversation, transcriptPath } from './hookless.ts'
 import { InboxDoor } from './inbox-door.ts'
 import { Lifeline } from './lifeline.ts'
-import { Registry } from './registry.ts'
+import { Registry, readEntry } from './registry.ts'
 import { peek, Spool, type Spooled } from './spool.ts'
 import { answerStart, conversationOf } from './start.ts'
 import { decideStatus, isInterrupted, type StatusEvidence } from './status.ts'
@@ -24,7 +25,7 @@ const RECORD_BYTES = 64 * 1024
 const LEFTOVER_MS = 60_000
 
 export interface ClaudeCodeOptions {
-  /** The environment of the hook that started us: it names the inbox socket, its token and the conversation. */
+  /** The environment of the hook or MCP server that started us: it names the inbox socket and its token. */
   env: Env
   /** `<mesh home>/run/cc-<pid of the client>` */
   runDir: string
@@ -78,20 +79,19 @@ class ClaudeCode implements Harness {
     this.#restarted = earlier !== null
     this.#spoolDir = join(runDir, 'spool')
     const first = peek(this.#spoolDir, 'SessionStart')?.event
-    this.#conversation = earlier?.conversation ?? conversationOf(first, env, identity.pid)
-    this.#transcript = earlier?.transcript ?? first?.transcript_path ?? null
+    const isHooked = () => hasHooks(runDir)
+    const entry = earlier || first || isHooked() ? null : readEntry(env, identity.pid)
+    const begun = entry ? registeredConversation(entry, null, env) : conversationOf(first, env, identity.pid)
+    this.#conversation = earlier?.conversation ?? begun
+    this.#transcript = earlier?.transcript ?? first?.transcript_path ?? (entry && transcriptPath(begun, env))
     const attended = (env.CLAUDE_CODE_ENTRYPOINT ?? 'cli') === 'cli'
     this.#evidence = { registry: null, turn: null, paused: false, attended }
     const lost = (what: string) => log('warn', 'a hook event was lost', { what })
     this.#spool = new Spool(this.#spoolDir, (spooled) => this.#onSpooled(spooled), lost)
-    this.#registry = new Registry(env, identity.pid, ({ status, statusUpdatedAt }) => {
-      // The hook at a turn's end comes before: idle without it means something else.
-      if (status === 'idle') this.#spool.drain()
-      this.#know({ registry: status ? { status, at: momentOf(statusUpdatedAt ?? Date.now()) } : null })
-    })
+    this.#registry = new Registry(env, identity.pid, (entry) => this.#onEntry(entry))
     this.#lifeline = new Lifeline(identity, (state) => this.#onProcess(state))
-    const inbox = new InboxDoor(env)
-    const watch = new WatchDoor(runDir, () => attended && !inbox.works())
+    const inbox = new InboxDoor(env, () => !isHooked())
+    const watch = new WatchDoor(runDir, () => attended && isHooked() && !inbox.works())
     this.#seen = new EvidenceReader(
       this.#transcript,
       (...seen) => {
@@ -101,7 +101,7 @@ class ClaudeCode implements Harness {
       (at) => this.#onInterrupt(at),
     )
     this.#end = new SessionEnd(this.#seen, (reason) => this.#events!.ended(reason))
-    this.doors = [new HookDoor(runDir), watch, inbox].map((door) => this.#seen.observe(door))
+    this.doors = [new HookDoor(runDir, isHooked), watch, inbox].map((door) => this.#seen.observe(door))
   }
 
   get conversation(): Conversation {
@@ -151,7 +151,7 @@ class ClaudeCode implements Harness {
   #onSpooled(spooled: Spooled): void {
     const { name, event, at, text } = spooled
     if (this.#end.isOver || event?.agent_id !== undefined) return
-    if (event) this.#switchTranscript(event)
+    this.#switchTranscript(event?.transcript_path)
     if (name === 'MailTaken') this.#seen.onMailTaken(text)
     else if (name === 'SessionStart') this.#onStart(spooled)
     else if (name === 'UserPromptSubmit') this.#onPrompt(event?.prompt ?? '', at)
@@ -196,7 +196,30 @@ class ClaudeCode implements Harness {
     this.#know({ turn: { running: true, at: momentOf(at) } })
   }
 
-  #switchTranscript({ transcript_path: path }: HookEvent): void {
+  // --- what the registry tells
+
+  #onEntry(entry: RegistryEntry): void {
+    const { status, statusUpdatedAt } = entry
+    // The hook at a turn's end comes before: idle without it means something else.
+    if (status === 'idle') this.#spool.drain()
+    if (!hasHooks(this.#options.runDir)) this.#compare(entry)
+    this.#know({ registry: status ? { status, at: momentOf(statusUpdatedAt ?? Date.now()) } : null })
+  }
+
+  /** Without hooks only the registry tells that another conversation began in this process. */
+  #compare(entry: RegistryEntry): void {
+    if (this.#end.isOver || !this.#events) return
+    if (!entry.sessionId || entry.sessionId === this.#conversation.sessionId) return
+    const { env, log } = this.#options
+    this.#conversation = registeredConversation(entry, this.#conversation, env)
+    this.#switchTranscript(transcriptPath(this.#conversation, env))
+    this.#save()
+    this.#events
+      .conversation(this.#conversation)
+      .catch((error) => log('warn', 'not followed', { error: String(error) }))
+  }
+
+  #switchTranscript(path: string | undefined): void {
     if (!path || path === this.#transcript) return
     this.#transcript = path
     this.#save()
@@ -256,7 +279,8 @@ class ClaudeCode implements Harness {
 
   #gone(): void {
     this.#spool.drain()
-    this.#end.onDeath()
+    const isClean = !hasHooks(this.#options.runDir) && this.#registry.isRemoved
+    this.#end.onDeath(isClean ? 'ended' : 'killed')
   }
 }
 

@@ -13,6 +13,16 @@ export function configDir(env: Env): string {
   return env.CLAUDE_CONFIG_DIR || join(env.HOME || homedir(), '.claude')
 }
 
+/** The entry of client `pid`; null when there is none that can be read. */
+export function readEntry(env: Env, pid: number): RegistryEntry | null {
+  const text = readIfThere(entryPath(env, pid))
+  return text === null ? null : parse(text)
+}
+
+function entryPath(env: Env, pid: number): string {
+  return join(configDir(env), 'sessions', `${pid}.json`)
+}
+
 export class Registry {
   readonly #path: string
   readonly #onChange: (entry: RegistryEntry) => void
@@ -21,7 +31,7 @@ export class Registry {
   #last = ''
 
   constructor(env: Env, pid: number, onChange: (entry: RegistryEntry) => void) {
-    this.#path = join(configDir(env), 'sessions', `${pid}.json`)
+    this.#path = entryPath(env, pid)
     this.#onChange = onChange
   }
 
@@ -36,6 +46,11 @@ export class Registry {
       this.#last = text
       this.#onChange(entry)
     } else this.#readAgain()
+  }
+
+  /** True when the client took its entry away, as it does at a clean end. A killed one leaves it. */
+  get isRemoved(): boolean {
+    return this.#last !== '' && readIfThere(this.#path) === null
   }
 
   stop(): void {
