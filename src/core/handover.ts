@@ -19,6 +19,8 @@ export interface InFlight {
   handedAt: number | null
   /** Messages in it. */
   count: number
+  /** No more fitted in. */
+  isFull: boolean
 }
 
 export interface Situation {
@@ -30,6 +32,8 @@ export interface Situation {
   /** Unread messages in no hand-over. */
   deliverable: number
   inFlight: InFlight | null
+  /** A waiting call is there for one of the messages in flight: it comes before every door. */
+  isWanted: boolean
   /** After offers that led nowhere nothing is tried before this time. */
   notBefore: number
   /** Until then nothing may start a turn by itself: a person stopped one, and what they say next goes first. */
@@ -76,9 +80,10 @@ function decideInFlight(situation: Situation, inFlight: InFlight): Decision {
   const { now, status, statusSince, deliverable } = situation
   if (inFlight.handedAt === null) {
     if (WITHDRAWABLE.has(inFlight.door)) {
-      // Either another door leads there sooner now, or more has come and goes with it.
+      // Either another way leads there sooner now, or more has come and goes with it.
       const door = bestDoor(situation)
-      if (door?.name !== inFlight.door || deliverable > 0) return { do: 'withdraw' }
+      const grows = deliverable > 0 && !inFlight.isFull
+      if (door?.name !== inFlight.door || situation.isWanted || grows) return { do: 'withdraw' }
       if (door.name === KEEPER) return { do: 'nothing', until: keptUntil(situation, door) }
       const deadline = inFlight.offeredAt + times.takenEvidence
       return now < deadline ? { do: 'nothing', until: deadline } : { do: 'withdraw', why: 'no hook took it' }

@@ -58,6 +58,8 @@ export class Courier {
   #notBefore = 0
   #floorUntil: number | null = null
   #timer: NodeJS.Timeout | null = null
+  /** Calls that ask for unread messages just now: no door gets any. */
+  #asking = 0
   #running = false
   #again = false
 
@@ -168,10 +170,25 @@ export class Courier {
     })
   }
 
-  /** Hands over unread messages that no other door has. */
-  take(limit: number): Handover | null {
-    const entries = batchOf(this.#readable(this.#box), limit)
-    return entries.length === 0 ? null : this.#handTo(entries, INBOX)
+  /** Hands over unread messages that nobody else has: what lies in a door and was not taken yet is taken back. */
+  async take(limit: number): Promise<Handover | null> {
+    this.#asking++
+    try {
+      await this.#reclaim(this.#box)
+      const entries = batchOf(this.#readable(this.#box), limit)
+      return entries.length === 0 ? null : this.#handTo(entries, INBOX)
+    } finally {
+      this.#asking--
+      this.poke()
+    }
+  }
+
+  async #reclaim(mailbox: Mailbox): Promise<void> {
+    const inFlight = this.#inFlight
+    if (!inFlight || inFlight.handedAt !== null) return
+    if (!(await this.#door(inFlight.door).withdraw()) || this.#inFlight !== inFlight) return
+    mailbox.giveBack(inFlight.token, true)
+    this.#inFlight = null
   }
 
   #readable(mailbox: Mailbox): Entry[] {
@@ -251,7 +268,6 @@ export class Courier {
     while (this.#again) {
       this.#again = false
       try {
-        this.#serveWaiters()
         await this.#useDoors()
       } catch (error) {
         this.#fail(error)
@@ -273,7 +289,8 @@ export class Courier {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
     // Detached while an offer was under way, nothing is decided.
-    while (this.#mailbox) {
+    while (this.#mailbox && this.#asking === 0) {
+      this.#serveWaiters()
       const decision = decide(this.#situation(this.#mailbox))
       if (decision.do === 'nothing') return this.#wakeAt(decision.until)
       if (decision.do === 'offer') await this.#offer(this.#mailbox, decision.door)
@@ -294,9 +311,15 @@ export class Courier {
       })),
       deliverable: mailbox.inbox.deliverable().length,
       inFlight: this.#inFlight,
+      isWanted: this.#isWanted(mailbox),
       notBefore: this.#notBefore,
       floorUntil: this.#floorUntil,
     }
+  }
+
+  #isWanted({ inbox }: Mailbox): boolean {
+    const { token } = this.#inFlight ?? {}
+    return token !== undefined && pair(this.#waiters, inbox.inHandover(token)).length > 0
   }
 
   async #offer(mailbox: Mailbox, name: string): Promise<void> {
@@ -310,8 +333,9 @@ export class Courier {
       Math.max(0, waiting.length - limits.shownMessages),
     )
     const entries = waiting.slice(0, count)
+    const isFull = count < waiting.length
     mailbox.hand(token, entries, name, Date.now())
-    this.#inFlight = { token, door: name, offeredAt: Date.now(), handedAt: null, count }
+    this.#inFlight = { token, door: name, offeredAt: Date.now(), handedAt: null, count, isFull }
     try {
       await door.offer(text, token)
     } catch (error) {

@@ -96,7 +96,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
         const messages = await Promise.all(batchOf(waiting, limit).map((entry) => readMessage(sidecar, entry)))
         return { messages, more: waiting.length - messages.length }
       }
-      const taken = courier.take(limit)
+      const taken = await courier.take(limit)
       // Mail behind an unconfirmed hand-over of the same sender waits its turn, but it is there.
       const more = mailbox.inbox.deliverable().length
       if (!taken) return { messages: [], more }

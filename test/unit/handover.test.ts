@@ -16,6 +16,7 @@ const situation = (more: Partial<Situation>): Situation => ({
   doors: [hook, shut(watch), inbox],
   deliverable: 1,
   inFlight: null,
+  isWanted: false,
   notBefore: 0,
   floorUntil: null,
   ...more,
@@ -27,6 +28,7 @@ const flying = (door: string, more: Partial<InFlight> = {}): InFlight => ({
   offeredAt: NOW - 100,
   handedAt: null,
   count: 1,
+  isFull: false,
   ...more,
 })
 
@@ -80,6 +82,13 @@ describe('what lies in a file', () => {
   test('is taken back for more that goes with it', () => {
     expect(kept({ status: 'busy', deliverable: 1 })).toEqual({ do: 'withdraw' })
   })
+  test('that is full stays, though more has come', () => {
+    const inFlight = flying('hook', { count: 20, isFull: true })
+    expect(kept({ status: 'busy', deliverable: 5, inFlight })).toEqual({ do: 'nothing', until: null })
+  })
+  test('is taken back for a call that waits for it', () => {
+    expect(kept({ status: 'busy', isWanted: true })).toEqual({ do: 'withdraw' })
+  })
   test('taken by a hook just before Esc, it is given up on with the end of the turn', () => {
     const inFlight = flying('hook', { handedAt: NOW - 60_000 })
     expect(kept({ inFlight, floorUntil: NOW + 20_000 })).toMatchObject({ do: 'expire' })
@@ -111,6 +120,7 @@ describe('a watched file', () => {
 
 test('a frame without a sign that the client has it is given up on', () => {
   const inFlight = flying('inbox-socket')
-  expect(decideOn({ inFlight })).toEqual({ do: 'nothing', until: NOW - 100 + times.handedEvidence })
+  for (const isWanted of [false, true])
+    expect(decideOn({ inFlight, isWanted })).toEqual({ do: 'nothing', until: NOW - 100 + times.handedEvidence })
   expect(decideOn({ inFlight: { ...inFlight, offeredAt: NOW - times.handedEvidence } })).toMatchObject({ do: 'expire' })
 })
