@@ -1,4 +1,5 @@
 /** Runs the checks, each for itself, and mends what they say they can. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import { lookAtClock } from './clock.ts'
 import { lookAtDoors } from './doors.ts'
@@ -25,6 +26,10 @@ const checks: readonly { subject: string; look(setup: Setup): Promise<Finding[]>
 ]
 /** A mend can uncover the next fault: an engine that runs again shows which sidecars are dead. */
 const ROUNDS = 5
+/** Whatever hangs is told, and keeps nobody waiting. */
+const CHECK_MS = 30_000
+/** A session that is busy reads between two tool calls. */
+const WAKE_MS = 180_000
 
 export interface Mended {
   check: string
@@ -38,19 +43,28 @@ export interface Mended {
 export async function examine(options: SetupOptions, say: (subject: string) => void): Promise<Finding[]> {
   const setup = new Setup(options)
   say('looking at files, engine, sessions and hooks')
-  const found = (await Promise.all(checks.map(({ subject, look }) => safely(subject, () => look(setup))))).flat()
+  const found = (
+    await Promise.all(checks.map(({ subject, look }) => safely(subject, CHECK_MS, () => look(setup))))
+  ).flat()
   say('sending a message through each door')
-  const mayStart = found.every(({ ok, check }) => ok || !/^(engine|store|sidecar|home|permissions)\b/.test(check))
-  return [...found, ...(await safely('doors', () => lookAtDoors(setup, mayStart)))]
+  const isSound = found.every(({ ok, check }) => ok || !/^(engine|store|sidecar|home|permissions)\b/.test(check))
+  return [...found, ...(await safely('doors', options.wake ? WAKE_MS : CHECK_MS, () => lookAtDoors(setup, isSound)))]
 }
 
 /** A check that fails is a finding like any other. */
-async function safely(subject: string, look: () => Promise<Finding[]>): Promise<Finding[]> {
+async function safely(subject: string, ms: number, look: () => Promise<Finding[]>): Promise<Finding[]> {
+  const limit = new AbortController()
+  const late = sleep(ms, undefined, { signal: limit.signal }).then(() => {
+    throw new MeshError('timeout', `no end after ${ms / 1000} s`)
+  })
   try {
-    return await look()
+    return await Promise.race([look(), late])
   } catch (thrown) {
     const { message } = MeshError.from(thrown)
-    return [fault(`${subject}.check`, `this check failed: ${message}`, 'MESH_DEBUG=1 mesh doctor')]
+    return [fault(`${subject}.check`, `this check failed: ${message}`, 'mesh doctor')]
+  } finally {
+    late.catch(() => {})
+    limit.abort()
   }
 }
 

@@ -23,10 +23,10 @@ const HOOK_MS = 5000
 const PING_MS = 60_000
 const TEXT = 'A test message of mesh doctor, from you to yourself.'
 
-/** `mayStart`: nothing wrong was found that a sidecar would mend, or hide, by starting. */
-export async function lookAtDoors(setup: Setup, mayStart: boolean): Promise<Finding[]> {
+/** `isSound`: nothing wrong was found that a sidecar would mend, or hide, by starting, or that would keep it waiting. */
+export async function lookAtDoors(setup: Setup, isSound: boolean): Promise<Finding[]> {
   const [waiting, hook, sessions] = await Promise.all([
-    throughEngine(setup, mayStart),
+    throughEngine(setup, isSound),
     throughHook(setup),
     throughSessions(setup),
   ])
@@ -34,12 +34,12 @@ export async function lookAtDoors(setup: Setup, mayStart: boolean): Promise<Find
 }
 
 /** From the operator to itself, as an answer to itself, so that the waiting call takes this message and no other. */
-async function throughEngine(setup: Setup, mayStart: boolean): Promise<Finding[]> {
+async function throughEngine(setup: Setup, isSound: boolean): Promise<Finding[]> {
   if (!serves(await setup.engine())) return [good('door.wait', 'not tried: the engine does not run')]
   const sidecar = setup.operator()
   if (!sidecar) return []
+  if (!isSound) return [good('door.wait', 'not tried: first mend what else is told')]
   const wasThere = await answers(sidecar.target.socket)
-  if (!wasThere && !mayStart) return [good('door.wait', 'not tried: first mend what is told above')]
   try {
     const ms = await ring(sidecar)
     return [good('door.wait', `a message went through the engine to a waiting call in ${ms} ms`)]
@@ -52,7 +52,7 @@ async function throughEngine(setup: Setup, mayStart: boolean): Promise<Finding[]
 }
 
 async function ring(sidecar: Sidecar): Promise<number> {
-  const { name } = await sidecar.call('whoami', {})
+  const { name } = await sidecar.call('whoami', {}, { timeoutMs: LOOP_MS })
   const id = newId('m')
   const since = performance.now()
   const request = { id, to: name, text: TEXT, replyTo: id, wait: 'reply', timeoutMs: LOOP_MS } as const

@@ -1,11 +1,12 @@
 /** The engine: its program, its process, its port, its key, its log. */
-import { rmSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkVersion, installEngine, searchEngine } from '../engine/binary.ts'
 import { restartEngine, startEngine } from '../engine/engine.ts'
 import { configPath, isRunning, lastWords, logPath, readRecord } from '../engine/record.ts'
 import { MeshError } from '../errors.ts'
-import { bootId, endProcess, sendSignal } from '../host/process.ts'
+import { lockOwner } from '../host/lock.ts'
+import { bootId, commandLine, endProcess, processState, sendSignal } from '../host/process.ts'
 import { type EngineLook, serves } from './engine-look.ts'
 import { type Finding, fault, good, word } from './finding.ts'
 import { crashes, lastLines, parseEngineLog } from './logs.ts'
@@ -15,6 +16,7 @@ const RECENT_MS = 600_000
 /** So many unforeseen ends within ten minutes are a loop. */
 const LOOP = 5
 const END_MS = 5000
+const LOCK_MS = 120_000
 
 export async function lookAtEngine(setup: Setup): Promise<Finding[]> {
   const look = await setup.engine()
@@ -23,6 +25,7 @@ export async function lookAtEngine(setup: Setup): Promise<Finding[]> {
     ...key(setup, look),
     ...running(setup, look),
     ...(await second(setup, look)),
+    ...lockFile(setup),
     ...log(setup),
   ]
 }
@@ -149,6 +152,16 @@ async function second(setup: Setup, { record, stray }: EngineLook): Promise<Find
   }
   const cause = `process ${other.pid} is a second server on the same store`
   return [fault('engine.second', cause, `kill ${other.pid} && mesh down && mesh up`, mend)]
+}
+
+/** Starts, stops and heals take this lock for seconds. */
+function lockFile({ home }: Setup): Finding[] {
+  const path = join(home.engine, 'lock')
+  const owner = lockOwner(path)
+  const since = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
+  if (!owner || processState(owner) === 'unknown' || Date.now() - since < LOCK_MS) return []
+  const cause = `process ${owner.pid} (${commandLine(owner.pid).slice(0, 200)}) has held ${path} for minutes`
+  return [fault('engine.lock', `${cause}: nobody can start, stop or heal the engine`, `kill ${owner.pid}`)]
 }
 
 function log({ home }: Setup): Finding[] {

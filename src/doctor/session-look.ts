@@ -31,7 +31,7 @@ export interface SessionLook {
   isForeign: boolean
   /** Code of the sidecar's last exit, as the hook's loop noted it; null while it runs. */
   failed: string | null
-  /** The hook's loop, which starts the sidecar again, lives. */
+  /** The hook's loop, or the MCP server, which starts the sidecar again, lives. */
   hasLoop: boolean
   health: Response<'health'> | null
   /** Why there is no answer; null when nobody was asked. */
@@ -76,7 +76,7 @@ async function lookAtSession(home: Home, key: string): Promise<SessionLook> {
     ownerState,
     isForeign: foreignOwner(join(dir, 'lock')) !== null,
     failed: readText(join(dir, 'failed'), RECORD_BYTES)?.trim() ?? null,
-    hasLoop: isAlive(readText(join(dir, 'loop'), RECORD_BYTES)),
+    hasLoop: isAlive(readText(join(dir, 'loop'), RECORD_BYTES) ?? serverOf(key)),
     ...asked,
     quietMs: Date.now() - lastChange(dir),
   }
@@ -101,6 +101,10 @@ function identityOf(value: unknown): ProcessIdentity | null {
 function clientOf(key: string): ProcessIdentity | null {
   const pid = /^(?:cc|mcp)-([1-9]\d{0,9})$/.exec(key)?.[1]
   return pid ? identifyProcess(Number(pid)) : null
+}
+
+function serverOf(key: string): string | null {
+  return /^mcp-([1-9]\d{0,9})$/.exec(key)?.[1] ?? null
 }
 
 function isAlive(pid: string | null): boolean {

@@ -7,7 +7,7 @@ import { answers } from '../client/spawn.ts'
 import { version } from '../client/version.ts'
 import { MeshError } from '../errors.ts'
 import { type Home, socketPath } from '../host/home.ts'
-import { tryLock } from '../host/lock.ts'
+import { foreignOwner, tryLock } from '../host/lock.ts'
 import { commandLine, endProcess, sendSignal } from '../host/process.ts'
 import { serves } from './engine-look.ts'
 import { type Finding, fault, good, word } from './finding.ts'
@@ -33,12 +33,12 @@ export async function lookAtSidecars(setup: Setup): Promise<Finding[]> {
   const sessions = await setup.sessions()
   const isServing = serves(await setup.engine())
   const found = (await Promise.all(sessions.map((session) => judge(setup, session, isServing)))).flat()
-  const faults = [...found, ...leftovers(setup.home), ...logs(setup.home)]
+  const faults = [...found, ...foreignLocks(setup.home), ...leftovers(setup.home), ...logs(setup.home)]
+  if (faults.length > 0) return faults
   const living = sessions.filter(({ health }) => health).length
-  const well = living === sessions.length && faults.length === 0
-  return well
-    ? [good('sidecar', living === 0 ? 'no session is on the mesh now' : `${living} of ${living} answer`)]
-    : faults
+  return [
+    good('sidecar', sessions.length === 0 ? 'no session is on the mesh now' : `${living} of ${sessions.length} answer`),
+  ]
 }
 
 async function judge(setup: Setup, session: SessionLook, isServing: boolean): Promise<Finding[]> {
@@ -61,9 +61,10 @@ async function held(session: SessionLook, isServing: boolean): Promise<Finding[]
     return [fault('sidecar.paused', `${name}: process ${pid} is stopped by a signal`, `kill -CONT ${pid}`, mend)]
   }
   if (!/\bmesh\b|sidecar/.test(commandLine(pid))) {
-    const lock = join(dir, 'lock')
+    // Without a record nothing in it is worth keeping.
+    const stale = session.record ? join(dir, 'lock') : dir
     const cause = `${name}: process ${pid}, which is no sidecar, holds its lock`
-    return [fault('sidecar.lock', cause, `rm ${word(lock)}`, async () => removeLock(lock, pid))]
+    return [fault('sidecar.lock', cause, `rm -r ${word(stale)}`, async () => removeLock(stale, pid))]
   }
   if (health) return judgeHealth(session, isServing)
   if (error?.code === 'version_skew') return [skewed(session)]
@@ -75,9 +76,9 @@ async function held(session: SessionLook, isServing: boolean): Promise<Finding[]
   return [fault('sidecar.answers', `${name}: process ${pid} does not answer: ${error?.message}`, `kill ${pid}`, mend)]
 }
 
-function removeLock(lock: string, pid: number): string {
-  rmSync(lock, { force: true })
-  return `removed ${lock}; process ${pid} was left alone`
+function removeLock(path: string, pid: number): string {
+  rmSync(path, { recursive: true, force: true })
+  return `removed ${path}; process ${pid} was left alone`
 }
 
 async function judgeHealth({ name, health, owner, dir }: SessionLook, isServing: boolean): Promise<Finding[]> {
@@ -158,6 +159,19 @@ function leftover(dir: string): Finding {
     rmSync(dir, { recursive: true, force: true })
     return `removed ${dir}`
   })
+}
+
+/** Locks besides the sessions' own. After a move to another machine, or under its new name, nobody here can break them. */
+function foreignLocks({ run, engine, projects }: Home): Finding[] {
+  const names = list(projects).flatMap((project) => {
+    const dir = join(projects, project, 'names')
+    return list(dir).map((name) => join(dir, name, 'lock'))
+  })
+  const foreign = [join(run, 'witness.lock'), join(engine, 'lock'), ...names].filter((path) => foreignOwner(path))
+  if (foreign.length === 0) return []
+  const others = foreign.length > 1 ? ` (and ${foreign.length - 1} more)` : ''
+  const cause = `${foreign[0]}${others} was taken on another host; if that is gone or was renamed:`
+  return [fault('sidecar.host', cause, 'mesh down && mesh up')]
 }
 
 /** Directories that a sidecar had put aside and died before it removed them. */

@@ -1,10 +1,19 @@
 /** A mesh to break: with hooks installed among others' settings, a neighbour that must not be touched, and a doctor. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { meshBin, type RunOptions, TestMesh } from './mesh.ts'
+import { eventually, meshBin, type RunOptions, TestMesh } from './mesh.ts'
 
 export interface Finding {
   check: string
@@ -12,7 +21,7 @@ export interface Finding {
   detail: string
   fix: string | null
   fixable: boolean
-  mended?: string[]
+  mended?: boolean
 }
 
 export interface Breakage {
@@ -75,6 +84,40 @@ export class SickMesh extends TestMesh {
     this.#bystander = spawn('sleep', ['600'], { stdio: 'ignore' })
   }
 
+  /** A session whose client is a sleeping process: the real hook starts its real sidecar. Resolves once it has joined. */
+  async session(): Promise<{ pid: number; key: string; dir: string; end(): void }> {
+    const client = spawn('sleep', ['600'], { stdio: 'ignore' })
+    const pid = client.pid!
+    const key = `cc-${pid}`
+    const dir = join(this.home, 'run', key)
+    this.hook(pid)
+    await eventually(() => this.log(key).includes('on the mesh'), `the sidecar of ${key}`)
+    return { pid, key, dir, end: () => client.kill('SIGKILL') }
+  }
+
+  /** Runs the hook that keeps a client's sidecar, as the client does. */
+  hook(pid: number, script = join(this.home, 'hooks', 'claude-code.sh')): void {
+    const { MESH_NAME: _, ...env } = this.env()
+    spawn('sh', [script, 'sidecar', String(pid)], {
+      cwd: this.cwd,
+      env: { ...env, CLAUDE_PID: String(pid), CLAUDE_CODE_SESSION_ID: `session-${pid}`, CLAUDECODE: '1' },
+      stdio: 'ignore',
+      detached: true,
+    }).unref()
+  }
+
+  log(key: string): string {
+    const path = join(this.home, 'logs', `${key}.log`)
+    return existsSync(path) ? readFileSync(path, 'utf8') : ''
+  }
+
+  /** Processes on this home whose command line has `text`. */
+  processes(text: string): number[] {
+    return this.leftovers()
+      .filter(({ command }) => command.includes(text))
+      .map(({ pid }) => pid)
+  }
+
   program(name: string, body: string): void {
     writeFileSync(join(this.bin, name), `#!/bin/sh\n${body}\n`)
     chmodSync(join(this.bin, name), 0o755)
@@ -121,7 +164,7 @@ export class SickMesh extends TestMesh {
       if (mend === 'doctor') {
         const fixed = await this.doctor(['--fix'], options)
         expect(faults(fixed.findings)).toEqual([])
-        expect(fixed.findings.some(({ mended }) => mended)).toBe(true)
+        expect(fixed.findings.find(({ mended }) => mended)).toMatchObject({ ok: true })
       } else if (mend === 'command') {
         const typed = await this.type(named!.fix!, options)
         expect(faults(typed.findings), typed.said).toEqual([])

@@ -14,7 +14,7 @@ export async function run({ env, cwd, home, flags, out, operator }: Context): Pr
   const { findings, mended } = await withProgress(out, async (say) =>
     flags.fix ? mend(options, say) : { findings: await examine(options, say), mended: [] },
   )
-  if (out.json) await out.value(findings.map((finding) => asJson(finding, mended)))
+  if (out.json) await out.value(asJson(findings, mended))
   else await print(out, findings, mended)
   return findings.every(({ ok }) => ok) ? 0 : FAULTY
 }
@@ -29,10 +29,18 @@ async function withProgress<T>(out: Output, work: (say: (what: string) => void) 
   }
 }
 
-/** `fixable`: `mesh doctor --fix` does it. `mended`: what it did, where the check was at fault before. */
-function asJson({ check, ok, detail, fix, mend }: Finding, mended: readonly Mended[]): object {
-  const done = mended.filter((one) => one.check.split('.')[0] === check.split('.')[0]).map(({ did }) => did)
-  return { check, ok, detail, fix, fixable: mend !== undefined, ...(done.length > 0 ? { mended: done } : {}) }
+/** `fixable`: `mesh doctor --fix` does it. `tried`: what it did in vain. `mended`: what was at fault and is well now. */
+function asJson(findings: readonly Finding[], mended: readonly Mended[]): object[] {
+  const isFaulty = (check: string) => findings.some((finding) => finding.check === check && !finding.ok)
+  const shown = findings.map(({ check, ok, detail, fix, mend }) => {
+    const tried = ok ? undefined : mended.findLast((one) => one.check === check)?.did
+    return { check, ok, detail, fix, fixable: mend !== undefined, ...(tried ? { tried } : {}) }
+  })
+  const well = mended.filter(({ check }) => !isFaulty(check))
+  return [
+    ...well.map(({ check, did }) => ({ check, ok: true, detail: did, fix: null, fixable: false, mended: true })),
+    ...shown,
+  ]
 }
 
 async function print(out: Output, findings: readonly Finding[], mended: readonly Mended[]): Promise<void> {
