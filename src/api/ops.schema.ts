@@ -3,7 +3,7 @@
  * calls and the MCP tools. Every operation is `POST /v0/<op>` with one JSON object. Pure.
  */
 import * as z from 'zod/mini'
-import { door, intent } from '../wire/envelope.schema.ts'
+import { door, intent, pairState } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 
 const time = z.string()
@@ -38,6 +38,8 @@ const session = z.object({
   /** All doors of its client: proven (since when), available, or none: it leads nowhere now. */
   doors: z.array(z.extend(door, { state: z.enum(['available', 'proven', 'none']) })),
   unread: z.int(),
+  /** Peers that it answers and that answer it, without a person: after `limit` rounds their messages are held. */
+  budget: z.optional(z.array(pairState)),
   epoch: z.int(),
   /** With `lost` and `gone`: since when and why. */
   endedAt: z.optional(time),
@@ -170,6 +172,8 @@ export const ops = {
     request: z.object({
       id: z.optional(id),
       peek: z.optional(z.boolean()),
+      /** One call of many that follow the inbox: held messages stay where they are. */
+      follow: z.optional(z.boolean()),
       limit: z.optional(z.int().check(z.minimum(1), z.maximum(limits.inboxBatch))),
     }),
     response: z.object({ messages: z.array(message), more: z.int(), handover: z.optional(z.string()) }),
@@ -230,6 +234,21 @@ export const ops = {
       id: z.string(),
       steps: z.array(z.object({ state: sendState, at: time, by: z.string(), evidence: z.string() })),
     }),
+  },
+  budget: {
+    about: 'How often sessions answered each other without a person, and whose messages are held for that.',
+    tool: reads,
+    request: nothing,
+    response: z.array(z.extend(pairState, { name: z.string() })),
+  },
+  budget_resume: {
+    about:
+      'For people only: count the rounds of a session (of all without a name) anew, and let its held messages go on.',
+    tool: null,
+    request: z.object({ name: z.optional(someName), timeoutMs: z.optional(timeoutMs) }),
+    response: z.array(
+      z.object({ name: z.string(), with: z.nullable(z.string()), state: sendState, evidence: z.string() }),
+    ),
   },
   topic_join: {
     about: 'Read a topic from now on.',

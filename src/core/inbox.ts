@@ -15,6 +15,8 @@ export interface Entry {
   handover: string | null
   /** It may have been shown before. */
   repeat: boolean
+  /** Kept from every door and waiting call until the people let its sender go on. */
+  held: boolean
 }
 
 /** What an answer needs to know of the message it answers. */
@@ -25,13 +27,15 @@ export type Origin = Pick<Envelope, 'id' | 'from' | 'thread' | 'hops'> & {
 
 /** One step, as kept in the journal. */
 export type InboxStep =
-  | { t: 'in'; seq: number; at: number; verified: boolean; envelope: Envelope; repeat?: boolean }
+  | { t: 'in'; seq: number; at: number; verified: boolean; envelope: Envelope; repeat?: boolean; held?: boolean }
   /** A position that needs no reading: undecodable, one's own, before one joined. */
   | { t: 'skip'; seq: number }
   | { t: 'handed'; handover: string; ids: string[]; door: string; at: number }
   /** The hand-over did not happen (`certain`), or nothing shows that it did. */
   | { t: 'back'; handover: string; certain: boolean }
   | { t: 'surfaced'; ids: string[]; at: number }
+  /** Held messages that may go on. */
+  | { t: 'released'; ids: string[] }
   /** A role's message that has another taker now. It was not read: it may come back. */
   | { t: 'dropped'; id: string }
   /** Messages read: a compacted journal. */
@@ -74,6 +78,9 @@ export class Inbox {
           this.#remember(originOf(entry))
         }
         return
+      case 'released':
+        for (const entry of this.#all(step.ids)) entry.held = false
+        return
       case 'dropped':
         for (const entry of this.#all([step.id])) this.#remove(entry)
         return
@@ -95,8 +102,8 @@ export class Inbox {
       if (known.seq === NOWHERE) known.seq = step.seq
       return
     }
-    const { seq, at, verified, envelope, repeat = false } = step
-    this.#entries.set(id, { seq, envelope, verified, arrivedAt: at, handover: null, repeat })
+    const { seq, at, verified, envelope, repeat = false, held = false } = step
+    this.#entries.set(id, { seq, envelope, verified, arrivedAt: at, handover: null, repeat, held })
     this.#bytes += sizeOf(envelope)
   }
 
@@ -135,21 +142,27 @@ export class Inbox {
     return [...this.#entries.values()].sort((a, b) => a.seq - b.seq)
   }
 
-  /** Unread messages that are in no hand-over, oldest first. */
+  /** Unread messages that are in no hand-over and not held, oldest first. */
   deliverable(): Entry[] {
-    return this.unread().filter((entry) => entry.handover === null)
+    return this.unread().filter((entry) => entry.handover === null && !entry.held)
+  }
+
+  /** Unread messages that are held, oldest first. */
+  held(): Entry[] {
+    return this.unread().filter((entry) => entry.held)
   }
 
   /**
-   * What a reader may be given: of the deliverable messages not those behind an older one of the same sender to the
+   * What a reader may be given: of the messages in no hand-over not those behind an older one of the same sender to the
    * same recipient in one of the hand-overs `open`, which nobody has confirmed. If it comes again, it comes first.
+   * Held ones only for who asks for them.
    */
-  inOrder(open: { has(handover: string): boolean }): Entry[] {
+  inOrder(open: { has(handover: string): boolean }, withHeld: boolean): Entry[] {
     const blocked = new Set<string>()
-    return this.unread().filter(({ handover, envelope: { from, to } }) => {
+    return this.unread().filter(({ handover, held, envelope: { from, to } }) => {
       const lane = `${from.member}/${from.name}/${to}`
       if (handover !== null && open.has(handover)) blocked.add(lane)
-      return handover === null && !blocked.has(lane)
+      return handover === null && !blocked.has(lane) && (withHeld || !held)
     })
   }
 
@@ -200,8 +213,9 @@ export class Inbox {
       { t: 'known', origins: [...this.#known.values()] },
     ]
     for (const entry of this.unread()) {
-      const { seq, envelope, verified, arrivedAt, handover, repeat } = entry
-      steps.push({ t: 'in', seq, at: arrivedAt, verified, envelope, ...(repeat ? { repeat } : {}) })
+      const { seq, envelope, verified, arrivedAt, handover, repeat, held } = entry
+      const marks = { ...(repeat ? { repeat } : {}), ...(held ? { held } : {}) }
+      steps.push({ t: 'in', seq, at: arrivedAt, verified, envelope, ...marks })
       if (handover) steps.push({ t: 'handed', handover, ids: [envelope.id], door: '', at: arrivedAt })
     }
     return steps

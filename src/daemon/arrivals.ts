@@ -16,8 +16,12 @@ interface ArrivalsOptions {
   store(): ProjectStore
   /** True for what this session sent itself. */
   isSent(id: string): boolean
+  /** Finds out what `judge` needs to know of a sender. */
+  know(from: Envelope['from']): Promise<void>
+  /** True for a message that is to be held. It arrives right after. */
+  judge(envelope: Envelope, verified: boolean): boolean
   /** A message is in the journal; `isNew` unless it was there before. */
-  onArrived(envelope: Envelope, isNew: boolean): void
+  onArrived(arrived: Arrived, isNew: boolean, held: boolean): void
 }
 
 export class Arrivals {
@@ -60,15 +64,18 @@ export class Arrivals {
   }
 
   async #receive(arrived: Arrived, repeat: boolean): Promise<void> {
-    const { intake, onArrived } = this.#options
+    const { intake, know, judge, onArrived } = this.#options
+    const { envelope, verified } = arrived
+    await know(envelope.from)
     const mailbox = this.#options.mailbox()
     while (!mailbox.hasRoom) {
       await new Promise((resolve) => setTimeout(resolve, NO_ROOM_MS))
       if (mailbox !== this.#options.mailbox()) throw new MeshError('conflict', 'the name was given up')
     }
-    const isNew = !mailbox.inbox.knows(arrived.envelope.id)
-    mailbox.arrive(arrived, Date.now(), repeat)
+    const isNew = !mailbox.inbox.knows(envelope.id)
+    const held = isNew && judge(envelope, verified)
+    mailbox.arrive(arrived, Date.now(), { repeat, held })
     intake.noticeGap(arrived)
-    onArrived(arrived.envelope, isNew)
+    onArrived(arrived, isNew, held)
   }
 }

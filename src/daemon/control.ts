@@ -1,13 +1,27 @@
-/** Messages that one sidecar sends to another: no reader sees them. Pure. */
+/** Messages that one sidecar sends to another: no reader sees them, and a receipt is the answer. */
 import { controlIntents, type Envelope } from '../wire/envelope.schema.ts'
-import { parseRecipient } from '../wire/names.ts'
+import { isName, parseRecipient } from '../wire/names.ts'
+import type { LoopGuard } from './loop-guard.ts'
+
+/** The beginning of an answer that says no. */
+export const REFUSED = 'refused'
 
 export function isControlIntent(intent: string | undefined): boolean {
   return controlIntents.some((one) => one === intent)
 }
 
-/** True for what the sidecar of a session settles itself. A text under one of these intents is not ours: it is mail. */
+/** True for what the sidecar of a session settles itself. Another text under one of these intents is mail. */
 export function isControl({ intent, to, body }: Envelope): boolean {
-  const isEmpty = 'text' in body && body.text === ''
-  return isControlIntent(intent) && isEmpty && parseRecipient(to).kind === 'session'
+  if (!isControlIntent(intent) || !('text' in body) || parseRecipient(to).kind !== 'session') return false
+  return body.text === '' || (intent === 'budget_resume' && isName(body.text))
+}
+
+/** Does what a control message asks for. Returns what to tell its sender. */
+export function obey({ intent, from, body }: Envelope, verified: boolean, guard: LoopGuard): string {
+  if (intent === 'ping') return 'answered by its sidecar'
+  if (!guard.counts) return "nothing is counted in a person's own session"
+  if (!guard.isPerson(from, verified)) return `${REFUSED}: only people at a shell let held messages go on`
+  const peer = 'text' in body && body.text !== '' ? body.text : null
+  const count = guard.resume(peer, `${from.name} said so`)
+  return `counted anew; ${count} held ${count === 1 ? 'message goes' : 'messages go'} on`
 }

@@ -36,6 +36,8 @@ interface CourierOptions {
   log: Logger
   onHanded(entries: readonly Entry[], evidence: string): void
   onSurfaced(entries: readonly Entry[], evidence: string, door: string): void
+  /** A line of mesh's own for the next hand-over; `read` is called once the model has it. Null: nothing to say. */
+  note?(): { text: string; read(): void } | null
   /** Doors, unread count or status changed. */
   onChange(): void
 }
@@ -54,6 +56,8 @@ export class Courier {
   #status: SessionStatus = 'starting'
   #statusSince = Date.now()
   #inFlight: InFlight | null = null
+  /** What the last offered hand-over says besides its messages. */
+  #note: { token: string; read(): void } | null = null
   #failures = 0
   #notBefore = 0
   #floorUntil: number | null = null
@@ -103,7 +107,8 @@ export class Courier {
     if (this.#status !== 'idle' || this.#mailbox === null || this.#hasFloor) return false
     // Without a door nothing is read until somebody asks: then for all that there is.
     const room = this.#options.doors.length === 0 ? limits.inboxBatch : 1
-    return this.#mailbox.inbox.size < room
+    const { inbox } = this.#mailbox
+    return inbox.size - inbox.held().length < room
   }
 
   get #hasFloor(): boolean {
@@ -170,12 +175,15 @@ export class Courier {
     })
   }
 
-  /** Hands over unread messages that nobody else has: what lies in a door and was not taken yet is taken back. */
-  async take(limit: number): Promise<Handover | null> {
+  /**
+   * Hands over unread messages that nobody else has: what lies in a door and was not taken yet is
+   * taken back. Held ones only if asked for.
+   */
+  async take(limit: number, withHeld: boolean): Promise<Handover | null> {
     this.#asking++
     try {
       await this.#reclaim(this.#box)
-      const entries = batchOf(this.#readable(this.#box), limit)
+      const entries = batchOf(this.#readable(this.#box, withHeld), limit)
       return entries.length === 0 ? null : this.#handTo(entries, INBOX)
     } finally {
       this.#asking--
@@ -191,8 +199,8 @@ export class Courier {
     this.#inFlight = null
   }
 
-  #readable(mailbox: Mailbox): Entry[] {
-    return mailbox.inbox.inOrder(this.#unconfirmed)
+  #readable(mailbox: Mailbox, withHeld = false): Entry[] {
+    return mailbox.inbox.inOrder(this.#unconfirmed, withHeld)
   }
 
   /** The reader shows these messages now; whether it did is known when it calls `confirm`. */
@@ -246,6 +254,10 @@ export class Courier {
     const door = readBy ?? inFlight?.door ?? past?.door ?? INBOX
     const entries = this.#box.surface([...ids, ...(past?.ids ?? [])], Date.now())
     this.#past.delete(token)
+    if (this.#note?.token === token) {
+      this.#note.read()
+      this.#note = null
+    }
     if (door !== INBOX) this.#provenAt.set(door, new Date().toISOString())
     if (inFlight) {
       this.#inFlight = null
@@ -327,10 +339,14 @@ export class Courier {
     const nonce = randomBytes(4).toString('hex')
     const token = `mesh-${nonce}`
     const waiting = mailbox.inbox.deliverable()
+    const note = this.#options.note?.() ?? null
+    this.#note = note && { token, read: note.read }
     const { text, count } = renderHandover(
       waiting.slice(0, limits.shownMessages).map(shownOf),
       nonce,
       Math.max(0, waiting.length - limits.shownMessages),
+      undefined,
+      note?.text,
     )
     const entries = waiting.slice(0, count)
     const isFull = count < waiting.length

@@ -5,6 +5,7 @@ import type { Waiter } from '../core/waiters.ts'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { checkName, checkToken, parseRecipient, quote, type Recipient } from '../wire/names.ts'
+import { pairsOf, resume } from './budget-ops.ts'
 import { isControlIntent } from './control.ts'
 import { deadline } from './deadline.ts'
 import { clearName } from './drain.ts'
@@ -72,7 +73,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       const replyTo = request.replyTo === undefined ? undefined : await fullId(sidecar, request.replyTo)
       const { id, text, thread, intent } = request
       if (isControlIntent(intent)) throw new MeshError('bad_request', `the intent ${intent} is mesh's own`)
-      const hops = replyTo ? hopsAfter(sidecar, replyTo) : 0
+      const hops = replyTo ? hopsAfter(sidecar.mailbox.inbox.origin(replyTo)) : 0
       return post(sidecar, { id, to, text, thread, replyTo, intent, hops }, request, call)
     },
 
@@ -82,13 +83,13 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       const to: Recipient = { kind: 'session', name: original.from.name }
       const { id, text, intent } = request
       if (isControlIntent(intent)) throw new MeshError('bad_request', `the intent ${intent} is mesh's own`)
-      const { thread, hops } = original
-      const letter = { id, to, text, thread, replyTo: original.id, intent, hops: hops + 1, answers: original.from }
-      if (letter.hops > limits.hops) throw new MeshError('conflict', `this exchange is ${limits.hops} answers long`)
+      const { thread } = original
+      const hops = hopsAfter(original)
+      const letter = { id, to, text, thread, replyTo: original.id, intent, hops, answers: original.from }
       return post(sidecar, letter, request, call)
     },
 
-    async inbox({ id, peek, limit = limits.inboxBatch }, call) {
+    async inbox({ id, peek, follow, limit = limits.inboxBatch }, call) {
       const { mailbox, courier } = sidecar
       if (id !== undefined) return { messages: [await recall(sidecar, await fullId(sidecar, id))], more: 0 }
       if (peek) {
@@ -96,7 +97,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
         const messages = await Promise.all(batchOf(waiting, limit).map((entry) => readMessage(sidecar, entry)))
         return { messages, more: waiting.length - messages.length }
       }
-      const taken = await courier.take(limit)
+      const taken = await courier.take(limit, follow !== true)
       // Mail behind an unconfirmed hand-over of the same sender waits its turn, but it is there.
       const more = mailbox.inbox.deliverable().length
       if (!taken) return { messages: [], more }
@@ -141,6 +142,15 @@ export function createHandlers(sidecar: Sidecar): Handlers {
 
     async trace({ id }) {
       return traceOf(sidecar, await fullId(sidecar, id))
+    },
+
+    async budget() {
+      return pairsOf(await sidecar.presence.sessions(sidecar.link.store))
+    },
+
+    async budget_resume(request, call) {
+      if (request.name !== undefined) checkName(request.name)
+      return resume(sidecar, request, call)
     },
 
     async topic_join({ topic }) {

@@ -1,4 +1,4 @@
-/** What a held name keeps on this machine: its directory's lock, mailbox and outbox, and the reader of its mail. */
+/** What a held name keeps on this machine: its directory's lock, mailbox, outbox and counted rounds, and the reader of its mail. */
 
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir } from '../host/files.ts'
@@ -8,6 +8,7 @@ import type { Delivery, MailReader } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { mailFilters } from '../wire/subjects.ts'
+import { BudgetBook } from './budget-book.ts'
 import { dirLock, LOCK_MS } from './drain.ts'
 import type { Logger } from './log.ts'
 import { Mailbox } from './mailbox.ts'
@@ -29,6 +30,7 @@ interface HoldingOptions {
 export class Holding {
   readonly mailbox: Mailbox
   readonly sender: Sender
+  readonly book: BudgetBook
   readonly #options: HoldingOptions
   readonly #lock: Lock
   #reader: MailReader | null = null
@@ -41,6 +43,7 @@ export class Holding {
     this.#options = options
     this.#lock = held
     this.mailbox = Mailbox.open(dir, log)
+    this.book = BudgetBook.open(dir, log)
     this.sender = new Sender({ dir, member: record.member, log, check, onStored, onRefused })
   }
 
@@ -100,6 +103,7 @@ export class Holding {
     void this.#reader?.stop()
     this.sender.close()
     this.mailbox.close()
+    this.book.close()
     this.#lock.release()
   }
 }

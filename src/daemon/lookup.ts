@@ -85,8 +85,13 @@ export async function findMessage(sidecar: Sidecar, idOrPrefix: string): Promise
   })
 }
 
-export function hopsAfter(sidecar: Sidecar, replyTo: string): number {
-  return Math.min(limits.hops, (sidecar.mailbox.inbox.origin(replyTo)?.hops ?? 0) + 1)
+/** How many replies an answer to this message makes. Throws `conflict` when that is too many. */
+export function hopsAfter(origin: Pick<Origin, 'hops' | 'from'> | undefined): number {
+  const hops = (origin?.hops ?? 0) + 1
+  if (hops <= limits.hops) return hops
+  throw new MeshError('conflict', `${limits.hops} replies in a row led to this message: no further one is sent`, {
+    hint: `if there is reason to go on, begin anew: mesh send ${origin!.from.name} -- TEXT`,
+  })
 }
 
 export async function traceOf(sidecar: Sidecar, id: string): Promise<Response<'trace'>> {

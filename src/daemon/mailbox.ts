@@ -99,10 +99,21 @@ export class Mailbox {
   }
 
   /** `repeat`: somebody else may have shown it. So may an earlier holder, at this position of a stream that went back. */
-  arrive(arrived: { seq: number; envelope: Envelope; verified: boolean }, at: number, repeat: boolean): void {
+  arrive(
+    arrived: { seq: number; envelope: Envelope; verified: boolean },
+    at: number,
+    { repeat = false, held = false }: { repeat?: boolean; held?: boolean } = {},
+  ): void {
     const { seq, envelope, verified } = arrived
     const mark = repeat || wasRead(this.#outdated, seq) ? { repeat: true } : {}
-    this.#step({ t: 'in', seq, at, verified, envelope, ...mark })
+    this.#step({ t: 'in', seq, at, verified, envelope, ...mark, ...(held ? { held } : {}) })
+  }
+
+  /** Lets held messages go on: of one sender, or all (null). Returns them. */
+  release(from: string | null): Entry[] {
+    const entries = this.#inbox.held().filter(({ envelope }) => from === null || envelope.from.name === from)
+    if (entries.length > 0) this.#step({ t: 'released', ids: entries.map(({ envelope }) => envelope.id) })
+    return entries
   }
 
   skip(seq: number): void {

@@ -136,6 +136,7 @@ async function refuse(harness: Harness, { message, hint }: MeshError, log: Logge
     status() {},
     evidence() {},
     interrupted() {},
+    prompted() {},
     conversation: async () => visible(`mesh: this session did not join: ${message} (${hint})`),
     ended: finish,
   })

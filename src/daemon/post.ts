@@ -5,12 +5,14 @@ import { MeshError } from '../errors.ts'
 import { checkText, encodeEnvelope } from '../wire/codec.ts'
 import type { Envelope } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
-import { formatRecipient, type Recipient } from '../wire/names.ts'
+import { formatRecipient, newId, type Recipient } from '../wire/names.ts'
 import { type Sender as Address, messageSubject } from '../wire/subjects.ts'
+import { isControlIntent } from './control.ts'
 import { deadline } from './deadline.ts'
+import { LOCAL_MEMBER } from './keys.ts'
 import { handOver } from './lookup.ts'
 import type { Call } from './server.ts'
-import { LOCAL_MEMBER, type Sidecar } from './sidecar.ts'
+import type { Sidecar } from './sidecar.ts'
 
 /** The longest delay of a timer, about 25 days. */
 export const FOREVER_MS = 2_147_483_647
@@ -48,6 +50,7 @@ export async function post(
     await sidecar.settled()
     // In one go: the sequence number is taken when the message enters the outbox.
     await sidecar.sender.send(seal(sidecar, { ...letter, intent, to }, body))
+    if (to.kind === 'session' && !isControlIntent(letter.intent)) sidecar.loops.sent(to.name)
     if (letter.answers && letter.replyTo) tellReplied(sidecar, letter.answers, letter.replyTo, letter.id)
   }
   await sidecar.settled()
@@ -59,6 +62,17 @@ export async function post(
     ...note,
   } as const
   return options.wait ? followUp(sidecar, sent, options, call) : sent
+}
+
+/** Tells the people, once per hold, that a peer's messages to this session are held. */
+export async function tellPeople(sidecar: Sidecar, peer: string, rounds: number): Promise<void> {
+  const { name } = sidecar.record
+  const text = [
+    `${name} and ${peer} answered each other ${rounds} times without a person: what ${peer} sends ${name} from now on is`,
+    `held, nothing is lost. To let them go on, say something to ${name}, or in a plain shell: mesh budget resume ${name}`,
+  ].join(' ')
+  const letter: Letter = { id: newId('m'), to: { kind: 'role', name: 'operator' }, text, hops: 0 }
+  await post(sidecar, letter, {}, { signal: new AbortController().signal, onAnswered() {} })
 }
 
 function tellReplied(sidecar: Sidecar, to: Address, id: string, reply: string): void {

@@ -8,7 +8,7 @@ import type { Logger } from './log.ts'
 const WAITING = 1000
 const RETRY_MS = 1000
 const REACHED: Record<'delivered' | 'surfaced' | 'replied', readonly ReceiptState[]> = {
-  delivered: ['delivered', 'handed', 'surfaced', 'replied'],
+  delivered: ['delivered', 'handed', 'held', 'surfaced', 'replied'],
   surfaced: ['surfaced', 'replied'],
   replied: ['replied'],
 }

@@ -16,6 +16,8 @@ function numberIn(least: number, most: number) {
 const schema = z.object({
   /** How long messages wait after a person stopped a turn, unless the person says something before. */
   floorSeconds: z._default(numberIn(0, 3600), 30),
+  /** How often two sessions may answer each other without a person. */
+  loopRounds: z._default(numberIn(1, 10_000).check(z.multipleOf(1, 'must be a whole number')), 20),
 })
 export type Settings = z.output<typeof schema>
 

@@ -9,17 +9,19 @@ import type { Place } from '../host/project.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { Arrivals } from './arrivals.ts'
-import { isControl } from './control.ts'
+import { isControl, obey } from './control.ts'
 import { Courier } from './courier.ts'
 import { drainAll } from './drain.ts'
 import { adoptFormer, catchUp } from './former.ts'
 import { Holding } from './holding.ts'
-import { Intake, isDirect } from './intake.ts'
-import { exchangeKeys, KeyRing, memberKey } from './keys.ts'
+import { type Arrived, Intake, isDirect } from './intake.ts'
+import { exchangeKeys, KeyRing, LOCAL_MEMBER, memberKey } from './keys.ts'
 import { Link } from './link.ts'
 import type { Logger } from './log.ts'
+import { LoopGuard } from './loop-guard.ts'
 import type { Mailbox } from './mailbox.ts'
 import { joined } from './memberships.ts'
+import { tellPeople } from './post.ts'
 import { PresenceKeeper } from './presence.ts'
 import { Receipts } from './receipts.ts'
 import { Recipients } from './recipients.ts'
@@ -32,8 +34,6 @@ import { Stalls } from './stalls.ts'
 import { startText } from './start-text.ts'
 import { Witness } from './witness.ts'
 
-/** The member of the embedded engine: one mesh home, one key. */
-export const LOCAL_MEMBER = 'local'
 /** A client's start waits for its hook: past this it starts without our text. */
 const START_TEXT_MS = 2500
 /** How long a start is waited for that says whether the conversation is a copy of another. */
@@ -65,6 +65,7 @@ export class Sidecar {
   readonly courier: Courier
   readonly receipts: Receipts
   readonly presence: PresenceKeeper
+  readonly loops: LoopGuard
   readonly #roles: Roles
   readonly #witness: Witness
   readonly #stalls: Stalls
@@ -100,7 +101,19 @@ export class Sidecar {
       mailbox: () => this.mailbox,
       store: () => this.link.store,
       isSent: (id) => this.sender.get(id) !== undefined,
-      onArrived: (envelope, isNew) => this.#onArrived(envelope, isNew),
+      know: (from) => this.loops.know(from),
+      judge: (envelope, verified) => !isControl(envelope) && this.loops.judge(envelope, verified),
+      onArrived: (arrived, isNew, held) => this.#onArrived(arrived, isNew, held),
+    })
+    this.loops = new LoopGuard({
+      log,
+      limit: options.settings.loopRounds,
+      isAgent: harness.kind !== 'shell',
+      kept: () => this.#holding,
+      store: () => this.link.store,
+      onReleased: (entries, evidence) => this.#onReleased(entries, evidence),
+      tellPeople: (peer, rounds) => tellPeople(this, peer, rounds),
+      onChange: () => this.presence.changed(),
     })
     this.#joined = new Promise((resolve) => {
       this.#resolveJoined = resolve
@@ -116,6 +129,7 @@ export class Sidecar {
       log,
       onHanded: (entries, evidence) => this.#tellHanded(entries, evidence),
       onSurfaced: (entries, evidence, door) => this.#onSurfaced(entries, evidence, door),
+      note: () => this.loops.note(),
       onChange: () => this.presence.changed(),
     })
     this.presence = new PresenceKeeper({ log, current: () => this.#heartbeat(), onBeat: () => void this.#checkName() })
@@ -156,6 +170,7 @@ export class Sidecar {
       conversation: (conversation) => this.#onConversation(conversation),
       evidence: (token, state, evidence) => this.courier.evidence(token, state, evidence),
       interrupted: (is) => this.courier.interrupted(is),
+      prompted: () => void this.loops.resume(null, 'a person said something there'),
       ended: (reason) => void this.end(reason),
     })
     await this.#linked
@@ -252,6 +267,7 @@ export class Sidecar {
     await this.receipts.attach(store, record.name)
     await this.#roles.attach(store, record.roles)
     await this.#save(store)
+    void this.loops.tell()
     log.info({ name: record.name, epoch: record.epoch, project: store.project }, 'on the mesh')
     const strangers = await exchangeKeys(store, this.#ring, { member: LOCAL_MEMBER, key: this.#key })
     if (strangers.length > 0)
@@ -345,7 +361,7 @@ export class Sidecar {
       await adoptFormer(this.options.home, store, this.registry)
       this.#holding = await this.#hold(store)
       // A crash may have come between its arrival and its answer.
-      for (const { envelope } of this.mailbox.inbox.unread()) if (isControl(envelope)) this.#obey(envelope)
+      for (const entry of this.mailbox.inbox.unread()) if (isControl(entry.envelope)) await this.#obey(entry)
       this.courier.attach(this.#holding.mailbox)
     }
     const wentBack = await this.registry.fitTo(store)
@@ -456,24 +472,33 @@ export class Sidecar {
 
   // --- mail
 
-  #onArrived(envelope: Entry['envelope'], isNew: boolean): void {
-    if (isControl(envelope)) this.#obey(envelope)
+  #onArrived({ envelope, verified }: Arrived, isNew: boolean, held: boolean): void {
+    if (isControl(envelope)) void this.#obey({ envelope, verified })
+    else if (held) this.#tell(envelope, 'held', this.loops.evidence(envelope.from.name))
     else if (isNew && isDirect(envelope)) this.#tell(envelope, 'delivered', 'in the journal of its sidecar')
+    if (held) void this.loops.tell()
     this.presence.changed()
     this.courier.poke()
   }
 
   /** What another sidecar says to this one: settled here, and its receipt is the answer. */
-  #obey(envelope: Entry['envelope']): void {
+  async #obey({ envelope, verified }: Pick<Entry, 'envelope' | 'verified'>): Promise<void> {
     this.mailbox.surface([envelope.id], Date.now())
-    this.#tell(envelope, 'delivered', 'answered by its sidecar')
+    await this.loops.know(envelope.from)
+    this.#tell(envelope, 'delivered', obey(envelope, verified, this.loops))
+  }
+
+  /** Held messages go on. */
+  #onReleased(entries: readonly Entry[], evidence: string): void {
+    for (const { envelope } of entries) this.#tell(envelope, 'delivered', evidence)
+    this.courier.poke()
   }
 
   /** A message by its position in the stream; undefined if it is not there or not readable. */
   async stored(seq: number): Promise<Entry | undefined> {
     const delivery = await this.link.store.messageAt(seq)
     const arrived = delivery && this.#intake.read(delivery)
-    return arrived ? { ...arrived, arrivedAt: 0, handover: null, repeat: false } : undefined
+    return arrived ? { ...arrived, arrivedAt: 0, handover: null, repeat: false, held: false } : undefined
   }
 
   #onSurfaced(entries: readonly Entry[], evidence: string, door: string): void {
@@ -491,7 +516,7 @@ export class Sidecar {
 
   #tell(
     { id, from }: Entry['envelope'],
-    state: 'delivered' | 'handed' | 'surfaced',
+    state: 'delivered' | 'held' | 'handed' | 'surfaced',
     evidence: string,
     door?: string,
   ): void {
@@ -534,6 +559,7 @@ export class Sidecar {
       unread,
       claimed: this.#claimed!,
       name: this.record.name,
+      held: this.loops.startNote(),
       desired: desired.name,
       goesOn: conversation.source === 'compact',
     })
@@ -545,8 +571,9 @@ export class Sidecar {
     const { status, doors, shut } = this.courier
     const { version } = this.options
     const lastActivityAt = this.#lastActivityAt
-    const closed = shut.length > 0 ? { shut } : {}
-    return { name, epoch, status, lastActivityAt, doors, ...closed, unread: this.unread, version }
+    const pairs = this.loops.pairs()
+    const further = { ...(shut.length > 0 ? { shut } : {}), ...(pairs.length > 0 ? { budget: pairs } : {}) }
+    return { name, epoch, status, lastActivityAt, doors, unread: this.unread, version, ...further }
   }
 }
 

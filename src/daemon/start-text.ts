@@ -8,6 +8,8 @@ interface Start {
   project: string
   sessions: readonly Session[]
   unread: number
+  /** One line about held messages. */
+  held: string
   claimed: Claimed
   /** The name that was asked for. */
   desired: string
@@ -15,13 +17,14 @@ interface Start {
   goesOn: boolean
 }
 
-export function startText({ name, project, sessions, unread, claimed, desired, goesOn }: Start): string {
+export function startText({ name, project, sessions, unread, held, claimed, desired, goesOn }: Start): string {
   const { outcome, previous, twin, heir } = claimed
   return renderStart({
     name,
     project,
     peers: sessions.filter((peer) => peer.name !== name && peer.status !== 'gone'),
     unread,
+    held,
     isBack: outcome === 'resumed' && !goesOn,
     takenOver: outcome === 'taken_over' && !goesOn ? { session: previous?.session ?? '', unread } : null,
     renamedFrom: outcome === 'suffixed' ? desired : null,

@@ -22,6 +22,8 @@ export interface HarnessEvents {
   evidence(token: string, state: 'handed' | 'surfaced', evidence: string): void
   /** A person stopped the turn: what they say next goes first. Withdrawn if it was no interruption after all. */
   interrupted(is: boolean): void
+  /** A person said something to the model. */
+  prompted(): void
   /** The session is over. Told once. */
   ended(reason: string): void
 }

@@ -21,7 +21,7 @@ const recipient = z
 export const intent = z.string().check(z.regex(/^[a-z][a-z_-]{0,31}$/))
 
 /** Intents of what one sidecar says to another: settled there, never shown to a reader. Nobody else may send them. */
-export const controlIntents = ['ping'] as const
+export const controlIntents = ['ping', 'budget_resume'] as const
 
 export const sender = z.object({
   /** The machine account; its key signs. */
@@ -149,6 +149,18 @@ export const door = z.object({
 })
 export type DoorState = z.output<typeof door>
 
+/** How often a session and a peer answered each other without a person. */
+export const pairState = z.object({
+  with: name,
+  rounds: count,
+  limit: count,
+  /** Messages of the peer that wait until the people let it go on. */
+  held: count,
+  /** Of the first round, or of the hold. */
+  since: time,
+})
+export type PairState = z.output<typeof pairState>
+
 /** A session's heartbeat, in the presence bucket under its name. */
 export const presence = z.object({
   v: z.literal(1),
@@ -162,6 +174,7 @@ export const presence = z.object({
   /** Doors of its client that lead nowhere now. Beside `doors`, because a reader refuses a state that it does not know. */
   shut: z.optional(z.array(doorName).check(z.maxLength(16))),
   unread: count,
+  budget: z.optional(z.array(pairState).check(z.maxLength(limits.pairsTold))),
   /** Version of the sidecar's program. */
   version: z.string().check(z.maxLength(32)),
 })

@@ -46,6 +46,10 @@ export const limits = {
   outbox: 10_000,
   /** Bytes of an outbox. */
   outboxBytes: 256 * MIB,
+  /** Peers whose exchanges with one session are counted at a time. */
+  pairs: 1000,
+  /** Of these, how many a heartbeat tells. */
+  pairsTold: 16,
   /** Open waits of one sidecar. */
   waiters: 256,
   /** Characters of one message shown to a model; the rest by `mesh inbox`. */
@@ -86,6 +90,8 @@ export const times = {
   takenEvidence: 5 * SECOND,
   /** A hand-over that the client has, without a sign that the model read it, after its turn ended. */
   surfacedEvidence: 5 * SECOND,
+  /** After this long without a word between two sessions their rounds are counted anew. */
+  loopSilence: HOUR,
   /** An operator's sidecar without a call for this long ends. */
   operatorIdle: 10 * MINUTE,
   /** JetStream remembers message ids for this long (its default `duplicate_window`). */

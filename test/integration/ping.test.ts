@@ -31,7 +31,7 @@ test('a ping that its sidecar journalled and did not answer is answered by the n
   const web = await project.node('web')
   const { mailbox } = web.sidecar
   const envelope = { ...(await project.attacker()).envelope('api', 'web'), intent: 'ping', body: { text: '' } }
-  mailbox.arrive({ seq: 1, envelope, verified: true }, Date.now(), false)
+  mailbox.arrive({ seq: 1, envelope, verified: true }, Date.now())
   await web.crash()
   const next = await project.node('web', { process: web.process, session: 'session-web' })
   await until(() => next.sidecar.registry.claimed && next.sidecar.unread === 0, 'the ping settled')

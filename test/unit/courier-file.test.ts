@@ -46,7 +46,6 @@ function arrive(text = 'hi'): string {
   mailbox.arrive(
     { seq, verified: true, envelope: { ...unsigned({ id, seq, body: { text } }), sig: '' } as Envelope },
     seq,
-    false,
   )
   courier.poke()
   return id
@@ -96,12 +95,12 @@ test('a call that waits for another message leaves the file; one that a hook too
 test('who asks for the inbox gets what lies in the file and nobody has taken', async () => {
   const ids = [arrive('one'), arrive('two')]
   await expect.poll(shown).toContain('two')
-  const taken = await courier.take(10)
+  const taken = await courier.take(10, true)
   expect(taken!.entries.map(({ envelope }) => envelope.id)).toEqual(ids)
   expect(existsSync(mail())).toBe(false)
   courier.confirm(taken!.handover, 'printed')
   expect(surfaced).toEqual(ids)
-  expect(await courier.take(10)).toBeNull()
+  expect(await courier.take(10, true)).toBeNull()
 })
 
 test('while a person has the floor what lies in the file stays there, and goes with the prompt', async () => {

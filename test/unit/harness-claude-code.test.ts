@@ -75,6 +75,7 @@ async function start(conversation: (c: Conversation) => Promise<string> = async 
       return conversation(c)
     },
     evidence: (...evidence) => told.push(['evidence', ...evidence]),
+    prompted: () => told.push(['prompted']),
     interrupted: (is) => told.push(['interrupted', is]),
     ended: (reason) => told.push(['ended', reason]),
   })
@@ -297,12 +298,29 @@ test('claude code - idle in the middle of a turn: a person stopped it, until the
   await expect
     .poll(() => {
       hook('UserPromptSubmit', { prompt: 'rather this' })
-      return told.slice(-2)
+      return told.filter(([kind]) => kind !== 'prompted').slice(-2)
     })
     .toEqual([
       ['status', 'busy'],
       ['interrupted', false],
     ])
+})
+
+test('claude code - a person said something: not a message, a task or another session', async () => {
+  await start()
+  for (const [i, prompt] of [
+    '<mesh-0123abcd>\n[m_1 from api]\nhi\n</mesh-0123abcd>',
+    '<task-notification>\n<task-id>x</task-id>',
+    '<cross-session-message from="uds:/tmp/s">\nhi',
+    '',
+  ].entries()) {
+    hook('UserPromptSubmit', { prompt })
+    hook('SessionStart', { source: 'compact', session_id: `s${i}` })
+    await expect.poll(() => seen('conversation').length).toBe(i + 1)
+  }
+  expect(seen('prompted')).toEqual([])
+  hook('UserPromptSubmit', { prompt: 'explain <mesh-0123abcd>' })
+  await expect.poll(() => seen('prompted').length).toBe(1)
 })
 
 test('claude code - the end of a turn that is told late was no interruption', async () => {

@@ -188,7 +188,7 @@ class MailWorld {
     const seq = role ? Math.max(1, this.#seq - skipped * 3) : this.#seq
     const envelope = envelopeOf(message, role)
     const { model } = this
-    this.#mailbox.arrive({ seq, envelope, verified: true }, 1, repeat)
+    this.#mailbox.arrive({ seq, envelope, verified: true }, 1, { repeat })
     model.change((state) => {
       if (!model.knows(envelope.id)) state.unread.push({ id: envelope.id, seq, role, handover: null, repeat })
       if (!role) state.high = Math.max(state.high, seq)

@@ -348,6 +348,7 @@ describe('the start text', () => {
       renamedFrom: fc.option(long),
       twin: fc.option(long),
       heir: fc.option(long),
+      held: fc.option(long, { nil: undefined }),
       isBack: fc.boolean(),
     })
     fc.assert(

@@ -19,18 +19,21 @@ const read = (text?: string) => {
 }
 
 test('without a file the defaults hold', () => {
-  expect(read()).toEqual({ floorSeconds: 30 })
-  expect(defaultSettings).toEqual({ floorSeconds: 30 })
+  expect(read()).toEqual({ floorSeconds: 30, loopRounds: 20 })
+  expect(defaultSettings).toEqual(read())
 })
 
 test('what is set holds, and unknown keys are ignored', () => {
-  expect(read('{"floorSeconds": 0.5, "colour": "red"}')).toEqual({ floorSeconds: 0.5 })
+  const set = { floorSeconds: 0.5, loopRounds: 7 }
+  expect(read(JSON.stringify({ ...set, colour: 'red' }))).toEqual(set)
 })
 
 test.each([
   ['{"floorSeconds": -1}', 'floorSeconds must be a number from 0 to 3600'],
   ['{"floorSeconds": "30"}', 'floorSeconds must be a number from 0 to 3600'],
   ['{"floorSeconds": 1e9}', 'floorSeconds must be a number from 0 to 3600'],
+  ['{"loopRounds": 0}', 'loopRounds must be a number from 1 to 10000'],
+  ['{"loopRounds": 1.5}', 'loopRounds must be a whole number'],
   ['[]', 'must be a JSON object'],
   ['{', 'not readable'],
   ['', 'not readable'],

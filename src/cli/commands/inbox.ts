@@ -46,7 +46,7 @@ async function once({ flags, out, sidecar: find }: Context, limit: number | unde
 async function follow(sidecar: Sidecar, out: Output): Promise<never> {
   for (;;) {
     try {
-      const unread = await sidecar.call('inbox', { peek: false })
+      const unread = await sidecar.call('inbox', { follow: true })
       await showEach(sidecar, unread.messages, unread.handover, out)
       if (unread.messages.length === 0) await awaitNext(sidecar, out)
     } catch (error) {

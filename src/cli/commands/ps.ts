@@ -34,11 +34,18 @@ function listing(sessions: readonly Session[]): string[] {
 }
 
 function row(session: Session): string[] {
-  const { name, status, lastActivityAt, unread, harness, host, cwd, reason } = session
+  const { name, status, lastActivityAt, unread, harness, host, cwd } = session
   const active = `${ago(lastActivityAt, Date.now())} ago`
   const words = [name, status, active, String(unread), wakeOf(session), harness, host, cwd]
   const shown = words.map(oneLine)
-  return reason ? [...shown.slice(0, -1), `${shown.at(-1)} (${oneLine(reason)})`] : shown
+  const notes = notesOf(session).map((note) => ` (${oneLine(note)})`)
+  return [...shown.slice(0, -1), `${shown.at(-1)}${notes.join('')}`]
+}
+
+function notesOf({ name, reason, budget = [] }: Session): string[] {
+  const holds = budget.filter(({ held }) => held > 0).map((pair) => `${pair.held} held from ${pair.with}`)
+  const held = holds.length > 0 ? [`${holds.join(', ')}: mesh budget resume ${name}`] : []
+  return reason ? [reason, ...held] : held
 }
 
 /** The door that a message would go through now, and whether one did. */

@@ -13,6 +13,7 @@ import { type ClientRecord, clientRecord, type RegistryEntry } from './hook-even
 import { hasHooks, registeredConversation, transcriptPath } from './hookless.ts'
 import { InboxDoor } from './inbox-door.ts'
 import { Lifeline } from './lifeline.ts'
+import { isPersons } from './prompt.ts'
 import { Registry, readEntry } from './registry.ts'
 import { peek, Spool, type Spooled } from './spool.ts'
 import { answerStart, conversationOf } from './start.ts'
@@ -194,6 +195,7 @@ class ClaudeCode implements Harness {
   #onPrompt(prompt: string, at: number): void {
     this.#seen.onPrompt(prompt)
     this.#know({ turn: { running: true, at: momentOf(at) } })
+    if (isPersons(prompt)) this.#events!.prompted()
   }
 
   // --- what the registry tells
