@@ -12,8 +12,8 @@ export interface Claimant {
   session: string
   /** A copy of another conversation: it leaves the names that ended sessions had to those. */
   fork?: boolean
-  /** The conversation that this one goes on with in its place, though under another id. */
-  continues?: string
+  /** When a session was moved here: the one that ended right after goes on in this one (ISO 8601). */
+  movedAt?: string
   process: ProcessIdentity
   member: string
   harness: string
@@ -39,16 +39,20 @@ export interface Claim {
   heir?: NameRecord
 }
 
+/** A session that was moved is back within this long. */
+const MOVE_MS = 30_000
+
 /**
  * Decides the name of a conversation that begins, in a new process or in one that had another.
  *
  * 1. Its own record: `kept` (same epoch) by the same process, `resumed` (epoch + 1) when no process speaks for it any
- *    more. The record of the conversation that it `continues` counts as its own.
+ *    more.
  * 2. The name that its process holds: `kept`. `/clear` and the like begin another conversation in the same process.
- * 3. The desired name: `new` when nobody has it, `taken_over` (epoch + 1, mail, topics and roles come along) when its
+ * 3. That of the session that was moved here: `resumed`.
+ * 4. The desired name: `new` when nobody has it, `taken_over` (epoch + 1, mail, topics and roles come along) when its
  *    holder has ended and was of the same member and worktree, or the name was asked for explicitly.
  *    A name that its holder left by a rename is `new` to the next one (epoch + 1, mail from the rename on).
- * 4. The next suffix that is free in the same sense: `suffixed`, or `taken_over`.
+ * 5. The next suffix that is free in the same sense: `suffixed`, or `taken_over`.
  *
  * A fork takes nothing over but what was asked for explicitly: what it was copied from may come back.
  *
@@ -63,7 +67,10 @@ export function decideClaim(
 ): Claim {
   checkName(claimant.desired)
   const claim =
-    claimOwn(claimant, records, alive) ?? claimHeld(claimant, records) ?? claimFree(claimant, records, alive)
+    claimOwn(claimant, records, alive) ??
+    claimHeld(claimant, records) ??
+    claimMoved(claimant, records) ??
+    claimFree(claimant, records, alive)
   if (claim.outcome === 'resumed') return claim
   const others = records
     .filter(({ name, member }) => name !== claim.record.name && member === claimant.member)
@@ -98,13 +105,8 @@ function claimOwn(claimant: Claimant, records: readonly NameRecord[], alive: Ali
   const ranked = own.toSorted((a, b) => rank(claimant, b, own) - rank(claimant, a, own) || latest(b, a))
   const mine = ranked.find((record) => record.state !== 'gone' && sameProcess(record.process, claimant.process))
   if (mine) return keep(claimant, mine)
-  const parents = records.filter((record) => isContinued(claimant, record))
-  const best = [...ranked, ...parents].find((record) => record.state === 'gone' || !alive(record))
+  const best = ranked.find((record) => record.state === 'gone' || !alive(record))
   return best ? resume(claimant, best) : null
-}
-
-function isContinued({ continues, member }: Claimant, record: NameRecord): boolean {
-  return continues !== undefined && record.session === continues && record.member === member && !record.renamedTo
 }
 
 /** Also of a session that was renamed, or whose conversation changed while its sidecar was away. */
@@ -115,6 +117,17 @@ function claimHeld(claimant: Claimant, records: readonly NameRecord[]): Claim | 
   })
   const [best] = held.toSorted((a, b) => rank(claimant, b, held) - rank(claimant, a, held) || latest(b, a))
   return best ? keep(claimant, best) : null
+}
+
+/** Nothing but the time tells which session it was: of two that ended just then neither. */
+function claimMoved({ movedAt, ...claimant }: Claimant, records: readonly NameRecord[]): Claim | null {
+  const from = Date.parse(movedAt ?? '')
+  if (!(Math.abs(Date.parse(claimant.now) - from) < MOVE_MS)) return null
+  const ended = records.filter(({ state, member, worktree, harness, renamedTo, endedAt = '' }) => {
+    const isOurs = member === claimant.member && worktree === claimant.worktree && harness === claimant.harness
+    return isOurs && state === 'gone' && !renamedTo && Date.parse(endedAt) >= from
+  })
+  return ended.length === 1 ? resume(claimant, ended[0]!) : null
 }
 
 function isTwin({ session, process }: Claimant, record: NameRecord, alive: Alive): boolean {

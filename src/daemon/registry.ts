@@ -1,4 +1,6 @@
 /** The names record of this session: claims it, keeps it, changes it by compare-and-set, and ends it. */
+
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Claim, type Claimant, decideClaim, deposed, leftBehind } from '../core/names.ts'
 import { MeshError } from '../errors.ts'
 import { operatorSession } from '../harness/shell.ts'
@@ -8,6 +10,8 @@ import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 
 const ATTEMPTS = 50
+const MOVE_LOOKS = 10
+const MOVE_LOOK_MS = 100
 
 export type Claimed = Omit<Claim, 'expect'>
 
@@ -46,6 +50,12 @@ export class Registry {
       const entries = await store.names.all()
       const records = entries.map(({ value }) => value)
       const decision = decideClaim({ ...claimant, highWater: lastSeq }, records, isAlive)
+      // The session that moved here may be about to tell its end.
+      const isExpected = claimant.movedAt !== undefined && ['new', 'suffixed'].includes(decision.outcome)
+      if (isExpected && attempt < MOVE_LOOKS) {
+        await delay(MOVE_LOOK_MS)
+        continue
+      }
       const { name } = decision.record
       const { expect } = decision
       // A key that is taken although it has no record holds garbage: at the second try that gives way.

@@ -313,13 +313,13 @@ export class Sidecar {
     const before = this.registry.claimed ? this.record : null
     if (this.#conversation.source === null) await Promise.race([this.#begun, after(SOURCE_MS)])
     const { harness, place, desired, log } = this.options
-    const { sessionId, source, cwd, continues } = this.#conversation
+    const { sessionId, source, cwd, movedAt } = this.#conversation
     const claimant = {
       desired: desired.name,
       explicit: desired.explicit,
       session: sessionId,
       fork: source === 'fork',
-      ...(continues === undefined ? {} : { continues }),
+      ...(movedAt === undefined ? {} : { movedAt }),
       process: harness.process,
       member: LOCAL_MEMBER,
       harness: harness.kind,

@@ -9,8 +9,8 @@ export interface Conversation {
   /** How it began; null before the client has told. */
   source: StartSource | null
   cwd: string
-  /** The conversation that this one goes on with in its place: the client gave it another id and process. */
-  continues?: string
+  /** When the client moved a session here, giving it another id and process (ISO 8601); that one ended right after. */
+  movedAt?: string
 }
 
 /** What the client tells its sidecar, in the order in which it happened. */

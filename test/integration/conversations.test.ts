@@ -167,14 +167,19 @@ test.for([
   expect(await back.texts(1)).toEqual(['to the parent'])
 })
 
-test('a session that moved to the background has its name and mail there', async ({ project }) => {
-  const alice = await project.node('alice')
-  const api = await project.node('api', { session: 'here', worktree: WORKTREE })
-  await api.call('rename', { name: 'backend' })
-  await api.stop()
-  await alice.send('backend', 'meanwhile')
-  const moved = { session: 'there', continues: 'here', source: 'fork', worktree: WORKTREE } as const
-  const back = await project.node('api', moved)
-  expect([back.name, back.sidecar.record.epoch]).toEqual(['backend', 2])
-  expect(await back.texts(1)).toEqual(['meanwhile'])
-})
+test.for([0, 300])(
+  'a session that moved to the background, and ends %d ms later, goes on there',
+  async (ms, { project }) => {
+    const alice = await project.node('alice')
+    const api = await project.node('api', { session: 'here', worktree: WORKTREE })
+    await api.call('rename', { name: 'backend' })
+    const movedAt = new Date().toISOString()
+    const ended = new Promise((resolve) => setTimeout(resolve, ms)).then(() => api.stop())
+    if (ms === 0) await ended
+    const back = await project.node('api', { session: 'there', movedAt, source: 'fork', worktree: WORKTREE })
+    await ended
+    expect([back.name, back.sidecar.record.epoch]).toEqual(['backend', 2])
+    await alice.send('backend', 'hello')
+    expect(await back.texts(1)).toEqual(['hello'])
+  },
+)

@@ -143,7 +143,7 @@ interface NodeOptions {
   /** The conversation's id. */
   session?: string
   source?: Conversation['source']
-  continues?: string
+  movedAt?: string
   /** The sidecar is there before the client said how the conversation began. */
   early?: boolean
   /** The process that is the session; default: a new one. */
@@ -322,8 +322,8 @@ export class Node {
 
   constructor(project: Project, name: string, options: NodeOptions) {
     const { worktree = `/work/${name}`, session = `session-${name}`, doors = [], explicit = false } = options
-    const { source = 'startup', continues, early = false } = options
-    const conversation = { sessionId: session, source, cwd: worktree, ...(continues ? { continues } : {}) }
+    const { source = 'startup', movedAt, early = false } = options
+    const conversation = { sessionId: session, source, cwd: worktree, ...(movedAt ? { movedAt } : {}) }
     this.asked = name
     this.project = project
     this.process = options.process ?? project.process()

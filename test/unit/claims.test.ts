@@ -237,12 +237,32 @@ describe('a fork', () => {
     expect(claim).toMatchObject({ outcome: 'taken_over', record: { name: 'api' } })
   })
 
-  test('that continues its parent has the name of that, whatever it is, once it has ended', () => {
-    const web = { ...parent, name: 'web' }
-    const moved = fork({ continues: 'parent' })
-    const claim = decideClaim(moved, [{ ...web, ...ended }], never)
+  const movedAt = '2026-11-20T11:59:58.000Z'
+  const moved = fork({ movedAt })
+  const left = { ...parent, ...ended, name: 'web', endedAt: '2026-11-20T11:59:58.120Z' }
+
+  test('that was moved here has the name of the session that ended then, whatever it is', () => {
+    const before = nameRecord({ ...ended, name: 'api' })
+    const claim = decideClaim(moved, [before, left], never)
     expect(claim).toMatchObject({ outcome: 'resumed', record: { ...luggage, name: 'web', epoch: 5, session: 'copy' } })
-    expect(decideClaim(moved, [web], yes)).toMatchObject({ outcome: 'new', record: { name: 'api' } })
+    expect(claim.record.earlier).toEqual(['parent'])
+  })
+
+  test.each([
+    ['nobody ended then', [{ ...left, endedAt: '2026-11-20T11:59:57.000Z' }]],
+    ['two did', [left, { ...left, name: 'x', session: 's' }]],
+    ['it was in another worktree', [{ ...left, worktree: '/other' }]],
+    ['it was another member’s', [{ ...left, member: 'elsewhere' }]],
+    ['it was an operator', [{ ...left, harness: 'shell' }]],
+  ])('that was moved here is a fork like any other if %s', (_what, records) => {
+    expect(decideClaim(moved, records, never)).toMatchObject({ outcome: 'new', record: { name: 'api' } })
+  })
+
+  test('in a process that was moved here long ago, or has a name, is none that moved', () => {
+    const later = { ...moved, now: '2026-11-20T12:10:00.000Z' }
+    expect(decideClaim(later, [left], never).record.name).toBe('api')
+    const mine = nameRecord({ name: 'mine', process: identity(2) })
+    expect(decideClaim(moved, [left, mine], yes)).toMatchObject({ outcome: 'kept', record: { name: 'mine' } })
   })
 })
 

@@ -2,13 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { movedFrom, resumed } from '../../src/harness/claude-code/background.ts'
+import { movedAt } from '../../src/harness/claude-code/background.ts'
 import { conversationOf } from '../../src/harness/claude-code/start.ts'
 
-const PARENT = 'ff1d00eb-2e3c-4bcd-ae75-55e4b90a3b07'
-const CHILD = 'c0beee0c-0558-401c-b72e-e7027fd358c4'
-/** Recorded on 2.1.329, paths replaced. */
-const MOVED = `/opt/claude --session-id ${CHILD} --fork-session --resume /home/dev/.claude/projects/-home-dev/${PARENT}.jsonl --model claude-opus-5-5 --permission-mode default`
+const AT = '2026-11-21T05:14:05.964Z'
 
 let dir: string
 beforeEach(() => {
@@ -16,35 +13,35 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
-test('background - the command line of /background names the conversation that moved', () => {
-  expect(resumed(MOVED)).toBe(PARENT)
-  expect(resumed(MOVED.replace('/home/dev/', '/home/a b/'))).toBe(PARENT)
+function state(fields: object | string): void {
+  writeFileSync(join(dir, 'state.json'), typeof fields === 'string' ? fields : JSON.stringify(fields))
+}
+
+test('background - a job that goes on with a session of a terminal says when that moved', () => {
+  // Fields of a job of 2.1.329.
+  state({ state: 'working', template: 'bg', interactiveLineage: true, createdAt: AT, backend: 'daemon' })
+  expect(movedAt({ CLAUDE_JOB_DIR: dir })).toBe(AT)
+  expect(movedAt({})).toBeNull()
+  expect(movedAt({ CLAUDE_JOB_DIR: join(dir, 'gone') })).toBeNull()
 })
 
 test.each([
-  ['/opt/claude bg-spare --bg-spare /tmp/cc-daemon-0/spare/1.claim.sock'],
-  [MOVED.replace(' --fork-session', '')],
-  [`/opt/claude --fork-session --resume ${PARENT}`],
-  [`/opt/claude --fork-session --resume /x/not-an-id.jsonl`],
-  [''],
-])('background - another command line names none: %s', (command) => {
-  expect(resumed(command)).toBeNull()
+  [{ createdAt: AT }],
+  [{ interactiveLineage: false, createdAt: AT }],
+  [{ interactiveLineage: true }],
+  [{ interactiveLineage: true, createdAt: 'yesterday' }],
+  [{ interactiveLineage: 'yes', createdAt: AT }],
+  ['no json'],
+  ['null'],
+])('background - any other job says nothing: %j', (fields) => {
+  state(fields)
+  expect(movedAt({ CLAUDE_JOB_DIR: dir })).toBeNull()
 })
 
-test('background - only a job that goes on with a terminal’s session is asked for it', () => {
-  const env = { CLAUDE_JOB_DIR: dir }
-  for (const state of ['{}', '{"interactiveLineage":false}', 'no json', '{"interactiveLineage":"yes"}']) {
-    writeFileSync(join(dir, 'state.json'), state)
-    expect(movedFrom(env, process.pid)).toBeNull()
-  }
-  expect(movedFrom({}, process.pid)).toBeNull()
-  expect(movedFrom({ CLAUDE_JOB_DIR: join(dir, 'gone') }, process.pid)).toBeNull()
-  // This process is no client that forks.
-  writeFileSync(join(dir, 'state.json'), '{"interactiveLineage":true}')
-  expect(movedFrom(env, process.pid)).toBeNull()
-})
-
-test('background - no other fork continues anything', () => {
-  const event = { hook_event_name: 'SessionStart', session_id: CHILD, source: 'fork', cwd: '/home/dev' }
-  expect(conversationOf(event, {}, process.pid)).toEqual({ sessionId: CHILD, source: 'fork', cwd: '/home/dev' })
+test('background - only a fork may have moved', () => {
+  state({ interactiveLineage: true, createdAt: AT })
+  const event = { hook_event_name: 'SessionStart', session_id: 's', cwd: '/home/dev' }
+  const read = (source: string) => conversationOf({ ...event, source }, { CLAUDE_JOB_DIR: dir })
+  expect(read('fork')).toEqual({ sessionId: 's', source: 'fork', cwd: '/home/dev', movedAt: AT })
+  expect(read('resume')).toEqual({ sessionId: 's', source: 'resume', cwd: '/home/dev' })
 })

@@ -51,6 +51,7 @@ export type TranscriptLine = z.output<typeof transcriptLine>
 export const jobState = z.object({
   /** It goes on with a session of a terminal. */
   interactiveLineage: z.optional(z.boolean()),
+  createdAt: z.optional(z.iso.datetime()),
 })
 
 /** What a sidecar leaves for the one that is started again after it. */
@@ -60,7 +61,7 @@ export const clientRecord = z.object({
     sessionId: id,
     source: z.nullable(z.enum(['startup', 'resume', 'clear', 'compact', 'fork'])),
     cwd: path,
-    continues: z.optional(id),
+    movedAt: z.optional(z.iso.datetime()),
   }),
   transcript: z.nullable(path),
 })

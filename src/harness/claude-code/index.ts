@@ -82,7 +82,7 @@ class ClaudeCode implements Harness {
     const first = peek(this.#spoolDir, 'SessionStart')?.event
     const isHooked = () => hasHooks(runDir)
     const entry = earlier || first || isHooked() ? null : readEntry(env, identity.pid)
-    const begun = entry ? registeredConversation(entry, null, env) : conversationOf(first, env, identity.pid)
+    const begun = entry ? registeredConversation(entry, null, env) : conversationOf(first, env)
     this.#conversation = earlier?.conversation ?? begun
     this.#transcript = earlier?.transcript ?? first?.transcript_path ?? (entry && transcriptPath(begun, env))
     const attended = (env.CLAUDE_CODE_ENTRYPOINT ?? 'cli') === 'cli'
@@ -166,7 +166,7 @@ class ClaudeCode implements Harness {
 
   #onStart(spooled: Spooled): void {
     if (!spooled.event) return
-    this.#conversation = conversationOf(spooled.event, this.#options.env, this.process.pid)
+    this.#conversation = conversationOf(spooled.event, this.#options.env)
     this.#save()
     const answered = this.#events!.conversation(this.#conversation)
     answered.then(

@@ -4,20 +4,20 @@ import { join } from 'node:path'
 import { writeAtomic } from '../../host/files.ts'
 import type { Env } from '../../host/home.ts'
 import type { Conversation, StartSource } from '../types.ts'
-import { movedFrom } from './background.ts'
+import { movedAt } from './background.ts'
 import type { HookEvent } from './hook-event.schema.ts'
 import { WATCHED_FILE } from './hook-script.ts'
 import { CONTEXT_CHARS } from './mail-file.ts'
 
-/** The conversation of a SessionStart event of client `pid`; without one, of the hook's environment. */
-export function conversationOf(event: HookEvent | null | undefined, env: Env, pid: number): Conversation {
+/** The conversation of a SessionStart event; without one, of the hook's environment. */
+export function conversationOf(event: HookEvent | null | undefined, env: Env): Conversation {
   const source = startSource(event)
-  const continues = source === 'fork' ? movedFrom(env, pid) : null
+  const moved = source === 'fork' ? movedAt(env) : null
   return {
     sessionId: event?.session_id ?? env.CLAUDE_CODE_SESSION_ID ?? 'unknown',
     source,
     cwd: event?.cwd ?? env.CLAUDE_PROJECT_DIR ?? process.cwd(),
-    ...(continues ? { continues } : {}),
+    ...(moved ? { movedAt: moved } : {}),
   }
 }
 

@@ -1,4 +1,5 @@
 /** A session seen from three sides: the client's own registry, its sidecar's record, and what its model reads. */
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
@@ -6,6 +7,8 @@ import { type Interactive, kill, processesWith, type StartOptions } from './clie
 import { eventually } from './eventually.ts'
 import type { ModelRequest } from './mock-model.ts'
 import type { Suite } from './suite.ts'
+
+const COMMAND_MS = 30_000
 
 export interface RegistryEntry {
   sessionId: string
@@ -51,9 +54,23 @@ export class Life {
     return { ...session, name }
   }
 
+  /** Runs a command of the client to its end. */
+  claude(...args: string[]): Promise<string> {
+    const { lab, claude } = this.#suite
+    return new Promise((resolve, reject) => {
+      const options = { cwd: lab.project, env: lab.env, timeout: COMMAND_MS }
+      execFile(claude, args, options, (error, out) => (error ? reject(error) : resolve(out)))
+    })
+  }
+
   /** Kills the client; no name is its any more. */
   async end({ pid }: { pid: number }): Promise<void> {
     kill(pid, 'SIGKILL')
+    await this.ended(pid)
+  }
+
+  /** Waits until no name is held by this process. */
+  async ended(pid: number): Promise<void> {
     const named = async () => (await this.#suite.mesh.ps()).filter((one) => one.pid === pid && one.status !== 'gone')
     await eventually(`no name is held by ${pid}`, async () => (await named()).length === 0)
   }
