@@ -1,8 +1,11 @@
 /** Background sessions: hooks, registry and inbox work there as anywhere. The daemon that runs them is the client's. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { submit } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
 import { Life, startTexts } from './support/life.ts'
+import { bash } from './support/mock-model.ts'
 import { missing, testNothingLeft, useSuite } from './support/suite.ts'
 
 const suite = useSuite()
@@ -60,10 +63,21 @@ describe.skipIf(missing)('in the background', () => {
     await mesh.run('send', session.name, '--', `before ${session.pid}`)
     await life.readBy(`before ${session.pid}`)
     await mesh.reaches(session.pid, 'idle')
+    const go = join(suite.lab.project, `go-${session.pid}`)
+    if (status === 'busy') {
+      model.script(`hold-${session.pid}`, [
+        { call: [bash(`until [ -e '${go}' ]; do sleep 0.05; done`)] },
+        { say: 'done' },
+      ])
+      await submit(session, `play hold-${session.pid}`)
+      await mesh.reaches(session.pid, 'busy')
+    }
     await submit(session, '/background')
     await life.ended(session.pid)
     await mesh.send(session.name, `after ${session.pid}`)
     const moved = await onlyOne()
+    await mesh.reaches(moved.pid, status)
+    writeFileSync(go, '')
     const request = await life.readBy(`after ${session.pid}`)
     expect(request.sessionId).toBe(moved.sessionId)
     expect(startTexts(request)).toContain(`You are "${session.name}" on mesh`)
