@@ -116,6 +116,23 @@ describe.skipIf(suite.missing)(`Claude Code ${olderVersion}`, () => {
     expect(model.requests.slice(other).filter(({ auxiliary }) => !auxiliary)).toHaveLength(1)
   })
 
+  test('after Esc mail waits, and goes with the next prompt', async () => {
+    const { model, mesh } = suite
+    const { session, name } = await startIdle()
+    const [script, word, prompt] = ['stop', 'floor', 'rather'].map((one) => `${one}-${session.pid}`)
+    model.script(script!, [{ call: [heldTool().call] }])
+    await submit(session, `play ${script}`)
+    await eventually('the tool runs', () => session.screen().includes('until ['))
+    session.press('Escape')
+    await mesh.reaches(session.pid, 'idle')
+    const { id } = await mesh.send(name, word!)
+    await mesh.waiting(session.pid, word!)
+    await submit(session, prompt!)
+    expect((await readBy(prompt!)).fresh).toContain(word)
+    await mesh.traced(id, 'surfaced')
+    await mesh.reaches(session.pid, 'idle')
+  })
+
   test('claude -p gets a message in mid-turn, and its output is its own', async () => {
     const { model, mesh, lab, claude } = suite
     const held = heldTool()
