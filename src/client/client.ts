@@ -1,11 +1,14 @@
 /** Calls an operation of a sidecar over its socket. It knows the operations' types, nothing of what they do. */
 import { dirname } from 'node:path'
 import type { Op, Request, Response } from '../api/ops.schema.ts'
+import { apiVersion } from '../api/version.ts'
 import { MeshError } from '../errors.ts'
 import { checkOwnDir } from '../host/files.ts'
 import { Broken, post, TimedOut } from './http.ts'
-import { compatible, version } from './version.ts'
+import { version } from './version.ts'
 
+/** How a sidecar begins its words about an operation that it does not have. */
+const NO_OPERATION = 'no such operation'
 /** An operation that does not wait for anything answers within this time, large bodies included. */
 const ANSWER_MS = 60_000
 
@@ -33,18 +36,21 @@ export async function call<O extends Op>(
   options: CallOptions = {},
 ): Promise<Response<O>> {
   const { status, headers, text } = await exchange(socket, op, JSON.stringify(body), options)
-  const theirs = headers.get('mesh-version')
-  if (theirs !== undefined && !compatible(theirs, version)) throw skew(theirs)
+  const theirs = { version: headers.get('mesh-version') ?? '?', api: Number(headers.get('mesh-api') ?? apiVersion) }
+  if (theirs.api !== apiVersion) throw new Skew(theirs)
   const value = parse(text)
   if (status === 200) return value as Response<O>
-  throw MeshError.fromBody((value as { error?: object } | null)?.error ?? { message: `the sidecar answered ${status}` })
+  const error = (value as { error?: { message?: unknown } } | null)?.error
+  if (String(error?.message).startsWith(NO_OPERATION)) throw new Skew(theirs, op)
+  throw MeshError.fromBody(error ?? { message: `the sidecar answered ${status}` })
 }
 
 async function exchange(socket: string, op: Op, json: string, { signal, timeoutMs = ANSWER_MS }: CallOptions) {
   // Also a path that all users can make, when the mesh home's is too long for a socket.
   checkOwnDir(dirname(socket))
+  const headers = { 'mesh-version': version, 'mesh-api': String(apiVersion) }
   try {
-    const answer = await post(socket, `/v0/${op}`, json, { signal, timeoutMs, headers: { 'mesh-version': version } })
+    const answer = await post(socket, `/v0/${op}`, json, { signal, timeoutMs, headers })
     return { ...answer, text: answer.body.toString('utf8') }
   } catch (error) {
     if (error instanceof TimedOut) throw new MeshError('timeout', `the sidecar did not answer ${op} in ${timeoutMs} ms`)
@@ -60,9 +66,20 @@ function unreachable(error: Broken, op: Op): MeshError {
   return new Unreachable(what, error.sent, error)
 }
 
-/** The error for a sidecar of version `theirs`. */
-export function skew(theirs: string): MeshError {
-  return new MeshError('version_skew', `this command is mesh ${version}, the sidecar is mesh ${theirs}`)
+/** The sidecar is of another version, and cannot be talked to or cannot do what was asked. */
+export class Skew extends MeshError {
+  /** The sidecar may be replaced by one of this version. */
+  readonly isOlder: boolean
+
+  constructor(theirs: { version: string; api: number }, op?: Op) {
+    const what = op ? `, which has no ${op}` : ''
+    const isOlder = theirs.api < apiVersion || op !== undefined
+    const hint = isOlder
+      ? 'start the session anew; if that does not help, run mesh install first'
+      : 'update this command: npm install -g sessionmesh, or git pull && npm ci in its clone'
+    super('version_skew', `this command is mesh ${version}, the sidecar is mesh ${theirs.version}${what}`, { hint })
+    this.isOlder = isOlder
+  }
 }
 
 function parse(text: string): unknown {

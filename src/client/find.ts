@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { readJson } from '../host/files.ts'
 import { type Env, type Home, operatorKey, sessionDir, socketPath } from '../host/home.ts'
+import type { ProcessIdentity } from '../host/process.ts'
 
 const RECORD_BYTES = 64 * 1024
 const SESSION_KEY = /^cc-([1-9]\d{0,9})$/
@@ -18,8 +19,6 @@ export interface Target {
   socket: string
   /** The name that the session had when its sidecar last wrote it down. */
   name?: string
-  /** The version of the session's sidecar. */
-  version?: string
   /** Absent: an agent session's sidecar, which only that session starts. */
   operator?: Operator
 }
@@ -30,6 +29,9 @@ export interface SidecarRecord {
   name: string
   project: string
   version: string
+  sidecar?: ProcessIdentity
+  /** The file that it was started from. */
+  program?: string
 }
 
 /**
@@ -43,7 +45,7 @@ export function sessionTarget(env: Env, home: Home): Target | null {
     const dir = sessionDir(home, key)
     const record = readRecord(dir)
     if (!record || (env.MESH_PROJECT && env.MESH_PROJECT !== record.project)) continue
-    return { dir, socket: socketPath(dir), name: record.name, version: record.version }
+    return { dir, socket: socketPath(dir), name: record.name }
   }
   return null
 }
@@ -58,7 +60,8 @@ export function operatorTarget(home: Home, operator: Operator): Target {
 export function readRecord(dir: string): SidecarRecord | null {
   const value = readJson(join(dir, 'sidecar.json'), RECORD_BYTES) as Partial<SidecarRecord> | null | undefined
   if (typeof value?.pid !== 'number' || typeof value.project !== 'string') return null
-  return { pid: value.pid, name: String(value.name), project: value.project, version: String(value.version) }
+  const { pid, name, project, version, sidecar, program } = value
+  return { pid, name: String(name), project, version: String(version), sidecar, program }
 }
 
 function exists(pid: number): boolean {

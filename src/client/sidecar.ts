@@ -2,9 +2,8 @@
 import type { Op, Request, Response } from '../api/ops.schema.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
-import { type CallOptions, call, skew, Unreachable } from './client.ts'
-import type { Target } from './find.ts'
-import { compatible, version as ownVersion } from './version.ts'
+import { type CallOptions, call, Skew, Unreachable } from './client.ts'
+import { readRecord, type Target } from './find.ts'
 
 /** How often one call outlives its sidecar. */
 const REVIVALS = 5
@@ -28,6 +27,7 @@ export interface Context {
 export class Sidecar {
   readonly target: Target
   readonly #context: Context
+  #replaced = false
 
   constructor(target: Target, context: Context) {
     this.target = target
@@ -36,8 +36,6 @@ export class Sidecar {
 
   /** Calls an operation. What may be repeated is repeated when the sidecar went away meanwhile. */
   async call<O extends Op>(op: O, body: Request<O>, options: CallOptions = {}): Promise<Response<O>> {
-    const { version } = this.target
-    if (version !== undefined && !compatible(version, ownVersion)) throw skew(version)
     const startedAt = performance.now()
     for (let attempt = 0; ; attempt++) {
       try {
@@ -58,16 +56,25 @@ export class Sidecar {
       await this.#revive()
       return true
     }
-    if (!(error instanceof MeshError) || error.code !== 'version_skew' || !this.target.operator) return false
-    await this.#replace()
-    return !ONCE.has(op)
+    // It refused before it did anything.
+    return error instanceof Skew && error.isOlder && (await this.#replace())
   }
 
-  /** An operator's sidecar of another version makes way for one of this version. */
-  async #replace(): Promise<void> {
-    const { awaitSilence } = await import('./spawn.ts')
-    await call(this.target.socket, 'stop', {}, { timeoutMs: STOP_MS }).catch(() => {})
-    await awaitSilence(this.target.socket, STOP_MS)
+  /**
+   * An older sidecar makes way for one of this version; false if that is not ours to do. A session's comes back by its
+   * hook's loop, from the path that it was started from: of this version only if that is this program's own, where an
+   * upgrade replaced the file.
+   */
+  async #replace(): Promise<boolean> {
+    if (this.#replaced) return false
+    this.#replaced = true
+    const { sidecarPath } = await import('./spawn.ts')
+    const { dir, operator } = this.target
+    const record = readRecord(dir)
+    if (!record?.sidecar || !(operator || record.program === sidecarPath)) return false
+    const { endProcess, sendSignal } = await import('../host/process.ts')
+    // A signal to end would end the session of `-p`: its sidecar takes it for the client's.
+    return operator ? endProcess(record.sidecar, STOP_MS) : sendSignal(record.sidecar, 'SIGKILL')
   }
 
   async #revive(): Promise<void> {

@@ -30,6 +30,8 @@ const sidecarRecord = z.object({
   /** The process that is the session. */
   process: processIdentity,
   version: z.string(),
+  /** The file that the sidecar was started from. */
+  program: z.optional(z.string()),
   startedAt: z.string(),
   /** The session ended, and the sidecar was about to tell it. */
   ended: z.optional(z.object({ reason: z.string(), at: z.string() })),

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { type Op, ops, type Parsed, type Response } from '../api/ops.schema.ts'
+import { apiVersion } from '../api/version.ts'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { parseJson } from '../wire/codec.ts'
@@ -39,7 +40,8 @@ export async function serve(path: string, version: string, handlers: Handlers, l
     open++
     response.once('close', () => open--)
     response.setHeader('mesh-version', version)
-    void answer(request, response, handlers, log)
+    response.setHeader('mesh-api', apiVersion)
+    void answer(request, response, version, handlers, log)
   })
   // A wait is a long poll of any length.
   server.requestTimeout = 0
@@ -81,6 +83,7 @@ function isServed(path: string): Promise<boolean> {
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
+  version: string,
   handlers: Handlers,
   log: Logger,
 ): Promise<void> {
@@ -89,6 +92,7 @@ async function answer(
   const listeners: ((delivered: boolean) => void)[] = []
   const call: Call = { signal: gone.signal, onAnswered: (done) => listeners.push(done) }
   try {
+    checkVersion(request, version)
     const op = opOf(request)
     const body = await readBody(request, LARGE_REQUESTS.has(op) ? limits.requestBytes : SMALL_REQUEST_BYTES)
     const result = await dispatch(op, body, handlers, call)
@@ -101,6 +105,13 @@ async function answer(
     for (const listener of listeners) listener(false)
     await reply(response, known.http, { error: known.toBody() })
   }
+}
+
+/** Before anything is done. A caller that does not say its version (`curl`) knows what it does. */
+function checkVersion(request: IncomingMessage, version: string): void {
+  const theirs = request.headers['mesh-api']
+  if (theirs === undefined || theirs === String(apiVersion)) return
+  throw new MeshError('version_skew', `this sidecar is mesh ${version} and does not understand the caller`)
 }
 
 function opOf(request: IncomingMessage): Op {

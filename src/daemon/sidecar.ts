@@ -409,6 +409,7 @@ export class Sidecar {
       sessionId: this.sessionId,
       process: harness.process,
       version,
+      program: process.argv[1],
       startedAt: this.#startedAt,
       ...(ended ? { ended } : {}),
     })

@@ -7,6 +7,8 @@ import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 
 const END_POLL_MS = 20
 
+export type { ProcessIdentity }
+
 export type ProcessState = 'alive' | 'paused' | 'dead' | 'unknown'
 
 interface Machine {

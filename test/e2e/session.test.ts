@@ -28,10 +28,13 @@ let mesh: TestMesh
 let dir: string
 let server: Server | undefined
 let asked: Asked[]
+/** The version of the protocol. */
+let answersAs: string
 beforeEach(() => {
   mesh = new TestMesh()
   dir = join(mesh.home, 'run', key)
   asked = []
+  answersAs = '1'
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   leaveRecord('0.1.0')
 })
@@ -56,7 +59,8 @@ async function serve(answer: (asked: Asked) => unknown): Promise<void> {
       asked.push(call)
       const value = answer(call)
       if (value === null) request.socket.destroy()
-      else if (value !== undefined) response.setHeader('mesh-version', '0.1.0').end(JSON.stringify(value))
+      else if (value !== undefined)
+        response.setHeader('mesh-version', '0.1.0').setHeader('mesh-api', answersAs).end(JSON.stringify(value))
     })
   })
   rmSync(join(dir, 'sock'), { force: true })
@@ -140,13 +144,14 @@ test('a sidecar that stays away is an error, and no operator speaks for the sess
   expect(await mesh.json(['status'])).toMatchObject({ running: false })
 })
 
-test('a sidecar of another minor version is refused before it is asked anything', async () => {
+test('a sidecar of another protocol is an error that says what to do; of another release it is not', async () => {
   leaveRecord('0.99.0')
   await serve(() => [])
+  expect(await run('ps', '--json')).toMatchObject({ code: 0, stdout: '[]\n' })
+  answersAs = '99'
   const done = await run('ps', '--json')
   expect(done).toMatchObject({ code: 5, stdout: '' })
-  expect(done.error).toMatchObject({ code: 'version_skew', message: expect.stringContaining('0.99.0') })
-  expect(asked).toEqual([])
+  expect(done.error).toMatchObject({ code: 'version_skew', hint: expect.stringContaining('npm install -g') })
 })
 
 test('--as with another name is the operator of that name, not the session', async () => {

@@ -25,6 +25,8 @@ export interface RunOptions {
   env?: Record<string, string>
   input?: string | Uint8Array
   cwd?: string
+  /** Another build's command. */
+  bin?: string
 }
 
 export interface Finished {
@@ -87,7 +89,7 @@ export class TestMesh {
 
   /** Starts the command. */
   start(args: string[], options: RunOptions = {}): Running {
-    const child = spawn(process.execPath, [meshBin, ...args], {
+    const child = spawn(process.execPath, [options.bin ?? meshBin, ...args], {
       cwd: options.cwd ?? this.cwd,
       env: this.env(options),
       stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],

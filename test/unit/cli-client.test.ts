@@ -6,6 +6,7 @@ import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { apiVersion } from '../../src/api/version.ts'
 import { call, Unreachable } from '../../src/client/client.ts'
 import { version } from '../../src/client/version.ts'
 
@@ -162,19 +163,29 @@ test('no answer in time, and a caller who changes his mind', async () => {
   await expect(whoami({ signal: controller.signal })).rejects.toThrow('enough')
 })
 
-test('another minor version is refused, another patch is not', async () => {
-  const [major, minor] = version.split('.')
-  for (const [theirs, fits] of [
-    [`${major}.${minor}.99`, true],
-    [`${major}.${Number(minor) + 1}.0`, false],
-    ['99.0.0', false],
+test('the version of the protocol decides, not the release', async () => {
+  for (const [api, isOlder] of [
+    [apiVersion, null],
+    [apiVersion - 1, true],
+    [apiVersion + 1, false],
   ] as const) {
-    await http((_, response) => response.setHeader('mesh-version', theirs).end('{}'))
-    if (fits) expect(await whoami()).toEqual({})
+    await http((_, response) => response.setHeader('mesh-version', '9.8.7').setHeader('mesh-api', api).end('{}'))
+    if (isOlder === null) expect(await whoami()).toEqual({})
     else
-      await expect(whoami()).rejects.toMatchObject({ code: 'version_skew', message: expect.stringContaining(theirs) })
+      await expect(whoami()).rejects.toMatchObject({
+        code: 'version_skew',
+        isOlder,
+        message: expect.stringContaining('9.8.7'),
+        hint: expect.stringContaining(isOlder ? 'mesh install' : 'npm install -g'),
+      })
     close?.()
   }
+})
+
+test('an operation that the sidecar does not have is a matter of versions', async () => {
+  const error = { code: 'bad_request', message: 'no such operation: POST /v0/whoami' }
+  await http((_, response) => response.writeHead(400).end(JSON.stringify({ error })))
+  await expect(whoami()).rejects.toMatchObject({ code: 'version_skew', isOlder: true })
 })
 
 test('a socket in a directory that somebody may have put there is not spoken to', async () => {

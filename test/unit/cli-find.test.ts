@@ -22,7 +22,7 @@ const good = { pid: 1, name: 'api', project: 'p', version: '0.1.0' }
 
 test('the session that the environment names', () => {
   record(mine, good)
-  const expected = { dir: join(home.run, mine), name: 'api', version: '0.1.0' }
+  const expected = { dir: join(home.run, mine), name: 'api' }
   expect(sessionTarget({ MESH_SESSION: mine }, home)).toMatchObject(expected)
   expect(sessionTarget({ CLAUDE_PID: String(process.pid) }, home)).toMatchObject(expected)
   expect(sessionTarget({ MESH_SESSION: 'cc-1999999999', CLAUDE_PID: String(process.pid) }, home)).toMatchObject(

@@ -24,7 +24,7 @@ const table: Record<string, Rule> = {
   nats: { values: ['errors', 'wire'], types: ['engine'] },
   harness: { values: ['errors', 'wire', 'host', 'core'] },
   daemon: { values: ['errors', 'wire', 'api', 'core', 'host', 'engine', 'nats', 'harness'] },
-  client: { values: ['errors', 'host'], types: ['api'] },
+  client: { values: ['errors', 'host', 'api/version'], types: ['api'] },
   cli: {
     values: [
       'errors',

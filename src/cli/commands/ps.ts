@@ -50,7 +50,8 @@ function notesOf({ name, reason, budget = [] }: Session): string[] {
 
 /** The door that a message would go through now, and whether one did. */
 function wakeOf({ doors }: Session): string {
-  const [best] = doors.filter(({ state }) => state !== 'none')
+  // An older sidecar tells none.
+  const [best] = (doors ?? []).filter(({ state }) => state !== 'none')
   if (!best) return 'none'
   return best.provenAt ? `${best.name} proven ${ago(best.provenAt, Date.now())} ago` : `${best.name} available`
 }

@@ -1,0 +1,56 @@
+/** The present source built as another version, in a folder of its own: what an upgrade meets. */
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+export interface OtherBuild {
+  version: string
+  /** The version of the protocol; the present one if left out. */
+  api?: number
+  /** Fields of a future version in everything that sidecars write. */
+  future?: boolean
+}
+
+/** The folder of the package; its command is `bin/mesh.js`. The caller removes it. */
+export function buildOther({ version, api, future }: OtherBuild): string {
+  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'mesh-build-')))
+  for (const name of ['src', 'scripts', 'bin', 'plugin', '.claude-plugin', 'package.json'])
+    cpSync(join(root, name), join(dir, name), { recursive: true })
+  symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'))
+  edit(join(dir, 'package.json'), /"version": "[^"]+"/, `"version": "${version}"`)
+  if (api !== undefined) edit(join(dir, 'src/api/version.ts'), /apiVersion = \d+/, `apiVersion = ${api}`)
+  if (future) addFields(dir)
+  execFileSync(process.execPath, ['scripts/build.js'], { cwd: dir, stdio: 'pipe' })
+  return dir
+}
+
+const FUTURE = "future: { why: ['unknown'] }"
+
+/** Where a sidecar turns something into bytes for others or for its successor. */
+function addFields(dir: string): void {
+  const src = (name: string) => join(dir, 'src', name)
+  edit(src('daemon/run-dir.ts'), 'JSON.stringify(record', `JSON.stringify({ ...record, ${FUTURE} }`)
+  edit(src('daemon/journal.ts'), 'JSON.stringify(step)', `JSON.stringify({ ...step, ${FUTURE} })`)
+  edit(
+    src('wire/codec.ts'),
+    'const sig = sign(',
+    `message = { ...message, ${FUTURE} } as typeof message; const sig = sign(`,
+  )
+  edit(
+    src('wire/codec.ts'),
+    'Buffer.from(JSON.stringify(value))',
+    `Buffer.from(JSON.stringify({ ...value, ${FUTURE} }))`,
+  )
+  edit(src('harness/claude-code/index.ts'), 'JSON.stringify(record', `JSON.stringify({ ...record, ${FUTURE} }`)
+}
+
+function edit(path: string, from: string | RegExp, to: string): void {
+  const text = readFileSync(path, 'utf8')
+  const changed = text.replace(from, () => to)
+  if (changed === text) throw new Error(`${path} has no ${from}`)
+  writeFileSync(path, changed)
+}
