@@ -79,7 +79,8 @@ function explain(error: unknown, id: string, { wait, timeoutMs }: Content): unkn
   if (!(error instanceof MeshError) || error.code !== 'timeout') return error
   const awaited = wait ? `was not seen to be ${wait === 'reply' ? 'replied' : wait}` : 'got no answer'
   const within = timeoutMs === undefined ? '' : ` within ${timeoutMs} ms`
-  return new MeshError('timeout', `${id} ${awaited}${within}`, { cause: error, hint })
+  const soFar = error.message.startsWith(`${id} is `) ? `: it${error.message.slice(id.length)}` : ''
+  return new MeshError('timeout', `${id} ${awaited}${within}${oneLine(soFar)}`, { cause: error, hint })
 }
 
 /** The one line that tells what became of a message. */

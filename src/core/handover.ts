@@ -15,6 +15,12 @@ export interface InFlight {
   token: string
   door: string
   offeredAt: number
+  /** When the client had read it off the door; null as long as it has not. */
+  receivedAt: number | null
+  /** Since when the client keeps it back for its user to decide; null if it does not. */
+  heldAt: number | null
+  /** The client has asked its user since. */
+  asked: boolean
   /** When something showed that the client has it; null before. */
   handedAt: number | null
   /** Messages in it. */
@@ -28,14 +34,13 @@ export interface Situation {
   status: SessionStatus
   /** Since when the session has that status. */
   statusSince: number
+  /** Best first; `available`: open, and not given up on for a while. */
   doors: readonly DoorView[]
   /** Unread messages in no hand-over. */
   deliverable: number
   inFlight: InFlight | null
   /** A waiting call is there for one of the messages in flight: it comes before every door. */
   isWanted: boolean
-  /** After offers that led nowhere nothing is tried before this time. */
-  notBefore: number
   /** Until then nothing may start a turn by itself: a person stopped one, and what they say next goes first. */
   floorUntil: number | null
 }
@@ -45,8 +50,10 @@ export type Decision =
   | { do: 'offer'; door: string }
   /** Take it back if nobody has taken it; then decide again. `why`: the offer failed. */
   | { do: 'withdraw'; why?: string }
-  /** Nothing shows that it was read: it is unread again, marked as a possible repeat. */
-  | { do: 'expire'; why: string }
+  /** It is unread again. `certain`: it was not read; else it may have been, and is marked as a possible repeat. */
+  | { do: 'expire'; why: string; certain: boolean }
+  /** The client kept it back and did not let it in: unread again, and not through that door for a good while. */
+  | { do: 'refuse'; why: string }
 
 /** A door whose offers can be taken back as long as nobody took them. */
 const WITHDRAWABLE = new Set(['hook', 'file-watch'])
@@ -56,12 +63,12 @@ const KEEPER = 'hook'
 const DOOR_LOOK_MS = 2500
 
 export function decide(situation: Situation): Decision {
-  const { now, inFlight, deliverable, notBefore } = situation
+  const { now, inFlight, deliverable } = situation
   if (inFlight) return decideInFlight(situation, inFlight)
   if (deliverable === 0) return { do: 'nothing', until: null }
   const door = bestDoor(situation)
   if (!door) return { do: 'nothing', until: situation.doors.length > 0 ? now + DOOR_LOOK_MS : null }
-  return now < notBefore ? { do: 'nothing', until: notBefore } : { do: 'offer', door: door.name }
+  return { do: 'offer', door: door.name }
 }
 
 /** The door that leads to the model soon, else the one that leads there with the next turn. */
@@ -77,23 +84,51 @@ function hasFloor({ now, floorUntil }: Situation): boolean {
 }
 
 function decideInFlight(situation: Situation, inFlight: InFlight): Decision {
-  const { now, status, statusSince, deliverable } = situation
-  if (inFlight.handedAt === null) {
-    if (WITHDRAWABLE.has(inFlight.door)) {
-      // Either another way leads there sooner now, or more has come and goes with it.
-      const door = bestDoor(situation)
-      const grows = deliverable > 0 && !inFlight.isFull
-      if (door?.name !== inFlight.door || situation.isWanted || grows) return { do: 'withdraw' }
-      if (door.name === KEEPER) return { do: 'nothing', until: keptUntil(situation, door) }
-      const deadline = inFlight.offeredAt + times.takenEvidence
-      return now < deadline ? { do: 'nothing', until: deadline } : { do: 'withdraw', why: 'no hook took it' }
-    }
-    const deadline = inFlight.offeredAt + times.handedEvidence
-    return now < deadline ? { do: 'nothing', until: deadline } : { do: 'expire', why: 'the client did not take it' }
+  const { status, statusSince } = situation
+  const { handedAt, heldAt, door } = inFlight
+  if (handedAt !== null) {
+    // As long as the turn goes on, or a question to the person is open, it may still be read.
+    if (status !== 'idle') return { do: 'nothing', until: null }
+    const deadline = Math.max(handedAt, statusSince) + times.surfacedEvidence
+    return atDeadline(situation, deadline, { do: 'expire', why: 'the turn ended without it', certain: false })
   }
-  if (status !== 'idle') return { do: 'nothing', until: null }
-  const deadline = Math.max(inFlight.handedAt, statusSince) + times.surfacedEvidence
-  return now < deadline ? { do: 'nothing', until: deadline } : { do: 'expire', why: 'the turn ended without it' }
+  if (heldAt !== null) {
+    // Nothing else is put before the person meanwhile.
+    if (status === 'waiting') return { do: 'nothing', until: null }
+    const why = inFlight.asked
+      ? 'the person at the session did not let it in: denied, or not answered in time'
+      : 'the client keeps it back and asks nobody'
+    return atDeadline(situation, Math.max(heldAt, statusSince) + times.heldEvidence, { do: 'refuse', why })
+  }
+  return WITHDRAWABLE.has(door) ? decideUntaken(situation, inFlight) : decideUnseen(situation, inFlight)
+}
+
+function atDeadline({ now }: Situation, deadline: number, decision: Decision): Decision {
+  return now < deadline ? { do: 'nothing', until: deadline } : decision
+}
+
+function decideUntaken(situation: Situation, inFlight: InFlight): Decision {
+  // Either another way leads there sooner now, or more has come and goes with it.
+  const door = bestDoor(situation)
+  const grows = situation.deliverable > 0 && !inFlight.isFull
+  if (door?.name !== inFlight.door || situation.isWanted || grows) return { do: 'withdraw' }
+  if (door.name === KEEPER) return { do: 'nothing', until: keptUntil(situation, door) }
+  const deadline = inFlight.offeredAt + times.takenEvidence
+  return atDeadline(situation, deadline, { do: 'withdraw', why: 'no hook took it' })
+}
+
+/**
+ * What an idle client takes starts a turn: if it has read it and has been idle since before, it dropped it, as it does
+ * without a word when too much came at once. What it has not even read may be read yet.
+ */
+function decideUnseen(situation: Situation, { offeredAt, receivedAt }: InFlight): Decision {
+  if (receivedAt === null) {
+    const why = 'the client does not read what is sent to it'
+    return atDeadline(situation, offeredAt + times.receivedEvidence, { do: 'expire', why, certain: false })
+  }
+  const certain = situation.status === 'idle' && situation.statusSince < offeredAt
+  const why = certain ? 'the client dropped it' : 'nothing shows that the client took it'
+  return atDeadline(situation, receivedAt + times.handedEvidence, { do: 'expire', why, certain })
 }
 
 /** When to look whether another door leads there sooner. */
@@ -101,6 +136,22 @@ function keptUntil(situation: Situation, keeper: DoorView): number | null {
   if (hasFloor(situation)) return situation.floorUntil
   const isLast = keeper.reaches.includes(situation.status) || situation.doors.length === 1
   return isLast ? null : situation.now + DOOR_LOOK_MS
+}
+
+/** Why unread mail waits, for the people who sent it; null if it is under way, or if the session has no doors at all. */
+export function waitsFor(situation: Situation): string | null {
+  const { status, inFlight, doors } = situation
+  if (doors.length === 0) return null
+  if (inFlight && (inFlight.handedAt !== null || (inFlight.heldAt === null && !WITHDRAWABLE.has(inFlight.door))))
+    return null
+  if (status === 'waiting') return 'the session asks its user something (a permission prompt)'
+  if (status === 'paused') return 'the process of the session is stopped'
+  if (status === 'starting') return 'the session is starting'
+  if (status === 'busy') return 'the session is busy: it goes in after the running tool call or at the end of the turn'
+  if (hasFloor(situation)) return 'the user stopped the turn and has the floor'
+  const door = bestDoor(situation)
+  if (door?.name === KEEPER) return 'no door wakes the session now: it goes in with the next prompt'
+  return door ? null : 'no door leads to the session now'
 }
 
 /** How long to wait after the n-th offer in a row that led nowhere (1-based), milliseconds. */

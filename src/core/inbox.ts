@@ -25,6 +25,20 @@ export type Origin = Pick<Envelope, 'id' | 'from' | 'thread' | 'hops'> & {
   seq: number
 }
 
+/** A hand-over in flight: its token, where it went and when, milliseconds. */
+export interface Offer {
+  handover: string
+  door: string
+  at: number
+}
+
+const READER = 'h_'
+
+/** The id of a hand-over to somebody who calls for messages and confirms them; a door's is the token in its text. */
+export function readerHandover(nonce: string): string {
+  return `${READER}${nonce}`
+}
+
 /** One step, as kept in the journal. */
 export type InboxStep =
   | { t: 'in'; seq: number; at: number; verified: boolean; envelope: Envelope; repeat?: boolean; held?: boolean }
@@ -36,6 +50,8 @@ export type InboxStep =
   | { t: 'surfaced'; ids: string[]; at: number }
   /** Held messages that may go on. */
   | { t: 'released'; ids: string[] }
+  /** A message that was read, and that its reader lost before an answer: unread again. */
+  | { t: 'again'; seq: number; at: number; verified: boolean; envelope: Envelope }
   /** A role's message that has another taker now. It was not read: it may come back. */
   | { t: 'dropped'; id: string }
   /** Messages read: a compacted journal. */
@@ -47,10 +63,13 @@ export type InboxStep =
 export const NOWHERE = 0
 /** Messages remembered as read: they can be answered, and are not shown again when stored again at a new position. */
 const KNOWN = 5000
+/** Hand-overs remembered before those that are over are swept. */
+const OFFERS = 64
 
 export class Inbox {
   readonly #entries = new Map<string, Entry>()
   readonly #known = new Map<string, Origin>()
+  readonly #offers = new Map<string, Offer>()
   #high = 0
   #bytes = 0
 
@@ -64,7 +83,11 @@ export class Inbox {
         this.#high = Math.max(this.#high, step.seq)
         return
       case 'handed':
-        for (const entry of this.#all(step.ids)) entry.handover = step.handover
+        this.#hand(step)
+        return
+      case 'again':
+        this.#known.delete(step.envelope.id)
+        this.#arrive({ ...step, t: 'in', repeat: true })
         return
       case 'back':
         for (const entry of this.inHandover(step.handover)) {
@@ -91,6 +114,14 @@ export class Inbox {
         this.#high = 0
         for (const one of [...this.#entries.values(), ...this.#known.values()]) one.seq = NOWHERE
     }
+  }
+
+  #hand({ handover, ids, door, at }: InboxStep & { t: 'handed' }): void {
+    for (const entry of this.#all(ids)) entry.handover = handover
+    this.#offers.set(handover, { handover, door, at })
+    if (this.#offers.size < OFFERS) return
+    const open = this.handovers()
+    for (const one of this.#offers.keys()) if (!open.has(one)) this.#offers.delete(one)
   }
 
   #arrive(step: InboxStep & { t: 'in' }): void {
@@ -175,6 +206,17 @@ export class Inbox {
     return new Set(this.unread().flatMap((entry) => entry.handover ?? []))
   }
 
+  /** Hand-overs in flight with their doors, oldest first. */
+  offers(): Offer[] {
+    const open = this.handovers()
+    return [...this.#offers.values()].filter(({ handover }) => open.has(handover))
+  }
+
+  /** Hand-overs in flight to callers. Their calls end with the process that answered them. */
+  calls(): string[] {
+    return [...this.handovers()].filter((handover) => handover.startsWith(READER))
+  }
+
   get size(): number {
     return this.#entries.size
   }
@@ -213,10 +255,13 @@ export class Inbox {
       { t: 'known', origins: [...this.#known.values()] },
     ]
     for (const entry of this.unread()) {
-      const { seq, envelope, verified, arrivedAt, handover, repeat, held } = entry
+      const { seq, envelope, verified, arrivedAt, repeat, held } = entry
       const marks = { ...(repeat ? { repeat } : {}), ...(held ? { held } : {}) }
       steps.push({ t: 'in', seq, at: arrivedAt, verified, envelope, ...marks })
-      if (handover) steps.push({ t: 'handed', handover, ids: [envelope.id], door: '', at: arrivedAt })
+    }
+    for (const offer of this.offers()) {
+      const ids = this.inHandover(offer.handover).map(({ envelope }) => envelope.id)
+      steps.push({ t: 'handed', ids, ...offer })
     }
     return steps
   }

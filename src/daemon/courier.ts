@@ -3,17 +3,18 @@
  * are core's; this performs them and settles messages on evidence only.
  */
 import { randomBytes } from 'node:crypto'
-import { backoff, decide, type InFlight } from '../core/handover.ts'
-import { batchOf, type Entry } from '../core/inbox.ts'
+import { backoff, decide, type InFlight, type Situation, waitsFor } from '../core/handover.ts'
+import { batchOf, type Entry, type Offer, readerHandover } from '../core/inbox.ts'
 import { renderHandover } from '../core/render.ts'
 import { pair, type Waiter } from '../core/waiters.ts'
 import { MeshError } from '../errors.ts'
-import type { Door } from '../harness/types.ts'
+import type { Door, EvidenceState, Recalled } from '../harness/types.ts'
 import type { DoorState, SessionStatus } from '../wire/envelope.schema.ts'
-import { limits } from '../wire/limits.ts'
+import { limits, times } from '../wire/limits.ts'
 import type { Logger } from './log.ts'
 import type { Mailbox } from './mailbox.ts'
 import { shownOf } from './shown.ts'
+import { Waits } from './waits.ts'
 
 /** A reader that took messages and did not say that it showed them, for this long, may not have. */
 const UNCONFIRMED_MS = 10_000
@@ -31,10 +32,12 @@ export interface Handover {
 
 interface CourierOptions {
   doors: readonly Door[]
+  recall(offers: readonly Offer[]): Recalled[]
   /** How long a person who stopped a turn has the floor, milliseconds. */
   floorMs: number
   log: Logger
-  onHanded(entries: readonly Entry[], evidence: string): void
+  /** Something short of reading became of messages, or nothing yet and why. */
+  onStep(entries: readonly Entry[], state: 'delivered' | 'held' | 'handed', evidence: string): void
   onSurfaced(entries: readonly Entry[], evidence: string, door: string): void
   /** A line of mesh's own for the next hand-over; `read` is called once the model has it. Null: nothing to say. */
   note?(): { text: string; read(): void } | null
@@ -52,14 +55,17 @@ export class Courier {
   readonly #unconfirmed = new Map<string, { timer: NodeJS.Timeout; door: string }>()
   readonly #past = new Map<string, { ids: string[]; door: string }>()
   readonly #provenAt = new Map<string, string>()
+  /** Doors given up on for a while. */
+  readonly #shut = new Map<string, { failures: number; until: number }>()
+  /** Read, and the model has not gone on since: what a cleared conversation takes with it. */
+  readonly #unanswered = new Map<string, Entry[]>()
+  readonly #waits: Waits
   #mailbox: Mailbox | null = null
   #status: SessionStatus = 'starting'
   #statusSince = Date.now()
   #inFlight: InFlight | null = null
   /** What the last offered hand-over says besides its messages. */
   #note: { token: string; read(): void } | null = null
-  #failures = 0
-  #notBefore = 0
   #floorUntil: number | null = null
   #timer: NodeJS.Timeout | null = null
   /** Calls that ask for unread messages just now: no door gets any. */
@@ -69,16 +75,36 @@ export class Courier {
 
   constructor(options: CourierOptions) {
     this.#options = options
+    this.#waits = new Waits((entries, state, evidence) => options.onStep(entries, state, evidence))
   }
 
   attach(mailbox: Mailbox): void {
     this.#mailbox = mailbox
+    this.#inherit(mailbox)
     this.poke()
+  }
+
+  /** Finds out what became of earlier hand-overs before anything is offered again. */
+  #inherit(mailbox: Mailbox): void {
+    const { inherited } = mailbox
+    for (const [at, { state, evidence }] of this.#options.recall(inherited).entries()) {
+      const { handover: token, door, at: offeredAt } = inherited[at]!
+      if (state === 'surfaced') this.#settle(token, evidence, door)
+      else if (state === 'lost' || this.#inFlight) this.giveBack(token, false, door)
+      else if (mailbox.inbox.inHandover(token).length > 0) {
+        const count = mailbox.inbox.inHandover(token).length
+        const isFull = count >= limits.shownMessages
+        const known = { isFull, receivedAt: offeredAt, heldAt: null, asked: false, handedAt: null }
+        this.#inFlight = { token, door, offeredAt, count, ...known }
+        if (state !== 'open') this.evidence(token, state, evidence)
+      }
+    }
   }
 
   detach(): void {
     this.#mailbox = null
     this.#inFlight = null
+    this.#unanswered.clear()
     for (const { timer } of this.#unconfirmed.values()) clearTimeout(timer)
     this.#unconfirmed.clear()
   }
@@ -92,6 +118,7 @@ export class Courier {
     this.#status = status
     this.#statusSince = Date.now()
     if (status === 'busy' || status === 'waiting') this.#floorUntil = null
+    if (status === 'waiting' && this.#inFlight?.heldAt) this.#inFlight.asked = true
     this.#options.onChange()
     this.poke()
   }
@@ -205,7 +232,7 @@ export class Courier {
 
   /** The reader shows these messages now; whether it did is known when it calls `confirm`. */
   #handTo(entries: Entry[], door: string): Handover {
-    const handover = `h_${randomBytes(8).toString('hex')}`
+    const handover = readerHandover(randomBytes(8).toString('hex'))
     this.#box.hand(handover, entries, door, Date.now())
     this.#unconfirmed.set(handover, { timer: setTimeout(() => this.giveBack(handover), UNCONFIRMED_MS), door })
     return { handover, entries }
@@ -217,26 +244,55 @@ export class Courier {
     return this.#settle(handover, evidence, door)
   }
 
-  /** Nothing tells whether a hand-over was read: it is offered again, marked. */
+  /** Nothing tells whether a hand-over was read: it is offered again, marked. `certain`: it was not. */
   giveBack(handover: string, certain = false, offeredTo = INBOX): void {
     const door = this.#close(handover) ?? offeredTo
     if (!this.#mailbox) return
     const ids = this.#mailbox.inbox.inHandover(handover).map(({ envelope }) => envelope.id)
-    if (!certain && ids.length > 0) this.#rememberPast(handover, ids, door)
+    // A client may yet let in what it kept back.
+    if (ids.length > 0 && (!certain || this.#isDoor(door))) this.#rememberPast(handover, ids, door)
     this.#mailbox.giveBack(handover, certain)
     this.poke()
   }
 
-  /** The client shows that it has a hand-over, or that the model read it. */
-  evidence(token: string, state: 'handed' | 'surfaced', evidence: string): void {
+  /** The client shows how far a hand-over got. */
+  evidence(token: string, state: EvidenceState, evidence: string): void {
     if (!this.#mailbox) return
-    if (state === 'surfaced') {
-      this.#settle(token, evidence)
-    } else if (this.#inFlight?.token === token && this.#inFlight.handedAt === null) {
-      this.#inFlight.handedAt = Date.now()
-      this.#options.onHanded(this.#mailbox.inbox.inHandover(token), evidence)
-    }
+    const inFlight = this.#inFlight?.token === token ? this.#inFlight : null
+    if (state === 'surfaced') this.#settle(token, evidence)
+    else if (state === 'answered') this.#unanswered.delete(token)
+    else if (inFlight) this.#progress(this.#mailbox, inFlight, state, evidence)
     this.poke()
+  }
+
+  #progress(mailbox: Mailbox, inFlight: InFlight, state: 'received' | 'held' | 'refused' | 'handed', evidence: string) {
+    const entries = mailbox.inbox.inHandover(inFlight.token)
+    if (state === 'received') inFlight.receivedAt = Date.now()
+    else if (state === 'refused') this.#refuse(inFlight, evidence)
+    else if (state === 'held' && inFlight.heldAt === null) {
+      inFlight.heldAt = Date.now()
+      inFlight.asked = this.#status === 'waiting'
+      this.#options.onStep(entries, 'held', evidence)
+    } else if (state === 'handed' && inFlight.handedAt === null) {
+      inFlight.handedAt = Date.now()
+      this.#options.onStep(entries, 'handed', evidence)
+    }
+  }
+
+  /** The conversation that messages were read in is gone: those it had no answer to are unread again. */
+  forgotten(): void {
+    const entries = [...this.#unanswered.values()].flat()
+    this.#unanswered.clear()
+    if (!this.#mailbox || entries.length === 0) return
+    this.#mailbox.again(entries, Date.now())
+    this.#options.onStep(entries, 'delivered', 'unread again: its conversation ended before an answer')
+    this.#options.onChange()
+    this.poke()
+  }
+
+  /** Takes back what nobody has taken: certainly not read. For the end of the session. */
+  async recallOffer(): Promise<void> {
+    if (this.#mailbox && this.#inFlight?.handedAt === null) await this.#withdraw(this.#mailbox, undefined)
   }
 
   /** A reader's hand-over is over. Returns how it was read. */
@@ -259,12 +315,12 @@ export class Courier {
       this.#note = null
     }
     if (door !== INBOX) this.#provenAt.set(door, new Date().toISOString())
-    if (inFlight) {
-      this.#inFlight = null
-      this.#failures = 0
-      this.#notBefore = 0
+    if (inFlight) this.#inFlight = null
+    this.#shut.delete(door)
+    if (entries.length > 0) {
+      if (this.#isDoor(door)) this.#remember(this.#unanswered, token, entries)
+      this.#options.onSurfaced(entries, evidence, door)
     }
-    if (entries.length > 0) this.#options.onSurfaced(entries, evidence, door)
     this.#options.onChange()
     this.poke()
     return entries.length
@@ -282,7 +338,8 @@ export class Courier {
       try {
         await this.#useDoors()
       } catch (error) {
-        this.#fail(error)
+        this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'mail not brought')
+        this.#wakeAt(Date.now() + backoff(1))
       }
     }
     this.#running = false
@@ -303,28 +360,39 @@ export class Courier {
     // Detached while an offer was under way, nothing is decided.
     while (this.#mailbox && this.#asking === 0) {
       this.#serveWaiters()
-      const decision = decide(this.#situation(this.#mailbox))
-      if (decision.do === 'nothing') return this.#wakeAt(decision.until)
+      const situation = this.#situation(this.#mailbox)
+      const decision = decide(situation)
+      if (decision.do === 'nothing') {
+        const lookAt = this.#waits.look(this.#untaken(this.#mailbox), waitsFor(situation), situation.now)
+        return this.#wakeAt(earlier(decision.until, lookAt))
+      }
       if (decision.do === 'offer') await this.#offer(this.#mailbox, decision.door)
       else if (decision.do === 'withdraw') await this.#withdraw(this.#mailbox, decision.why)
-      else this.#expire(decision.why)
+      else if (decision.do === 'refuse') this.#refuse(this.#inFlight!, decision.why)
+      else this.#expire(decision.why, decision.certain)
     }
   }
 
-  #situation(mailbox: Mailbox) {
+  /** Unread messages that nobody has taken yet, oldest first. */
+  #untaken({ inbox }: Mailbox): Entry[] {
+    const offered = this.#inFlight && this.#inFlight.handedAt === null ? inbox.inHandover(this.#inFlight.token) : []
+    return [...offered, ...inbox.deliverable()]
+  }
+
+  #situation(mailbox: Mailbox): Situation {
+    const now = Date.now()
     return {
-      now: Date.now(),
+      now,
       status: this.#status,
       statusSince: this.#statusSince,
       doors: this.#options.doors.map((door) => ({
         name: door.name,
         reaches: door.reaches,
-        available: door.available(),
+        available: now >= (this.#shut.get(door.name)?.until ?? 0) && door.available(),
       })),
       deliverable: mailbox.inbox.deliverable().length,
       inFlight: this.#inFlight,
       isWanted: this.#isWanted(mailbox),
-      notBefore: this.#notBefore,
       floorUntil: this.#floorUntil,
     }
   }
@@ -351,13 +419,14 @@ export class Courier {
     const entries = waiting.slice(0, count)
     const isFull = count < waiting.length
     mailbox.hand(token, entries, name, Date.now())
-    this.#inFlight = { token, door: name, offeredAt: Date.now(), handedAt: null, count, isFull }
+    const nothingYet = { receivedAt: null, heldAt: null, asked: false, handedAt: null }
+    this.#inFlight = { token, door: name, offeredAt: Date.now(), count, isFull, ...nothingYet }
     try {
       await door.offer(text, token)
     } catch (error) {
       mailbox.giveBack(token, true)
       this.#inFlight = null
-      this.#fail(error)
+      this.#fail(name, error)
     }
   }
 
@@ -368,22 +437,33 @@ export class Courier {
     if (back) {
       mailbox.giveBack(inFlight.token, true)
       this.#inFlight = null
-      if (why) this.#fail(new MeshError('timeout', `${inFlight.door}: ${why}`))
+      if (why) this.#fail(inFlight.door, new MeshError('timeout', why))
     } else inFlight.handedAt ??= Date.now()
   }
 
-  #expire(why: string): void {
+  #expire(why: string, certain: boolean): void {
     const { token, door } = this.#inFlight!
     this.#inFlight = null
-    this.giveBack(token, false, door)
-    this.#fail(new MeshError('timeout', `${door}: ${why}`))
+    this.giveBack(token, certain, door)
+    this.#fail(door, new MeshError('timeout', why))
   }
 
-  #fail(error: unknown): void {
-    this.#failures++
-    this.#notBefore = Date.now() + backoff(this.#failures)
-    this.#options.log.warn({ error: MeshError.from(error).toBody(), failures: this.#failures }, 'hand-over failed')
-    this.#wakeAt(this.#notBefore)
+  /** The client keeps it out: certainly not read. The door stays shut until something comes through it, or for long. */
+  #refuse({ token, door, asked, heldAt }: InFlight, why: string): void {
+    const entries = this.#box.inbox.inHandover(token)
+    this.#inFlight = null
+    this.#shut.set(door, { failures: 1, until: Date.now() + times.heldShut })
+    this.giveBack(token, true, door)
+    this.#options.log.warn({ door, why }, 'hand-over refused')
+    const isStillHeld = heldAt !== null && !asked
+    this.#waits.refused(entries, isStillHeld ? 'held' : 'delivered', why)
+  }
+
+  #fail(door: string, error: unknown): void {
+    const failures = (this.#shut.get(door)?.failures ?? 0) + 1
+    const until = Date.now() + backoff(failures)
+    this.#shut.set(door, { failures, until })
+    this.#options.log.warn({ door, error: MeshError.from(error).toBody(), failures }, 'hand-over failed')
   }
 
   #wakeAt(at: number | null): void {
@@ -392,11 +472,23 @@ export class Courier {
   }
 
   #rememberPast(handover: string, ids: string[], door: string): void {
-    this.#past.set(handover, { ids, door })
-    if (this.#past.size > PAST) this.#past.delete(this.#past.keys().next().value!)
+    this.#remember(this.#past, handover, { ids, door })
+  }
+
+  #remember<Value>(memory: Map<string, Value>, handover: string, value: Value): void {
+    memory.set(handover, value)
+    if (memory.size > PAST) memory.delete(memory.keys().next().value!)
+  }
+
+  #isDoor(name: string): boolean {
+    return this.#options.doors.some((door) => door.name === name)
   }
 
   #door(name: string): Door {
     return this.#options.doors.find((door) => door.name === name)!
   }
+}
+
+function earlier(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other)
 }

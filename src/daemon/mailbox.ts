@@ -3,7 +3,7 @@
  * change goes to the journal first.
  */
 import { join } from 'node:path'
-import { type Entry, Inbox, type InboxStep, isOfRole, startPosition, wasRead } from '../core/inbox.ts'
+import { type Entry, Inbox, type InboxStep, isOfRole, type Offer, startPosition, wasRead } from '../core/inbox.ts'
 import type { Delivery } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import { parseJson } from '../wire/codec.ts'
@@ -30,14 +30,22 @@ export class Mailbox {
     this.#log = log
   }
 
-  /** Opens the journal in `dir`. What was handed over and never settled may have been shown: it is unread, marked. */
+  /**
+   * Opens the journal in `dir`. What a caller was given and never confirmed may have been shown: it is unread, marked.
+   * Hand-overs through doors stay in flight until somebody has looked what became of them: see `inherited`.
+   */
   static open(dir: string, log: Logger): Mailbox {
     const { journal, steps } = Journal.open<InboxStep>(join(dir, 'journal.jsonl'))
     const mailbox = new Mailbox(journal, log)
     for (const step of steps) mailbox.#inbox.apply(step)
-    for (const handover of mailbox.#inbox.handovers()) mailbox.#inbox.apply({ t: 'back', handover, certain: false })
+    for (const handover of mailbox.#inbox.calls()) mailbox.#inbox.apply({ t: 'back', handover, certain: false })
     mailbox.#compact()
     return mailbox
+  }
+
+  /** Hand-overs through doors that nobody has settled: after `open` those of an earlier sidecar. Oldest first. */
+  get inherited(): Offer[] {
+    return this.#inbox.offers()
   }
 
   close(): void {
@@ -136,6 +144,12 @@ export class Mailbox {
     this.#step({ t: 'surfaced', ids: entries.map(({ envelope }) => envelope.id), at })
     this.#dirty = true
     return entries
+  }
+
+  /** Read messages whose reader lost them before an answer are unread again, marked as repeats. */
+  again(entries: readonly Entry[], at: number): void {
+    for (const { seq, envelope, verified } of entries) this.#step({ t: 'again', seq, at, verified, envelope })
+    this.#dirty = true
   }
 
   /** Gives up an unread message of a role that has another taker now. */

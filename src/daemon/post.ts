@@ -128,23 +128,32 @@ async function followUp(
   call: Call,
 ): Promise<Response<'send'>> {
   const signal = deadline(call.signal, timeoutMs)
-  const late = () =>
-    new MeshError('timeout', `${sent.id} is ${sent.state} but not ${wait} yet`, { hint: `mesh trace ${sent.id}` })
+  const late = async () =>
+    new MeshError('timeout', `${sent.id} is ${await stateNow(sidecar, sent)} but not ${wait} yet`, {
+      hint: `mesh trace ${sent.id}`,
+    })
   if (wait === 'reply') {
-    const taken = await sidecar.courier.await({ kind: 'reply', id: sent.id }, signal).catch(() => {
-      throw late()
+    const taken = await sidecar.courier.await({ kind: 'reply', id: sent.id }, signal).catch(async () => {
+      throw await late()
     })
     const { messages, handover } = await handOver(sidecar, taken, call)
     return { ...sent, state: 'replied', reply: messages[0], handover }
   }
   if (sent.state === 'queued') {
     const position = await Promise.race([sidecar.sender.stored(sent.id), aborted(signal)])
-    if (position === null) throw late()
+    if (position === null) throw await late()
   }
   if (wait === 'stored') return { ...sent, state: 'stored' }
   const told = await sidecar.receipts.reached(sent.id, wait === 'surfaced' ? 'surfaced' : 'delivered', signal)
-  if (!told) throw late()
+  if (!told) throw await late()
   return { ...sent, state: told.state }
+}
+
+/** How far it is known to be, and what shows it. */
+async function stateNow({ link }: Sidecar, sent: Response<'send'>): Promise<string> {
+  const receipts = link.up ? await link.store.receiptsOf(sent.id).catch(() => []) : []
+  const last = receipts.at(-1)
+  return last ? `${last.state} (${last.evidence})` : sent.state
 }
 
 function aborted(signal: AbortSignal): Promise<null> {

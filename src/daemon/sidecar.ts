@@ -127,7 +127,8 @@ export class Sidecar {
       doors: harness.doors,
       floorMs: options.settings.floorSeconds * 1000,
       log,
-      onHanded: (entries, evidence) => this.#tellHanded(entries, evidence),
+      recall: (offers) => harness.recall?.(offers) ?? offers.map(() => ({ state: 'lost', evidence: '' })),
+      onStep: (entries, state, evidence) => this.#tellStep(entries, state, evidence),
       onSurfaced: (entries, evidence, door) => this.#onSurfaced(entries, evidence, door),
       note: () => this.loops.note(),
       onChange: () => this.presence.changed(),
@@ -225,6 +226,7 @@ export class Sidecar {
     this.options.log.info({ reason }, 'session ended')
     // Whoever has to tell it in our place finds the reason here.
     if (this.registry.claimed) this.#writeRecord({ reason, at: new Date().toISOString() })
+    await this.courier.recallOffer().catch(() => {})
     const told = await Promise.race([this.#farewell(reason), after(FAREWELL_MS)])
     this.#witness.stop()
     this.#stalls.stop()
@@ -511,8 +513,8 @@ export class Sidecar {
     if (this.link.up) void this.#save(this.link.store).catch(() => {})
   }
 
-  #tellHanded(entries: readonly Entry[], evidence: string): void {
-    for (const { envelope } of entries) if (isDirect(envelope)) this.#tell(envelope, 'handed', evidence)
+  #tellStep(entries: readonly Entry[], state: 'delivered' | 'held' | 'handed', evidence: string): void {
+    for (const { envelope } of entries) if (isDirect(envelope)) this.#tell(envelope, state, evidence)
   }
 
   #tell(
@@ -544,8 +546,10 @@ export class Sidecar {
 
   /** A conversation began; the text is what its model reads at the start. */
   async #onConversation(conversation: Conversation): Promise<string> {
+    const isCleared = conversation.source === 'clear' && conversation.sessionId !== this.sessionId
     this.#conversation = conversation
     this.#begin()
+    if (isCleared) this.courier.forgotten()
     this.#touch()
     const joined = await Promise.race([this.#joined, after(START_TEXT_MS)])
     if (!joined || !this.link.up) return 'mesh: the engine is not reachable now; peers and messages are not available.'

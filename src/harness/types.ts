@@ -1,4 +1,5 @@
 /** The face of an agent client towards the sidecar. What is known of one client lives in its own folder beside this. */
+import type { Offer } from '../core/inbox.ts'
 import type { ProcessIdentity, SessionStatus } from '../wire/envelope.schema.ts'
 
 export type StartSource = 'startup' | 'resume' | 'clear' | 'compact' | 'fork'
@@ -13,19 +14,32 @@ export interface Conversation {
   movedAt?: string
 }
 
+/**
+ * How far a hand-over got: the client has read it off the door (`received`), keeps it back for its user to decide
+ * (`held`), will not take it (`refused`), has it (`handed`), gave it to the model (`surfaced`), and the model went on
+ * from there (`answered`).
+ */
+export type EvidenceState = 'received' | 'held' | 'refused' | 'handed' | 'surfaced' | 'answered'
+
 /** What the client tells its sidecar, in the order in which it happened. */
 export interface HarnessEvents {
   status(status: SessionStatus): void
   /** A conversation began, also in the same process (`clear`, `resume`). Resolves to the text for the model's start. */
   conversation(conversation: Conversation): Promise<string>
-  /** A hand-over reached the client (`handed`) or the model (`surfaced`). `token` is the one given to `Door.offer`. */
-  evidence(token: string, state: 'handed' | 'surfaced', evidence: string): void
+  /** What is seen of a hand-over. `token` is the one given to `Door.offer`. */
+  evidence(token: string, state: EvidenceState, evidence: string): void
   /** A person stopped the turn: what they say next goes first. Withdrawn if it was no interruption after all. */
   interrupted(is: boolean): void
   /** A person said something to the model. */
   prompted(): void
   /** The session is over. Told once. */
   ended(reason: string): void
+}
+
+export interface Recalled {
+  /** `open`: the client may read it yet. `lost`: nothing shows that it was read, and nothing will. */
+  state: 'open' | 'held' | 'handed' | 'surfaced' | 'lost'
+  evidence: string
 }
 
 /** A way into a session's context. One hand-over is in flight at a time, whatever the door. */
@@ -40,6 +54,8 @@ export interface Door {
    * which is not yet evidence. Throws when the door is shut: nothing was handed over.
    */
   offer(text: string, token: string): Promise<void>
+  /** Whether an earlier offer lies there untaken: it can be withdrawn yet. */
+  lies(token: string): boolean
   /** Takes an offer back. True: nobody had taken it and nobody will. False: too late, or the door cannot. */
   withdraw(): Promise<boolean>
 }
@@ -53,5 +69,10 @@ export interface Harness {
   /** Best first. */
   readonly doors: readonly Door[]
   start(events: HarnessEvents): Promise<void>
+  /**
+   * What became of hand-overs that nobody has settled, in the same order. Those still `open` are followed from here.
+   * Not there: nothing is known of any.
+   */
+  recall?(offers: readonly Offer[]): Recalled[]
   stop(): Promise<void>
 }

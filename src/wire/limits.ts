@@ -84,8 +84,16 @@ export const times = {
   amnesty: 30 * SECOND,
   /** A send without an acknowledgement for this long goes to disk and is reported as queued. */
   queueAfter: 200,
-  /** A hand-over without any sign that the client has it is offered again after this long. */
+  /** A client that does not even read what it is sent may yet: it is offered again after this long. */
+  receivedEvidence: 30 * SECOND,
+  /** What the client has read shows in its transcript within 0.3 s (CLAUDE_CODE_PROBES P2), or it was dropped. */
   handedEvidence: 2 * SECOND,
+  /** A held message that was let in is queued within 0.1 s after the answer (seen on 2.1.329). */
+  heldEvidence: 3 * SECOND,
+  /** A door that a person or a setting kept shut is tried again after this long. */
+  heldShut: 30 * MINUTE,
+  /** A message that waits for this long is told with the reason. */
+  waitTold: 1 * SECOND,
   /** A file that the client watches is taken by its hook within a second, or not at all. */
   takenEvidence: 5 * SECOND,
   /** A hand-over that the client has, without a sign that the model read it, after its turn ended. */

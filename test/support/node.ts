@@ -16,6 +16,7 @@ import { test as base, expect } from 'vitest'
 import type { Message, Op, Request, Response } from '../../src/api/ops.schema.ts'
 import { type CallOptions, call } from '../../src/client/client.ts'
 import { version } from '../../src/client/version.ts'
+import type { Offer } from '../../src/core/inbox.ts'
 import { createHandlers } from '../../src/daemon/handlers.ts'
 import { memberKey } from '../../src/daemon/keys.ts'
 import { type ApiServer, serve } from '../../src/daemon/server.ts'
@@ -23,7 +24,7 @@ import { defaultSettings, type Settings } from '../../src/daemon/settings.ts'
 import { Sidecar } from '../../src/daemon/sidecar.ts'
 import { engineStatus, startEngine } from '../../src/engine/engine.ts'
 import { engineUser } from '../../src/engine/nkey.ts'
-import type { Conversation, Door, Harness, HarnessEvents } from '../../src/harness/types.ts'
+import type { Conversation, Door, Harness, HarnessEvents, Recalled } from '../../src/harness/types.ts'
 import { ensurePrivateDir } from '../../src/host/files.ts'
 import { type Env, type Home, meshHome, operatorKey, sessionDir, socketPath } from '../../src/host/home.ts'
 import { identifyProcess } from '../../src/host/process.ts'
@@ -277,6 +278,13 @@ class FakeHarness implements Harness {
     this.startText = await this.events.conversation(conversation)
   }
 
+  /** What a client shows of an earlier sidecar's hand-overs. */
+  recall(offers: readonly Offer[]): Recalled[] {
+    return offers.map(() => this.recalled)
+  }
+
+  recalled: Recalled = { state: 'lost', evidence: '' }
+
   async stop(): Promise<void> {}
 }
 
@@ -292,6 +300,10 @@ export class FakeDoor implements Door {
 
   async offer(text: string, token: string): Promise<void> {
     this.offers.push({ text, token })
+  }
+
+  lies(): boolean {
+    return false
   }
 
   async withdraw(): Promise<boolean> {

@@ -26,7 +26,8 @@ beforeEach(() => {
     doors: [new HookDoor(join(dir, 'run'))],
     floorMs: 30_000,
     log,
-    onHanded: () => {},
+    recall: () => [],
+    onStep: () => {},
     onSurfaced: (entries) => surfaced.push(...entries.map(({ envelope }) => envelope.id)),
     onChange: () => {},
   })

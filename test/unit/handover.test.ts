@@ -17,7 +17,6 @@ const situation = (more: Partial<Situation>): Situation => ({
   deliverable: 1,
   inFlight: null,
   isWanted: false,
-  notBefore: 0,
   floorUntil: null,
   ...more,
 })
@@ -26,6 +25,9 @@ const flying = (door: string, more: Partial<InFlight> = {}): InFlight => ({
   token: 'mesh-1',
   door,
   offeredAt: NOW - 100,
+  receivedAt: null,
+  heldAt: null,
+  asked: false,
   handedAt: null,
   count: 1,
   isFull: false,
@@ -54,10 +56,6 @@ describe('which door', () => {
 
   test('without mail nothing is done', () => {
     expect(decideOn({ deliverable: 0 })).toEqual({ do: 'nothing', until: null })
-  })
-
-  test('after offers that led nowhere it waits', () => {
-    expect(decideOn({ notBefore: NOW + 5000 })).toEqual({ do: 'nothing', until: NOW + 5000 })
   })
 })
 
@@ -116,11 +114,4 @@ describe('a watched file', () => {
       until: handedAt + times.surfacedEvidence,
     })
   })
-})
-
-test('a frame without a sign that the client has it is given up on', () => {
-  const inFlight = flying('inbox-socket')
-  for (const isWanted of [false, true])
-    expect(decideOn({ inFlight, isWanted })).toEqual({ do: 'nothing', until: NOW - 100 + times.handedEvidence })
-  expect(decideOn({ inFlight: { ...inFlight, offeredAt: NOW - times.handedEvidence } })).toMatchObject({ do: 'expire' })
 })

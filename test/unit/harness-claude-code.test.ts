@@ -200,22 +200,92 @@ test('claude code - what was in the transcript before the offer is no evidence o
   await expect.poll(() => seen('evidence'), { timeout: 5000 }).toEqual([[TOKEN, 'handed', 'transcript: enqueue']])
 })
 
-test('claude code - a prompt with the token surfaced it, also in the conversation that follows', async () => {
+test('claude code - a prompt with the token may still be blocked: handed, also in the conversation that follows', async () => {
   hook('SessionStart', { source: 'startup' })
   const [door] = (await start()).doors
   await door!.offer(TOKEN, TOKEN)
+  const next = { session_id: 'next', transcript_path: join(root, 'next.jsonl') }
   hook('SessionEnd', { reason: 'clear' })
-  hook('SessionStart', { source: 'clear', session_id: 'next', transcript_path: join(root, 'next.jsonl') })
-  hook('UserPromptSubmit', { session_id: 'next', prompt: `x ${TOKEN} y`, transcript_path: join(root, 'next.jsonl') })
-  await expect.poll(() => seen('evidence')).toEqual([[TOKEN, 'surfaced', 'UserPromptSubmit hook']])
+  hook('SessionStart', { source: 'clear', ...next })
+  hook('UserPromptSubmit', { prompt: `x ${TOKEN} y`, ...next })
+  await expect.poll(() => seen('evidence')).toEqual([[TOKEN, 'handed', 'UserPromptSubmit hook']])
   expect(seen('conversation').at(-1)).toEqual(['clear', 'next'])
   expect(seen('ended')).toEqual([])
+  const blocked = { type: 'system', subtype: 'informational' }
+  const content = `UserPromptSubmit operation blocked by hook:\n[x]: no\n\nOriginal prompt: ${TOKEN}`
+  appendFileSync(next.transcript_path, `${JSON.stringify({ ...blocked, content })}\n`)
+  await expect.poll(() => seen('evidence').at(-1), { timeout: 5000 }).toMatchObject([TOKEN, 'refused', {}])
 })
 
-test('claude code - mail left by a sidecar that died is taken back', async () => {
-  writeFileSync(join(dir, 'mail'), '"old"')
-  await start()
+test('claude code - a client that keeps no transcript has read a prompt when its turn is over', async () => {
+  hook('SessionStart', { source: 'startup' })
+  const [door] = (await start()).doors
+  await door!.offer(TOKEN, TOKEN)
+  hook('UserPromptSubmit', { prompt: TOKEN })
+  hook('Stop')
+  await expect.poll(() => seen('evidence').map(([, state]) => state)).toEqual(['handed', 'surfaced', 'answered'])
+})
+
+const lineWith = (type: 'enqueue' | 'peer' | 'assistant') => {
+  if (type === 'assistant') return `${JSON.stringify({ type, message: { role: 'assistant', content: 'yes' } })}\n`
+  if (type === 'enqueue') return `${JSON.stringify({ type: 'queue-operation', operation: type, content: TOKEN })}\n`
+  return `${JSON.stringify({ type: 'user', origin: { kind: type }, message: { role: 'user', content: TOKEN } })}\n`
+}
+
+test('claude code - what was read is answered by the next words of the model, not by earlier ones', async () => {
+  hook('SessionStart', { source: 'startup' })
+  const [door] = (await start()).doors
+  await door!.offer(TOKEN, TOKEN)
+  appendFileSync(transcript(), lineWith('assistant') + lineWith('peer'))
+  await expect.poll(() => seen('evidence').at(-1), { timeout: 5000 }).toMatchObject([TOKEN, 'surfaced', {}])
+  appendFileSync(transcript(), lineWith('assistant'))
+  await expect.poll(() => seen('evidence').at(-1), { timeout: 5000 }).toMatchObject([TOKEN, 'answered', {}])
+})
+
+const offer = (door: string) => [{ handover: TOKEN, door, at: Date.now() }]
+
+test.each([
+  ['read', lineWith('enqueue') + lineWith('peer'), 'surfaced'],
+  ['queued', lineWith('enqueue'), 'handed'],
+  ['not seen', '', 'open'],
+])('claude code - what was handed over by the sidecar before is %s', async (_, lines, state) => {
+  hook('SessionStart', { source: 'startup' })
+  await (await start()).stop()
+  writeFileSync(transcript(), `${'x'.repeat(9 * 1024 * 1024)}\n${lines}`)
+  expect((await start()).recall!(offer('inbox-socket'))).toMatchObject([{ state }])
+  if (state === 'surfaced') return
+  appendFileSync(transcript(), lineWith('peer'))
+  await expect.poll(() => seen('evidence').at(-1), { timeout: 5000 }).toMatchObject([TOKEN, 'surfaced', {}])
+})
+
+test('claude code - mail of the sidecar before lies there until a hook takes it', async () => {
+  hook('SessionStart', { source: 'startup' })
+  const first = await start()
+  await first.doors[0]!.offer(`<${TOKEN}>`, TOKEN)
+  await first.stop()
+  const second = await start()
+  expect(second.recall!(offer('hook'))).toMatchObject([{ state: 'open' }])
+  expect(existsSync(join(dir, 'mail'))).toBe(true)
+  renameSync(join(dir, 'mail'), join(dir, 'taken'))
+  expect(second.recall!(offer('hook'))).toMatchObject([{ state: 'handed' }])
+})
+
+test('claude code - what another client was given and did not show is lost with it', async () => {
+  hook('SessionStart', { source: 'resume' })
+  writeFileSync(transcript(), lineWith('enqueue'))
+  const resumed = await start()
+  expect(resumed.recall!(offer('inbox-socket'))).toMatchObject([{ state: 'lost' }])
+  appendFileSync(transcript(), lineWith('peer'))
+  expect(resumed.recall!(offer('inbox-socket'))).toMatchObject([{ state: 'surfaced' }])
+})
+
+test('claude code - mail that nobody knows of is given to nobody', async () => {
+  writeFileSync(join(dir, 'mail'), '"of another client"')
+  const harness = await start()
   expect(existsSync(join(dir, 'mail'))).toBe(false)
+  writeFileSync(join(dir, 'mail'), '"not in the journal"')
+  harness.recall!([])
+  await expect.poll(() => existsSync(join(dir, 'mail'))).toBe(false)
 })
 
 test.each([

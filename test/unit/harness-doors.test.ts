@@ -1,5 +1,5 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:net'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -8,11 +8,13 @@ import { InboxDoor } from '../../src/harness/claude-code/inbox-door.ts'
 import { WatchDoor } from '../../src/harness/claude-code/watch-door.ts'
 
 let dir: string
+const onRead = vi.fn()
 let server: Server | undefined
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'mesh-door-'))
 })
 afterEach(() => {
+  onRead.mockReset()
   vi.useRealTimers()
   server?.close()
   server = undefined
@@ -34,6 +36,28 @@ test('hook door - an offer can be taken back until a hook took it', async () => 
   await door.offer('two')
   renameSync(join(dir, 'mail'), join(dir, 'taken-1'))
   expect(await door.withdraw()).toBe(false)
+})
+
+test('hook door - shut after so many continuations of one turn that the client might end it with one unread', async () => {
+  const door = new HookDoor(dir)
+  for (let stop = 0; stop < 6; stop++) {
+    expect(door.available()).toBe(true)
+    door.onShown(true)
+  }
+  expect(door.available()).toBe(false)
+  door.onTurn()
+  expect(door.available()).toBe(true)
+  for (let stop = 0; stop < 5; stop++) door.onShown(true)
+  door.onShown(false)
+  for (let stop = 0; stop < 5; stop++) door.onShown(true)
+  expect(door.available()).toBe(true)
+})
+
+test('hook door - knows whether an offer lies there', async () => {
+  const door = new HookDoor(dir)
+  expect(door.lies('mesh-1')).toBe(false)
+  await door.offer('<mesh-1>')
+  expect([door.lies('mesh-1'), door.lies('mesh-2')]).toEqual([true, false])
 })
 
 test('hook door - a text that the client would cut is refused', async () => {
@@ -69,7 +93,7 @@ async function inbox(): Promise<{ path: string; frames: unknown[] }> {
 
 test('inbox door - posts the auth line and one user frame', async () => {
   const { path, frames } = await inbox()
-  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path, CLAUDE_CODE_MESSAGING_TOKEN: 'secret' })
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path, CLAUDE_CODE_MESSAGING_TOKEN: 'secret' }, onRead)
   expect(door.available()).toBe(true)
   await door.offer('two\nlines', 'mesh-1')
   await expect.poll(() => frames).toHaveLength(2)
@@ -78,18 +102,33 @@ test('inbox door - posts the auth line and one user frame', async () => {
     { type: 'user', message: { role: 'user', content: 'two\nlines' } },
   ])
   expect(await door.withdraw()).toBe(false)
+  await expect.poll(() => onRead.mock.calls).toEqual([['mesh-1']])
+})
+
+test('inbox door - a client that does not read what it was sent is not said to have', async () => {
+  const path = join(dir, 'stopped.sock')
+  let socket: Socket | undefined
+  server = createServer({ pauseOnConnect: true }, (one) => {
+    socket = one
+  })
+  await new Promise<void>((resolve) => server!.listen(path, resolve))
+  await new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }, onRead).offer('x', 'mesh-1')
+  await expect.poll(() => socket).toBeTruthy()
+  expect(onRead).not.toHaveBeenCalled()
+  socket!.resume()
+  await expect.poll(() => onRead.mock.calls).toEqual([['mesh-1']])
 })
 
 test('inbox door - without a token there is no auth line', async () => {
   const { path, frames } = await inbox()
-  await new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }).offer('x', 'mesh-1')
+  await new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }, onRead).offer('x', 'mesh-1')
   await expect.poll(() => frames).toHaveLength(1)
 })
 
 test('inbox door - not there without the variable or the socket', async () => {
-  expect(new InboxDoor({}).available()).toBe(false)
-  expect(new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: join(dir, 'none') }).available()).toBe(false)
-  await expect(new InboxDoor({}).offer('x', 'mesh-1')).rejects.toMatchObject({ code: 'conflict' })
+  expect(new InboxDoor({}, onRead).available()).toBe(false)
+  expect(new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: join(dir, 'none') }, onRead).available()).toBe(false)
+  await expect(new InboxDoor({}, onRead).offer('x', 'mesh-1')).rejects.toMatchObject({ code: 'conflict' })
 })
 
 test('inbox door - a socket that nobody serves is shut', async () => {
@@ -97,13 +136,13 @@ test('inbox door - a socket that nobody serves is shut', async () => {
   const kept = join(dir, 'stale.sock')
   renameSync(path, kept)
   await new Promise((resolve) => server!.close(resolve))
-  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: kept })
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: kept }, onRead)
   await expect(door.offer('x', 'mesh-1')).rejects.toMatchObject({ code: 'conflict' })
 })
 
 test('inbox door - stays below the number that the client takes at once', async () => {
   const { path, frames } = await inbox()
-  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path })
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }, onRead)
   let sent = 0
   while (door.available()) {
     await door.offer(`message ${sent++}`, `mesh-${sent}`)
@@ -115,7 +154,7 @@ test('inbox door - stays below the number that the client takes at once', async 
 
 test('inbox door - a clock that is set back does not shut it', async () => {
   const { path, frames } = await inbox()
-  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path })
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }, onRead)
   vi.setSystemTime(Date.now() - 3_600_000)
   expect(door.available()).toBe(true)
   await door.offer('x', 'mesh-1')
@@ -125,7 +164,7 @@ test('inbox door - a clock that is set back does not shut it', async () => {
 test('inbox door - works until nothing is seen of several frames in a row, and again after any sign', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   const { path } = await inbox()
-  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path })
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }, onRead)
   for (const token of ['mesh-1', 'mesh-2']) {
     expect(door.works()).toBe(true)
     await door.offer(token, token)
@@ -139,7 +178,7 @@ test('inbox door - works until nothing is seen of several frames in a row, and a
 test('inbox door - one that did not work is tried again after a while', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   const { path } = await inbox()
-  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path })
+  const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }, onRead)
   for (const token of ['mesh-1', 'mesh-2']) await door.offer(token, token)
   vi.advanceTimersByTime(10_000)
   expect(door.works()).toBe(false)
@@ -148,7 +187,7 @@ test('inbox door - one that did not work is tried again after a while', async ()
 })
 
 test('inbox door - without a socket it does not work', () => {
-  expect(new InboxDoor({}).works()).toBe(false)
+  expect(new InboxDoor({}, onRead).works()).toBe(false)
 })
 
 test('watch door - the file holds the text as it is, and can be taken back until a hook took it', async () => {
@@ -162,10 +201,4 @@ test('watch door - the file holds the text as it is, and can be taken back until
   renameSync(join(dir, 'wake'), join(dir, 'taken-1'))
   expect(await door.withdraw()).toBe(false)
   await expect(door.offer('x'.repeat(10_001))).rejects.toMatchObject({ code: 'too_large' })
-})
-
-test.each(['mail', 'wake'])('what a sidecar that died left in %s is not taken for an offer', (name) => {
-  for (const file of [name, `${name}.back`]) writeFileSync(join(dir, file), 'old')
-  for (const _ of [new HookDoor(dir), new WatchDoor(dir, () => true)]) expect(existsSync(dir)).toBe(true)
-  expect(readdirSync(dir)).toEqual([])
 })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Tail } from '../../src/harness/claude-code/tail.ts'
-import { readInterrupt, readLine } from '../../src/harness/claude-code/transcript.ts'
+import { isAnswer, readInterrupt, readLine } from '../../src/harness/claude-code/transcript.ts'
 
 const TOKEN = 'mesh-0a1b2c3d'
 const line = (name: string) =>
@@ -16,12 +16,38 @@ test.each([
   ['user-peer', 'surfaced'],
   ['hook-context', 'surfaced'],
   ['stop-context', 'surfaced'],
+  ['held', 'held'],
+  ['held-by-setting', 'held'],
+  ['blocked-prompt', 'refused'],
   ['rewake', 'surfaced'],
   ['rewake-197', 'surfaced'],
 ])('transcript - the recorded %s line shows that it was %s', (name, state) => {
   expect(readLine(line(name), ['mesh-ffffffff', TOKEN])).toEqual([
-    { token: TOKEN, state, evidence: expect.any(String) },
+    expect.objectContaining({ token: TOKEN, state, evidence: expect.any(String) }),
   ])
+})
+
+test.each([
+  ['held', 'transcript: held by the client: The sender did not attest its permission mode and this session bypasses'],
+  ['held-by-setting', 'transcript: held by the client: Your "crossSessionInbound" setting is "hold"'],
+])('transcript - the recorded %s line tells why', (name, why) => {
+  expect(readLine(line(name), [TOKEN])).toEqual([
+    { token: TOKEN, state: 'held', evidence: expect.stringContaining(why) },
+  ])
+})
+
+test('transcript - what a hook gave at the end of a turn is told apart', () => {
+  expect(readLine(line('stop-context'), [TOKEN])).toMatchObject([{ hook: 'Stop' }])
+  expect(readLine(line('hook-context'), [TOKEN])).toMatchObject([{ hook: 'other' }])
+})
+
+test.each([
+  [true, { type: 'assistant', message: { role: 'assistant', content: [] } }],
+  [false, { type: 'assistant', isApiErrorMessage: true, message: { role: 'assistant', content: [] } }],
+  [false, { type: 'assistant', isSidechain: true, message: { role: 'assistant', content: [] } }],
+  [false, { type: 'user', message: { role: 'user', content: 'what an "assistant" says' } }],
+])('transcript - answers of the session itself: %s', (is, value) => {
+  expect(isAnswer(JSON.stringify(value))).toBe(is)
 })
 
 test.each(['request-blob', 'hook-success'])('transcript - a %s line only repeats the text', (name) => {

@@ -36,6 +36,7 @@ export type RegistryEntry = z.output<typeof registryEntry>
 /** One line of a transcript, as far as it can show that a message was queued or read. */
 export const transcriptLine = z.object({
   type: z.string(),
+  subtype: z.optional(z.string()),
   operation: z.optional(z.string()),
   reason: z.optional(z.string()),
   content: z.optional(z.unknown()),
@@ -44,6 +45,7 @@ export const transcriptLine = z.object({
   attachment: z.nullish(z.looseObject({ type: z.string() })),
   isSidechain: z.optional(z.boolean()),
   timestamp: z.optional(z.string()),
+  isApiErrorMessage: z.optional(z.boolean()),
 })
 export type TranscriptLine = z.output<typeof transcriptLine>
 

@@ -1,11 +1,12 @@
 /** A Claude Code session as its sidecar sees it: its conversations, status, doors, evidence and end. */
 import { basename, join } from 'node:path'
+import type { Offer } from '../../core/inbox.ts'
 import { MeshError } from '../../errors.ts'
 import { ensurePrivateDir, readJson, writeAtomic } from '../../host/files.ts'
 import type { Env, Home } from '../../host/home.ts'
 import { identifyProcess, type ProcessState } from '../../host/process.ts'
 import type { ProcessIdentity, SessionStatus } from '../../wire/envelope.schema.ts'
-import type { Conversation, Door, Harness, HarnessEvents } from '../types.ts'
+import type { Conversation, Door, Harness, HarnessEvents, Recalled } from '../types.ts'
 import { endReason, SessionEnd } from './end.ts'
 import { EvidenceReader } from './evidence.ts'
 import { HookDoor } from './hook-door.ts'
@@ -14,6 +15,7 @@ import { hasHooks, registeredConversation, transcriptPath } from './hookless.ts'
 import { InboxDoor } from './inbox-door.ts'
 import { Lifeline } from './lifeline.ts'
 import { isPersons } from './prompt.ts'
+import { lastSeen } from './recall.ts'
 import { Registry, readEntry } from './registry.ts'
 import { peek, Spool, type Spooled } from './spool.ts'
 import { answerStart, conversationOf } from './start.ts'
@@ -61,6 +63,7 @@ class ClaudeCode implements Harness {
   readonly #registry: Registry
   readonly #lifeline: Lifeline
   readonly #seen: EvidenceReader
+  readonly #hook: HookDoor
   readonly #end: SessionEnd
   readonly #restarted: boolean
   readonly #onSignal = () => this.#signalled()
@@ -91,18 +94,23 @@ class ClaudeCode implements Harness {
     this.#spool = new Spool(this.#spoolDir, (spooled) => this.#onSpooled(spooled), lost)
     this.#registry = new Registry(env, identity.pid, (entry) => this.#onEntry(entry))
     this.#lifeline = new Lifeline(identity, (state) => this.#onProcess(state))
-    const inbox = new InboxDoor(env, () => !isHooked())
-    const watch = new WatchDoor(runDir, () => attended && isHooked() && !inbox.works())
-    this.#seen = new EvidenceReader(
-      this.#transcript,
-      (...seen) => {
-        inbox.onEvidence(seen[0])
-        if (!this.#end.isOver) this.#events!.evidence(...seen)
-      },
-      (at) => this.#onInterrupt(at),
+    const inbox = new InboxDoor(
+      env,
+      (token) => this.#seen.onReceived(token),
+      () => !isHooked(),
     )
+    const watch = new WatchDoor(runDir, () => attended && isHooked() && !inbox.works())
+    this.#hook = new HookDoor(runDir, isHooked)
+    this.#seen = new EvidenceReader(this.#transcript, {
+      onSeen: (token, state, evidence) => {
+        if (state !== 'received') inbox.onEvidence(token)
+        if (!this.#end.isOver) this.#events!.evidence(token, state, evidence)
+      },
+      onHookShown: (atStop) => this.#hook.onShown(atStop),
+      onInterrupt: (at) => this.#onInterrupt(at),
+    })
     this.#end = new SessionEnd(this.#seen, (reason) => this.#events!.ended(reason))
-    this.doors = [new HookDoor(runDir, isHooked), watch, inbox].map((door) => this.#seen.observe(door))
+    this.doors = [this.#hook, watch, inbox].map((door) => this.#seen.observe(door))
   }
 
   get conversation(): Conversation {
@@ -112,7 +120,10 @@ class ClaudeCode implements Harness {
   async start(events: HarnessEvents): Promise<void> {
     this.#events = events
     ensurePrivateDir(this.#spoolDir)
-    if (!this.#restarted) this.#spool.sweep(Date.now() - LEFTOVER_MS)
+    if (!this.#restarted) {
+      this.#spool.sweep(Date.now() - LEFTOVER_MS)
+      await this.#withdrawUnknown([])
+    }
     this.#save()
     // Before the sidecar's own handler: what SessionEnd said is the better reason.
     process.prependListener('SIGTERM', this.#onSignal)
@@ -132,6 +143,30 @@ class ClaudeCode implements Harness {
     this.#registry.stop()
     this.#lifeline.stop()
     this.#seen.stop()
+  }
+
+  recall(offers: readonly Offer[]): Recalled[] {
+    const tokens = offers.map(({ handover }) => handover)
+    void this.#withdrawUnknown(tokens)
+    return offers.map((offer) => this.#recallOne(offer))
+  }
+
+  #recallOne({ handover: token, door }: Offer): Recalled {
+    const isOpen = this.#restarted || this.#seen.follows(token)
+    // First of all, so that no line is missed.
+    if (isOpen) this.#seen.follow(token)
+    const seen = lastSeen(this.#transcript, [token]).get(token)
+    if (seen?.state === 'surfaced') return { state: 'surfaced', evidence: seen.evidence }
+    if (!isOpen || seen?.state === 'refused') return { state: 'lost', evidence: 'its client ended before it was read' }
+    if (seen) return { state: seen.state, evidence: seen.evidence }
+    const isFile = door !== 'inbox-socket'
+    const lies = this.doors.some((one) => one.name === door && one.lies(token))
+    return isFile && !lies ? { state: 'handed', evidence: 'taken by a hook' } : { state: 'open', evidence: '' }
+  }
+
+  /** No mail is given out that nobody here knows of. */
+  async #withdrawUnknown(tokens: readonly string[]): Promise<void> {
+    for (const door of this.doors) if (!tokens.some((token) => door.lies(token))) await door.withdraw()
   }
 
   #save(): void {
@@ -156,11 +191,13 @@ class ClaudeCode implements Harness {
     if (name === 'MailTaken') this.#seen.onMailTaken(text)
     else if (name === 'SessionStart') this.#onStart(spooled)
     else if (name === 'UserPromptSubmit') this.#onPrompt(event?.prompt ?? '', at)
-    else if (name === 'Stop' || name === 'StopFailure') this.#onStop(event?.background_tasks ?? [], at)
+    else if (name === 'Stop' || name === 'StopFailure') this.#onStop(name, event?.background_tasks ?? [], at)
     else if (name === 'SessionEnd') this.#onEnd(event?.reason ?? '')
   }
 
-  #onStop(background: unknown[], at: number): void {
+  #onStop(name: string, background: unknown[], at: number): void {
+    this.#hook.onTurn()
+    if (name === 'Stop') this.#seen.onTurnEnd()
     this.#know({ turn: { running: false, at: momentOf(at), background: background.length > 0 } })
   }
 
@@ -193,6 +230,7 @@ class ClaudeCode implements Harness {
   }
 
   #onPrompt(prompt: string, at: number): void {
+    this.#hook.onTurn()
     this.#seen.onPrompt(prompt)
     this.#know({ turn: { running: true, at: momentOf(at) } })
     if (isPersons(prompt)) this.#events!.prompted()

@@ -1,5 +1,5 @@
 /** A file in the run directory that a hook takes by `mv`. A rename decides between takers: exactly one gets it. */
-import { renameSync, rmSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { MeshError } from '../../errors.ts'
 import { writeAtomic } from '../../host/files.ts'
@@ -34,8 +34,12 @@ export class MailFile {
     return true
   }
 
-  /** Removes what an earlier sidecar left. */
-  clear(): void {
-    for (const path of [this.path, this.#back]) rmSync(path, { force: true })
+  /** Whether a text with this token lies there untaken. */
+  holds(token: string): boolean {
+    try {
+      return readFileSync(this.path, 'utf8').includes(token)
+    } catch {
+      return false
+    }
   }
 }

@@ -1,13 +1,18 @@
 /** Reads evidence of queuing and reading out of transcript lines: by the line's type, since other lines repeat the text. Pure. */
+import type { EvidenceState } from '../types.ts'
 import { type TranscriptLine, transcriptLine } from './hook-event.schema.ts'
 
+/** What follows the number of held messages: the reason, and then what to do about it. */
+const HELD_WHY = /\(\d+ held\)\. ([^;.]{1,120})/
 /** Longer lines are tool output or files; none of ours comes near. */
 const LINE_CHARS = 1024 * 1024
 
 export interface Evidence {
   token: string
-  state: 'handed' | 'surfaced'
+  state: Exclude<EvidenceState, 'received' | 'answered'>
   evidence: string
+  /** A hook gave it; at a turn's very end the client lets that happen only so many times in a row. */
+  hook?: 'Stop' | 'other'
 }
 
 /** What one line shows about the tokens of our hand-overs. */
@@ -16,8 +21,15 @@ export function readLine(line: string, tokens: readonly string[]): Evidence[] {
   if (present.length === 0) return []
   const meaning = meaningOf(parse(line))
   if (!meaning) return []
-  const { state, evidence, text } = meaning
-  return present.filter((token) => text.includes(token)).map((token) => ({ token, state, evidence }))
+  const { text, ...shown } = meaning
+  return present.filter((token) => text.includes(token)).map((token) => ({ token, ...shown }))
+}
+
+/** True for words or a tool call of the session's own model: it has read what is above. An API error is none. */
+export function isAnswer(line: string): boolean {
+  if (line.length > LINE_CHARS || !line.includes('"assistant"')) return false
+  const parsed = parse(line)
+  return parsed?.type === 'assistant' && !parsed.isSidechain && !parsed.isApiErrorMessage
 }
 
 const INTERRUPTED = '[Request interrupted by user'
@@ -48,9 +60,7 @@ function parse(line: string): TranscriptLine | null {
   }
 }
 
-interface Meaning {
-  state: Evidence['state']
-  evidence: string
+interface Meaning extends Omit<Evidence, 'token'> {
   /** Where the token has to be. */
   text: string
 }
@@ -70,11 +80,27 @@ function meaningOf(line: TranscriptLine | null): Meaning | null {
   }
   if (line.type === 'attachment') {
     const kind = line.attachment?.type
-    if (kind === 'hook_additional_context') return meaning('surfaced', 'hook context', line.attachment)
+    if (kind === 'hook_additional_context') {
+      const shown = meaning('surfaced', 'hook context', line.attachment)
+      return { ...shown, hook: line.attachment?.hookEvent === 'Stop' ? 'Stop' : 'other' }
+    }
     if (kind === 'queued_command') return meaning('surfaced', 'queued command', line.attachment)
     return null
   }
+  if (line.type === 'system' && line.subtype === 'informational') return noticeOf(String(line.content), meaning)
   if (line.type !== 'user') return null
   const how = origins[line.origin?.kind ?? '']
   return how ? meaning('surfaced', how, line.message?.content) : null
+}
+
+/**
+ * Notices to the person at the session. A held message is not yet with the model, and nothing is written when it is
+ * denied or expires; released, it is queued like any other. A prompt that another hook blocks was queued before.
+ */
+function noticeOf(notice: string, meaning: (state: Evidence['state'], evidence: string, from: unknown) => Meaning) {
+  if (notice.startsWith('Held peer message'))
+    return meaning('held', `held by the client: ${HELD_WHY.exec(notice)?.[1] ?? 'no reason given'}`, notice)
+  if (notice.startsWith('UserPromptSubmit operation blocked by hook'))
+    return meaning('refused', 'another hook blocked it', notice)
+  return null
 }

@@ -16,7 +16,6 @@ export class WatchDoor implements Door {
   /** `isWanted`: a person sits at the session, and no better door wakes it. */
   constructor(runDir: string, isWanted: () => boolean) {
     this.#mail = new MailFile(runDir, WATCHED_FILE)
-    this.#mail.clear()
     this.#isWanted = isWanted
   }
 
@@ -26,6 +25,10 @@ export class WatchDoor implements Door {
 
   async offer(text: string): Promise<void> {
     this.#mail.put(text)
+  }
+
+  lies(token: string): boolean {
+    return this.#mail.holds(token)
   }
 
   async withdraw(): Promise<boolean> {
