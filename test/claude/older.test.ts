@@ -102,6 +102,30 @@ describe.skipIf(suite.missing)(`Claude Code ${olderVersion}`, () => {
     await mesh.traced(id, 'surfaced')
   })
 
+  test('/compact: the session is woken afterwards too, and a draft stays', async () => {
+    const { mesh } = suite
+    const { session, name } = await startIdle()
+    // With fewer the client finds nothing to compact.
+    for (const word of ['one', 'two', 'three'].map((one) => `${one}-${session.pid}`)) {
+      await mesh.send(name, word)
+      await readBy(word)
+      await mesh.reaches(session.pid, 'idle')
+    }
+    await submit(session, '/compact')
+    await eventually('it is compacted', () => /compacted/i.test(session.screen()))
+    await mesh.reaches(session.pid, 'idle')
+    const draft = `half a thought ${session.pid}`
+    session.type(draft)
+    await eventually('the draft is there', () => session.screen().includes(draft))
+    const word = `compacted-${session.pid}`
+    const { id } = await mesh.send(name, word)
+    await readBy(word)
+    await mesh.traced(id, 'surfaced')
+    await mesh.reaches(session.pid, 'idle')
+    expect(session.screen()).toContain(draft)
+    expect(suite.model.saw(draft)).toEqual([])
+  })
+
   test("another file's change, and one of ours without mail, wake nobody", async () => {
     const { model, mesh } = suite
     const { session, name } = await startIdle()
