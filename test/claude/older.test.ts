@@ -1,10 +1,19 @@
 /** A client without an inbox socket and CLAUDE_PID: every door but the socket, and nothing of ours left. */
 import { rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { type Interactive, kill, olderVersion, runPrint, runStreaming, submit } from './support/client.ts'
+import {
+  type Interactive,
+  kill,
+  makeLab,
+  olderVersion,
+  runPrint,
+  runStreaming,
+  submit,
+  Terminal,
+} from './support/client.ts'
 import { eventually } from './support/eventually.ts'
-import { meshBin } from './support/mesh.ts'
+import { Mesh, meshBin } from './support/mesh.ts'
 import { bash, type ModelRequest } from './support/mock-model.ts'
 import { testNothingLeft, useSuite } from './support/suite.ts'
 
@@ -155,6 +164,34 @@ describe.skipIf(suite.missing)(`Claude Code ${olderVersion}`, () => {
     expect((await readBy(prompt!)).fresh).toContain(word)
     await mesh.traced(id, 'surfaced')
     await mesh.reaches(session.pid, 'idle')
+  })
+
+  test('with the plugin instead of settings it is woken idle and reached busy', async () => {
+    const { model, claude } = suite
+    const lab = makeLab(model.url, suite.lab.root)
+    lab.env.MESH_ENGINE = suite.lab.env.MESH_ENGINE!
+    lab.env.PATH = [dirname(claude), lab.env.PATH].join(delimiter)
+    const mesh = new Mesh(lab)
+    await mesh.run('install', '--plugin')
+    const terminal = new Terminal(lab, claude)
+    const session = await terminal.start()
+    const { name } = await mesh.reaches(session.pid, 'idle')
+    const [idle, busy, script] = ['plugin-idle', 'plugin-busy', 'plugin'].map((one) => `${one}-${session.pid}`)
+    await mesh.send(name, idle!)
+    expect((await readBy(idle!)).fresh).toContain('FileChanged')
+    await mesh.reaches(session.pid, 'idle')
+    const go = join(lab.project, 'go')
+    model.script(script!, [{ call: [bash('until [ -e go ]; do sleep 0.05; done; echo released')] }, { say: 'done' }])
+    await submit(session, `play ${script}`)
+    await mesh.reaches(session.pid, 'busy')
+    await mesh.send(name, busy!)
+    await mesh.waiting(session.pid, busy!)
+    writeFileSync(go, '')
+    expect((await readBy(busy!)).fresh).toContain('released')
+    await mesh.reaches(session.pid, 'idle')
+    terminal.close()
+    await mesh.reaches(session.pid, 'gone')
+    await mesh.run('down')
   })
 
   test('claude -p gets a message in mid-turn, and its output is its own', async () => {
