@@ -57,7 +57,15 @@ function wrapped(response: z.core.$ZodType) {
   return z.object({ [LIST]: response })
 }
 
+/** Bounds are the sidecar's to check; a model would pay for reading them. */
+const BOUNDS = ['minLength', 'maxLength', 'maxItems', 'minimum', 'maximum', 'pattern', 'format'] as const
+
 function schemaOf(schema: z.core.$ZodType) {
-  const { $schema: _, ...json } = z.toJSONSchema(schema, { io: 'input' })
+  const { $schema: _, ...json } = z.toJSONSchema(schema, {
+    io: 'input',
+    override: ({ jsonSchema }) => {
+      for (const bound of BOUNDS) delete jsonSchema[bound]
+    },
+  })
   return json as { type: 'object'; [key: string]: unknown }
 }
