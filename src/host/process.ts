@@ -23,6 +23,9 @@ interface Sighting {
   threads: number
 }
 
+/** How far a descendant is looked for. Between a client and its sidecar are one or two. */
+const GENERATIONS = 8
+
 let machine: Machine | undefined
 
 function thisMachine(): Machine {
@@ -105,6 +108,26 @@ function observeByPs(pid: number): Sighting | null {
   const line = output('/bin/ps', ['-o', 'stat=,lstart=', '-p', String(pid)]).trim()
   const [letters, ...start] = line.split(/\s+/)
   return letters && start.length > 0 ? { letter: letters.charAt(0), start: start.join(' '), threads: 1 } : null
+}
+
+/** True if process `pid` is a descendant of process `ancestor`, however many lie between. */
+export function isDescendant(pid: number, ancestor: number): boolean {
+  for (let generation = 0; generation < GENERATIONS && pid > 1; generation++) {
+    pid = parentOf(pid)
+    if (pid === ancestor) return true
+  }
+  return false
+}
+
+/** 0 if there is no such process. */
+function parentOf(pid: number): number {
+  if (process.platform === 'darwin') return Number(output('/bin/ps', ['-o', 'ppid=', '-p', String(pid)]))
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+  } catch {
+    return 0
+  }
 }
 
 /** The command line of a process, its arguments joined by spaces; empty if there is none. */

@@ -6,12 +6,14 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { readRecord } from '../client/find.ts'
 import { answers, awaitSocket, scrub, sidecarPath } from '../client/spawn.ts'
 import { MeshError } from '../errors.ts'
 import { claudeCodeDir, isClaudeCode, mayHaveHooks } from '../harness/claude-code/mcp-parent.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, sessionDir, socketPath } from '../host/home.ts'
 import { sidecarFlags } from '../host/node-flags.ts'
+import { isDescendant, sendSignal } from '../host/process.ts'
 import { resolvePlace } from '../host/project.ts'
 
 /** A hook starts its sidecar within this long of the client's start. */
@@ -69,7 +71,17 @@ export class Keeper {
     const { home, client } = this.#options
     const { kind } = this.session
     if (kind === 'claude-code' && mayHaveHooks(home, client)) await awaitSocket(this.socket, HOOKS_MS)
+    if (kind === 'claude-code') this.#endStray()
     await this.revive().catch(() => {})
+  }
+
+  /**
+   * A sidecar outside of the client's process tree has outlived its starter, an earlier MCP server or hook: nobody would
+   * start it again, and a session in bypass mode holds what it posts. All that it had is in its journal.
+   */
+  #endStray(): void {
+    const { sidecar } = readRecord(this.session.dir) ?? {}
+    if (sidecar && !isDescendant(sidecar.pid, this.#options.client)) sendSignal(sidecar, 'SIGKILL')
   }
 
   /** Returns once a sidecar serves; starts one if nobody does. Throws when it cannot. */

@@ -118,6 +118,15 @@ export class TestMesh {
     }
   }
 
+  /** Starts the installed hook script of Claude Code for the client `pid`. */
+  startHook(event: string, pid: number, options: RunOptions = {}): ChildProcess {
+    const args = [join(this.home, 'hooks', 'claude-code.sh'), event, String(pid)]
+    const child = spawn('sh', args, { cwd: this.cwd, env: this.env(options), stdio: ['ignore', 'pipe', 'ignore'] })
+    this.#running.add(child)
+    child.once('close', () => this.#running.delete(child))
+    return child
+  }
+
   /** Runs the command to its end. */
   run(args: string[], options: RunOptions = {}): Promise<Finished> {
     return this.start(args, options).finished

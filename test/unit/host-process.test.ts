@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { bootId, hostName, identifyProcess, processState } from '../../src/host/process.ts'
+import { bootId, hostName, identifyProcess, isDescendant, processState } from '../../src/host/process.ts'
 import { temporaryDir } from '../support/engine.ts'
 
 const children: ChildProcess[] = []
@@ -69,4 +69,15 @@ test('processState - a reused pid and an earlier boot are dead, another host is 
   expect(processState({ ...me, start: `${me.start}0` })).toBe('dead')
   expect(processState({ ...me, boot: 'another' })).toBe('dead')
   expect(processState({ ...me, host: `${me.host}x` })).toBe('unknown')
+})
+
+test('isDescendant - children and grandchildren, not strangers', async () => {
+  const child = startChild('sh', ['-c', 'sleep 600 & echo $!; wait'])
+  const [line] = await once(child.stdout!, 'data')
+  const grandchild = Number(String(line))
+  expect(isDescendant(child.pid, process.pid)).toBe(true)
+  expect(isDescendant(grandchild, process.pid)).toBe(true)
+  expect(isDescendant(process.pid, child.pid)).toBe(false)
+  expect(isDescendant(process.pid, process.pid)).toBe(false)
+  process.kill(grandchild, 'SIGKILL')
 })
