@@ -5,6 +5,7 @@
 import * as z from 'zod/mini'
 import { door, intent, pairState } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
+import { taskOps } from './task-ops.schema.ts'
 
 const time = z.string()
 /** Grammar is checked by the handler, which answers `bad_name`. */
@@ -103,7 +104,7 @@ const member = z.object({ name: z.string(), members: z.array(z.string()) })
 export interface ToolMark {
   effect: 'reads' | 'changes' | 'removes'
   /** Fields that the caller makes, not the model. */
-  made?: 'id'
+  made?: 'id' | 'op'
   /** The answer may hold messages, which a model reads as rendered text only. */
   messages?: true
 }
@@ -298,6 +299,7 @@ export const ops = {
     request: z.object({ name: someName }),
     response: z.object({ name: z.string(), unread: z.int() }),
   },
+  ...taskOps,
   health: {
     about:
       'What this sidecar sees of itself and of the engine. For mesh doctor; answers also while the engine is away.',

@@ -8,9 +8,9 @@ import { MeshError } from '../errors.ts'
 import { type Env, type Home, meshHome } from '../host/home.ts'
 import { resolvePlace } from '../host/project.ts'
 import { checkName, toName } from '../wire/names.ts'
+import type { CommandInfo, Flags } from './flags.ts'
 import { createOutput, type Output } from './output.ts'
 import { misuse, type Parsed } from './parse.ts'
-import type { CommandInfo, Flags } from './table.ts'
 import { joinWords, readInput } from './text.ts'
 
 export interface Context {

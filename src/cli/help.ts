@@ -1,6 +1,8 @@
 /** The overview of all commands, and of those that share a first word. */
+
+import type { CommandInfo } from './flags.ts'
 import { usageOf } from './parse.ts'
-import { type CommandInfo, commands } from './table.ts'
+import { commands } from './table.ts'
 import { columns } from './units.ts'
 
 /** Prints what `mesh` alone says; with `full` also the rarer commands. */

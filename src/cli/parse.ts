@@ -2,7 +2,8 @@
 import { type CAC, cac } from 'cac'
 import { MeshError } from '../errors.ts'
 import { quote } from '../wire/names.ts'
-import { aliases, type CommandInfo, commands, commonFlags, type FlagName, type Flags, flagTable } from './table.ts'
+import { type CommandInfo, commonFlags, type FlagName, type Flags, flagTable } from './flags.ts'
+import { aliases, commands } from './table.ts'
 
 export interface Parsed {
   command: CommandInfo
@@ -154,14 +155,19 @@ function checkFlagNames(command: CommandInfo, words: readonly string[]): void {
 function readFlags(command: CommandInfo, options: Record<string, unknown>): Flags {
   const flags: Record<string, string | true> = {}
   for (const name of flagsOf(command)) {
-    const value = options[name]
+    const spelled = flagTable[name][0].split(' ')[0]!
+    const value = options[optionKey(spelled)]
     if (value === undefined) continue
-    const spelled = flagTable[name][0].split(' ')[0]
     if (Array.isArray(value) && flagTable[name][0].includes('<')) throw misuse(command, `${spelled} is given twice`)
-    if (!flagTable[name][0].includes('<')) flags[name] = flagOnly(command, spelled!, value)
+    if (!flagTable[name][0].includes('<')) flags[name] = flagOnly(command, spelled, value)
     else if (typeof value === 'string') flags[name] = unshield(value)
   }
   return flags as Flags
+}
+
+/** cac's name for `--reply-to` is `replyTo`. */
+function optionKey(spelled: string): string {
+  return spelled.slice(2).replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
 function flagOnly(command: CommandInfo, spelled: string, value: unknown): true {

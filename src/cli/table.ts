@@ -1,51 +1,6 @@
 /** Every command: how it is called, what it takes, and where its code is. Data; the code loads when it runs. */
-import type { Context } from './context.ts'
-
-/** Flags with a value have it in angle brackets. Each is at home in every command that lists it. */
-export const flagTable = {
-  json: ['--json', 'print JSON, errors included'],
-  as: ['--as <name>', 'act as the operator of this name (default: MESH_NAME, else the login name)'],
-  thread: ['--thread <name>', 'the thread that the message belongs to'],
-  replyTo: ['--reply-to <id>', 'the message that this one answers'],
-  intent: ['--intent <word>', 'what the message is for, for example request or info'],
-  wait: ['--wait <state>', 'wait until it is stored, delivered, surfaced, or a reply came'],
-  timeout: ['--timeout <time>', 'stop waiting after 500ms, 30s, 5m, 2h …'],
-  peek: ['--peek', 'leave the messages unread'],
-  follow: ['--follow', 'print messages as they come, until interrupted'],
-  watch: ['--watch', 'show changes as they happen, until interrupted'],
-  limit: ['--limit <n>', 'at most this many messages'],
-  wake: ['--wake', 'have the model read a short message: proves a door'],
-  until: ['--until <what>', 'idle, end or message (default: idle or end)'],
-  fix: ['--fix', 'mend what can be mended without a decision of yours, and look again'],
-  end: ['--end', 'end them: SIGTERM, and SIGKILL after 3 s'],
-  all: ['--all', 'all of them'],
-  project: ['--project', "only for this repository: its settings.local.json instead of the user's settings"],
-  plugin: ['--plugin', 'as a plugin of the client instead of lines in its settings'],
-  print: ['--print', 'show what would be written, and where; write nothing'],
-  allow: ['--allow', 'also let the model run the commands that read and talk without a dialog'],
-} as const satisfies Record<string, readonly [string, string]>
-
-export type FlagName = keyof typeof flagTable
-type Takes<F extends FlagName> = (typeof flagTable)[F][0] extends `${string}<${string}` ? string : true
-export type Flags = { [F in FlagName]?: Takes<F> }
-
-export interface CommandInfo {
-  /** One or two words. */
-  name: string
-  /** Positional arguments in cac's notation: `<needed>`, `[optional]`, `<...several>`. */
-  args?: string
-  about: string
-  /** The command takes a text: after `--`, or from standard input with `-`. */
-  text?: true
-  flags?: readonly FlagName[]
-  examples: readonly string[]
-  /** Left out of the list that `mesh` alone prints. */
-  rare?: true
-  load(): Promise<{ run(context: Context): Promise<number | undefined> }>
-}
-
-/** For every command. */
-export const commonFlags: readonly FlagName[] = ['as', 'json']
+import type { CommandInfo, FlagName } from './flags.ts'
+import { taskCommands } from './task-table.ts'
 
 const sendFlags: readonly FlagName[] = ['thread', 'replyTo', 'intent', 'wait', 'timeout']
 
@@ -202,6 +157,7 @@ export const commands: readonly CommandInfo[] = [
     examples: ['mesh budget resume api-worker', 'mesh budget resume --all'],
     load: () => import('./commands/budget-resume.ts'),
   },
+  ...taskCommands,
   {
     name: 'up',
     about: 'start the engine',

@@ -27,12 +27,15 @@ import { durableOf } from './registry.ts'
 import type { Call, Handlers } from './server.ts'
 import { waitForSessions } from './session-waits.ts'
 import type { Sidecar } from './sidecar.ts'
+import { createTaskHandlers } from './task-handlers.ts'
 
 /** Calls that can be answered without the engine: what is sent then waits in the outbox. */
 const ALWAYS = new Set<string>(['send', 'reply', 'taken', 'health', 'stop'])
 
 export function createHandlers(sidecar: Sidecar): Handlers {
   const handlers: Handlers = {
+    ...createTaskHandlers(sidecar),
+
     async whoami() {
       const { record, courier, link } = sidecar
       const { project } = sidecar.options.place

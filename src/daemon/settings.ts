@@ -18,6 +18,8 @@ const schema = z.object({
   floorSeconds: z._default(numberIn(0, 3600), 30),
   /** How often two sessions may answer each other without a person. */
   loopRounds: z._default(numberIn(1, 10_000).check(z.multipleOf(1, 'must be a whole number')), 20),
+  /** How long the claims on tasks of a session that ended wait for its return. */
+  claimGraceSeconds: z._default(numberIn(0, 86_400), 60),
 })
 export type Settings = z.output<typeof schema>
 

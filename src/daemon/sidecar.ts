@@ -9,6 +9,7 @@ import type { Place } from '../host/project.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { Arrivals } from './arrivals.ts'
+import { Board } from './board.ts'
 import { isControl, obey } from './control.ts'
 import { Courier } from './courier.ts'
 import { drainAll } from './drain.ts'
@@ -63,6 +64,7 @@ export class Sidecar {
   readonly recipients = new Recipients()
   readonly link: Link
   readonly courier: Courier
+  readonly board: Board
   readonly receipts: Receipts
   readonly presence: PresenceKeeper
   readonly loops: LoopGuard
@@ -121,6 +123,7 @@ export class Sidecar {
     this.#begun = new Promise((resolve) => {
       this.#begin = resolve
     })
+    this.board = new Board({ log, graceMs: options.settings.claimGraceSeconds * 1000 })
     this.receipts = new Receipts(log)
     this.#stalls = new Stalls({ home, env, log })
     this.courier = new Courier({
@@ -230,6 +233,7 @@ export class Sidecar {
     const told = await Promise.race([this.#farewell(reason), after(FAREWELL_MS)])
     this.#witness.stop()
     this.#stalls.stop()
+    this.board.close()
     await this.options.harness.stop().catch(() => {})
     this.leave()
     await Promise.race([this.link.stop(), after(FAREWELL_MS)])
@@ -279,6 +283,7 @@ export class Sidecar {
 
   #onDown(): void {
     this.options.log.warn('the engine is away')
+    this.board.close()
     this.#holding?.detach()
     this.receipts.detach()
     this.presence.detach()
@@ -452,13 +457,15 @@ export class Sidecar {
   }
 
   async #rename(store: ProjectStore, name: string): Promise<string> {
-    const previous = this.record.name
+    const former = this.record
+    const previous = former.name
     await catchUp(store, this.record, () => this.mailbox.inbox.high)
     await this.registry.rename(store, name)
     await this.#completing(async () => {
       this.leave()
       await this.#onUp(store)
       await store.presence.delete(previous)
+      await this.board.rename(store, former, this.record)
     })
     return previous
   }

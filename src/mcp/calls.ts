@@ -3,7 +3,7 @@ import type { Op, Request, Response } from '../api/ops.schema.ts'
 import type { Sidecar } from '../client/sidecar.ts'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
-import { newId } from '../wire/names.ts'
+import { newId, newOperation } from '../wire/names.ts'
 import { dataResult, errorResult, fitting, inboxText, type Result, sentText, textResult, waitText } from './results.ts'
 import { type Tool, tools } from './tools.ts'
 
@@ -36,12 +36,15 @@ export async function callTool(sidecar: Sidecar, name: string, args: unknown, ca
   }
 }
 
+/** A message's id; a board operation's. */
+const made = { id: () => newId('m'), op: newOperation } as const
+
 async function run(sidecar: Sidecar, tool: Tool, args: Record<string, unknown>, call: Call): Promise<Result> {
   const ask = <O extends Op>(op: O, body: object) =>
     sidecar.call(op, body as Request<O>, { signal: call.signal, timeoutMs: patience(op, body) })
   const { op, mark } = tool
   // What the caller makes, so that a retry is the same message; a model cannot choose it.
-  const body = mark.made ? { ...args, [mark.made]: newId('m') } : args
+  const body = mark.made ? { ...args, [mark.made]: made[mark.made]() } : args
   if (op === 'inbox') return textResult(await readInbox(ask, body, confirm))
   const answer = await ask(op, body)
   if (!mark.messages) return dataResult(tool, answer)

@@ -6,7 +6,7 @@ import type * as z from 'zod/mini'
 import { MeshError } from '../errors.ts'
 import { decodeRecord, encodeRecord } from '../wire/codec.ts'
 import { whileOpen } from './connect.ts'
-import { readFrom } from './direct.ts'
+import { readFrom, readLast } from './direct.ts'
 import { isConflict, isNotFound, toMeshError } from './errors.ts'
 
 export interface Entry<T> {
@@ -30,13 +30,15 @@ interface BucketOptions<S extends z.ZodMiniType> {
 export class Bucket<S extends z.ZodMiniType> {
   readonly #nc: NatsConnection
   readonly #kv: KV
+  readonly #js: JetStreamClient
   readonly #jsm: JetStreamManager
   readonly #name: string
   readonly #schema: S
   readonly #changed: BucketOptions<S>['changed']
 
-  private constructor({ nc, jsm, name, schema, changed }: BucketOptions<S>, kv: KV) {
+  private constructor({ nc, js, jsm, name, schema, changed }: BucketOptions<S>, kv: KV) {
     this.#nc = nc
+    this.#js = js
     this.#jsm = jsm
     this.#name = name
     this.#schema = schema
@@ -106,11 +108,26 @@ export class Bucket<S extends z.ZodMiniType> {
       .filter((entry) => entry !== null)
   }
 
+  /** All records of a bucket that keeps history. Costs a consumer for as long as it takes. */
+  async latest(): Promise<Entry<z.output<S>>[]> {
+    const prefix = `$KV.${this.#name}.`
+    const stored = await readLast({ js: this.#js, jsm: this.#jsm }, `KV_${this.#name}`)
+    return stored.flatMap(
+      ({ subject, data, seq, at }) => this.#entry(subject.slice(prefix.length), data, seq, at) ?? [],
+    )
+  }
+
+  /** Every kept revision of a key, oldest first. */
+  async history(key: string): Promise<Entry<z.output<S>>[]> {
+    const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, `KV_${this.#name}`, `$KV.${this.#name}.${key}`)
+    return stored.flatMap(({ data, seq, time }) => this.#entry(key, data, seq, time.getTime()) ?? [])
+  }
+
   /**
    * Tells each change of `key` (`>`: of any) once it is stored, until the returned function is called or the connection
    * is over: callers also poll. The engine republishes changes, so that a watch costs no consumer.
    */
-  async watch(key: string, onChange: (value: z.output<S> | null) => void): Promise<() => void> {
+  async watch(key: string, onChange: (value: z.output<S> | null, revision: number) => void): Promise<() => void> {
     const subject = this.#changed?.(key)
     if (!subject) throw new MeshError('internal', `changes of ${this.#name} are not told`)
     try {
@@ -118,7 +135,9 @@ export class Bucket<S extends z.ZodMiniType> {
         callback: (error, message) => {
           if (error) return
           const isPut = !message.headers?.get('KV-Operation')
-          onChange(isPut ? decodeRecord(this.#schema, message.data) : null)
+          // ADR-28: the position of what is republished.
+          const revision = Number(message.headers?.get('Nats-Sequence'))
+          onChange(isPut ? decodeRecord(this.#schema, message.data) : null, revision)
         },
       })
       await whileOpen(this.#nc, this.#nc.flush())

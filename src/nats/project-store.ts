@@ -13,6 +13,7 @@ import {
   roleFilter,
   storeNames,
 } from '../wire/subjects.ts'
+import { task } from '../wire/task.schema.ts'
 import { Bucket } from './bucket.ts'
 import { readFrom } from './direct.ts'
 import { isNotFound, toMeshError } from './errors.ts'
@@ -26,16 +27,17 @@ const PUBLISH_TIMEOUT_MS = 2000
 async function openBuckets(nc: NatsConnection, js: JetStreamClient, jsm: JetStreamManager, project: string) {
   const names = storeNames(project)
   const engine = { nc, js, jsm }
-  const changesOf = (bucket: 'names' | 'presence') => (key: string) => changeSubject(project, bucket, key)
-  const [nameBucket, presenceBucket, surfacedBucket, takers, members, objects] = await Promise.all([
+  const changesOf = (bucket: 'names' | 'presence' | 'tasks') => (key: string) => changeSubject(project, bucket, key)
+  const [nameBucket, presenceBucket, surfacedBucket, takers, members, tasks, objects] = await Promise.all([
     Bucket.open({ ...engine, name: names.names, schema: nameRecord, changed: changesOf('names') }),
     Bucket.open({ ...engine, name: names.presence, schema: presence, changed: changesOf('presence') }),
     Bucket.open({ ...engine, name: names.surfaced, schema: surfaced }),
     Bucket.open({ ...engine, name: names.takers, schema: taker }),
     Bucket.open({ ...engine, name: names.members, schema: memberRecord }),
+    Bucket.open({ ...engine, name: names.tasks, schema: task, changed: changesOf('tasks') }),
     Objects.open({ ...engine, name: names.objects }),
   ])
-  return { names: nameBucket, presence: presenceBucket, surfaced: surfacedBucket, takers, members, objects }
+  return { names: nameBucket, presence: presenceBucket, surfaced: surfacedBucket, takers, members, tasks, objects }
 }
 type Buckets = Awaited<ReturnType<typeof openBuckets>>
 
@@ -52,6 +54,7 @@ export class ProjectStore {
   readonly surfaced: Buckets['surfaced']
   readonly takers: Buckets['takers']
   readonly members: Buckets['members']
+  readonly tasks: Buckets['tasks']
   readonly objects: Buckets['objects']
   readonly #nc: NatsConnection
   readonly #js: JetStreamClient
@@ -67,6 +70,7 @@ export class ProjectStore {
     this.surfaced = open.surfaced
     this.takers = open.takers
     this.members = open.members
+    this.tasks = open.tasks
     this.objects = open.objects
   }
 

@@ -6,7 +6,7 @@ import {
   StorageType,
   type StreamConfig,
 } from '@nats-io/jetstream'
-import { maxConsumers, times } from '../wire/limits.ts'
+import { limits, maxConsumers, times } from '../wire/limits.ts'
 import { changeSubject, messageStreamSubjects, receiptStreamSubjects, storeNames } from '../wire/subjects.ts'
 import { isNotFound, toMeshError } from './errors.ts'
 
@@ -30,7 +30,10 @@ function stream(name: string, subjects: string[], ageMs: number): Definition {
 }
 
 /** A bucket in the form that @nats-io/kv makes (ADR-8), with `max_consumers` set. */
-function bucket(name: string, options: { ageMs?: number; memory?: boolean; changed?: string } = {}): Definition {
+function bucket(
+  name: string,
+  options: { ageMs?: number; memory?: boolean; changed?: string; history?: number } = {},
+): Definition {
   const ageMs = options.ageMs ?? 0
   return {
     name: `KV_${name}`,
@@ -39,7 +42,7 @@ function bucket(name: string, options: { ageMs?: number; memory?: boolean; chang
     storage: options.memory ? StorageType.Memory : StorageType.File,
     discard: DiscardPolicy.New,
     max_age: nanos(ageMs),
-    max_msgs_per_subject: 1,
+    max_msgs_per_subject: options.history ?? 1,
     max_consumers: maxConsumers,
     // The window may not be longer than the age.
     duplicate_window: nanos(ageMs > 0 ? Math.min(ageMs, times.duplicateWindow) : times.duplicateWindow),
@@ -82,6 +85,7 @@ function definitions(project: string): Definition[] {
     bucket(names.surfaced),
     bucket(names.takers, { ageMs: times.messageAge }),
     bucket(names.members),
+    bucket(names.tasks, { changed: changeSubject(project, 'tasks', '>'), history: limits.taskHistory }),
     objects(names.objects, times.messageAge),
   ]
 }

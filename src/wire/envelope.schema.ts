@@ -6,6 +6,7 @@ import * as z from 'zod/mini'
 import { limits } from './limits.ts'
 import { patterns } from './names.ts'
 import { projectPattern } from './subjects.ts'
+import { task } from './task.schema.ts'
 
 const name = z.string().check(z.maxLength(limits.name), z.regex(patterns.name, 'not a session name'))
 const token = z.string().check(z.maxLength(limits.name), z.regex(patterns.token, 'not a name'))
@@ -220,4 +221,5 @@ export const wireKinds = {
   surfaced,
   taker,
   member: memberRecord,
+  task,
 } as const

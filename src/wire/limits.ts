@@ -60,6 +60,20 @@ export const limits = {
   shownHandoverChars: 8000,
   /** Messages of one hand-over to a model. */
   shownMessages: 20,
+  /** Characters of a task's title. */
+  taskTitle: 200,
+  /** Characters of a task's body, result or comment. */
+  taskText: 16 * KIB,
+  /** Characters of what a task waits for, or why a claim fell. */
+  taskReason: 200,
+  /** Dependencies, labels, links of one task, each. */
+  taskLinks: 64,
+  /** Operations that a task remembers, so that one whose answer was lost is not done twice. */
+  taskRecent: 16,
+  /** Changes of one task that are kept. */
+  taskHistory: 1000,
+  /** Tasks of one board. */
+  tasks: 20_000,
   /** Bytes of one spooled hook event. */
   hookEventBytes: 4 * MIB,
   /** Bytes of a spool directory. */
@@ -100,6 +114,8 @@ export const times = {
   surfacedEvidence: 5 * SECOND,
   /** After this long without a word between two sessions their rounds are counted anew. */
   loopSilence: HOUR,
+  /** A claim on a task falls this long after its holder was lost. */
+  claimLost: 10 * MINUTE,
   /** An operator's sidecar without a call for this long ends. */
   operatorIdle: 10 * MINUTE,
   /** JetStream remembers message ids for this long (its default `duplicate_window`). */

@@ -15,6 +15,8 @@ export const patterns = {
   token: new RegExp(`^${TOKEN}$`),
   name: new RegExp(`^${NAME}$`),
   messageId: new RegExp(`^m_[0-9a-f]{${ID_BITS / 4}}$`),
+  taskId: new RegExp(`^t_[0-9a-f]{${ID_BITS / 4}}$`),
+  assignee: new RegExp(`^(?:role:${TOKEN}|${NAME})$`),
   recipient: new RegExp(`^(?:@all|operator|(?:topic|role):${TOKEN}|${NAME})$`),
 } as const
 
@@ -69,6 +71,11 @@ export function suffixed(name: string, n: number): string {
 /** A fresh id, for example `m_` and 128 random bits in hex. */
 export function newId(kind: IdKind): string {
   return `${kind}_${randomBytes(ID_BITS / 8).toString('hex')}`
+}
+
+/** A fresh operation id: 128 random bits in hex. Two tries of one change have the same. */
+export function newOperation(): string {
+  return randomBytes(ID_BITS / 8).toString('hex')
 }
 
 export function isMessageId(value: string): boolean {

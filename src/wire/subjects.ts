@@ -83,8 +83,8 @@ export function parseReceiptSubject(
   return { to, id, state, from: { member, name } }
 }
 
-/** Where the engine tells a change of a record, once it is stored; `key` is a name or `>`. */
-export function changeSubject(project: string, bucket: 'names' | 'presence', key: string): string {
+/** Where the engine tells a change of a record, once it is stored; `key` is a key or `>`. */
+export function changeSubject(project: string, bucket: 'names' | 'presence' | 'tasks', key: string): string {
   return `${ROOT}.${project}.changed.${bucket}.${key}`
 }
 
@@ -99,5 +99,6 @@ export function storeNames(project: string) {
     takers: `mesh_${project}_takers`,
     objects: `mesh_${project}_obj`,
     members: `mesh_${project}_members`,
+    tasks: `mesh_${project}_tasks`,
   } as const
 }

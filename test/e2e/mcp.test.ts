@@ -174,6 +174,20 @@ describe.each(['legacy', 'modern'] as const)('a client of the %s protocol', (mod
     expect((await call('mesh_role_rm', { role: 'reviewer' })).data.members).toEqual([])
   })
 
+  test('the task board', async () => {
+    const added = (await call('mesh_task_add', { title: 'port <the> parser', labels: [mode] })).data
+    expect(added).toMatchObject({ state: 'open', owner: null })
+    const listed = (await call('mesh_task_list', { label: mode })).data.list
+    expect(listed.map(({ id }: { id: string }) => id)).toEqual([added.id])
+    expect((await call('mesh_task_claim', { id: added.id })).data).toMatchObject({ owner: me, fence: 1 })
+    const done = await call('mesh_task_change', { id: added.id, do: 'done', result: 'merged' })
+    expect(done.data).toMatchObject({ state: 'done', result: 'merged' })
+    const { history } = (await call('mesh_task_show', { id: added.id })).data
+    expect(history.map(({ what }: { what: string }) => what)).toEqual(['added', 'claimed', 'done'])
+    const again = await call('mesh_task_claim', { id: added.id })
+    expect(JSON.parse(again.text).error).toMatchObject({ code: 'conflict', hint: `mesh_task_show ${added.id}` })
+  })
+
   test('errors have a code, a message and what to call next', async () => {
     const unknown = await call('mesh_alive', { name: 'nobody' })
     expect(unknown.isError).toBe(true)

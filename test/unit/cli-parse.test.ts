@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { flagTable } from '../../src/cli/flags.ts'
 import { findCommand, parseArgs, usageOf } from '../../src/cli/parse.ts'
-import { commands, flagTable } from '../../src/cli/table.ts'
+import { commands } from '../../src/cli/table.ts'
 import { MeshError } from '../../src/errors.ts'
 
 function parse(...argv: string[]) {

@@ -19,13 +19,13 @@ const read = (text?: string) => {
 }
 
 test('without a file the defaults hold', () => {
-  expect(read()).toEqual({ floorSeconds: 30, loopRounds: 20 })
+  expect(read()).toEqual({ floorSeconds: 30, loopRounds: 20, claimGraceSeconds: 60 })
   expect(defaultSettings).toEqual(read())
 })
 
 test('what is set holds, and unknown keys are ignored', () => {
   const set = { floorSeconds: 0.5, loopRounds: 7 }
-  expect(read(JSON.stringify({ ...set, colour: 'red' }))).toEqual(set)
+  expect(read(JSON.stringify({ ...set, colour: 'red' }))).toEqual({ ...defaultSettings, ...set })
 })
 
 test.each([

@@ -1,0 +1,138 @@
+/** The operations of the task board. Pure. */
+import * as z from 'zod/mini'
+import { limits } from '../wire/limits.ts'
+import {
+  assignee,
+  operationId,
+  taskLabel,
+  taskLink,
+  taskPriority,
+  taskReason,
+  taskText,
+  taskTitle,
+} from '../wire/task.schema.ts'
+
+const time = z.string()
+/** A full id, or a beginning that only one task has. */
+const taskKey = z.string().check(z.maxLength(64))
+const many = <T extends z.ZodMiniType>(item: T) => z.array(item).check(z.maxLength(limits.taskLinks))
+
+const shownState = z.enum(['open', 'blocked', 'claimed', 'done', 'failed', 'cancelled'])
+
+const row = {
+  id: z.string(),
+  rev: z.int(),
+  title: z.string(),
+  state: shownState,
+  /** Who holds it. */
+  owner: z.nullable(z.string()),
+  /** Whom it is meant for. */
+  for: z.nullable(z.string()),
+  after: z.array(z.string()),
+  priority: z.int(),
+  labels: z.array(z.string()),
+}
+
+const detail = z.object({
+  ...row,
+  body: z.nullable(z.string()),
+  /** What it waits for: ids of tasks that are not done, and words. */
+  waitsFor: z.array(z.string()),
+  links: z.array(z.string()),
+  result: z.nullable(z.string()),
+  /** Of the last claim. */
+  fence: z.int(),
+  claim: z.nullable(
+    z.object({
+      holder: z.string(),
+      since: time,
+      fence: z.int(),
+      deadline: z.nullable(time),
+      because: z.nullable(z.string()),
+    }),
+  ),
+  createdAt: time,
+  createdBy: z.string(),
+  changedAt: time,
+})
+
+const content = {
+  title: z.optional(taskTitle),
+  body: z.optional(taskText),
+  labels: z.optional(many(taskLabel)),
+  priority: z.optional(taskPriority),
+  after: z.optional(many(taskKey)),
+}
+const reads = { effect: 'reads' } as const
+const changes = { effect: 'changes', made: 'op' } as const
+
+export const taskOps = {
+  task_add: {
+    about: 'Put a task on the board of the project. for: NAME or role:R. after: tasks that have to be done first.',
+    tool: changes,
+    request: z.object({ op: operationId, ...content, title: taskTitle, for: z.optional(assignee) }),
+    response: detail,
+  },
+  task_list: {
+    about: 'The tasks of the project: open (claimable or claimed; default), mine, blocked, or all.',
+    tool: reads,
+    request: z.object({
+      which: z.optional(z.enum(['open', 'mine', 'blocked', 'all'])),
+      label: z.optional(taskLabel),
+      limit: z.optional(z.int().check(z.minimum(1), z.maximum(limits.tasks))),
+    }),
+    response: z.array(z.object(row)),
+  },
+  task_news: {
+    about: 'Block until the board changed after what `since` saw. Without since: how things stand.',
+    tool: null,
+    request: z.object({ since: z.optional(z.int()) }),
+    response: z.object({ version: z.int() }),
+  },
+  task_show: {
+    about: 'One task, with every change that was made to it.',
+    tool: reads,
+    request: z.object({ id: taskKey }),
+    response: z.extend(detail, {
+      history: z.array(
+        z.object({ rev: z.int(), at: time, by: z.string(), what: z.string(), text: z.nullable(z.string()) }),
+      ),
+    }),
+  },
+  task_claim: {
+    about:
+      'Take a task, or without id the most urgent one that is ready and for you; with wait until there is one. A claim falls when its holder is gone.',
+    tool: changes,
+    request: z.object({
+      op: operationId,
+      id: z.optional(taskKey),
+      wait: z.optional(z.boolean()),
+      timeoutMs: z.optional(z.int().check(z.minimum(0), z.maximum(2_147_483_647))),
+    }),
+    response: detail,
+  },
+  task_change: {
+    about:
+      'Change a task: release, block (on a task or words), unblock, done, fail, cancel, edit, comment, link (a run or a message).',
+    tool: changes,
+    request: z.object({
+      op: operationId,
+      id: taskKey,
+      do: z.enum(['release', 'block', 'unblock', 'done', 'fail', 'cancel', 'edit', 'comment', 'link']),
+      /** block, unblock: a task or words. */
+      on: z.optional(z.union([taskKey, taskReason])),
+      /** done, fail. */
+      result: z.optional(taskText),
+      /** comment; release, cancel: why. */
+      text: z.optional(taskText),
+      /** link: a run or a message. */
+      to: z.optional(taskLink),
+      /** edit; null: for anybody. */
+      for: z.optional(z.nullable(assignee)),
+      ...content,
+    }),
+    response: detail,
+  },
+} as const
+
+export type TaskDetail = z.output<typeof detail>

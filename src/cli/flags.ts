@@ -1,0 +1,61 @@
+/** Every flag, and what describes a command. Data. */
+import type { Context } from './context.ts'
+
+/** Flags with a value have it in angle brackets. Each is at home in every command that lists it. */
+export const flagTable = {
+  json: ['--json', 'print JSON, errors included'],
+  as: ['--as <name>', 'act as the operator of this name (default: MESH_NAME, else the login name)'],
+  thread: ['--thread <name>', 'the thread that the message belongs to'],
+  replyTo: ['--reply-to <id>', 'the message that this one answers'],
+  intent: ['--intent <word>', 'what the message is for, for example request or info'],
+  wait: ['--wait <state>', 'wait until it is stored, delivered, surfaced, or a reply came'],
+  timeout: ['--timeout <time>', 'stop waiting after 500ms, 30s, 5m, 2h …'],
+  peek: ['--peek', 'leave the messages unread'],
+  follow: ['--follow', 'print messages as they come, until interrupted'],
+  watch: ['--watch', 'show changes as they happen, until interrupted'],
+  limit: ['--limit <n>', 'at most this many messages'],
+  wake: ['--wake', 'have the model read a short message: proves a door'],
+  until: ['--until <what>', 'idle, end or message (default: idle or end)'],
+  fix: ['--fix', 'mend what can be mended without a decision of yours, and look again'],
+  end: ['--end', 'end them: SIGTERM, and SIGKILL after 3 s'],
+  all: ['--all', 'all of them'],
+  project: ['--project', "only for this repository: its settings.local.json instead of the user's settings"],
+  plugin: ['--plugin', 'as a plugin of the client instead of lines in its settings'],
+  print: ['--print', 'show what would be written, and where; write nothing'],
+  allow: ['--allow', 'also let the model run the commands that read and talk without a dialog'],
+  title: ['--title <text>', 'another title'],
+  body: ['--body <text>', 'what is to be done; - reads it from standard input'],
+  result: ['--result <text>', 'what came of it; - reads it from standard input'],
+  for: ['--for <who>', 'NAME or role:R; "anybody" for nobody in particular'],
+  after: ['--after <ids>', 'tasks that have to be done first, separated by commas'],
+  priority: ['--priority <n>', '0 (first) to 9; 5 unless said'],
+  label: ['--label <words>', 'labels, separated by commas'],
+  on: ['--on <what>', 'a task id, or words'],
+  next: ['--next', 'the most urgent task that is ready and for you'],
+  waitForTask: ['--wait', 'wait until there is one'],
+  mine: ['--mine', 'tasks that you hold or that are for you'],
+  blocked: ['--blocked', 'tasks that wait for something'],
+  allTasks: ['--all', 'also those that are over'],
+} as const satisfies Record<string, readonly [string, string]>
+
+export type FlagName = keyof typeof flagTable
+type Takes<F extends FlagName> = (typeof flagTable)[F][0] extends `${string}<${string}` ? string : true
+export type Flags = { [F in FlagName]?: Takes<F> }
+
+export interface CommandInfo {
+  /** One or two words. */
+  name: string
+  /** Positional arguments in cac's notation: `<needed>`, `[optional]`, `<...several>`. */
+  args?: string
+  about: string
+  /** The command takes a text: after `--`, or from standard input with `-`. */
+  text?: true
+  flags?: readonly FlagName[]
+  examples: readonly string[]
+  /** Left out of the list that `mesh` alone prints. */
+  rare?: true
+  load(): Promise<{ run(context: Context): Promise<number | undefined> }>
+}
+
+/** For every command. */
+export const commonFlags: readonly FlagName[] = ['as', 'json']

@@ -1,0 +1,74 @@
+/** The task board by the command alone. */
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { TestMesh } from '../support/mesh.ts'
+
+let mesh: TestMesh
+beforeEach(async () => {
+  mesh = new TestMesh()
+  await mesh.join('api', 'web')
+})
+afterEach(() => mesh.dispose())
+
+const as = (name: string) => ({ as: name })
+
+test('a task from its addition to its end, and what its people are told', async () => {
+  const first = await mesh.json(['task', 'add', 'port the parser', '--label', 'ci,core', '--priority', '1'], as('api'))
+  expect(first).toMatchObject({ state: 'open', owner: null, labels: ['ci', 'core'], priority: 1 })
+  const second = await mesh.json(['task', 'add', 'review it', '--for', 'web', '--after', first.id], as('api'))
+  expect(second).toMatchObject({ state: 'blocked', after: [first.id], for: 'web' })
+  expect(await mesh.texts('web')).toEqual([expect.stringContaining('task for you')])
+  const list = await mesh.json(['task', 'list'], as('web'))
+  expect(list.map((task: { title: string; state: string }) => [task.title, task.state])).toEqual([
+    ['port the parser', 'open'],
+    ['review it', 'blocked'],
+  ])
+  const short = first.id.slice(0, 10)
+  expect((await mesh.run(['task', 'claim', short], as('api'))).stdout).toBe(`${short} claimed (api)  port the parser\n`)
+  const refused = await mesh.run(['task', 'claim', short, '--json'], as('web'))
+  expect([refused.code, refused.error.code]).toEqual([4, 'conflict'])
+  expect(refused.error.message).toContain('held by api')
+  await mesh.run(['task', 'done', short, '--result', '-'], { as: 'api', input: 'merged\n' })
+  expect(await mesh.texts('web')).toEqual([expect.stringContaining('no longer blocked')])
+  expect(await mesh.json(['task', 'claim', '--next'], as('web'))).toMatchObject({ id: second.id, fence: 1 })
+  const shown = (await mesh.run(['task', 'show', first.id], as('web'))).stdout
+  expect(shown).toMatch(/^port the parser\nid +t_/)
+  expect(shown).toContain('result:\n  merged')
+  const history = await mesh.json(['task', 'history', short], as('web'))
+  expect(history.map(({ what, by }: { what: string; by: string }) => [what, by])).toEqual([
+    ['added', 'api'],
+    ['claimed', 'api'],
+    ['done', 'api'],
+  ])
+})
+
+test('who waits for a task gets the next one; a watch prints each change', async () => {
+  const watch = mesh.start(['task', 'list', '--watch', '--json'], as('web'))
+  await watch.sees(/^\[\]\n/)
+  const waiting = mesh.start(['task', 'claim', '--next', '--wait', '--json'], as('web'))
+  const { id } = await mesh.json(['task', 'add', 'at last'], as('api'))
+  expect((await waiting.finished).json).toMatchObject({ id, owner: 'web' })
+  await watch.sees(/"state":"claimed"/)
+  watch.child.kill()
+})
+
+test.each([
+  [['task', 'add'], 2],
+  [['task', 'add', 'x'.repeat(201)], 2],
+  [['task', 'add', 'x', '--priority', '10'], 2],
+  [['task', 'add', 'x', '--for', 'A B'], 2],
+  [['task', 'add', 'x', '--after', `t_${'0'.repeat(32)}`], 3],
+  [['task', 'claim'], 2],
+  [['task', 'claim', '../x'], 2],
+  [['task', 'claim', '--next'], 3],
+  [['task', 'claim', '--next', '--wait', '--timeout', '100ms'], 124],
+  [['task', 'show', 't_0000'], 3],
+  [['task', 'block', 't_0000'], 2],
+])('mesh %j: exit %i', async (args, code) => {
+  expect((await mesh.run(args, as('api'))).code).toBe(code)
+})
+
+test('what a title hides is shown', async () => {
+  await mesh.json(['task', 'add', 'red \u001b[31m\u202e alert'], as('api'))
+  const { stdout } = await mesh.run(['task', 'list'], as('web'))
+  expect(stdout).toContain('red \\x1b[31m\\u{202e} alert')
+})

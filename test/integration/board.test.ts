@@ -1,0 +1,202 @@
+/** The task board on a real engine: one winner, leases that fall, who is told, and changes that are pushed. */
+import fc from 'fast-check'
+import { expect } from 'vitest'
+import type { Response } from '../../src/api/ops.schema.ts'
+import { apply, circleOf, type Move } from '../../src/core/board.ts'
+import { MeshError } from '../../src/errors.ts'
+import { newOperation } from '../../src/wire/names.ts'
+import type { Task } from '../../src/wire/task.schema.ts'
+import { type Node, test, until } from '../support/node.ts'
+
+type Detail = Response<'task_claim'>
+
+const add = (node: Node, title: string, fields: object = {}): Promise<Detail> =>
+  node.call('task_add', { op: newOperation(), title, ...fields })
+const claim = (node: Node, fields: object): Promise<Detail> =>
+  node.call('task_claim', { op: newOperation(), ...fields })
+const change = (node: Node, id: string, word: string, fields: object = {}): Promise<Detail> =>
+  node.call('task_change', { op: newOperation(), id, do: word as 'done', ...fields })
+const codeOf = (run: Promise<unknown>) =>
+  run.then(
+    () => 'done',
+    (error) => MeshError.from(error).code,
+  )
+
+test('of sixteen who claim at once one wins and the others are told who', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  for (let round = 0; round < 10; round++) {
+    const { id } = await add(alice, `round ${round}`)
+    const tries = Array.from({ length: 16 }, (_, i) => {
+      const node = i % 2 === 0 ? alice : bob
+      return claim(node, { id }).then(
+        (task) => ({ owner: task.owner }),
+        (error) => ({ message: String(error.message) }),
+      )
+    })
+    const results = await Promise.all(tries)
+    const owner = results.find((one) => 'owner' in one)!.owner!
+    const loser = owner === 'alice' ? 'bob' : 'alice'
+    const shown = await alice.call('task_show', { id })
+    expect(shown).toMatchObject({ owner, state: 'claimed' })
+    // A holder that claims again holds it again; nobody else does.
+    const refused = results.filter((one) => 'message' in one)
+    expect(refused).toHaveLength(8)
+    for (const { message } of refused) expect(message).toContain(`is held by ${owner}`)
+    expect(shown.history.filter(({ by, what }) => by === loser && what === 'claimed')).toEqual([])
+  }
+})
+
+test('each open task goes to exactly one of those who ask for the next', async ({ project }) => {
+  const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
+  for (let i = 0; i < 12; i++) await add(alice, `task ${i}`)
+  const nodes = [alice, bob, carol]
+  const got = await Promise.all(Array.from({ length: 12 }, (_, i) => claim(nodes[i % 3]!, {})))
+  expect(new Set(got.map(({ id }) => id)).size).toBe(12)
+  expect(await codeOf(claim(alice, {}))).toBe('not_found')
+})
+
+test('the same operation again is the same change', async ({ project }) => {
+  const { alice } = await project.nodes('alice')
+  const op = newOperation()
+  const first = await alice.call('task_add', { op, title: 'once' })
+  expect(await alice.call('task_add', { op, title: 'once' })).toMatchObject({ id: first.id, rev: first.rev })
+  await add(alice, 'another')
+  const claimOp = newOperation()
+  const taken = await alice.call('task_claim', { op: claimOp })
+  expect((await alice.call('task_claim', { op: claimOp })).id).toBe(taken.id)
+})
+
+test('whom a change concerns is told, and nobody else', async ({ project }) => {
+  const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
+  const first = await add(alice, 'the parser')
+  const second = await add(alice, 'its review', { for: 'bob', after: [first.id] })
+  expect(await bob.texts(1)).toEqual([expect.stringContaining('task for you: ')])
+  expect(await codeOf(claim(bob, { id: second.id }))).toBe('conflict')
+  await claim(carol, { id: first.id })
+  await change(carol, first.id, 'done', { result: 'merged' })
+  expect(await bob.texts(1)).toEqual([expect.stringContaining('no longer blocked')])
+  expect(await alice.texts(1)).toEqual([expect.stringMatching(/^task done: .*by carol\nmerged$/)])
+  for (const node of [alice, bob, carol]) await node.nothingElse()
+})
+
+test('the claim of a session that died falls, a waiting worker gets it, and the dead one, resumed, is refused', async ({
+  project,
+}) => {
+  const settings = { claimGraceSeconds: 1 }
+  const [worker, witness] = [await project.node('worker', { settings }), await project.node('witness', { settings })]
+  const victim = await project.spawn('victim')
+  const { id } = await add(worker, 'what the dead one held')
+  expect(await victim.call('task_claim', { op: newOperation(), id })).toMatchObject({ owner: 'victim', fence: 1 })
+  const waiting = claim(worker, { wait: true })
+  await victim.kill()
+  expect(await waiting).toMatchObject({ id, owner: 'worker', fence: 2 })
+  await victim.start()
+  const finishing = victim.call('task_change', { op: newOperation(), id, do: 'done' })
+  const refusal = await finishing.catch((error) => String(error.message))
+  expect(refusal).toMatch(/your claim of .* fell at .*victim is gone.*worker holds it now/)
+  expect((await witness.call('task_show', { id })).history.map(({ what }) => what)).toEqual([
+    'added',
+    'claimed',
+    'deadline-set',
+    'claim-fell',
+    'claimed',
+  ])
+})
+
+test('a session that is back in time keeps its claim, and so does one that takes another name', async ({ project }) => {
+  const { alice } = await project.nodes('alice')
+  const bob = await project.node('bob', { session: 'a conversation' })
+  const { id } = await add(alice, 'kept')
+  await claim(bob, { id })
+  await bob.stop()
+  await until(async () => (await alice.call('task_show', { id })).claim?.deadline !== null, 'the deadline is set')
+  const back = await project.node('bob', { session: 'a conversation' })
+  await until(async () => (await alice.call('task_show', { id })).claim?.deadline === null, 'the deadline is lifted')
+  await back.call('rename', { name: 'robert' })
+  expect(await change(back, id, 'done')).toMatchObject({ state: 'done' })
+})
+
+test('a change is pushed to who watches', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  const { version } = await bob.call('task_news', {})
+  const news = bob.call('task_news', { since: version })
+  const { id } = await add(alice, 'new')
+  expect((await news).version).toBeGreaterThan(version)
+  expect(await bob.call('task_list', {})).toMatchObject([{ id, title: 'new', state: 'open' }])
+})
+
+test('two changes at once close no circle', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  for (let round = 0; round < 10; round++) {
+    const [one, two] = [await add(alice, 'one'), await add(alice, 'two')]
+    await bob.call('task_show', { id: two.id })
+    await Promise.allSettled([
+      change(alice, one.id, 'block', { on: two.id }),
+      change(bob, two.id, 'block', { on: one.id }),
+    ])
+    const { store } = alice.sidecar.link
+    const tasks = new Map<string, Task>()
+    for (const { id } of [one, two]) tasks.set(id, (await store.tasks.get(id))!.value)
+    expect(circleOf(tasks.get(one.id)!, (id) => tasks.get(id))).toBeNull()
+  }
+})
+
+test('bad input is refused before anything is written', async ({ project }) => {
+  const { alice } = await project.nodes('alice')
+  const { id } = await add(alice, 'x')
+  expect(await codeOf(add(alice, ''))).toBe('bad_request')
+  expect(await codeOf(add(alice, 'x'.repeat(201)))).toBe('too_large')
+  expect(await codeOf(add(alice, 'x', { after: [`t_${'0'.repeat(32)}`] }))).toBe('not_found')
+  expect(await codeOf(add(alice, 'x', { for: '../../x' }))).toBe('bad_request')
+  expect(await codeOf(change(alice, id, 'block'))).toBe('bad_request')
+  expect(await codeOf(change(alice, id, 'block', { on: id }))).toBe('conflict')
+  expect(await codeOf(change(alice, '__proto__', 'done'))).toBe('bad_request')
+  expect(await codeOf(change(alice, 't_zz', 'done'))).toBe('bad_request')
+  expect((await alice.call('task_show', { id })).history).toHaveLength(1)
+})
+
+const words = fc.constantFrom('claim', 'release', 'done', 'fail', 'cancel', 'unblock', 'comment')
+const commands = fc.array(fc.tuple(fc.nat(2), fc.nat(1), words, fc.nat(2)), { minLength: 5, maxLength: 25 })
+
+test('the real board agrees with the rules over random histories', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  const nodes = [alice, bob]
+  await fc.assert(
+    fc.asyncProperty(commands, async (sequence) => {
+      const ids = [await add(alice, 'a'), await add(alice, 'b'), await add(bob, 'c')].map(({ id }) => id)
+      const { store } = alice.sidecar.link
+      const model = new Map<string, Task>()
+      for (const id of ids) model.set(id, (await store.tasks.get(id))!.value)
+      for (const [at, who, word, on] of sequence) {
+        const node = nodes[who]!
+        const id = ids[at]!
+        const { member, name, epoch } = node.sidecar.record
+        const op = newOperation()
+        const move = (word === 'comment' ? { do: word, text: `x${on}` } : { do: word }) as Move
+        const fields = word === 'comment' ? { text: `x${on}` } : {}
+        let expected = 'done'
+        try {
+          const step = { move, by: { member, name, epoch }, at: new Date().toISOString(), op }
+          model.set(
+            id,
+            apply(model.get(id)!, step, (one) => model.get(one)),
+          )
+        } catch (error) {
+          expected = MeshError.from(error).code
+        }
+        const real = word === 'claim' ? node.call('task_claim', { op, id }) : change(node, id, word, fields)
+        expect(await codeOf(real)).toBe(expected)
+      }
+      for (const id of ids) {
+        const { state, fence, claim: held } = (await store.tasks.get(id))!.value
+        const wanted = model.get(id)!
+        expect({ state, fence, holder: held?.holder }).toEqual({
+          state: wanted.state,
+          fence: wanted.fence,
+          holder: wanted.claim?.holder,
+        })
+      }
+    }),
+    { numRuns: 100 },
+  )
+})
