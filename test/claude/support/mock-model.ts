@@ -148,7 +148,8 @@ function chooseStep(scripts: Map<string, Step[]>, request: ModelRequest): Step {
     const prompt = Array.isArray(message.content)
       ? message.content.filter((block) => block.type === 'text')
       : message.content
-    const name = /\bplay ([a-z0-9-]+)/.exec(textOf(prompt))?.[1]
+    // After an API error the client sends the prompts before and after it in one message.
+    const name = [...textOf(prompt).matchAll(/\bplay ([a-z0-9-]+)/g)].at(-1)?.[1]
     const steps = name === undefined ? undefined : scripts.get(name)
     if (!steps) continue
     const answers = request.messages.slice(i + 1).filter(({ role }) => role === 'assistant').length
