@@ -21,6 +21,7 @@ export const flagTable = {
   all: ['--all', 'all of them'],
   project: ['--project', "only for this repository: its settings.local.json instead of the user's settings"],
   plugin: ['--plugin', 'as a plugin of the client instead of lines in its settings'],
+  script: ['--script', 'only the script that the hooks call, for a plugin that the client fetched by itself'],
   print: ['--print', 'show what would be written, and where; write nothing'],
   allow: ['--allow', 'also let the model run the commands that read and talk without a dialog'],
   title: ['--title <text>', 'another title'],

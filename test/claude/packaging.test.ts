@@ -124,11 +124,8 @@ describe.skipIf(missing)('installed', () => {
     expect(claude(lab, 'plugin', 'marketplace', 'list')).not.toContain('sessionmesh')
   })
 
-  test("the package's own folder is a marketplace as well: offline, by the client's commands alone", async () => {
+  test("the package's own folder is a marketplace as well: by the client's commands alone, without mesh install", async () => {
     const { lab, mesh } = freshLab()
-    await mesh.run('install', '--plugin')
-    claude(lab, 'plugin', 'uninstall', 'mesh@sessionmesh')
-    claude(lab, 'plugin', 'marketplace', 'remove', 'sessionmesh')
     claude(lab, 'plugin', 'marketplace', 'add', fileURLToPath(new URL('../..', import.meta.url)))
     claude(lab, 'plugin', 'install', 'mesh@sessionmesh')
     await expectJoined(lab, mesh)

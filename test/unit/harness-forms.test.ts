@@ -1,6 +1,7 @@
 /** Hooks in the settings and in a plugin at once: in each client's life those that come first do all the work. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -12,6 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { hookScript, pluginHooks, settingsHooks } from '../../src/harness/claude-code/hook-script.ts'
 
@@ -122,7 +124,6 @@ test('a plugin of no certain home finds the one that MESH_HOME or the platform n
     [{ MESH_HOME: home }, home],
     [{ HOME: root, XDG_STATE_HOME: join(root, 'state') }, join(root, 'state', 'mesh')],
     [{ HOME: root, MESH_HOME: 'relative' }, join(root, '.local', 'state', 'mesh')],
-    [{ HOME: root }, join(root, 'Library', 'Application Support', 'mesh')],
   ] as const) {
     for (const gone of ['.local', 'state']) rmSync(join(root, gone), { recursive: true, force: true })
     mkdirSync(join(at, 'hooks'), { recursive: true })
@@ -150,4 +151,31 @@ test('without Node, and with a Node that cannot run it, the session goes on at o
     expect(existsSync(join(dir, 'failed'))).toBe(true)
     console.log(`SessionStart with ${node}: ${Math.round(performance.now() - begun)} ms`)
   }
+})
+
+test('a plugin that the client fetched by itself makes the script where mesh is, and is silent where it is not', () => {
+  const plugin = fileURLToPath(new URL('../../plugin', import.meta.url))
+  const bin = join(root, 'bin')
+  mkdirSync(bin)
+  const copy = join(root, 'cache', 'mesh', 'plugin')
+  cpSync(plugin, copy, { recursive: true })
+  const start = () => {
+    const env = { HOME: root, PATH: `${bin}:/usr/bin:/bin`, CLAUDE_PLUGIN_ROOT: copy, CLAUDE_PID: String(client.pid) }
+    return pluginHooks(null).SessionStart!.map(({ command }) => {
+      const { status, stdout, stderr } = spawnSync('sh', ['-c', command], {
+        encoding: 'utf8',
+        env: { ...env, MESH_HOME: home },
+      })
+      return [status, stdout, stderr]
+    })
+  }
+  const silent = [0, '', '']
+  rmSync(join(home, 'hooks'), { recursive: true })
+  expect(start()).toEqual([silent, silent])
+  const said = `mkdir "${home}/hooks" && echo 'echo "$*"' >"${home}/hooks/claude-code.sh"; echo "$*"`
+  writeFileSync(join(bin, 'mesh'), `#!/bin/sh\n[ "$*" = 'install --script' ] && ${said}\n`, { mode: 0o755 })
+  expect(start()).toEqual([
+    [0, `SessionStart ${client.pid} plugin\n`, ''],
+    [0, `sidecar ${client.pid} plugin\n`, ''],
+  ])
 })

@@ -5,6 +5,7 @@ import {
   type Installed,
   installClaudeCode,
   installPlugin,
+  installScript,
   type PluginInstalled,
   permissionRules,
   refreshClaudeCode,
@@ -17,14 +18,20 @@ const packageDir = join(import.meta.dirname, '..')
 
 export async function run(context: Context): Promise<undefined> {
   const { command, flags, env, home, cwd } = context
-  const { project, plugin, allow, print: dryRun } = flags
+  const { project, plugin, allow, script, print: dryRun } = flags
   if (plugin && (project || allow))
     throw misuse(command, '--plugin goes alone: for rules and one repository take settings')
   const options = { env, home, sidecarPath, nodePath: process.execPath, ...{ allow, dryRun } }
+  if (script) return showScript(context, installScript(options))
   if (plugin) await showPlugin(context, await installPlugin({ ...options, packageDir }))
   else await show(context, installClaudeCode({ ...options, ...(project ? { project: cwd } : {}) }))
   if (dryRun) return
   for (const path of refreshClaudeCode({ ...options, packageDir })) context.out.note(`brought up to date: ${path}`)
+}
+
+async function showScript({ out }: Context, script: { path: string; changed: boolean }): Promise<undefined> {
+  if (out.json) await out.value(script)
+  else await out.line(`the script for hooks is ${script.path}`)
 }
 
 async function show({ flags, out }: Context, installed: Installed): Promise<void> {

@@ -17,8 +17,11 @@ const MARK = '# mesh'
 
 /** `meshHome` of host/home.ts, in sh. */
 const FIND_HOME =
-  `case $MESH_HOME in /*) H=$MESH_HOME ;; *) H=\${XDG_STATE_HOME:-$HOME/.local/state}/mesh; ` +
-  '[ -d "$H/hooks" ] || H="$HOME/Library/Application Support/mesh" ;; esac; '
+  'case $MESH_HOME in /*) H=$MESH_HOME ;; *) ' +
+  '[ -d /System/Library ] && H="$HOME/Library/Application Support/mesh" || ' +
+  `H=\${XDG_STATE_HOME:-$HOME/.local/state}/mesh ;; esac; `
+/** A plugin that the client fetched by itself: `mesh install` may never have been run. */
+const PREPARE = `[ -r "$S" ] || sh "\${CLAUDE_PLUGIN_ROOT}/hooks/prepare.sh" >/dev/null 2>&1; `
 
 /** One word of sh. */
 export function quoteWord(word: string): string {
@@ -38,10 +41,14 @@ export function settingsHooks(homeRoot: string): Record<string, CommandHook[]> {
   return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; `, event))
 }
 
-/** The same hooks as a plugin's, by event. Without `homeRoot` they find the mesh home when they run. */
+/**
+ * The same hooks as a plugin's, by event. Without `homeRoot` they find the mesh home when they run, and make its script
+ * at the start of a session if it is not there.
+ */
 export function pluginHooks(homeRoot: string | null): Record<string, CommandHook[]> {
-  const home = homeRoot === null ? FIND_HOME : `H=${quoteWord(homeRoot)}; `
-  return hooksOf((event) => hookLine(home, event, ' plugin'))
+  if (homeRoot !== null) return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; `, event, ' plugin'))
+  const isStart = (event: string) => event === 'SessionStart' || event === 'sidecar'
+  return hooksOf((event) => hookLine(FIND_HOME, event, ' plugin', isStart(event) ? PREPARE : ''))
 }
 
 function hooksOf(line: (event: string) => string): Record<string, CommandHook[]> {
@@ -71,7 +78,7 @@ export function isOurs(command: unknown): boolean {
  * their own child. Between two tool calls only one test runs: is there mail? So when a watched file changed, whoever's:
  * only there exit code 2 is wanted, as the one that wakes the session, and only if the script says that it gave the mail.
  */
-function hookLine(setHome: string, event: string, form = ''): string {
+function hookLine(setHome: string, event: string, form = '', prepare = ''): string {
   const file = { PostToolBatch: 'mail', FileChanged: WATCHED_FILE }[event]
   const home = file ? `case $MESH_HOME in /*) M=$MESH_HOME ;; *) M=$H ;; esac; ` : ''
   const guard = file ? `[ -e "$M/run/cc-\${CLAUDE_PID:-$PPID}/${file}" ] && ` : ''
@@ -81,7 +88,7 @@ function hookLine(setHome: string, event: string, form = ''): string {
   const isWake = event === 'FileChanged'
   const call = `${run} "$S" ${event} "\${CLAUDE_PID:-$PPID}"${form} ${isWake ? '3>&2 ' : ''}2>/dev/null`
   const action = isWake ? `{ ${call}; [ $? = ${WAKE_EXIT} ] && exit 2; }` : call
-  return `${setHome}S="$H/hooks/${SCRIPT_NAME}"; ${home}${tests} && ${action}; exit 0 ${MARK}`
+  return `${setHome}S="$H/hooks/${SCRIPT_NAME}"; ${prepare}${home}${tests} && ${action}; exit 0 ${MARK}`
 }
 
 export interface ScriptPaths {

@@ -122,6 +122,13 @@ export function scriptFile({
   return { path, changed: readText(path, SCRIPT_BYTES) !== text, text }
 }
 
+/** The script alone: hooks that name it are there by other means. */
+export function installScript(options: InstallOptions): { path: string; changed: boolean } {
+  const script = scriptFile(options)
+  if (!options.dryRun) placeScript(options.home, script)
+  return { path: script.path, changed: script.changed }
+}
+
 function placeScript(home: Home, script: PlacedFile): void {
   for (const dir of [home.root, home.run, home.hooks]) ensurePrivateDir(dir)
   if (script.changed) writeAtomic(script.path, script.text)

@@ -69,11 +69,13 @@ async function leave(env: Env, home: Home, path: string, repository: string | un
   try {
     if (repository) checkWithin(path, repository)
     const record = readRecord(home, path)
-    const untouched = record?.before !== undefined && record.after === currentHash(path)
+    const found = currentHash(path)
+    const untouched = record?.before !== undefined && record.after === found
     const left = await uninstallPlugin(env, path, record)
     const did = untouched ? goBack(path, record) : takeOutOf(path, record)
     removeRecord(home, path)
-    return { path, did, ...(left ? { commands: left } : {}) }
+    const byClient = did === 'nothing' && currentHash(path) !== found
+    return { path, did: byClient ? 'edited' : did, ...(left ? { commands: left } : {}) }
   } catch (error) {
     return { path, did: 'failed', error: MeshError.from(error).toBody() }
   }
