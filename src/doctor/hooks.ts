@@ -5,7 +5,7 @@ import { delimiter, dirname, isAbsolute, join } from 'node:path'
 import { sidecarPath } from '../client/spawn.ts'
 import { compatible, version } from '../client/version.ts'
 import { type Inspection, inspectClaudeCode } from '../harness/claude-code/inspect.ts'
-import { installClaudeCode } from '../harness/claude-code/install.ts'
+import { installClaudeCode, installScript } from '../harness/claude-code/install.ts'
 import { readJson } from '../host/files.ts'
 import { readRepository } from '../host/git.ts'
 import type { Env } from '../host/home.ts'
@@ -71,7 +71,7 @@ function settings(setup: Setup, seen: Inspection): Finding[] {
 function script(setup: Setup, seen: Inspection): Finding[] {
   const { scriptPath: path, starts, plugin, hooks } = seen
   const isLinked = plugin || Object.values(hooks).some((state) => state !== 'missing')
-  const install = isLinked ? () => reinstall(setup) : undefined
+  const install = isLinked ? () => remakeScript(setup) : undefined
   const bad = (check: string, cause: string) => fault(check, cause, 'mesh install', install)
   if (seen.script === 'missing') return [bad('hooks.script', `${path} is missing: the hooks do nothing`)]
   if (seen.script === 'other') return [bad('hooks.script', `${path} is not the one of this version`)]
@@ -101,6 +101,12 @@ function switchedOff({ switchedOff: found }: Inspection): Finding[] {
 async function reinstall({ env, home }: Setup): Promise<string> {
   const { settingsPath } = installClaudeCode({ env, home, sidecarPath, nodePath: process.execPath })
   return `installed the hooks of this version in ${settingsPath} and ${home.hooks}`
+}
+
+/** Hooks in the settings or in a plugin name it: only it is made anew. */
+async function remakeScript({ env, home }: Setup): Promise<string> {
+  const { path } = installScript({ env, home, sidecarPath, nodePath: process.execPath })
+  return `made ${path} anew, for this version`
 }
 
 /** Not having Claude Code is no fault: mesh has other users. */

@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process'
 import {
   appendFileSync,
-  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -11,10 +10,11 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { identifyProcess } from '../../src/host/process.ts'
-import { eventually, meshBin, TestMesh } from '../support/mesh.ts'
+import { buildOther } from '../support/build.ts'
+import { eventually, TestMesh } from '../support/mesh.ts'
 import { type Breakage, SickMesh } from '../support/sick-mesh.ts'
 
 const mesh = new SickMesh()
@@ -65,15 +65,9 @@ function brokenHook(): string {
   return join(dir, 'claude-code.sh')
 }
 
-/** The sidecar's program as an older version of mesh had it. */
+/** The sidecar's program of a version with another protocol. */
 function olderSidecar(): string {
-  const dir = join(mesh.root, 'older')
-  cpSync(join(dirname(dirname(meshBin)), 'dist'), dir, { recursive: true })
-  const { version } = JSON.parse(readFileSync(join(dirname(dirname(meshBin)), 'package.json'), 'utf8'))
-  const program = readFileSync(join(dir, 'sidecar.js'), 'utf8')
-  expect(program).toContain(`"${version}"`)
-  writeFileSync(join(dir, 'sidecar.mjs'), program.replaceAll(`"${version}"`, '"0.0.1"'))
-  return join(dir, 'sidecar.mjs')
+  return join(buildOther({ version: '0.0.1', api: 0, within: mesh.root }), 'dist', 'sidecar.js')
 }
 
 const ended: (() => void)[] = []

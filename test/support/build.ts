@@ -13,11 +13,13 @@ export interface OtherBuild {
   api?: number
   /** Fields of a future version in everything that sidecars write. */
   future?: boolean
+  /** The folder that it gets its own in. */
+  within?: string
 }
 
 /** The folder of the package; its command is `bin/mesh.js`. The caller removes it. */
-export function buildOther({ version, api, future }: OtherBuild): string {
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'mesh-build-')))
+export function buildOther({ version, api, future, within = tmpdir() }: OtherBuild): string {
+  const dir = realpathSync(mkdtempSync(join(within, 'mesh-build-')))
   for (const name of ['src', 'scripts', 'bin', 'plugin', '.claude-plugin', 'package.json'])
     cpSync(join(root, name), join(dir, name), { recursive: true })
   symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'))

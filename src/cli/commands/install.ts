@@ -19,8 +19,9 @@ const packageDir = join(import.meta.dirname, '..')
 export async function run(context: Context): Promise<undefined> {
   const { command, flags, env, home, cwd } = context
   const { project, plugin, allow, script, print: dryRun } = flags
-  if (plugin && (project || allow))
-    throw misuse(command, '--plugin goes alone: for rules and one repository take settings')
+  const alone = plugin ? '--plugin' : script ? '--script' : null
+  if (alone && (project || allow || (plugin && script)))
+    throw misuse(command, `${alone} goes alone: rules and one repository are for settings`)
   const options = { env, home, sidecarPath, nodePath: process.execPath, ...{ allow, dryRun } }
   if (script) return showScript(context, installScript(options))
   if (plugin) await showPlugin(context, await installPlugin({ ...options, packageDir }))

@@ -98,6 +98,8 @@ export function refreshClaudeCode(options: InstallOptions & { packageDir: string
   const { env, home, packageDir } = options
   const plugin = existsSync(marketplaceDir(home)) ? pluginFiles(home, packageDir) : []
   placePlugin(home, plugin)
+  const scripts = plugin.length > 0 || existsSync(home.hooks) ? [scriptFile(options)] : []
+  for (const script of scripts) placeScript(home, script)
   const places = [userSettings(env), ...listRecords(home)]
   const installed = places.flatMap(({ path, repository }) => {
     try {
@@ -107,7 +109,7 @@ export function refreshClaudeCode(options: InstallOptions & { packageDir: string
       return []
     }
   })
-  const changed = [...plugin, ...installed].filter((file) => file.changed).map(({ path }) => path)
+  const changed = [...scripts, ...plugin, ...installed].filter((file) => file.changed).map(({ path }) => path)
   return [...new Set(changed)]
 }
 
