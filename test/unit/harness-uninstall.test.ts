@@ -239,6 +239,9 @@ test('refresh - what an older version left is brought up to date; nothing comes 
 
 // --- properties
 
+/** Each run is a few files that are fsynced. */
+const CEILING_MS = 60_000
+
 const command = fc.record({ type: fc.constant('command'), command: fc.string() })
 const entry = fc.record({ matcher: fc.string(), hooks: fc.array(command) }, { requiredKeys: ['hooks'] })
 const events = fc.constantFrom('SessionStart', 'Stop', 'PreToolUse', 'PostToolBatch', 'Other', '__proto__')
@@ -277,7 +280,7 @@ async function inFreshHome(body: () => Promise<void>): Promise<void> {
   await body()
 }
 
-test('uninstall after any installs is the identity on bytes', async () => {
+test('uninstall after any installs is the identity on bytes', { timeout: CEILING_MS }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.option(fileText), steps, async (text, installs) => {
       await inFreshHome(async () => {
@@ -288,7 +291,7 @@ test('uninstall after any installs is the identity on bytes', async () => {
         expect((await uninstall()).changed).toBe(false)
       })
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
 
@@ -315,11 +318,13 @@ function apply(settings: any, edits: readonly Edit[]): any {
   return settings
 }
 
-test("uninstall keeps others' changes, whenever they were made, and twice is once", async () => {
+test("uninstall keeps others' changes, whenever they were made, and twice is once", {
+  timeout: CEILING_MS,
+}, async () => {
   await fc.assert(
     fc.asyncProperty(
       someSettings,
-      fc.array(fc.tuple(fc.array(edit, { maxLength: 3 }), fc.boolean())),
+      fc.array(fc.tuple(fc.array(edit, { maxLength: 3 }), fc.boolean()), { maxLength: 3 }),
       async (value, rounds) => {
         await inFreshHome(async () => {
           write(value)
@@ -337,6 +342,6 @@ test("uninstall keeps others' changes, whenever they were made, and twice is onc
         })
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
