@@ -195,7 +195,7 @@ export const commands: readonly CommandInfo[] = [
     name: 'install',
     about: "join every Claude Code session of this user: adds mesh's hooks to the settings",
     flags: ['project', 'plugin', 'script', 'allow', 'print'],
-    examples: ['mesh install', 'mesh install --print', 'mesh install --project', 'mesh install --plugin --allow'],
+    examples: ['mesh install', 'mesh install --print', 'mesh install --project', 'mesh install --plugin'],
     load: () => import('./commands/install.ts'),
   },
   {
