@@ -126,7 +126,7 @@ function decideUnseen(situation: Situation, { offeredAt, receivedAt }: InFlight)
     const why = 'the client does not read what is sent to it'
     return atDeadline(situation, offeredAt + times.receivedEvidence, { do: 'expire', why, certain: false })
   }
-  const certain = situation.status === 'idle' && situation.statusSince < offeredAt
+  const certain = situation.status === 'idle' && situation.statusSince <= offeredAt
   const why = certain ? 'the client dropped it' : 'nothing shows that the client took it'
   return atDeadline(situation, receivedAt + times.handedEvidence, { do: 'expire', why, certain })
 }

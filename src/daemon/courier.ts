@@ -6,14 +6,16 @@ import { randomBytes } from 'node:crypto'
 import { backoff, decide, type InFlight, type Situation, waitsFor } from '../core/handover.ts'
 import { batchOf, type Entry, type Offer, readerHandover } from '../core/inbox.ts'
 import { renderHandover } from '../core/render.ts'
-import { pair, type Waiter } from '../core/waiters.ts'
+import type { Waiter } from '../core/waiters.ts'
 import { MeshError } from '../errors.ts'
 import type { Door, EvidenceState, Recalled } from '../harness/types.ts'
 import type { DoorState, SessionStatus } from '../wire/envelope.schema.ts'
-import { limits, times } from '../wire/limits.ts'
+import { limits } from '../wire/limits.ts'
+import { DoorBook } from './door-book.ts'
 import type { Logger } from './log.ts'
 import type { Mailbox } from './mailbox.ts'
 import { shownOf } from './shown.ts'
+import { type Handover, WaitingCalls } from './waiting-calls.ts'
 import { Waits } from './waits.ts'
 
 /** A reader that took messages and did not say that it showed them, for this long, may not have. */
@@ -25,10 +27,7 @@ const INBOX = 'inbox'
 /** Hand-overs given up on, whose evidence may still come. */
 const PAST = 64
 
-export interface Handover {
-  handover: string
-  entries: Entry[]
-}
+export type { Handover } from './waiting-calls.ts'
 
 interface CourierOptions {
   doors: readonly Door[]
@@ -45,18 +44,12 @@ interface CourierOptions {
   onChange(): void
 }
 
-interface Waiting extends Waiter {
-  resolve(handover: Handover): void
-}
-
 export class Courier {
   readonly #options: CourierOptions
-  readonly #waiters: Waiting[] = []
+  readonly #calls: WaitingCalls
+  readonly #doors: DoorBook
   readonly #unconfirmed = new Map<string, { timer: NodeJS.Timeout; door: string }>()
   readonly #past = new Map<string, { ids: string[]; door: string }>()
-  readonly #provenAt = new Map<string, string>()
-  /** Doors given up on for a while. */
-  readonly #shut = new Map<string, { failures: number; until: number }>()
   /** Read, and the model has not gone on since: what a cleared conversation takes with it. */
   readonly #unanswered = new Map<string, Entry[]>()
   readonly #waits: Waits
@@ -75,6 +68,8 @@ export class Courier {
 
   constructor(options: CourierOptions) {
     this.#options = options
+    this.#calls = new WaitingCalls(() => options.onChange())
+    this.#doors = new DoorBook(options.doors, options.log)
     this.#waits = new Waits((entries, state, evidence) => options.onStep(entries, state, evidence))
   }
 
@@ -133,7 +128,7 @@ export class Courier {
   get isFree(): boolean {
     if (this.#status !== 'idle' || this.#mailbox === null || this.#hasFloor) return false
     // Without a door nothing is read until somebody asks: then for all that there is.
-    const room = this.#options.doors.length === 0 ? limits.inboxBatch : 1
+    const room = this.#doors.isEmpty ? limits.inboxBatch : 1
     const { inbox } = this.#mailbox
     return inbox.size - inbox.held().length < room
   }
@@ -144,22 +139,12 @@ export class Courier {
 
   /** The open doors, the one that mail would go through now first. */
   get doors(): DoorState[] {
-    const open = this.#options.doors.filter((door) => door.available())
-    const isWaitedFor = this.#waiters.some(({ wants }) => wants.kind === 'any')
-    const reaching = open.filter(({ reaches }) => reaches.includes(this.#status))
-    const others = open.filter((door) => !reaching.includes(door))
-    const names = [...(isWaitedFor ? [WAITING_CALL] : []), ...[...reaching, ...others].map(({ name }) => name)]
-    return names.map((name) => this.#doorState(name))
+    return this.#doors.states(this.#status, this.#calls.takesAny ? [WAITING_CALL] : [])
   }
 
   /** Names of the doors that lead nowhere now. */
   get shut(): string[] {
-    return this.#options.doors.filter((door) => !door.available()).map(({ name }) => name)
-  }
-
-  #doorState(name: string): DoorState {
-    const provenAt = this.#provenAt.get(name)
-    return provenAt ? { name, state: 'proven', provenAt } : { name, state: 'available' }
+    return this.#doors.shut
   }
 
   /** Something may have to be done: mail arrived, a waiter came, the status changed, time passed. */
@@ -171,35 +156,9 @@ export class Courier {
 
   /** Blocks until messages fit. The signal ends the wait; then nothing is handed over. */
   await(wants: Waiter['wants'], signal: AbortSignal): Promise<Handover> {
-    if (this.#waiters.length >= limits.waiters) {
-      throw new MeshError('conflict', `${limits.waiters} calls wait already`, { hint: 'end some of them' })
-    }
-    return new Promise((resolve, reject) => {
-      const id = randomBytes(8).toString('hex')
-      const leave = () => {
-        const at = this.#waiters.findIndex((waiter) => waiter.id === id)
-        if (at >= 0) this.#waiters.splice(at, 1)
-        if (wants.kind === 'any') this.#options.onChange()
-      }
-      const abort = () => {
-        leave()
-        reject(
-          new MeshError('timeout', 'nothing came in time', {
-            hint: 'the message is kept; wait again or read mesh inbox',
-          }),
-        )
-      }
-      if (signal.aborted) return abort()
-      signal.addEventListener('abort', abort, { once: true })
-      const settle = (handover: Handover) => {
-        leave()
-        signal.removeEventListener('abort', abort)
-        resolve(handover)
-      }
-      this.#waiters.push({ id, wants, resolve: settle })
-      if (wants.kind === 'any') this.#options.onChange()
-      this.poke()
-    })
+    const handover = this.#calls.await(wants, signal)
+    this.poke()
+    return handover
   }
 
   /**
@@ -221,7 +180,7 @@ export class Courier {
   async #reclaim(mailbox: Mailbox): Promise<void> {
     const inFlight = this.#inFlight
     if (!inFlight || inFlight.handedAt !== null) return
-    if (!(await this.#door(inFlight.door).withdraw()) || this.#inFlight !== inFlight) return
+    if (!(await this.#doors.get(inFlight.door).withdraw()) || this.#inFlight !== inFlight) return
     mailbox.giveBack(inFlight.token, true)
     this.#inFlight = null
   }
@@ -250,7 +209,7 @@ export class Courier {
     if (!this.#mailbox) return
     const ids = this.#mailbox.inbox.inHandover(handover).map(({ envelope }) => envelope.id)
     // A client may yet let in what it kept back.
-    if (ids.length > 0 && (!certain || this.#isDoor(door))) this.#rememberPast(handover, ids, door)
+    if (ids.length > 0 && (!certain || this.#doors.has(door))) this.#rememberPast(handover, ids, door)
     this.#mailbox.giveBack(handover, certain)
     this.poke()
   }
@@ -292,7 +251,7 @@ export class Courier {
 
   /** Takes back what nobody has taken: certainly not read. For the end of the session. */
   async recallOffer(): Promise<void> {
-    if (this.#mailbox && this.#inFlight?.handedAt === null) await this.#withdraw(this.#mailbox, undefined)
+    if (this.#mailbox) await this.#reclaim(this.#mailbox)
   }
 
   /** A reader's hand-over is over. Returns how it was read. */
@@ -314,11 +273,10 @@ export class Courier {
       this.#note.read()
       this.#note = null
     }
-    if (door !== INBOX) this.#provenAt.set(door, new Date().toISOString())
+    if (door !== INBOX) this.#doors.prove(door)
     if (inFlight) this.#inFlight = null
-    this.#shut.delete(door)
     if (entries.length > 0) {
-      if (this.#isDoor(door)) this.#remember(this.#unanswered, token, entries)
+      if (this.#doors.has(door)) this.#remember(this.#unanswered, token, entries)
       this.#options.onSurfaced(entries, evidence, door)
     }
     this.#options.onChange()
@@ -347,10 +305,10 @@ export class Courier {
 
   #serveWaiters(): void {
     // One at a time: what one waiter got may hold back what the next would get.
-    while (this.#mailbox && this.#waiters.length > 0) {
-      const [first] = pair(this.#waiters, this.#readable(this.#mailbox))
-      if (!first) return
-      this.#waiters.find(({ id }) => id === first.waiter.id)!.resolve(this.#handTo([first.entry], WAITING_CALL))
+    while (this.#mailbox && this.#calls.size > 0) {
+      const next = this.#calls.next(this.#readable(this.#mailbox))
+      if (!next) return
+      next.give(this.#handTo([next.entry], WAITING_CALL))
     }
   }
 
@@ -375,21 +333,17 @@ export class Courier {
 
   /** Unread messages that nobody has taken yet, oldest first. */
   #untaken({ inbox }: Mailbox): Entry[] {
-    const offered = this.#inFlight && this.#inFlight.handedAt === null ? inbox.inHandover(this.#inFlight.token) : []
+    const { token, handedAt, heldAt } = this.#inFlight ?? {}
+    const offered = token !== undefined && handedAt === null && heldAt === null ? inbox.inHandover(token) : []
     return [...offered, ...inbox.deliverable()]
   }
 
   #situation(mailbox: Mailbox): Situation {
-    const now = Date.now()
     return {
-      now,
+      now: Date.now(),
       status: this.#status,
       statusSince: this.#statusSince,
-      doors: this.#options.doors.map((door) => ({
-        name: door.name,
-        reaches: door.reaches,
-        available: now >= (this.#shut.get(door.name)?.until ?? 0) && door.available(),
-      })),
+      doors: this.#doors.views(),
       deliverable: mailbox.inbox.deliverable().length,
       inFlight: this.#inFlight,
       isWanted: this.#isWanted(mailbox),
@@ -399,11 +353,11 @@ export class Courier {
 
   #isWanted({ inbox }: Mailbox): boolean {
     const { token } = this.#inFlight ?? {}
-    return token !== undefined && pair(this.#waiters, inbox.inHandover(token)).length > 0
+    return token !== undefined && this.#calls.next(inbox.inHandover(token)) !== undefined
   }
 
   async #offer(mailbox: Mailbox, name: string): Promise<void> {
-    const door = this.#door(name)
+    const door = this.#doors.get(name)
     const nonce = randomBytes(4).toString('hex')
     const token = `mesh-${nonce}`
     const waiting = mailbox.inbox.deliverable()
@@ -426,18 +380,18 @@ export class Courier {
     } catch (error) {
       mailbox.giveBack(token, true)
       this.#inFlight = null
-      this.#fail(name, error)
+      this.#doors.fail(name, error)
     }
   }
 
   async #withdraw(mailbox: Mailbox, why: string | undefined): Promise<void> {
     const inFlight = this.#inFlight!
-    const back = await this.#door(inFlight.door).withdraw()
+    const back = await this.#doors.get(inFlight.door).withdraw()
     if (this.#inFlight !== inFlight) return
     if (back) {
       mailbox.giveBack(inFlight.token, true)
       this.#inFlight = null
-      if (why) this.#fail(inFlight.door, new MeshError('timeout', why))
+      if (why) this.#doors.fail(inFlight.door, new MeshError('timeout', why))
     } else inFlight.handedAt ??= Date.now()
   }
 
@@ -445,25 +399,17 @@ export class Courier {
     const { token, door } = this.#inFlight!
     this.#inFlight = null
     this.giveBack(token, certain, door)
-    this.#fail(door, new MeshError('timeout', why))
+    this.#doors.fail(door, new MeshError('timeout', why))
   }
 
   /** The client keeps it out: certainly not read. The door stays shut until something comes through it, or for long. */
   #refuse({ token, door, asked, heldAt }: InFlight, why: string): void {
     const entries = this.#box.inbox.inHandover(token)
     this.#inFlight = null
-    this.#shut.set(door, { failures: 1, until: Date.now() + times.heldShut })
+    this.#doors.refuse(door, why)
     this.giveBack(token, true, door)
-    this.#options.log.warn({ door, why }, 'hand-over refused')
     const isStillHeld = heldAt !== null && !asked
     this.#waits.refused(entries, isStillHeld ? 'held' : 'delivered', why)
-  }
-
-  #fail(door: string, error: unknown): void {
-    const failures = (this.#shut.get(door)?.failures ?? 0) + 1
-    const until = Date.now() + backoff(failures)
-    this.#shut.set(door, { failures, until })
-    this.#options.log.warn({ door, error: MeshError.from(error).toBody(), failures }, 'hand-over failed')
   }
 
   #wakeAt(at: number | null): void {
@@ -478,14 +424,6 @@ export class Courier {
   #remember<Value>(memory: Map<string, Value>, handover: string, value: Value): void {
     memory.set(handover, value)
     if (memory.size > PAST) memory.delete(memory.keys().next().value!)
-  }
-
-  #isDoor(name: string): boolean {
-    return this.#options.doors.some((door) => door.name === name)
-  }
-
-  #door(name: string): Door {
-    return this.#options.doors.find((door) => door.name === name)!
   }
 }
 
