@@ -303,6 +303,7 @@ export class Sidecar {
 
   /** With every heartbeat: the name may have another holder, or somebody thought us lost. */
   async #checkName(): Promise<void> {
+    await this.#renaming
     if (!this.link.up || this.#ending) return
     try {
       const { store } = this.link

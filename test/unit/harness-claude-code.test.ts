@@ -158,6 +158,33 @@ test("claude code - status follows the client's registry and its hooks, not thos
   expect(seen('status')).toEqual([['starting'], ['idle'], ['busy'], ['waiting'], ['idle']])
 })
 
+test.each(['UserPromptSubmit', 'Stop', 'StopFailure', 'SubagentStop', 'SessionStart', 'SessionEnd'])(
+  'claude code - the %s of a subagent is not the session’s',
+  async (name) => {
+    await start()
+    hook('UserPromptSubmit', { prompt: 'go' })
+    registry('busy')
+    await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['busy']), 5000)
+    const before = told.length
+    hook(name, {
+      agent_id: 'a910e1dff18a8752d',
+      agent_type: 'general-purpose',
+      session_id: 'another',
+      transcript_path: '/elsewhere.jsonl',
+      source: 'startup',
+      reason: 'other',
+      prompt: TOKEN,
+      last_assistant_message: 'CHILD FINAL REPORT',
+      background_tasks: [],
+    })
+    // What comes after it is seen, so it was read.
+    hook('SessionStart', { source: 'compact' })
+    await vi.waitFor(() => expect(told.length).toBeGreaterThan(before), 5000)
+    expect(told.slice(before)).toEqual([['conversation', 'compact', SESSION]])
+    expect(JSON.parse(readFileSync(join(dir, 'client.json'), 'utf8')).transcript).toBe(transcript())
+  },
+)
+
 test('claude code - a half-written registry entry is read again', async () => {
   await start()
   const path = join(root, 'config', 'sessions', `${client.pid}.json`)

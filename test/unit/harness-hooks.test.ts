@@ -299,6 +299,21 @@ describe.each(shells)('hooks with %s', (shell) => {
     expect(existsSync(join(dir, 'mail'))).toBe(true)
   })
 
+  test("a subagent's Stop leaves the mail, and is spooled", () => {
+    writeFileSync(join(dir, 'mail'), '"words"')
+    const event = { ...JSON.parse(payload('Stop')), agent_id: 'a1', agent_type: 'general-purpose' }
+    expect(run('Stop', { input: JSON.stringify(event) })).toMatchObject(silent)
+    expect(existsSync(join(dir, 'mail'))).toBe(true)
+    expect(spooled()).toHaveLength(1)
+    expect(JSON.parse(readFileSync(join(dir, 'spool', spooled()[0]!), 'utf8'))).toEqual(event)
+  })
+
+  test('last words that speak of agents are no subagent’s', () => {
+    writeFileSync(join(dir, 'mail'), JSON.stringify('words'))
+    const event = { ...JSON.parse(payload('Stop')), last_assistant_message: '{"agent_id": "a1"}' }
+    expect(run('Stop', { input: JSON.stringify(event) }).stdout).toBe(context('Stop', 'words'))
+  })
+
   test('tool output that speaks of agents is not a subagent', () => {
     writeFileSync(join(dir, 'mail'), JSON.stringify('words'))
     const event = JSON.parse(payload('PostToolBatch')) as { cwd: string; tool_calls: object[] }

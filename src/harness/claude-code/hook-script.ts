@@ -276,8 +276,14 @@ PostToolBatch)
   case \${batch%%'"tool_calls"'*} in *'"agent_id"'*) ;; *) give_mail ;; esac
   ;;
 Stop)
-  # Mail given here goes on with the turn: the session did not stop.
-  give_mail || spool
+  # Mail given here goes on with the turn: the session did not stop. A subagent that stops leaves it.
+  if [ -e "$dir/mail" ]; then
+    stop=$(head -c @EVENT_BYTES@)
+    case $stop in *'"agent_id"'*) ;; *) give_mail && exit 0 ;; esac
+    printf '%s' "$stop" | spool
+  else
+    spool
+  fi
   ;;
 UserPromptSubmit)
   # A prompt, or whatever else starts a turn, takes the mail along.
