@@ -72,7 +72,7 @@ describe.skipIf(missing).each(canMount ? ['dash', 'bash'] : ['sh'])(
       const lab = await freshLab()
       rmSync(join(lab.meshHome, 'run'), { recursive: true })
       await expectUnharmed(lab, wrapped())
-      expect(readdirSync(lab.meshHome)).toEqual(['hooks'])
+      expect(readdirSync(lab.meshHome)).toEqual(['hooks', 'installs'])
     })
 
     test('with its program gone', async () => {

@@ -74,11 +74,18 @@ test('install --plugin without the client says exactly what to type', async () =
   expect(readdirSync(mesh.home)).toEqual(['run'])
 })
 
+test('install --plugin --allow adds rules to the settings, and no hooks', async () => {
+  await mesh.run(['install', '--plugin', '--allow'], noClient)
+  const { hooks, permissions } = JSON.parse(readFileSync(settings, 'utf8'))
+  expect([hooks, permissions.allow.includes('Bash(mesh send:*)')]).toEqual([undefined, true])
+  await mesh.run(['uninstall'], noClient)
+  expect(existsSync(settings)).toBe(false)
+})
+
 test('what cannot be is one line and exit 2, and nothing is written', async () => {
   expect((await mesh.run(['install', '--project', '--json'])).error).toMatchObject({ code: 'bad_request' })
   for (const flags of [
     ['--plugin', '--project'],
-    ['--plugin', '--allow'],
     ['--script', '--allow'],
   ]) {
     const done = await mesh.run(['install', ...flags])

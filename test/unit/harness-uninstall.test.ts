@@ -117,6 +117,15 @@ test('uninstall - a rule that the user had stays, and so does one put in afterwa
   expect(read()).toEqual({ permissions: { allow: ['Bash(mesh ps:*)', 'Read', 'Bash(mesh run:*)'] } })
 })
 
+test('uninstall - living sessions may go on with another form of the hooks', async () => {
+  install()
+  const dir = join(home().run, 'cc-7')
+  mkdirSync(dir)
+  for (const name of ['form', 'form-123', 'sock']) writeFileSync(join(dir, name), 'plugin')
+  await uninstall()
+  expect(readdirSync(dir)).toEqual(['sock'])
+})
+
 test('install - no rule unasked', () => {
   expect(install()).toMatchObject({ rulesAdded: [] })
   expect(read().permissions).toBeUndefined()

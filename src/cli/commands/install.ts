@@ -20,12 +20,13 @@ export async function run(context: Context): Promise<undefined> {
   const { command, flags, env, home, cwd } = context
   const { project, plugin, allow, script, print: dryRun } = flags
   const alone = plugin ? '--plugin' : script ? '--script' : null
-  if (alone && (project || allow || (plugin && script)))
-    throw misuse(command, `${alone} goes alone: rules and one repository are for settings`)
+  if (alone && (project || (script && (allow || plugin)))) throw misuse(command, `${alone} goes alone`)
   const options = { env, home, sidecarPath, nodePath: process.execPath, ...{ allow, dryRun } }
   if (script) return showScript(context, installScript(options))
-  if (plugin) await showPlugin(context, await installPlugin({ ...options, packageDir }))
-  else await show(context, installClaudeCode({ ...options, ...(project ? { project: cwd } : {}) }))
+  if (plugin) {
+    await showPlugin(context, await installPlugin({ ...options, packageDir }))
+    if (allow) await showRules(context, installClaudeCode({ ...options, rulesOnly: true }))
+  } else await show(context, installClaudeCode({ ...options, ...(project ? { project: cwd } : {}) }))
   if (dryRun) return
   for (const path of refreshClaudeCode({ ...options, packageDir })) context.out.note(`brought up to date: ${path}`)
 }
@@ -35,7 +36,15 @@ async function showScript({ out }: Context, script: { path: string; changed: boo
   else await out.line(`the script for hooks is ${script.path}`)
 }
 
-async function show({ flags, out }: Context, installed: Installed): Promise<void> {
+/** With JSON the first value says all. */
+async function showRules({ flags, out }: Context, { rulesAdded, settingsPath }: Installed): Promise<void> {
+  const what = flags.print ? 'would be allowed' : 'allowed'
+  if (!out.json && rulesAdded.length > 0)
+    await out.line(`${what} without a dialog, in ${settingsPath}: ${rulesAdded.join(' ')}`)
+}
+
+async function show(context: Context, installed: Installed): Promise<void> {
+  const { flags, out } = context
   const { settingsPath, changed, hooksAdded, rulesAdded, files, merged } = installed
   if (flags.print) return showFiles(out, files, [], `merged into ${settingsPath}:\n${JSON.stringify(merged, null, 2)}`)
   if (out.json) return void (await out.value({ settingsPath, changed, hooksAdded, rulesAdded }))
@@ -43,7 +52,7 @@ async function show({ flags, out }: Context, installed: Installed): Promise<void
   const whose = flags.project ? 'new Claude Code sessions in this repository' : 'new Claude Code sessions'
   await out.line(`${what}; ${whose} join by themselves`)
   if (flags.project) out.note('this file is yours alone: it names paths of this machine, so keep it out of git')
-  if (rulesAdded.length > 0) await out.line(`allowed without a dialog: ${rulesAdded.join(' ')}`)
+  if (flags.allow) await showRules(context, installed)
   if (!flags.allow) await out.line(offer)
 }
 

@@ -43,6 +43,8 @@ export interface InstallOptions {
   project?: string
   /** Adds the permission rules. */
   allow?: boolean
+  /** Adds no hooks: the plugin has them. */
+  rulesOnly?: boolean
   /** Writes nothing. */
   dryRun?: boolean
 }
@@ -72,7 +74,7 @@ export function installClaudeCode(options: InstallOptions): Installed {
   const file = openSettings(path)
   const wanted = settingsHooks(home.root)
   const rules = options.allow ? permissionRules : []
-  const merged = mergeOurs(file.settings, wanted, rules, path)
+  const merged = mergeOurs(file.settings, options.rulesOnly ? null : wanted, rules, path)
   const { hooksAdded, rulesAdded } = merged
   const changed = JSON.stringify(merged.settings) !== JSON.stringify(file.settings)
   const text = changed ? format(merged.settings, file) : (file.bytes?.toString('utf8') ?? '')

@@ -5,6 +5,20 @@
  * The client matches a rule against each part of a compound command, and asks for `$(…)`, redirections into files and
  * variables set before the command, whatever the rules say (seen on 2.1.329).
  */
-const COMMANDS = ['send', 'ask', 'reply', 'inbox', 'wait', 'trace', 'ps', 'who', 'alive', 'whoami', 'topic', 'role']
+const COMMANDS = [
+  'send',
+  'ask',
+  'reply',
+  'inbox',
+  'wait',
+  'trace',
+  'ps',
+  'who',
+  'alive',
+  'whoami',
+  'topic',
+  'role',
+  'task',
+]
 
 export const permissionRules: readonly string[] = COMMANDS.map((command) => `Bash(mesh ${command}:*)`)

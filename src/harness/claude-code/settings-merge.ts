@@ -17,18 +17,24 @@ export interface Merged {
 
 /**
  * Merges hooks and rules into settings; what else is there stays. Doing it twice is doing it once, and older entries of
- * ours are replaced. Throws `bad_request` where the settings are of another shape.
+ * ours are replaced. Without `wanted` the hooks are left alone. Throws `bad_request` where the settings are of another
+ * shape.
  */
 export function mergeOurs(
   before: Json,
-  wanted: Record<string, CommandHook[]>,
+  wanted: Record<string, CommandHook[]> | null,
   rules: readonly string[],
   path: string,
 ): Merged {
   const settings = structuredClone(before)
   const keptEmpty = emptyOnes(settings)
+  const hooksAdded = wanted ? addHooks(settings, wanted, keptEmpty, path) : []
+  return { settings, hooksAdded, rulesAdded: addRules(settings, rules, path), keptEmpty }
+}
+
+function addHooks(settings: Json, wanted: Record<string, CommandHook[]>, keptEmpty: string[], path: string): string[] {
   const hooks = objectIn(settings, 'hooks', path)
-  const hooksAdded = Object.keys(wanted).filter((event) => {
+  const added = Object.keys(wanted).filter((event) => {
     const entries = listIn(hooks, event, path)
     const ours = entries.flatMap(handlers).filter(({ command }) => isOurs(command))
     if (JSON.stringify(ours) === JSON.stringify(wanted[event])) return false
@@ -36,7 +42,7 @@ export function mergeOurs(
     return true
   })
   for (const event of Object.keys(hooks)) if (!(event in wanted)) removeHooks(hooks, event, keptEmpty)
-  return { settings, hooksAdded, rulesAdded: addRules(settings, rules, path), keptEmpty }
+  return added
 }
 
 function addRules(settings: Json, rules: readonly string[], path: string): string[] {

@@ -1,5 +1,6 @@
 /** Takes mesh out of every place of Claude Code where it was installed. */
-import { rmSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { MeshError } from '../../errors.ts'
 import { readRepository } from '../../host/git.ts'
 import type { Env, Home } from '../../host/home.ts'
@@ -58,10 +59,20 @@ export async function uninstallClaudeCode({ env, home, cwd }: Where): Promise<Un
   for (const [path, repository] of found) places.push(await leave(env, home, path, repository))
   rmSync(home.hooks, { recursive: true, force: true })
   removePlugin(home)
+  forgetForms(home)
   return {
     settingsPath: user.path,
     changed: places.some(({ did }) => did !== 'nothing' && did !== 'failed'),
     places: places.filter(({ did }) => did !== 'nothing'),
+  }
+}
+
+/** Living sessions go with the form of the hooks that they met first: another may be installed next. */
+function forgetForms(home: Home): void {
+  const sessions = existsSync(home.run) ? readdirSync(home.run).filter((name) => name.startsWith('cc-')) : []
+  for (const dir of sessions.map((name) => join(home.run, name))) {
+    const forms = readdirSync(dir).filter((name) => /^form\b/.test(name))
+    for (const name of forms) rmSync(join(dir, name), { force: true })
   }
 }
 
