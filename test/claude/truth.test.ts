@@ -4,9 +4,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
-import { type Interactive, kill, type StartOptions, submit } from './support/client.ts'
+import { type Interactive, kill, runPrint, type StartOptions, submit } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
-import { bash, type ModelRequest } from './support/mock-model.ts'
+import { bash, type ModelRequest, type Reply } from './support/mock-model.ts'
 import { missing, testNothingLeft, useSuite } from './support/suite.ts'
 
 const suite = useSuite()
@@ -178,6 +178,84 @@ describe.skipIf(missing)('in the middle of a turn', () => {
     await mesh.reaches(pid, 'idle')
     expect(readings(word)).toHaveLength(1)
   })
+})
+
+describe.skipIf(missing)('at the end of a turn', () => {
+  test('while the conversation is compacted it waits, and is read once, after it', async () => {
+    const { model, mesh } = suite
+    const { session, name, pid } = await startIdle()
+    const summary = gate({ say: 'a summary' })
+    // With fewer turns the client finds nothing to compact.
+    for (const word of [`one-${pid}`, `two-${pid}`, `play long-${pid}`]) {
+      if (word.startsWith('play')) model.script(`long-${pid}`, [{ say: 'three' }, summary.step])
+      await submit(session, word)
+      await readBy(word)
+      await mesh.reaches(pid, 'idle')
+    }
+    const before = model.requests.length
+    await submit(session, '/compact')
+    await eventually('a summary is asked for', () => model.requests.length > before)
+    const word = `compacting-${pid}`
+    const { id } = await mesh.send(name, word)
+    await last(id, 'delivered', /waits: .*busy/)
+    expect(readings(word)).toEqual([])
+    summary.open()
+    const request = await readBy(word)
+    expect(request.text).toContain('session is being continued')
+    await last(id, 'surfaced', /peer message/)
+    await mesh.reaches(pid, 'idle')
+    expect(readings(word)).toHaveLength(1)
+  })
+
+  test('claude -p says its last words: the turn goes on with it', async () => {
+    const { model, mesh, lab, claude } = suite
+    const words = gate({ say: 'last words' })
+    model.script('print-last', [words.step, { say: 'and heard' }])
+    const run = runPrint(lab, claude, 'play print-last')
+    const { name } = await mesh.reaches(run.pid, 'busy')
+    await readBy('play print-last')
+    const word = `last-${run.pid}`
+    const { id } = await mesh.send(name, word)
+    await mesh.waiting(run.pid, word)
+    words.open()
+    expect((await readBy(word)).fresh).toContain('Stop hook')
+    expect([await run.ended, run.output()]).toEqual([0, 'and heard\n'])
+    await last(id, 'surfaced', /hook context/)
+    expect(readings(word)).toHaveLength(1)
+  })
+
+  test('claude -p ends without taking it: unread, and given to the one that resumes it, unmarked', async () => {
+    const { model, mesh, lab, claude } = suite
+    const words = gate({ fail: 400 })
+    model.script('print-fail', [words.step])
+    const run = runPrint(lab, claude, 'play print-fail')
+    const { name } = await mesh.reaches(run.pid, 'busy')
+    const { sessionId } = await readBy('play print-fail')
+    const word = `untaken-${run.pid}`
+    const { id } = await mesh.send(name, word)
+    await mesh.waiting(run.pid, word)
+    words.open()
+    await run.ended
+    await mesh.reaches(run.pid, 'gone')
+    expect(readings(word)).toEqual([])
+    expect(new Set(await statesOf(id))).toEqual(new Set(['queued', 'stored', 'delivered']))
+    model.script('print-again', [{ call: [bash('echo a-tool')] }, { say: 'done' }])
+    const again = runPrint(lab, claude, 'play print-again', { args: ['--resume', sessionId] })
+    const request = await readBy(word)
+    expect(request.sessionId).toBe(sessionId)
+    expect(isMarked(request, word)).toBe(false)
+    await again.ended
+    await last(id, 'surfaced', /hook context/)
+    expect(readings(word)).toHaveLength(1)
+  })
+
+  function gate(reply: Reply): { step: () => Promise<Reply>; open(): void } {
+    let open = () => {}
+    const opened = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    return { step: () => opened.then(() => reply), open: () => open() }
+  }
 })
 
 describe.skipIf(missing)('cut off', () => {
