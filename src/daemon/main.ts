@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import { visible } from '../core/render.ts'
 import { isStopped } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
+import { askedName } from '../harness/claude-code/background.ts'
 import { createClaudeCode } from '../harness/claude-code/index.ts'
 import { createMcpSession } from '../harness/mcp.ts'
 import { createShell } from '../harness/shell.ts'
@@ -54,8 +55,8 @@ async function main(): Promise<void> {
   if (!harness) return finish()
   const place = findPlace(env, home)
   if (place instanceof MeshError) return isOperator ? Promise.reject(place) : refuse(harness, place, log, finish)
-  const explicit = env.MESH_NAME !== undefined
-  const desired = { name: explicit ? toName(env.MESH_NAME!) : place.defaultName, explicit }
+  const asked = askedName(env)
+  const desired = { name: asked ? toName(asked) : place.defaultName, explicit: asked !== undefined }
   const sidecar = new Sidecar({
     env,
     home,

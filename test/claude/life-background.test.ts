@@ -19,7 +19,7 @@ interface Background {
 
 const stopped: string[] = []
 async function backgrounds(): Promise<Background[]> {
-  const listed = JSON.parse(await life.claude('agents', '--json')) as (Background & { kind: string })[]
+  const listed = JSON.parse(await life.claude(['agents', '--json'])) as (Background & { kind: string })[]
   return listed.filter(({ kind, pid, id }) => kind === 'background' && pid && !stopped.includes(id))
 }
 
@@ -30,7 +30,7 @@ async function onlyOne(): Promise<Background> {
 
 async function stop({ id, pid }: Background): Promise<void> {
   stopped.push(id)
-  await life.claude('stop', id)
+  await life.claude(['stop', id])
   await life.ended(pid)
 }
 
@@ -39,13 +39,15 @@ describe.skipIf(missing)('in the background', () => {
     for (const one of await backgrounds()) await stop(one)
   })
   // Its own command: it is not ours to kill.
-  afterAll(() => life.claude('daemon', 'stop', '--any'))
+  afterAll(() => life.claude(['daemon', 'stop', '--any']))
 
   test('claude --bg joins, is woken, also when attached, and is gone when it is stopped', async () => {
     const { mesh, terminal } = suite
-    await life.claude('--bg', 'hello from the background')
+    // The daemon that this starts gives its environment to all that follow.
+    await life.claude(['--bg', 'hello from the background'], { MESH_NAME: 'whose' })
     const session = await onlyOne()
     const { name } = await mesh.reaches(session.pid, 'idle')
+    expect(name).not.toBe('whose')
     const { epoch } = life.record(session.pid)
     await life.isRight(session.pid, { name, epoch, sessionId: session.sessionId })
     const attached = await terminal.start({ args: ['attach', session.id] })

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { movedAt } from '../../src/harness/claude-code/background.ts'
+import { askedName, movedAt } from '../../src/harness/claude-code/background.ts'
 import { conversationOf } from '../../src/harness/claude-code/start.ts'
 
 const AT = '2026-11-21T05:14:05.964Z'
@@ -44,4 +44,10 @@ test('background - only a fork may have moved', () => {
   const read = (source: string) => conversationOf({ ...event, source }, { CLAUDE_JOB_DIR: dir })
   expect(read('fork')).toEqual({ sessionId: 's', source: 'fork', cwd: '/home/dev', movedAt: AT })
   expect(read('resume')).toEqual({ sessionId: 's', source: 'resume', cwd: '/home/dev' })
+})
+
+test('background - the name in its environment was asked for another', () => {
+  expect(askedName({ MESH_NAME: 'api' })).toBe('api')
+  expect(askedName({ MESH_NAME: '' })).toBeUndefined()
+  expect(askedName({ MESH_NAME: 'api', CLAUDE_JOB_DIR: dir })).toBeUndefined()
 })

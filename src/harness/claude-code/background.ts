@@ -19,3 +19,11 @@ export function movedAt(env: Env): string | null {
   const state = jobState.safeParse(readJson(join(dir, 'state.json'), STATE_BYTES)).data
   return state?.interactiveLineage ? (state.createdAt ?? null) : null
 }
+
+/**
+ * The name that was asked for this very session. A background session has the environment of whoever started the
+ * client's daemon (2.1.329, also when `claude --bg` is called with another): a name in it was meant for that one.
+ */
+export function askedName(env: Env): string | undefined {
+  return env.CLAUDE_JOB_DIR ? undefined : env.MESH_NAME || undefined
+}

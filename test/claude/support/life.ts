@@ -55,10 +55,10 @@ export class Life {
   }
 
   /** Runs a command of the client to its end. */
-  claude(...args: string[]): Promise<string> {
+  claude(args: string[], more: Record<string, string> = {}): Promise<string> {
     const { lab, claude } = this.#suite
     return new Promise((resolve, reject) => {
-      const options = { cwd: lab.project, env: lab.env, timeout: COMMAND_MS }
+      const options = { cwd: lab.project, env: { ...lab.env, ...more }, timeout: COMMAND_MS }
       execFile(claude, args, options, (error, out) => (error ? reject(error) : resolve(out)))
     })
   }
