@@ -52,6 +52,17 @@ test('install offers the rules and adds them only when asked; uninstall takes al
   expect(again).toMatchObject({ code: 0, stdout: `${settings} had nothing of mesh\n` })
 })
 
+test('installs at the same time are one install', async () => {
+  const text = '{ "model": "x" }'
+  mkdirSync(join(mesh.root, 'home', '.claude'))
+  writeFileSync(settings, text)
+  const done = await Promise.all([1, 2, 3, 4].map(() => mesh.run(['install', '--allow'])))
+  expect(done.map(({ code, stderr }) => [code, stderr])).toEqual(done.map(() => [0, '']))
+  expect(JSON.parse(readFileSync(settings, 'utf8')).hooks.Stop).toHaveLength(1)
+  await mesh.run(['uninstall'])
+  expect(readFileSync(settings, 'utf8')).toBe(text)
+})
+
 test('install --project is for this repository, and says that the file is personal', async () => {
   const local = repository()
   const done = await mesh.run(['install', '--project'])

@@ -24,6 +24,7 @@ import {
   permissionRules,
   refreshClaudeCode,
 } from '../../src/harness/claude-code/install.ts'
+import { hashOf, removeFile, replaceFile } from '../../src/harness/claude-code/settings-file.ts'
 import { uninstallClaudeCode } from '../../src/harness/claude-code/uninstall.ts'
 import { meshHome } from '../../src/host/home.ts'
 
@@ -159,6 +160,15 @@ test('uninstall - what cannot be read is left, the rest is done, and it is told'
     { path: local, did: 'removed' },
   ])
   expect(readFileSync(settings, 'utf8')).toBe('{"half": ')
+})
+
+test('a file that somebody wrote meanwhile is not overwritten, and not removed', () => {
+  write({ model: 'x' })
+  const from = hashOf(readFileSync(settings))
+  write({ model: 'y' })
+  for (const act of [() => replaceFile(settings, '{}', from), () => removeFile(settings, from)])
+    expect(act).toThrow(expect.objectContaining({ code: 'conflict' }))
+  expect(read()).toEqual({ model: 'y' })
 })
 
 test('records are private and hold no more than they must', () => {

@@ -32,6 +32,7 @@ import { emptyOnes, hasHooks, hasOurs, isSame, type Merged, mergeOurs, takeOut }
 export { permissionRules } from './rules.ts'
 
 const SCRIPT_BYTES = 1024 * 1024
+const ATTEMPTS = 5
 
 export interface InstallOptions {
   env: Env
@@ -68,6 +69,17 @@ export interface Installed {
  * lead out of it, `conflict` if somebody writes them at the same time: then they stay as they are.
  */
 export function installClaudeCode(options: InstallOptions): Installed {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return installOnce(options)
+    } catch (error) {
+      // The client, or another install, wrote the file between our reading and our writing.
+      if (attempt >= ATTEMPTS || MeshError.from(error).code !== 'conflict') throw error
+    }
+  }
+}
+
+function installOnce(options: InstallOptions): Installed {
   const { env, home, dryRun = false } = options
   const { path, repository } = options.project === undefined ? userSettings(env) : projectSettings(options.project)
   if (repository) checkWithin(path, repository)
