@@ -60,6 +60,7 @@ describe.each(['legacy', 'modern'] as const)('a client of the %s protocol', (mod
     expect(JSON.parse(text)).toEqual(data)
     expect((await call('mesh_alive', { name: 'alice' })).data).toMatchObject({ name: 'alice', alive: true })
     expect((await call('mesh_ping', { name: 'alice' })).data).toMatchObject({ name: 'alice' })
+    expect((await call('mesh_budget')).isError).toBe(false)
   })
 
   test('sends, and sees what became of it', async () => {
