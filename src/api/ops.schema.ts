@@ -107,6 +107,8 @@ export interface ToolMark {
   made?: 'id' | 'op'
   /** The answer may hold messages, which a model reads as rendered text only. */
   messages?: true
+  /** The answer holds other words of peers, which a model reads as such: no structured result. */
+  words?: true
 }
 
 const reads: ToolMark = { effect: 'reads' }

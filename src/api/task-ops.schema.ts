@@ -63,8 +63,8 @@ const content = {
   priority: z.optional(taskPriority),
   after: z.optional(many(taskKey)),
 }
-const reads = { effect: 'reads' } as const
-const changes = { effect: 'changes', made: 'op' } as const
+const reads = { effect: 'reads', words: true } as const
+const changes = { effect: 'changes', made: 'op', words: true } as const
 
 export const taskOps = {
   task_add: {

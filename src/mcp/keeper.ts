@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { readRecord } from '../client/find.ts'
 import { answers, awaitSocket, scrub, sidecarPath } from '../client/spawn.ts'
 import { MeshError } from '../errors.ts'
-import { claudeCodeDir, isClaudeCode, mayHaveHooks } from '../harness/claude-code/mcp-parent.ts'
+import { claudeCodeDir, hasHooks, isClaudeCode, mayHaveHooks } from '../harness/claude-code/mcp-parent.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, sessionDir, socketPath } from '../host/home.ts'
 import { sidecarFlags } from '../host/node-flags.ts'
@@ -62,6 +62,11 @@ export class Keeper {
     this.#options = options
     this.session = sessionOf(options.env, options.home, options.client)
     this.socket = socketPath(this.session.dir)
+  }
+
+  /** A hook of ours ran in this session: its model has read the start text, or will. */
+  get isTold(): boolean {
+    return this.session.kind === 'claude-code' && hasHooks(this.session.dir)
   }
 
   /** Sees to it that there is a sidecar, for as long as this process lives. Once is enough. */

@@ -34,7 +34,9 @@ export function describeTools() {
       description: forTools(about),
       inputSchema: requestSchema(tool),
       // What peers wrote must not reach a model as data: such tools answer with rendered text.
-      ...(tool.mark.messages ? {} : { outputSchema: schemaOf(tool.isList ? wrapped(response) : response) }),
+      ...(tool.mark.messages || tool.mark.words
+        ? {}
+        : { outputSchema: schemaOf(tool.isList ? wrapped(response) : response) }),
       annotations: { ...titles[tool.mark.effect], openWorldHint: false },
     }
   })

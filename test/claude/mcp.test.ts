@@ -66,7 +66,8 @@ describe.skipIf(missing)('without hooks', () => {
       await submit(current, `play send-${current.pid}`)
       const answered = (request: ModelRequest) => request.fresh.includes(`stored to ${operator}`)
       const sent = await eventually('the answer of mesh_send', () => model.requests.findLast(answered))
-      expect(sent.text).toContain(`You are "${name}"`)
+      expect(sent.text).toContain(`You are "${name}".\nmesh_send`)
+      expect(sent.text).toContain('Messages arrive by themselves')
       const received = await eventually('the message', async () => {
         const [message] = await mesh.json<{ from: string; text: string }[]>('inbox', '--json')
         return message
@@ -211,7 +212,9 @@ describe.skipIf(missing)('with hooks and MCP', () => {
     ])
     await submit(session, 'play both')
     const asked = (request: ModelRequest) => request.fresh.includes(`"name":"${name}"`)
-    await eventually('mesh_whoami speaks for the session', () => model.requests.some(asked))
+    const { text } = await eventually('mesh_whoami speaks for the session', () => model.requests.find(asked))
+    expect(times(text, 'Messages arrive by themselves')).toBe(1)
+    expect(text).toContain('These tools do what the mesh commands do')
     const busy = `mid-${session.pid}`
     const { id } = await mesh.send(name, busy)
     await mesh.waiting(session.pid, busy)

@@ -6,11 +6,6 @@ import type { Conversation } from '../types.ts'
 import type { RegistryEntry } from './hook-event.schema.ts'
 import { configDir } from './registry.ts'
 
-/** True once a hook of ours has run in this session: only the hook script makes this directory. */
-export function hasHooks(runDir: string): boolean {
-  return existsSync(join(runDir, 'start'))
-}
-
 /** The conversation that the client's registry names. How it began is not told there. */
 export function registeredConversation({ sessionId, cwd }: RegistryEntry, before: Conversation | null, env: Env) {
   const own = { sessionId: env.CLAUDE_CODE_SESSION_ID ?? 'unknown', cwd: env.CLAUDE_PROJECT_DIR ?? process.cwd() }

@@ -22,7 +22,12 @@ export function claudeCodeDir(home: Home, pid: number): string {
   return sessionDir(home, `cc-${pid}`)
 }
 
+/** True once a hook of ours has run in the session of this directory: only the hook script makes that folder in it. */
+export function hasHooks(runDir: string): boolean {
+  return existsSync(join(runDir, 'start'))
+}
+
 /** Whether a hook has started a sidecar for this session or may be about to. */
 export function mayHaveHooks(home: Home, pid: number): boolean {
-  return existsSync(join(claudeCodeDir(home, pid), 'start')) || existsSync(join(home.hooks, scriptName))
+  return hasHooks(claudeCodeDir(home, pid)) || existsSync(join(home.hooks, scriptName))
 }
