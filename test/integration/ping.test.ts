@@ -22,6 +22,8 @@ test('without wake the sidecar answers: nothing is unread, and no door is used',
   expect(pinged.ms).toBeGreaterThan(0)
   expect(web.sidecar.unread).toBe(0)
   expect(door.offers).toEqual([])
+  // A door that does not lead to the model now leaves what comes next to who asks.
+  web.status('busy')
   await web.nothingElse()
 })
 
