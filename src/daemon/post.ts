@@ -71,7 +71,18 @@ export async function tellPeople(sidecar: Sidecar, peer: string, rounds: number)
     `${name} and ${peer} answered each other ${rounds} times without a person: what ${peer} sends ${name} from now on is`,
     `held, nothing is lost. To let them go on, say something to ${name}, or in a plain shell: mesh budget resume ${name}`,
   ].join(' ')
-  const letter: Letter = { id: newId('m'), to: { kind: 'role', name: 'operator' }, text, hops: 0 }
+  await tell(sidecar, { kind: 'role', name: 'operator' }, text)
+}
+
+/** Tells this very session that it lost the name `before` and has another. */
+export async function tellRenamed(sidecar: Sidecar, before: string): Promise<void> {
+  const { name } = sidecar.record
+  const text = `You are "${name}" on mesh now, no longer "${before}": mail sent to that name does not reach you any more.`
+  await tell(sidecar, { kind: 'session', name }, text)
+}
+
+async function tell(sidecar: Sidecar, to: Recipient, text: string): Promise<void> {
+  const letter: Letter = { id: newId('m'), to, text, hops: 0 }
   await post(sidecar, letter, {}, { signal: new AbortController().signal, onAnswered() {} })
 }
 

@@ -22,7 +22,7 @@ import type { Logger } from './log.ts'
 import { LoopGuard } from './loop-guard.ts'
 import type { Mailbox } from './mailbox.ts'
 import { joined } from './memberships.ts'
-import { tellPeople } from './post.ts'
+import { tellPeople, tellRenamed } from './post.ts'
 import { PresenceKeeper } from './presence.ts'
 import { Receipts } from './receipts.ts'
 import { Recipients } from './recipients.ts'
@@ -265,7 +265,8 @@ export class Sidecar {
   /** Whatever of this an earlier call did not get to is done now. */
   async #onUp(store: ProjectStore): Promise<void> {
     const { log, home } = this.options
-    if (!this.registry.claimed || this.#isNewConversation || !(await this.#isStillMine(store))) await this.#join(store)
+    const before = this.registry.claimed ? this.record.name : null
+    if (before === null || this.#isNewConversation || !(await this.#isStillMine(store))) await this.#join(store)
     await this.#open(store)
     const { record } = this
     this.presence.attach(store)
@@ -274,6 +275,8 @@ export class Sidecar {
     await this.#roles.attach(store, record.roles)
     await this.#save(store)
     void this.loops.tell()
+    if (before !== null && before !== record.name)
+      void tellRenamed(this, before).catch((error) => log.warn({ error: MeshError.from(error).toBody() }, 'not told'))
     log.info({ name: record.name, epoch: record.epoch, project: store.project }, 'on the mesh')
     const strangers = await exchangeKeys(store, this.#ring, { member: LOCAL_MEMBER, key: this.#key })
     if (strangers.length > 0)

@@ -126,8 +126,9 @@ test('a switch that the engine did not hear of is made up for', async ({ project
   await until(async () => (await recordOf(project, 'web'))?.state === 'held', 'the name is claimed')
   await until(async () => (await recordOf(project, 'api'))?.state === 'gone', 'the other is let go')
   const alice = await project.node('alice')
+  await arrived(api, 1)
   await alice.send('web', 'hello')
-  expect(await api.texts(1)).toEqual(['hello'])
+  expect(await api.texts(2)).toEqual([expect.stringContaining('You are "web" on mesh now, no longer "api"'), 'hello'])
 })
 
 test('a sidecar that dies between two names lets go of the first', async ({ project }) => {

@@ -281,8 +281,10 @@ test('one who lost its name while it was cut off takes another', async ({ projec
   expect(await store.surfaced.get('api')).toEqual(before)
   expect(await next.texts(1)).toEqual(['two'])
   await next.nothingElse()
+  await arrived(late, 1)
   await alice.send('api-2', 'you are the second')
-  expect(await late.texts(1)).toEqual(['you are the second'])
+  const told = 'You are "api-2" on mesh now, no longer "api": mail sent to that name does not reach you any more.'
+  expect(await late.texts(2)).toEqual([told, 'you are the second'])
 })
 
 test('one who lost its name without noticing does not write what its successor has read', async ({ project }) => {
