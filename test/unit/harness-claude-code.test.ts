@@ -7,6 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -45,7 +46,7 @@ afterEach(async () => {
 })
 
 let count = 0
-function hook(name: string, fields: object = {}): string {
+function hook(name: string, fields: object = {}, secondsAgo = 0): string {
   const id = `${name}-${++count}`
   const event = {
     hook_event_name: name,
@@ -55,6 +56,8 @@ function hook(name: string, fields: object = {}): string {
     ...fields,
   }
   writeFileSync(join(dir, 'spool', `${id}.t`), JSON.stringify(event))
+  const at = Date.now() / 1000 - secondsAgo
+  if (secondsAgo > 0) utimesSync(join(dir, 'spool', `${id}.t`), at, at)
   renameSync(join(dir, 'spool', `${id}.t`), join(dir, 'spool', `${id}.json`))
   return id
 }
@@ -162,11 +165,11 @@ test.each(['UserPromptSubmit', 'Stop', 'StopFailure', 'SubagentStop', 'SessionSt
   'claude code - the %s of a subagent is not the session’s',
   async (name) => {
     await start()
-    hook('UserPromptSubmit', { prompt: 'go' })
-    registry('busy')
+    // Without a registry the hooks decide, and one of a second ago at once.
+    hook('UserPromptSubmit', { prompt: 'go' }, 3)
     await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['busy']), 5000)
     const before = told.length
-    hook(name, {
+    const event = {
       agent_id: 'a910e1dff18a8752d',
       agent_type: 'general-purpose',
       session_id: 'another',
@@ -176,7 +179,8 @@ test.each(['UserPromptSubmit', 'Stop', 'StopFailure', 'SubagentStop', 'SessionSt
       prompt: TOKEN,
       last_assistant_message: 'CHILD FINAL REPORT',
       background_tasks: [],
-    })
+    }
+    hook(name, event, 1)
     // What comes after it is seen, so it was read.
     hook('SessionStart', { source: 'compact' })
     await vi.waitFor(() => expect(told.length).toBeGreaterThan(before), 5000)
