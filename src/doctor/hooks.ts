@@ -21,7 +21,7 @@ export async function lookAtHooks(setup: Setup): Promise<Finding[]> {
   if (!isInstalled(seen))
     return [good('hooks', 'not installed: mesh install lets Claude Code sessions join'), ...client]
   const findings = [...settings(setup, seen), ...script(setup, seen), ...switchedOff(seen)]
-  const how = seen.plugin ? 'as a plugin' : `in ${seen.settingsPath}`
+  const how = seen.plugin ? 'as a plugin' : `in ${placesOf(seen).join(', ')}`
   return [...(findings.length > 0 ? findings : [good('hooks', `complete and of this version, ${how}`)]), ...client]
 }
 
@@ -30,10 +30,18 @@ export function inspect({ env, home, options }: Setup): Inspection {
   return inspectClaudeCode(env, home, top)
 }
 
-export function isInstalled({ hooks, plugin, script, unreadable }: Inspection): boolean {
-  return (
-    plugin || script !== 'missing' || unreadable !== null || Object.values(hooks).some((state) => state !== 'missing')
-  )
+export function isInstalled(seen: Inspection): boolean {
+  return seen.script !== 'missing' || seen.unreadable !== null || isLinked(seen)
+}
+
+/** Something calls the script. */
+function isLinked(seen: Inspection): boolean {
+  return seen.plugin || placesOf(seen).length > 0
+}
+
+function placesOf({ settingsPath, hooks, projects }: Inspection): string[] {
+  const user = Object.values(hooks).some((state) => state !== 'missing') ? [settingsPath] : []
+  return [...user, ...projects]
 }
 
 function settings(setup: Setup, seen: Inspection): Finding[] {
@@ -52,7 +60,7 @@ function settings(setup: Setup, seen: Inspection): Finding[] {
   const other = Object.keys(hooks).filter((event) => hooks[event] === 'other')
   const findings: Finding[] = []
   if (missing.length === Object.keys(hooks).length) {
-    if (plugin) return []
+    if (plugin || seen.projects.length > 0) return []
     return [
       fault('hooks.entries', `${path} has no hook of mesh any more; to leave for good: mesh uninstall`, 'mesh install'),
     ]
@@ -69,9 +77,8 @@ function settings(setup: Setup, seen: Inspection): Finding[] {
 }
 
 function script(setup: Setup, seen: Inspection): Finding[] {
-  const { scriptPath: path, starts, plugin, hooks } = seen
-  const isLinked = plugin || Object.values(hooks).some((state) => state !== 'missing')
-  const install = isLinked ? () => remakeScript(setup) : undefined
+  const { scriptPath: path, starts } = seen
+  const install = isLinked(seen) ? () => remakeScript(setup) : undefined
   const bad = (check: string, cause: string) => fault(check, cause, 'mesh install', install)
   if (seen.script === 'missing') return [bad('hooks.script', `${path} is missing: the hooks do nothing`)]
   if (seen.script === 'other') return [bad('hooks.script', `${path} is not the one of this version`)]

@@ -85,6 +85,23 @@ test('install --plugin without the client says exactly what to type', async () =
   expect(readdirSync(mesh.home)).toEqual(['run'])
 })
 
+test('the doctor knows each way to install', async () => {
+  repository()
+  const hooks = async () => {
+    const { json } = await mesh.run(['doctor', '--json'], noClient)
+    return json.filter(({ check }: { check: string }) => check.startsWith('hooks'))
+  }
+  for (const flags of [[], ['--project'], ['--plugin']]) {
+    await mesh.run(['install', ...flags], noClient)
+    if (flags[0] === '--plugin') {
+      mkdirSync(join(mesh.root, 'home', '.claude'), { recursive: true })
+      writeFileSync(settings, '{"enabledPlugins": {"mesh@sessionmesh": true}}')
+    }
+    expect(await hooks()).toEqual([expect.objectContaining({ check: 'hooks', ok: true })])
+    await mesh.run(['uninstall'], noClient)
+  }
+})
+
 test('install --plugin --allow adds rules to the settings, and no hooks', async () => {
   await mesh.run(['install', '--plugin', '--allow'], noClient)
   const { hooks, permissions } = JSON.parse(readFileSync(settings, 'utf8'))

@@ -6,6 +6,9 @@ import { MeshError } from '../../errors.ts'
 import { readText } from '../../host/files.ts'
 import type { Env, Home } from '../../host/home.ts'
 import { hookScript, isOurs, scriptName, settingsHooks } from './hook-script.ts'
+import { localSettings } from './install.ts'
+import { listRecords } from './install-record.ts'
+import { hasHooks } from './settings-merge.ts'
 
 const SETTINGS_BYTES = 4 * 1024 * 1024
 const PLUGIN = /^mesh@/
@@ -23,6 +26,8 @@ export interface Inspection {
   otherHome: string | null
   /** The plugin form is enabled. */
   plugin: boolean
+  /** Settings of single repositories that have hooks of ours. */
+  projects: string[]
   script: 'current' | 'other' | 'missing'
   scriptPath: string
   /** What the script starts; null without a script that can be read. */
@@ -45,6 +50,7 @@ export function inspectClaudeCode(env: Env, home: Home, top: string, managed = m
     unreadable,
     ...hooksIn(settings, home),
     plugin: Object.entries(object(settings.enabledPlugins)).some(([name, on]) => PLUGIN.test(name) && on === true),
+    projects: projectsOf(home, top),
     script: script === null ? 'missing' : starts && isCurrent(script, home, starts) ? 'current' : 'other',
     scriptPath,
     starts,
@@ -55,6 +61,12 @@ export function inspectClaudeCode(env: Env, home: Home, top: string, managed = m
 /** What a hook of the session itself runs at `event`: the line of the settings. */
 export function hookCommand(home: Home, event: string): string {
   return settingsHooks(home.root)[event]![0]!.command
+}
+
+/** Those that installs wrote down, and the one of this repository. */
+function projectsOf(home: Home, top: string): string[] {
+  const recorded = listRecords(home).flatMap(({ path, repository }) => (repository ? [path] : []))
+  return [...new Set([localSettings(top), ...recorded])].filter((path) => hasHooks(readSettings(path).settings))
 }
 
 function hooksIn(settings: Json, home: Home): Pick<Inspection, 'hooks' | 'otherHome'> {
