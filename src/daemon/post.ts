@@ -48,9 +48,10 @@ export async function post(
     const body = await bodyOf(sidecar, letter.text, bytes)
     const intent = letter.intent ?? (options.wait === 'reply' ? 'request' : undefined)
     await sidecar.settled()
+    // Before it goes: the answer may be here sooner than we know that it went.
+    if (to.kind === 'session' && !isControlIntent(letter.intent)) sidecar.loops.sent(to.name)
     // In one go: the sequence number is taken when the message enters the outbox.
     await sidecar.sender.send(seal(sidecar, { ...letter, intent, to }, body))
-    if (to.kind === 'session' && !isControlIntent(letter.intent)) sidecar.loops.sent(to.name)
     if (letter.answers && letter.replyTo) tellReplied(sidecar, letter.answers, letter.replyTo, letter.id)
   }
   await sidecar.settled()

@@ -7,6 +7,8 @@ import type { Logger } from './log.ts'
 /** Receipts that wait while the engine is away; the oldest are given up first. */
 const WAITING = 1000
 const RETRY_MS = 1000
+/** Receipts heard that are remembered. */
+const RECENT = 256
 const REACHED: Record<'delivered' | 'surfaced' | 'replied', readonly ReceiptState[]> = {
   delivered: ['delivered', 'handed', 'held', 'surfaced', 'replied'],
   surfaced: ['surfaced', 'replied'],
@@ -16,6 +18,8 @@ const REACHED: Record<'delivered' | 'surfaced' | 'replied', readonly ReceiptStat
 export class Receipts {
   readonly #log: Logger
   readonly #waiting: { to: string; told: Receipt }[] = []
+  /** The last ones heard: one is heard before it is stored, and so before somebody who asks for it can find it. */
+  readonly #recent: Receipt[] = []
   readonly #watched = new Map<string, Set<(told: Receipt) => void>>()
   #store: ProjectStore | null = null
   #unfollow: (() => void) | null = null
@@ -73,6 +77,7 @@ export class Receipts {
       const listeners = this.#watched.get(id) ?? new Set()
       this.#watched.set(id, listeners.add(hear))
       // It may have got there before we asked.
+      for (const told of this.#recent) if (told.id === id) hear(told)
       void this.#store
         ?.receiptsOf(id)
         .then((all) => all.forEach(hear))
@@ -87,6 +92,8 @@ export class Receipts {
   }
 
   #hear(told: Receipt): void {
+    this.#recent.push(told)
+    if (this.#recent.length > RECENT) this.#recent.shift()
     for (const hear of [...(this.#watched.get(told.id) ?? [])]) hear(told)
   }
 
