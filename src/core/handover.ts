@@ -59,6 +59,7 @@ export type Decision =
 const WITHDRAWABLE = new Set(['hook', 'file-watch'])
 /** Starts no turn, and whatever starts one takes what lies there along. */
 const KEEPER = 'hook'
+const DROPPED = 'the client did not take it: too much at once, or its settings keep messages out'
 /** A door may open without any sign, as the inbox socket does when its budget is refilled. */
 const DOOR_LOOK_MS = 2500
 
@@ -127,7 +128,7 @@ function decideUnseen(situation: Situation, { offeredAt, receivedAt }: InFlight)
     return atDeadline(situation, offeredAt + times.receivedEvidence, { do: 'expire', why, certain: false })
   }
   const certain = situation.status === 'idle' && situation.statusSince <= offeredAt
-  const why = certain ? 'the client dropped it' : 'nothing shows that the client took it'
+  const why = certain ? DROPPED : 'nothing shows that the client took it'
   return atDeadline(situation, receivedAt + times.handedEvidence, { do: 'expire', why, certain })
 }
 
@@ -150,7 +151,8 @@ export function waitsFor(situation: Situation): string | null {
   if (status === 'busy') return 'the session is busy: it goes in after the running tool call or at the end of the turn'
   if (hasFloor(situation)) return 'the user stopped the turn and has the floor'
   const door = bestDoor(situation)
-  if (door?.name === KEEPER) return 'no door wakes the session now: it goes in with the next prompt'
+  if (door?.name === KEEPER)
+    return 'nothing wakes the session now: it goes in with the next prompt, or as soon as something does'
   return door ? null : 'no door leads to the session now'
 }
 

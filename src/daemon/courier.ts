@@ -397,8 +397,10 @@ export class Courier {
 
   #expire(why: string, certain: boolean): void {
     const { token, door } = this.#inFlight!
+    const entries = this.#box.inbox.inHandover(token)
     this.#inFlight = null
     this.giveBack(token, certain, door)
+    if (certain) this.#waits.refused(entries, 'delivered', why)
     this.#doors.fail(door, new MeshError('timeout', why))
   }
 

@@ -27,7 +27,7 @@ export class Waits {
     return later.length > 0 ? Math.min(...later) : null
   }
 
-  /** The client did not let them in. `held`: it keeps them back all the same. */
+  /** The client did not take them, or did not let them in. `held`: it keeps them back all the same. */
   refused(entries: readonly Entry[], state: Waiting, why: string): void {
     if (state === 'held') for (const entry of entries) remember(this.#held, idOf(entry))
     this.#say(entries, state, why)

@@ -120,6 +120,7 @@ test('what an idle client read and dropped is offered again, with another token 
   await shows('received')
   await pass(times.handedEvidence)
   expect(courier.shut).toEqual(['inbox-socket'])
+  expect(told[0]).toMatch(/^1 delivered: waits: the client did not take it/)
   await pass(30_000)
   expect(socket.offers).toHaveLength(2)
   expect(isMarked(offered())).toBe(false)

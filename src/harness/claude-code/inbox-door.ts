@@ -46,7 +46,7 @@ export class InboxDoor implements Door {
 
   available(): boolean {
     this.#refill()
-    return this.#budget >= 1 && this.#exists()
+    return this.#budget >= 1 && this.works()
   }
 
   /** False without a socket, and when the last frames led nowhere. */
