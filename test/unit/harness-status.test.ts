@@ -37,10 +37,12 @@ test.each<[string, Partial<StatusEvidence>, boolean]>([
   ['idle with the end of the turn told', { registry: registry('idle', 10), turn: stopped(20) }, false],
   ['the turn goes on', { registry: registry('busy', 10), turn: running(5000) }, false],
   ['a prompt just submitted', { registry: registry('idle', 500), turn: running(20) }, false],
+  ['a prompt that never made the client busy', { registry: registry('idle', 5000), turn: running(2000) }, true],
   ['no turn yet', { registry: registry('idle', 10) }, false],
-  ['nobody sits there', { registry: registry('idle', 10), turn: running(5000), attended: false }, false],
+  ['nobody sits there', { registry: registry('idle', 1000), turn: running(5000), attended: false }, false],
   ['without a registry, nothing told', { turn: running(5000) }, false],
-  ['without a registry, told by the transcript', { turn: { ...stopped(10), interrupted: true } }, true],
+  ['without a registry, told by the transcript', { turn: { ...stopped(300), interrupted: true } }, true],
 ])('interrupted - %s', (_, evidence, is) => {
-  expect(isInterrupted({ registry: null, turn: null, paused: false, attended: true, ...evidence })).toBe(is)
+  const all = { registry: null, turn: null, paused: false, attended: true, ...evidence }
+  expect(isInterrupted(all, decide(evidence).status)).toBe(is)
 })

@@ -285,7 +285,7 @@ class ClaudeCode implements Harness {
     const { status, againMs } = decideStatus({ ...this.#evidence, now: performance.now() })
     if (this.#statusTimer) clearTimeout(this.#statusTimer)
     this.#statusTimer = againMs === null ? null : setTimeout(() => this.#tell(), againMs)
-    const interrupted = isInterrupted(this.#evidence)
+    const interrupted = isInterrupted(this.#evidence, status)
     const changed = interrupted !== this.#interrupted
     this.#interrupted = interrupted
     // Nothing may go through a door between the two.

@@ -26,12 +26,13 @@ export interface StatusEvidence {
 }
 
 /**
- * The client went idle in the middle of a turn and no hook told its end: a person stopped it (CLAUDE_CODE 3: Esc fires
- * no hook). An unattended client says `idle` at other times too.
+ * The client is idle in the middle of a turn and no hook told its end: a person stopped it (CLAUDE_CODE 3: Esc fires no
+ * hook). Also when it never got to `busy`: Esc before the first word puts the prompt back into the input, and a prompt
+ * that another hook refused is typed again. An unattended client says `idle` at other times too.
  */
-export function isInterrupted({ registry, turn, attended }: Omit<StatusEvidence, 'now'>): boolean {
-  if (!attended || !turn) return false
-  return turn.running ? registry?.status === 'idle' && registry.at > turn.at : turn.interrupted === true
+export function isInterrupted({ turn, attended }: Omit<StatusEvidence, 'now'>, status: SessionStatus): boolean {
+  if (!attended || !turn || status !== 'idle') return false
+  return turn.running || turn.interrupted === true
 }
 
 export interface StatusDecision {
