@@ -220,6 +220,7 @@ export class Courier {
     const inFlight = this.#inFlight?.token === token ? this.#inFlight : null
     if (state === 'surfaced') this.#settle(token, evidence)
     else if (state === 'answered') this.#unanswered.delete(token)
+    else if (state === 'forgotten') this.#forget([token], evidence)
     else if (inFlight) this.#progress(this.#mailbox, inFlight, state, evidence)
     this.poke()
   }
@@ -240,11 +241,15 @@ export class Courier {
 
   /** The conversation that messages were read in is gone: those it had no answer to are unread again. */
   forgotten(): void {
-    const entries = [...this.#unanswered.values()].flat()
-    this.#unanswered.clear()
+    this.#forget([...this.#unanswered.keys()], 'its conversation ended before an answer')
+  }
+
+  #forget(tokens: readonly string[], why: string): void {
+    const entries = tokens.flatMap((token) => this.#unanswered.get(token) ?? [])
+    for (const token of tokens) this.#unanswered.delete(token)
     if (!this.#mailbox || entries.length === 0) return
     this.#mailbox.again(entries, Date.now())
-    this.#options.onStep(entries, 'delivered', 'unread again: its conversation ended before an answer')
+    this.#options.onStep(entries, 'delivered', `unread again: ${why}`)
     this.#options.onChange()
     this.poke()
   }

@@ -17,9 +17,9 @@ export interface Conversation {
 /**
  * How far a hand-over got: the client has read it off the door (`received`), keeps it back for its user to decide
  * (`held`), will not take it (`refused`), has it (`handed`), gave it to the model (`surfaced`), and the model went on
- * from there (`answered`).
+ * from there (`answered`), or it is out of the conversation before that (`forgotten`).
  */
-export type EvidenceState = 'received' | 'held' | 'refused' | 'handed' | 'surfaced' | 'answered'
+export type EvidenceState = 'received' | 'held' | 'refused' | 'handed' | 'surfaced' | 'answered' | 'forgotten'
 
 /** What the client tells its sidecar, in the order in which it happened. */
 export interface HarnessEvents {

@@ -92,6 +92,32 @@ describe.skipIf(missing)('after Esc', () => {
     },
   )
 
+  test('a prompt taken back before the first word leaves its mail to the next prompt, marked', async () => {
+    const { mesh } = suite
+    const { session, name } = await start(3600)
+    await begin(session, 'a tool runs')
+    session.press('Escape')
+    await mesh.reaches(session.pid, 'idle')
+    const word = `mail-${session.pid}`
+    const { id } = await mesh.send(name, word)
+    await mesh.waiting(session.pid, word)
+    const script = `silent-${session.pid}`
+    suite.model.script(script, [() => new Promise<never>(() => {})])
+    await submit(session, `play ${script}`)
+    expectTogether(await readBy(word), script)
+    await mesh.traced(id, 'surfaced')
+    session.press('Escape')
+    // The client puts the prompt back: it lies in the input.
+    await mesh.waiting(session.pid, word)
+    session.press('C-u')
+    await eventually('the input is empty', () => !session.screen().includes(script))
+    await submit(session, `rather-${session.pid}`)
+    const request = await readBy(`rather-${session.pid}`)
+    expect(request.text).not.toContain(script)
+    expectTogether(request, word, 'possible repeat')
+    await mesh.reaches(session.pid, 'idle')
+  })
+
   test('the floor ends: then the message wakes the session', async () => {
     const { mesh } = suite
     const floorSeconds = 4

@@ -10,10 +10,12 @@ const TOKENS = 16
 interface Followed {
   tails: Tail[]
   got: 'offered' | 'handed' | 'surfaced'
+  /** A hook gave it along with a prompt. */
+  withPrompt: boolean
 }
 
 interface Listener {
-  /** What is seen of a token; nothing after `answered`. */
+  /** What is seen of a token; nothing after `answered` or `forgotten`. */
   onSeen(...seen: Parameters<HarnessEvents['evidence']>): void
   /** Mail that a hook gave is in the conversation; `atStop`: it goes on with a turn that was over. */
   onHookShown(atStop: boolean): void
@@ -67,7 +69,7 @@ export class EvidenceReader {
   follow(token: string): void {
     if (this.#tokens.has(token)) return
     if (!this.#tail && this.#transcript) this.#tail = this.#open(this.#transcript)
-    this.#tokens.set(token, { tails: this.#tail ? [this.#tail] : [], got: 'offered' })
+    this.#tokens.set(token, { tails: this.#tail ? [this.#tail] : [], got: 'offered', withPrompt: false })
     if (this.#tokens.size > TOKENS) this.#settle(this.#tokens.keys().next().value!)
   }
 
@@ -88,6 +90,18 @@ export class EvidenceReader {
   /** The hook runs before the request: another hook may block the prompt yet, or the client may die. */
   onPrompt(prompt: string): void {
     for (const token of this.#in(prompt)) this.#show({ token, state: 'handed', evidence: 'UserPromptSubmit hook' })
+  }
+
+  /**
+   * The person stopped the turn before the model's first word: the client puts the prompt back into the input and takes
+   * it out of the conversation, with what a hook gave along (2.1.197 and 2.1.329).
+   */
+  onPromptTakenBack(): void {
+    for (const [token, { got, withPrompt }] of [...this.#tokens]) {
+      if (got !== 'surfaced' || !withPrompt) continue
+      this.#settle(token)
+      this.#listener.onSeen(token, 'forgotten', 'its prompt was taken back before an answer')
+    }
   }
 
   /** A turn went to its end: what it was given was read, also by a client that keeps no transcript. */
@@ -145,7 +159,8 @@ export class EvidenceReader {
     const followed = this.#tokens.get(token)
     if (!followed) return
     if (state === 'refused') this.#settle(token)
-    else if (state !== 'held') followed.got = state
+    else if (state === 'handed' || state === 'surfaced') followed.got = state
+    followed.withPrompt ||= hook === 'UserPromptSubmit'
     if (hook) this.#listener.onHookShown(hook === 'Stop')
     this.#listener.onSeen(token, state, evidence)
   }

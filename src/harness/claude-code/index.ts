@@ -24,6 +24,8 @@ import { decideStatus, isInterrupted, type StatusEvidence } from './status.ts'
 import { WatchDoor } from './watch-door.ts'
 
 const BEAT_MS = 1000
+/** The transcript's lines come up to 0.3 s late (CLAUDE_CODE_PROBES P2). */
+const STOP_LINE_MS = 500
 const RECORD_BYTES = 64 * 1024
 /** What is older when the first sidecar of a client starts was left by another client that had its pid. */
 const LEFTOVER_MS = 60_000
@@ -74,6 +76,8 @@ class ClaudeCode implements Harness {
   #statusTimer: NodeJS.Timeout | null = null
   #status: SessionStatus | null = null
   #interrupted = false
+  /** The turn that a person stopped just now. */
+  #stopped: { turn: StatusEvidence['turn']; timer: NodeJS.Timeout } | null = null
   #evidence: Omit<StatusEvidence, 'now'>
   #events: HarnessEvents | null = null
 
@@ -140,6 +144,7 @@ class ClaudeCode implements Harness {
     process.off('SIGTERM', this.#onSignal)
     if (this.#beat) clearInterval(this.#beat)
     if (this.#statusTimer) clearTimeout(this.#statusTimer)
+    clearTimeout(this.#stopped?.timer)
     this.#spool.stop()
     this.#registry.stop()
     this.#lifeline.stop()
@@ -232,6 +237,7 @@ class ClaudeCode implements Harness {
 
   #onPrompt(prompt: string, at: number): void {
     this.#hook.onTurn()
+    if (this.#stopped) this.#judgeStop()
     this.#seen.onPrompt(prompt)
     this.#know({ turn: { running: true, at: momentOf(at) } })
     if (isPersons(prompt)) this.#events!.prompted()
@@ -289,12 +295,24 @@ class ClaudeCode implements Harness {
     const changed = interrupted !== this.#interrupted
     this.#interrupted = interrupted
     // Nothing may go through a door between the two.
-    if (changed && interrupted) this.#events.interrupted(true)
+    if (changed && interrupted) {
+      this.#events.interrupted(true)
+      this.#stopped = { turn: this.#evidence.turn, timer: setTimeout(() => this.#judgeStop(), STOP_LINE_MS) }
+    }
     if (status !== this.#status) {
       this.#status = status
       this.#events.status(status)
     }
     if (changed && !interrupted) this.#events.interrupted(false)
+  }
+
+  /** A stopped turn leaves a line in the transcript, unless its prompt was taken back. */
+  #judgeStop(): void {
+    const { turn, timer } = this.#stopped ?? {}
+    clearTimeout(timer)
+    this.#stopped = null
+    this.#seen.read()
+    if (turn?.running && this.#evidence.turn === turn) this.#seen.onPromptTakenBack()
   }
 
   #onBeat(): void {

@@ -9,10 +9,10 @@ const LINE_CHARS = 1024 * 1024
 
 export interface Evidence {
   token: string
-  state: Exclude<EvidenceState, 'received' | 'answered'>
+  state: Exclude<EvidenceState, 'received' | 'answered' | 'forgotten'>
   evidence: string
   /** A hook gave it; at a turn's very end the client lets that happen only so many times in a row. */
-  hook?: 'Stop' | 'other'
+  hook?: string
 }
 
 /** What one line shows about the tokens of our hand-overs. */
@@ -82,7 +82,7 @@ function meaningOf(line: TranscriptLine | null): Meaning | null {
     const kind = line.attachment?.type
     if (kind === 'hook_additional_context') {
       const shown = meaning('surfaced', 'hook context', line.attachment)
-      return { ...shown, hook: line.attachment?.hookEvent === 'Stop' ? 'Stop' : 'other' }
+      return { ...shown, hook: String(line.attachment?.hookEvent) }
     }
     if (kind === 'queued_command') return meaning('surfaced', 'queued command', line.attachment)
     return null
