@@ -87,10 +87,32 @@ describe.skipIf(missing)('after Esc', () => {
       for (const id of ids) await mesh.traced(id, 'surfaced')
       // The floor is over with the prompt.
       await mesh.reaches(session.pid, 'idle')
-      await mesh.send(name, `later-${session.pid}`)
+      const later = await mesh.send(name, `later-${session.pid}`)
       await readBy(`later-${session.pid}`)
+      await mesh.traced(later.id, 'surfaced')
+      await mesh.reaches(session.pid, 'idle')
     },
   )
+
+  test('a prompt that was queued runs as a turn of its own: stopped, mail waits too', async () => {
+    const { mesh, model } = suite
+    const { session, name } = await start(3600)
+    const release = await begin(session, 'the model answers')
+    const [queued, word, prompt] = ['queued', 'mail', 'rather'].map((one) => `${one}-${session.pid}`)
+    model.script(queued!, [{ call: [bash('until [ -e go ]; do sleep 0.05; done')] }])
+    await submit(session, `play ${queued}`)
+    await eventually('it is queued', () => model.saw(`play ${queued}`).length === 0)
+    release()
+    await eventually('the tool runs', () => session.screen().includes('until ['))
+    session.press('Escape')
+    await mesh.reaches(session.pid, 'idle')
+    const { id } = await mesh.send(name, word!)
+    await mesh.waiting(session.pid, word!)
+    await submit(session, prompt!)
+    expectTogether(await readBy(prompt!), word!)
+    await mesh.traced(id, 'surfaced')
+    await mesh.reaches(session.pid, 'idle')
+  })
 
   test('a prompt taken back before the first word leaves its mail to the next prompt, marked', async () => {
     const { mesh } = suite
@@ -116,6 +138,7 @@ describe.skipIf(missing)('after Esc', () => {
     expect(request.text).not.toContain(script)
     expectTogether(request, word, 'possible repeat')
     await mesh.reaches(session.pid, 'idle')
+    await mesh.traced(id, 'surfaced')
   })
 
   test('the floor ends: then the message wakes the session', async () => {

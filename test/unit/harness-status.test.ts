@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest'
-import { decideStatus, isInterrupted, type StatusEvidence } from '../../src/harness/claude-code/status.ts'
+import {
+  decideStatus,
+  isInterrupted,
+  promptedTurn,
+  registeredTurn,
+  type StatusEvidence,
+} from '../../src/harness/claude-code/status.ts'
 
 const NOW = 1_000_000
 const decide = (evidence: Partial<StatusEvidence>) =>
@@ -45,4 +51,16 @@ test.each<[string, Partial<StatusEvidence>, boolean]>([
 ])('interrupted - %s', (_, evidence, is) => {
   const all = { registry: null, turn: null, paused: false, attended: true, ...evidence }
   expect(isInterrupted(all, decide(evidence).status)).toBe(is)
+})
+
+test('turn - a prompt that was queued runs when the client is busy again after the end of the turn before', () => {
+  const first = promptedTurn(null, NOW - 900)
+  expect(first).toMatchObject({ running: true, queued: false })
+  const queued = promptedTurn(first, NOW - 500)
+  const ended = { ...stopped(300), queued: queued.queued! }
+  expect(registeredTurn({ turn: ended, registry: registry('busy', 900) })).toBe(ended)
+  expect(registeredTurn({ turn: ended, registry: registry('idle', 100) })).toBe(ended)
+  expect(registeredTurn({ turn: ended, registry: registry('busy', 100) })).toEqual({ running: true, at: NOW - 100 })
+  // What makes a client busy otherwise (a compaction) is no turn.
+  expect(registeredTurn({ turn: stopped(300), registry: registry('busy', 100) })).toEqual(stopped(300))
 })

@@ -20,7 +20,7 @@ import { lastSeen } from './recall.ts'
 import { Registry, readEntry } from './registry.ts'
 import { peek, Spool, type Spooled } from './spool.ts'
 import { answerStart, conversationOf } from './start.ts'
-import { decideStatus, isInterrupted, type StatusEvidence } from './status.ts'
+import { decideStatus, isInterrupted, promptedTurn, registeredTurn, type StatusEvidence } from './status.ts'
 import { WatchDoor } from './watch-door.ts'
 
 const BEAT_MS = 1000
@@ -204,7 +204,8 @@ class ClaudeCode implements Harness {
   #onStop(name: string, background: unknown[], at: number): void {
     this.#hook.onTurn()
     if (name === 'Stop') this.#seen.onTurnEnd()
-    this.#know({ turn: { running: false, at: momentOf(at), background: background.length > 0 } })
+    const queued = this.#evidence.turn?.queued
+    this.#know({ turn: { running: false, at: momentOf(at), background: background.length > 0, queued } })
   }
 
   #onStart(spooled: Spooled): void {
@@ -239,7 +240,7 @@ class ClaudeCode implements Harness {
     this.#hook.onTurn()
     if (this.#stopped) this.#judgeStop()
     this.#seen.onPrompt(prompt)
-    this.#know({ turn: { running: true, at: momentOf(at) } })
+    this.#know({ turn: promptedTurn(this.#evidence.turn, momentOf(at)) })
     if (isPersons(prompt)) this.#events!.prompted()
   }
 
@@ -283,6 +284,7 @@ class ClaudeCode implements Harness {
 
   #know(news: Partial<StatusEvidence>): void {
     this.#evidence = { ...this.#evidence, ...news }
+    this.#evidence.turn = registeredTurn(this.#evidence)
     this.#tell()
   }
 

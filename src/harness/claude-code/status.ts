@@ -9,6 +9,26 @@ const SETTLE_MS = 250
 /** A prompt's hook comes up to 20 ms before the registry says `busy`; a refused prompt never gets there. */
 const PROMPT_HOLDS_MS = 1000
 
+export interface Turn {
+  running: boolean
+  at: number
+  background?: boolean
+  interrupted?: boolean
+  /** A prompt came while it ran: it may run as the next turn, and no hook tells when that begins. */
+  queued?: boolean
+}
+
+/** The turn after a prompt's hook, which for a queued prompt fires when that is queued (2.1.329). */
+export function promptedTurn(turn: Turn | null, at: number): Turn {
+  return { running: true, at, queued: turn?.running === true }
+}
+
+/** The turn, given what the registry says: busy again after the end of one, the queued prompt runs. */
+export function registeredTurn({ turn, registry }: Pick<StatusEvidence, 'turn' | 'registry'>): Turn | null {
+  const goesOn = turn?.queued && !turn.running && registry?.status === 'busy' && registry.at > turn.at
+  return goesOn ? { running: true, at: registry.at } : turn
+}
+
 /** All times are of one clock that is never set back. */
 export interface StatusEvidence {
   now: number
@@ -18,7 +38,7 @@ export interface StatusEvidence {
    * What the last turn hook of the session itself said, or the transcript of an interruption; `background`: its
    * subagents or shells go on without it.
    */
-  turn: { running: boolean; at: number; background?: boolean; interrupted?: boolean } | null
+  turn: Turn | null
   /** The process is stopped by a signal. */
   paused: boolean
   /** A person sits at it. */
