@@ -1,4 +1,5 @@
 /** After Esc the person has the floor: no message starts a turn by itself, and what waits goes with their next words. */
+import { spawnSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -101,7 +102,12 @@ describe.skipIf(missing)('after Esc', () => {
     const [queued, word, prompt] = ['queued', 'mail', 'rather'].map((one) => `${one}-${session.pid}`)
     model.script(queued!, [{ call: [bash('until [ -e go ]; do sleep 0.05; done')] }])
     await submit(session, `play ${queued}`)
-    await eventually('it is queued', () => model.saw(`play ${queued}`).length === 0)
+    await eventually('it is queued', () => {
+      const { stdout } = spawnSync('grep', ['-rh', '"enqueue"', join(suite.lab.configDir, 'projects')], {
+        encoding: 'utf8',
+      })
+      return stdout.includes(queued!)
+    })
     release()
     await eventually('the tool runs', () => session.screen().includes('until ['))
     session.press('Escape')

@@ -456,3 +456,34 @@ test('claude code - offers the watched file only to a person without a socket th
   env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
   expect(open()).toEqual(['hook'])
 })
+
+test.each([
+  ['the client took back with the prompt is forgotten', null, 'forgotten'],
+  ['is in the conversation that was stopped is not', '[Request interrupted by user]', null],
+])('claude code - mail that a prompt took along and that %s', async (_, line, state) => {
+  hook('SessionStart', { source: 'startup' })
+  const [door] = (await start()).doors
+  registry('busy')
+  await door!.offer(TOKEN, TOKEN)
+  hook('UserPromptSubmit', { prompt: 'go' })
+  const attachment = { type: 'hook_additional_context', hookEvent: 'UserPromptSubmit', content: [TOKEN] }
+  appendFileSync(transcript(), `${JSON.stringify({ type: 'attachment', attachment })}\n`)
+  await expect.poll(() => seen('evidence').at(-1)?.[1], { timeout: 5000 }).toBe('surfaced')
+  await expect.poll(() => seen('status').at(-1)).toEqual(['busy'])
+  if (line) {
+    const stopped = { type: 'user', timestamp: new Date().toISOString(), message: { content: line } }
+    appendFileSync(transcript(), `${JSON.stringify(stopped)}\n`)
+  }
+  await expect
+    .poll(() => {
+      registry('idle')
+      return seen('interrupted')
+    })
+    .toEqual([[true]])
+  if (state) await expect.poll(() => seen('evidence').at(-1)?.[1], { timeout: 5000 }).toBe(state)
+  else {
+    hook('UserPromptSubmit', { prompt: 'next' })
+    await expect.poll(() => seen('interrupted').at(-1)).toEqual([false])
+    expect(seen('evidence').map(([, is]) => is)).not.toContain('forgotten')
+  }
+})
