@@ -36,9 +36,9 @@ test.each([
   ])
 })
 
-test('transcript - what a hook gave at the end of a turn is told apart', () => {
+test('transcript - what a hook gave names the hook', () => {
   expect(readLine(line('stop-context'), [TOKEN])).toMatchObject([{ hook: 'Stop' }])
-  expect(readLine(line('hook-context'), [TOKEN])).toMatchObject([{ hook: 'other' }])
+  expect(readLine(line('hook-context'), [TOKEN])).toMatchObject([{ hook: 'PostToolBatch' }])
 })
 
 test.each([
