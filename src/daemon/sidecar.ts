@@ -22,23 +22,23 @@ import type { Logger } from './log.ts'
 import { LoopGuard } from './loop-guard.ts'
 import type { Mailbox } from './mailbox.ts'
 import { joined } from './memberships.ts'
+import { Naming } from './naming.ts'
 import { tellPeople, tellRenamed } from './post.ts'
 import { PresenceKeeper } from './presence.ts'
 import { Receipts } from './receipts.ts'
 import { Recipients } from './recipients.ts'
-import { type Claimed, durableOf, Registry } from './registry.ts'
+import type { Registry } from './registry.ts'
 import { Roles } from './roles.ts'
 import { removeLocked, writeRecord } from './run-dir.ts'
 import type { Sender } from './sender.ts'
 import type { Settings } from './settings.ts'
 import { Stalls } from './stalls.ts'
 import { startText } from './start-text.ts'
+import { Telling } from './telling.ts'
 import { Witness } from './witness.ts'
 
 /** A client's start waits for its hook: past this it starts without our text. */
 const START_TEXT_MS = 2500
-/** How long a start is waited for that says whether the conversation is a copy of another. */
-const SOURCE_MS = 1000
 /** The end of `claude -p` waits for its hooks' children: what is not told by then is told by a witness. */
 const FAREWELL_MS = 100
 /** An engine that died is back within this long, or it will take time. */
@@ -60,7 +60,6 @@ export interface SidecarOptions {
 
 export class Sidecar {
   readonly options: SidecarOptions
-  readonly registry = new Registry()
   readonly recipients = new Recipients()
   readonly link: Link
   readonly courier: Courier
@@ -68,6 +67,8 @@ export class Sidecar {
   readonly receipts: Receipts
   readonly presence: PresenceKeeper
   readonly loops: LoopGuard
+  readonly #naming: Naming
+  readonly #telling: Telling
   readonly #roles: Roles
   readonly #witness: Witness
   readonly #stalls: Stalls
@@ -79,12 +80,6 @@ export class Sidecar {
   #linked: Promise<void> = Promise.resolve()
   #renaming: Promise<unknown> = Promise.resolve()
   #resolveJoined!: (joined: true) => void
-  #conversation: Conversation
-  readonly #begun: Promise<void>
-  #begin!: () => void
-  #claimed: Claimed | null = null
-  /** The conversation that the name was claimed for. */
-  #claimedFor = ''
   #holding: Holding | null = null
   readonly #startedAt = new Date().toISOString()
   #lastActivityAt = this.#startedAt
@@ -93,7 +88,7 @@ export class Sidecar {
   constructor(options: SidecarOptions) {
     this.options = options
     const { home, env, place, log, harness, desired } = options
-    this.#conversation = harness.conversation
+    this.#naming = new Naming({ harness, place, desired, log, leave: () => this.leave() })
     this.#key = memberKey(home)
     this.#ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
     this.#intake = new Intake(place.project, this.#ring, log)
@@ -120,18 +115,16 @@ export class Sidecar {
     this.#joined = new Promise((resolve) => {
       this.#resolveJoined = resolve
     })
-    this.#begun = new Promise((resolve) => {
-      this.#begin = resolve
-    })
     this.board = new Board({ log, graceMs: options.settings.claimGraceSeconds * 1000 })
     this.receipts = new Receipts(log)
+    this.#telling = new Telling(this.receipts, () => this.record)
     this.#stalls = new Stalls({ home, env, log })
     this.courier = new Courier({
       doors: harness.doors,
       floorMs: options.settings.floorSeconds * 1000,
       log,
       recall: (offers) => harness.recall?.(offers) ?? offers.map(() => ({ state: 'lost', evidence: '' })),
-      onStep: (entries, state, evidence) => this.#tellStep(entries, state, evidence),
+      onStep: (entries, state, evidence) => this.#telling.step(entries, state, evidence),
       onSurfaced: (entries, evidence, door) => this.#onSurfaced(entries, evidence, door),
       note: () => this.loops.note(),
       onChange: () => this.presence.changed(),
@@ -196,6 +189,10 @@ export class Sidecar {
     return this.#key
   }
 
+  get registry(): Registry {
+    return this.#naming.registry
+  }
+
   get record(): NameRecord {
     return this.registry.record
   }
@@ -219,7 +216,7 @@ export class Sidecar {
   }
 
   get sessionId(): string {
-    return this.#conversation.sessionId
+    return this.#naming.conversation.sessionId
   }
 
   /** The session is over. Tells it, unless the engine is away: then a witness will, from what is left in the run directory. */
@@ -266,7 +263,8 @@ export class Sidecar {
   async #onUp(store: ProjectStore): Promise<void> {
     const { log, home } = this.options
     const before = this.registry.claimed ? this.record.name : null
-    if (before === null || this.#isNewConversation || !(await this.#isStillMine(store))) await this.#join(store)
+    if (before === null || this.#naming.isNewConversation || !(await this.#naming.isStillMine(store)))
+      await this.#naming.join(store)
     await this.#open(store)
     const { record } = this
     this.presence.attach(store)
@@ -293,24 +291,13 @@ export class Sidecar {
     this.#roles.detach()
   }
 
-  async #isStillMine(store: ProjectStore): Promise<boolean> {
-    try {
-      const record = await this.registry.refresh(store)
-      if (record.state !== 'held') await this.registry.change(store, living)
-      return true
-    } catch (error) {
-      if (MeshError.from(error).code === 'conflict') return false
-      throw error
-    }
-  }
-
   /** With every heartbeat: the name may have another holder, or somebody thought us lost. */
   async #checkName(): Promise<void> {
     await this.#renaming
     if (!this.link.up || this.#ending) return
     try {
       const { store } = this.link
-      if (!(await this.#isStillMine(store))) await this.#completing(() => this.#onUp(store))
+      if (!(await this.#naming.isStillMine(store))) await this.#completing(() => this.#onUp(store))
       await this.#save(store)
     } catch (error) {
       this.options.log.debug({ error: MeshError.from(error).toBody() }, 'name not checked')
@@ -319,44 +306,13 @@ export class Sidecar {
 
   // --- name
 
-  /** Claims a name: the first, one for another conversation, or when the one held went to somebody else. */
-  async #join(store: ProjectStore): Promise<void> {
-    const before = this.registry.claimed ? this.record : null
-    if (this.#conversation.source === null) await Promise.race([this.#begun, after(SOURCE_MS)])
-    const { harness, place, desired, log } = this.options
-    const { sessionId, source, cwd, movedAt } = this.#conversation
-    const claimant = {
-      desired: desired.name,
-      explicit: desired.explicit,
-      session: sessionId,
-      fork: source === 'fork',
-      ...(movedAt === undefined ? {} : { movedAt }),
-      process: harness.process,
-      member: LOCAL_MEMBER,
-      harness: harness.kind,
-      cwd,
-      worktree: place.worktree,
-      now: new Date().toISOString(),
-    }
-    const claimed = await this.registry.claim(store, claimant, () => this.leave())
-    log.info({ name: claimed.record.name, epoch: claimed.record.epoch, outcome: claimed.outcome }, 'name claimed')
-    this.#claimed = claimed
-    this.#claimedFor = sessionId
-    // Made again by our reader after the name's new holder had removed it.
-    if (before && durableOf(before) !== durableOf(claimed.record)) await store.deleteDurable(durableOf(before))
-  }
-
-  get #isNewConversation(): boolean {
-    return this.#claimedFor !== this.sessionId
-  }
-
   /** The process goes on with another conversation: under its name, unless that conversation has one of its own. */
   #follow(store: ProjectStore): Promise<void> {
     const followed = this.#renaming.then(async () => {
-      if (!this.#isNewConversation) return
+      if (!this.#naming.isNewConversation) return
       const { name } = this.record
       await this.#completing(async () => {
-        await this.#join(store)
+        await this.#naming.join(store)
         if (this.#holding) return this.#writeRecord()
         await this.#onUp(store)
         await store.presence.delete(name)
@@ -488,8 +444,8 @@ export class Sidecar {
 
   #onArrived({ envelope, verified }: Arrived, isNew: boolean, held: boolean): void {
     if (isControl(envelope)) void this.#obey({ envelope, verified })
-    else if (held) this.#tell(envelope, 'held', this.loops.evidence(envelope.from.name))
-    else if (isNew && isDirect(envelope)) this.#tell(envelope, 'delivered', 'in the journal of its sidecar')
+    else if (held) this.#telling.one(envelope, 'held', this.loops.evidence(envelope.from.name))
+    else if (isNew && isDirect(envelope)) this.#telling.one(envelope, 'delivered', 'in the journal of its sidecar')
     if (held) void this.loops.tell()
     this.presence.changed()
     this.courier.poke()
@@ -499,12 +455,12 @@ export class Sidecar {
   async #obey({ envelope, verified }: Pick<Entry, 'envelope' | 'verified'>): Promise<void> {
     this.mailbox.surface([envelope.id], Date.now())
     await this.loops.know(envelope.from)
-    this.#tell(envelope, 'delivered', obey(envelope, verified, this.loops))
+    this.#telling.one(envelope, 'delivered', obey(envelope, verified, this.loops))
   }
 
   /** Held messages go on. */
   #onReleased(entries: readonly Entry[], evidence: string): void {
-    for (const { envelope } of entries) this.#tell(envelope, 'delivered', evidence)
+    for (const { envelope } of entries) this.#telling.one(envelope, 'delivered', evidence)
     this.courier.poke()
   }
 
@@ -517,26 +473,11 @@ export class Sidecar {
 
   #onSurfaced(entries: readonly Entry[], evidence: string, door: string): void {
     for (const { envelope } of entries) {
-      this.#tell(envelope, 'surfaced', evidence, door)
+      this.#telling.one(envelope, 'surfaced', evidence, door)
       if (envelope.to.startsWith('role:')) void this.#roles.settle(envelope.to.slice(5), envelope.id).catch(() => {})
     }
     this.#touch()
     if (this.link.up) void this.#save(this.link.store).catch(() => {})
-  }
-
-  #tellStep(entries: readonly Entry[], state: 'delivered' | 'held' | 'handed', evidence: string): void {
-    for (const { envelope } of entries) if (isDirect(envelope)) this.#tell(envelope, state, evidence)
-  }
-
-  #tell(
-    { id, from }: Entry['envelope'],
-    state: 'delivered' | 'held' | 'handed' | 'surfaced',
-    evidence: string,
-    door?: string,
-  ): void {
-    const { name, epoch } = this.record
-    const told = { id, state, evidence, ...(door === undefined ? {} : { door }) }
-    this.receipts.tell(from, { member: LOCAL_MEMBER, name, epoch }, told)
   }
 
   async #save(store: ProjectStore): Promise<void> {
@@ -558,14 +499,13 @@ export class Sidecar {
   /** A conversation began; the text is what its model reads at the start. */
   async #onConversation(conversation: Conversation): Promise<string> {
     const isCleared = conversation.source === 'clear' && conversation.sessionId !== this.sessionId
-    this.#conversation = conversation
-    this.#begin()
+    this.#naming.conversation = conversation
     if (isCleared) this.courier.forgotten()
     this.#touch()
     const joined = await Promise.race([this.#joined, after(START_TEXT_MS)])
     if (!joined || !this.link.up) return 'mesh: the engine is not reachable now; peers and messages are not available.'
     const { store } = this.link
-    if (this.#isNewConversation) await this.#follow(store)
+    if (this.#naming.isNewConversation) await this.#follow(store)
     const { desired, place } = this.options
     const unread = Math.max(this.unread, this.#held.backlog)
     const sessions = await this.presence.sessions(store)
@@ -573,7 +513,7 @@ export class Sidecar {
       project: place.project,
       sessions,
       unread,
-      claimed: this.#claimed!,
+      claimed: this.#naming.claimed!,
       name: this.record.name,
       held: this.loops.startNote(),
       desired: desired.name,
@@ -591,11 +531,6 @@ export class Sidecar {
     const further = { ...(shut.length > 0 ? { shut } : {}), ...(pairs.length > 0 ? { budget: pairs } : {}) }
     return { name, epoch, status, lastActivityAt, doors, unread: this.unread, version, ...further }
   }
-}
-
-function living(record: NameRecord): NameRecord {
-  const { endedAt: _endedAt, reason: _reason, witness: _witness, ...rest } = record
-  return { ...rest, state: 'held' }
 }
 
 function after(ms: number): Promise<null> {
