@@ -15,6 +15,8 @@ export class Recipients {
   /** Null while the first answer is under way. */
   readonly #kept = new Map<string, { record: NameRecord | null; forget(): void }>()
   #store: ProjectStore | null = null
+  /** The last call for a name: whoever asks later is answered later, also from what is kept. */
+  readonly #last = new Map<string, Promise<unknown>>()
 
   /**
    * Checks that somebody is there to read it, and says so when it may take a while. Follows a rename. Throws
@@ -22,7 +24,7 @@ export class Recipients {
    */
   async resolve(store: ProjectStore | null, to: Recipient): Promise<{ to: Recipient; note: { note?: string } }> {
     if (to.kind !== 'session' || !store) return { to, note: {} }
-    const found = await this.#holderOf(store, to.name).catch(undefinedIfAway)
+    const found = await this.#inTurn(to.name, this.#holderOf(store, to.name).catch(undefinedIfAway))
     if (found === undefined) return { to, note: {} }
     if (!found) throw new MeshError('not_found', `there is no session ${quote(to.name)}`)
     const { name, state, reason } = found
@@ -30,6 +32,19 @@ export class Recipients {
     if (state !== 'held')
       notes.push(`${name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return`)
     return { to: { kind: 'session', name }, note: notes.length > 0 ? { note: notes.join('; ') } : {} }
+  }
+
+  /** Messages of one sender keep their order: what is known already does not overtake what is being looked up. */
+  async #inTurn<Found>(name: string, looked: Promise<Found>): Promise<Found> {
+    const before = this.#last.get(name)
+    const turn = Promise.allSettled([before, looked])
+    this.#last.set(name, turn)
+    try {
+      await before
+      return await looked
+    } finally {
+      if (this.#last.get(name) === turn) this.#last.delete(name)
+    }
   }
 
   #holderOf(store: ProjectStore, name: string): Promise<NameRecord | null> {
