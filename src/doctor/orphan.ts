@@ -11,6 +11,7 @@ import { readJson } from '../host/files.ts'
 import type { Home } from '../host/home.ts'
 import { lockOwner } from '../host/lock.ts'
 import {
+  commandLine,
   endProcess,
   environmentOf,
   identifyProcess,
@@ -20,6 +21,7 @@ import {
   workingDirectory,
 } from '../host/process.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
+import { identityOf } from './session-look.ts'
 
 const RECORD_BYTES = 64 * 1024
 /** Whoever is about to end, or has just started, is another process or none by then. */
@@ -72,23 +74,22 @@ function sidecar(home: Home, info: ProcessInfo): Orphan | null {
   return why ? { ...info, kind: 'sidecar', home: root, evidence: why } : null
 }
 
+/** A session that lives keeps its sidecar, whatever became of its directory. */
 function sidecarEvidence(dir: string, { pid }: ProcessInfo): string | null {
-  if (!existsSync(dir)) return `its directory ${dir} is gone`
   const owner = lockOwner(join(dir, 'lock'))
-  if (owner && owner.pid !== pid) return `process ${owner.pid} serves its session`
+  if (owner && owner.pid !== pid && commandLine(owner.pid).endsWith(` ${dir}`) && recordOf(dir, 'sidecar')?.pid !== pid)
+    return `process ${owner.pid} serves its session`
   const clientPid = /^[a-z]+-([1-9]\d*)$/.exec(basename(dir))?.[1]
-  if (!clientPid || basename(dir).startsWith('op-')) return null
-  const client = clientOf(dir)
+  if (!clientPid || basename(dir).startsWith('op-')) return existsSync(dir) ? null : `its directory ${dir} is gone`
+  const client = recordOf(dir, 'process')
   const isDead = client ? processState(client) === 'dead' : identifyProcess(Number(clientPid)) === null
-  return isDead ? `its client, process ${clientPid}, is dead` : null
+  return isDead ? `its client, process ${client?.pid ?? clientPid}, is dead` : null
 }
 
-/** The session's process as the sidecar wrote it down: the pid alone may be somebody else's by now. */
-function clientOf(dir: string): ProcessIdentity | null {
-  const value = readJson(join(dir, 'sidecar.json'), RECORD_BYTES) as { process?: Partial<ProcessIdentity> } | undefined
-  const { host, boot, pid, start } = value?.process ?? {}
-  const texts = [host, boot, start].every((text) => typeof text === 'string')
-  return texts && Number.isSafeInteger(pid) ? (value!.process as ProcessIdentity) : null
+/** A process as the sidecar wrote it down: the pid alone may be somebody else's by now. */
+function recordOf(dir: string, which: 'sidecar' | 'process'): ProcessIdentity | null {
+  const value = readJson(join(dir, 'sidecar.json'), RECORD_BYTES) as Record<string, unknown> | null | undefined
+  return identityOf(value?.[which])
 }
 
 /** An absolute MESH_HOME overrides the home that the script was made for, as in the script itself. */

@@ -19,7 +19,7 @@ export async function lookAtPermissions({ home: { root } }: Setup): Promise<Find
   const own = entries.filter(({ stat: { uid } }) => uid === process.getuid?.())
   const foreign = entries.filter(({ stat: { uid } }) => uid !== process.getuid?.())
   const open = own.filter(({ stat: { mode } }) => (mode & 0o077) !== 0)
-  const shut = own.filter(({ stat }) => (stat.mode & needed(stat)) !== needed(stat))
+  const shut = own.filter((entry) => (entry.stat.mode & needed(entry)) !== needed(entry))
   const findings = [
     ...tell(
       'permissions.owner',
@@ -53,16 +53,18 @@ function list(dir: string): string[] {
   }
 }
 
-function needed(stat: Stats): number {
-  return stat.isDirectory() ? 0o700 : 0o600
+/** A key may well be write-protected. */
+function needed({ path, stat }: Entry): number {
+  if (stat.isDirectory()) return 0o700
+  return path.endsWith('.key') ? 0o400 : 0o600
 }
 
 function narrowed({ stat }: Entry): number {
   return stat.mode & 0o700
 }
 
-function widened({ stat }: Entry): number {
-  return (stat.mode & 0o777) | needed(stat)
+function widened(entry: Entry): number {
+  return (entry.stat.mode & 0o777) | needed(entry)
 }
 
 function tell(check: string, entries: Entry[], what: string, fix: string, mode?: (entry: Entry) => number): Finding[] {

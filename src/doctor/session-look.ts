@@ -11,7 +11,9 @@ import { identifyProcess, type ProcessState, processState } from '../host/proces
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 
 const RECORD_BYTES = 64 * 1024
-const ANSWER_MS = 3000
+/** Asked twice: a machine under load is slow. */
+const ANSWER_MS = 4000
+const TRIES = 2
 
 export interface SessionLook {
   /** `cc-<pid>` (Claude Code), `op-<hash>` (an operator) or of another client. */
@@ -83,16 +85,20 @@ async function lookAtSession(home: Home, key: string): Promise<SessionLook> {
 }
 
 async function ask(dir: string): Promise<Pick<SessionLook, 'health' | 'error' | 'askedAt'>> {
-  const before = Date.now()
-  try {
-    const health = await call(socketPath(dir), 'health', {}, { timeoutMs: ANSWER_MS })
-    return { health, error: null, askedAt: (before + Date.now()) / 2 }
-  } catch (error) {
-    return { health: null, error: MeshError.from(error), askedAt: before }
+  for (let attempt = 1; ; attempt++) {
+    const before = Date.now()
+    try {
+      const health = await call(socketPath(dir), 'health', {}, { timeoutMs: ANSWER_MS })
+      return { health, error: null, askedAt: (before + Date.now()) / 2 }
+    } catch (thrown) {
+      const error = MeshError.from(thrown)
+      if (error.code !== 'timeout' || attempt === TRIES) return { health: null, error, askedAt: before }
+    }
   }
 }
 
-function identityOf(value: unknown): ProcessIdentity | null {
+/** An identity from a file of ours; null for anything else. */
+export function identityOf(value: unknown): ProcessIdentity | null {
   const { host, boot, pid, start } = (value ?? {}) as Partial<Record<keyof ProcessIdentity, unknown>>
   const texts = [host, boot, start].every((text) => typeof text === 'string')
   return texts && Number.isSafeInteger(pid) ? (value as ProcessIdentity) : null

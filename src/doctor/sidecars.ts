@@ -24,6 +24,8 @@ const WITNESS_MS = 10_000
 const POLL_MS = 50
 const RECENT_MS = 600_000
 const LOOP = 3
+/** The programs that take a session's lock. */
+const MESH = /sidecar\.m?js|mesh/
 /** What sidecars log of mail that is lost for good, and of keys that are not to be believed. */
 const ALARM = /"msg":"(messages of this sender are missing|members whose key is not)/
 /** An engine that came back is found again within this long. */
@@ -60,12 +62,15 @@ async function held(session: SessionLook, isServing: boolean): Promise<Finding[]
     const mend = async () => (sendSignal(owner!, 'SIGCONT') ? `told process ${pid} to go on` : 'it had ended')
     return [fault('sidecar.paused', `${name}: process ${pid} is stopped by a signal`, `kill -CONT ${pid}`, mend)]
   }
-  if (!/\bmesh\b|sidecar/.test(commandLine(pid))) {
+  const command = commandLine(pid)
+  if (!MESH.test(command)) {
     // Without a record nothing in it is worth keeping.
     const stale = session.record ? join(dir, 'lock') : dir
     const cause = `${name}: process ${pid}, which is no sidecar, holds its lock`
     return [fault('sidecar.lock', cause, `rm -r ${word(stale)}`, async () => removeLock(stale, pid))]
   }
+  // A witness, or a command, that clears up what a session left.
+  if (!command.endsWith(` ${dir}`)) return []
   if (health) return judgeHealth(session, isServing)
   if (error?.code === 'version_skew') return [skewed(session)]
   if (session.quietMs < IN_MOTION_MS && error?.code === 'sidecar_down') return []
