@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process'
 import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, dirname, isAbsolute, join } from 'node:path'
 import { sidecarPath } from '../client/spawn.ts'
-import { compatible, version } from '../client/version.ts'
-import { type Inspection, inspectClaudeCode } from '../harness/claude-code/inspect.ts'
-import { installClaudeCode, installScript } from '../harness/claude-code/install.ts'
+import { version } from '../client/version.ts'
+import { hasAny, type Inspection, type InstalledPlace, inspectClaudeCode } from '../harness/claude-code/inspect.ts'
+import { installScript, refreshClaudeCode } from '../harness/claude-code/install.ts'
 import { readJson } from '../host/files.ts'
 import { readRepository } from '../host/git.ts'
 import type { Env } from '../host/home.ts'
@@ -14,73 +14,79 @@ import type { Setup } from './setup.ts'
 
 const PACKAGE_BYTES = 1024 * 1024
 const CLIENT_MS = 5000
+const packageDir = dirname(dirname(sidecarPath))
 
 export async function lookAtHooks(setup: Setup): Promise<Finding[]> {
   const seen = inspect(setup)
   const client = await lookAtClient(setup.env)
   if (!isInstalled(seen))
     return [good('hooks', 'not installed: mesh install lets Claude Code sessions join'), ...client]
-  const findings = [...settings(setup, seen), ...script(setup, seen), ...switchedOff(seen)]
-  const how = seen.plugin ? 'as a plugin' : `in ${placesOf(seen).join(', ')}`
-  return [...(findings.length > 0 ? findings : [good('hooks', `complete and of this version, ${how}`)]), ...client]
+  const findings = [
+    ...seen.places.flatMap((place) => settings(setup, seen, place)),
+    ...plugin(setup, seen),
+    ...script(setup, seen),
+    ...switchedOff(seen),
+  ]
+  const where = seen.places.filter(hasAny).map(({ path }) => path)
+  if (seen.plugin !== 'none') where.push('the plugin')
+  return [...(findings.length > 0 ? findings : [good('hooks', `of this version, in ${where.join(', ')}`)]), ...client]
 }
 
 export function inspect({ env, home, options }: Setup): Inspection {
   const top = readRepository(options.cwd)?.topLevel ?? options.cwd
-  return inspectClaudeCode(env, home, top)
+  return inspectClaudeCode({ env, home, top, packageDir })
 }
 
-export function isInstalled(seen: Inspection): boolean {
-  return seen.script !== 'missing' || seen.unreadable !== null || isLinked(seen)
+export function isInstalled({ places, plugin, script }: Inspection): boolean {
+  return plugin !== 'none' || script !== 'missing' || places.some(hasAny)
 }
 
-/** Something calls the script. */
-function isLinked(seen: Inspection): boolean {
-  return seen.plugin || placesOf(seen).length > 0
-}
-
-function placesOf({ settingsPath, hooks, projects }: Inspection): string[] {
-  const user = Object.values(hooks).some((state) => state !== 'missing') ? [settingsPath] : []
-  return [...user, ...projects]
-}
-
-function settings(setup: Setup, seen: Inspection): Finding[] {
-  const { settingsPath: path, unreadable, hooks, otherHome, plugin } = seen
-  const install = () => reinstall(setup)
+function settings(setup: Setup, seen: Inspection, place: InstalledPlace): Finding[] {
+  const { path, repository, unreadable, hooks, otherHome } = place
+  const command = repository === null ? 'mesh install' : `cd ${word(repository)} && mesh install --project`
+  const refresh = () => refreshed(setup)
   if (unreadable !== null) {
-    const cause = `${path}: ${unreadable}; Claude Code does not read it either`
-    return [fault('hooks.settings', cause, `"\${EDITOR:-vi}" ${word(path)} && mesh install`)]
+    const cause = `${unreadable}; Claude Code does not read it either`
+    return [fault('hooks.settings', cause, `"\${EDITOR:-vi}" ${word(path)} && ${command}`)]
   }
   if (otherHome !== null) {
     const cause = `the hooks in ${path} are of another mesh home, ${otherHome}`
-    if (existsSync(otherHome)) return [fault('hooks.home', `${cause}: sessions join that one`, 'mesh install')]
-    return [fault('hooks.home', `${cause}, which is gone`, 'mesh install', install)]
+    if (existsSync(otherHome)) return [fault('hooks.home', `${cause}: sessions join that one`, command)]
+    return [fault('hooks.home', `${cause}, which is gone`, command, refresh)]
   }
   const missing = Object.keys(hooks).filter((event) => hooks[event] === 'missing')
   const other = Object.keys(hooks).filter((event) => hooks[event] === 'other')
+  if (missing.length === Object.keys(hooks).length) return abandoned(seen, path)
   const findings: Finding[] = []
-  if (missing.length === Object.keys(hooks).length) {
-    if (plugin || seen.projects.length > 0) return []
-    return [
-      fault('hooks.entries', `${path} has no hook of mesh any more; to leave for good: mesh uninstall`, 'mesh install'),
-    ]
-  }
   if (missing.length > 0)
-    findings.push(
-      fault('hooks.entries', `${path} has no hook of mesh for ${missing.join(', ')}`, 'mesh install', install),
-    )
+    findings.push(fault('hooks.entries', `${path} has no hook of mesh for ${missing.join(', ')}`, command, refresh))
   if (other.length > 0)
     findings.push(
-      fault('hooks.entries', `${path} has hooks of another version for ${other.join(', ')}`, 'mesh install', install),
+      fault('hooks.entries', `${path} has hooks of another version for ${other.join(', ')}`, command, refresh),
     )
   return findings
 }
 
+/** A script that nothing names: somebody took the hooks out by hand. What was meant only they know. */
+function abandoned(seen: Inspection, path: string): Finding[] {
+  if (seen.plugin !== 'none' || seen.script === 'missing' || seen.places.some(hasAny)) return []
+  return [
+    fault('hooks.entries', `${path} has no hook of mesh any more; to leave for good: mesh uninstall`, 'mesh install'),
+  ]
+}
+
+function plugin(setup: Setup, seen: Inspection): Finding[] {
+  if (seen.plugin !== 'other') return []
+  const cause = 'the plugin is enabled, but its files are not those of this version'
+  return [fault('hooks.plugin', cause, 'mesh install --plugin', () => refreshed(setup))]
+}
+
 function script(setup: Setup, seen: Inspection): Finding[] {
   const { scriptPath: path, starts } = seen
-  const install = isLinked(seen) ? () => remakeScript(setup) : undefined
-  const bad = (check: string, cause: string) => fault(check, cause, 'mesh install', install)
-  if (seen.script === 'missing') return [bad('hooks.script', `${path} is missing: the hooks do nothing`)]
+  const isNamed = seen.plugin !== 'none' || seen.places.some((place) => place.unreadable === null && hasAny(place))
+  const remake = isNamed ? () => remakeScript(setup) : undefined
+  const bad = (check: string, cause: string) => fault(check, cause, 'mesh install --script', remake)
+  if (seen.script === 'missing') return isNamed ? [bad('hooks.script', `${path} is missing: the hooks do nothing`)] : []
   if (seen.script === 'other') return [bad('hooks.script', `${path} is not the one of this version`)]
   const { node, sidecar } = starts!
   const findings: Finding[] = []
@@ -95,7 +101,7 @@ function otherVersion(path: string, sidecar: string, bad: (check: string, cause:
   if (sidecar === sidecarPath) return []
   const manifest = readJson(join(dirname(dirname(sidecar)), 'package.json'), PACKAGE_BYTES) as { version?: unknown }
   const theirs = typeof manifest?.version === 'string' ? manifest.version : 'unknown'
-  if (compatible(theirs, version)) return []
+  if (theirs === version) return []
   return [bad('hooks.version', `${path} starts mesh ${theirs} (${sidecar}), this command is ${version}`)]
 }
 
@@ -105,9 +111,9 @@ function switchedOff({ switchedOff: found }: Inspection): Finding[] {
   )
 }
 
-async function reinstall({ env, home }: Setup): Promise<string> {
-  const { settingsPath } = installClaudeCode({ env, home, sidecarPath, nodePath: process.execPath })
-  return `installed the hooks of this version in ${settingsPath} and ${home.hooks}`
+async function refreshed({ env, home }: Setup): Promise<string> {
+  const changed = refreshClaudeCode({ env, home, sidecarPath, nodePath: process.execPath, packageDir })
+  return `brought up to date: ${changed.join(', ') || 'nothing had to be'}`
 }
 
 /** Hooks in the settings or in a plugin name it: only it is made anew. */

@@ -2,7 +2,7 @@
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { call } from '../client/client.ts'
+import { call, Skew } from '../client/client.ts'
 import { answers } from '../client/spawn.ts'
 import { version } from '../client/version.ts'
 import { MeshError } from '../errors.ts'
@@ -18,7 +18,6 @@ import type { Setup } from './setup.ts'
 /** A session that just started or just ended is in motion: nothing of it is a fault yet. */
 const IN_MOTION_MS = 5000
 const END_MS = 3000
-const STOP_MS = 3000
 /** A witness looks at once, and again whenever something ends. */
 const WITNESS_MS = 10_000
 const POLL_MS = 50
@@ -35,8 +34,8 @@ export async function lookAtSidecars(setup: Setup): Promise<Finding[]> {
   const sessions = await setup.sessions()
   const isServing = serves(await setup.engine())
   const found = (await Promise.all(sessions.map((session) => judge(setup, session, isServing)))).flat()
-  const faults = [...found, ...foreignLocks(setup.home), ...leftovers(setup.home), ...logs(setup.home)]
-  if (faults.length > 0) return faults
+  const findings = [...found, ...foreignLocks(setup.home), ...leftovers(setup.home), ...logs(setup.home)]
+  if (findings.some(({ ok }) => !ok)) return findings
   const living = sessions.filter(({ health }) => health).length
   return [
     good('sidecar', sessions.length === 0 ? 'no session is on the mesh now' : `${living} of ${sessions.length} answer`),
@@ -72,7 +71,7 @@ async function held(session: SessionLook, isServing: boolean): Promise<Finding[]
   // A witness, or a command, that clears up what a session left.
   if (!command.endsWith(` ${dir}`)) return []
   if (health) return judgeHealth(session, isServing)
-  if (error?.code === 'version_skew') return [skewed(session)]
+  if (error instanceof Skew) return [skewed(session, error)]
   if (session.quietMs < IN_MOTION_MS && error?.code === 'sidecar_down') return []
   const mend = async () => {
     await endProcess(owner!, END_MS)
@@ -87,7 +86,11 @@ function removeLock(path: string, pid: number): string {
 }
 
 async function judgeHealth({ name, health, owner, dir }: SessionLook, isServing: boolean): Promise<Finding[]> {
-  if (health!.connected || !isServing) return []
+  const theirs = health!.version
+  if (health!.connected || !isServing)
+    return theirs === version
+      ? []
+      : [good('sidecar.version', `${name} is mesh ${theirs}, this command ${version}: they understand each other`)]
   const deadline = performance.now() + LINK_MS
   while (performance.now() < deadline) {
     await sleep(POLL_MS * 4)
@@ -97,15 +100,13 @@ async function judgeHealth({ name, health, owner, dir }: SessionLook, isServing:
   return [fault('sidecar.link', `${name}: not connected although the engine runs`, `kill ${owner!.pid}`)]
 }
 
-/** An operator's makes way when it is asked; a session's belongs to the session. */
-function skewed({ name, dir, isOperator, record, owner }: SessionLook): Finding {
-  const theirs = record?.version ?? 'of another version'
-  const cause = `${name}: its sidecar is mesh ${theirs}, this command is ${version}`
-  if (!isOperator) return fault('sidecar.version', `${cause}: restart that session`, `kill ${owner!.pid}`)
+/** An operator's makes way; a session's belongs to the session; a newer one is not to be replaced by an older. */
+function skewed({ name, isOperator, owner }: SessionLook, error: Skew): Finding {
+  const cause = `${name}: ${error.message}`
+  if (!error.isOlder) return fault('sidecar.version', cause, 'npm install -g sessionmesh')
+  if (!isOperator) return fault('sidecar.version', `${cause}: start that session anew`, 'mesh install')
   const mend = async () => {
-    await call(socketPath(dir), 'stop', {}, { timeoutMs: STOP_MS }).catch(() => {})
-    const left = (await answers(socketPath(dir))) && !(await endProcess(owner!, END_MS))
-    if (left) throw new MeshError('conflict', `process ${owner!.pid} does not end`)
+    if (!(await endProcess(owner!, END_MS))) throw new MeshError('conflict', `process ${owner!.pid} does not end`)
     return `ended the sidecar of ${name}; the next command starts one of this version`
   }
   return fault('sidecar.version', cause, `kill ${owner!.pid}`, mend)

@@ -160,6 +160,34 @@ const breakages: Breakage[] = [
     mend: 'command',
   },
   {
+    name: "a repository's own hooks, of which one is gone",
+    harm: async () => {
+      const dir = repository('own')
+      await mesh.run(['install', '--project'], { cwd: dir })
+      const path = join(dir, '.claude', 'settings.local.json')
+      const settings = JSON.parse(readFileSync(path, 'utf8'))
+      delete settings.hooks.UserPromptSubmit
+      writeFileSync(path, JSON.stringify(settings))
+      return () => rmSync(dir, { recursive: true })
+    },
+    check: 'hooks.entries',
+    mend: 'doctor',
+  },
+  {
+    name: "a plugin whose files are not this version's",
+    harm: async () => {
+      const before = readFileSync(mesh.settings)
+      await mesh.run(['install', '--plugin'])
+      edit((settings) => {
+        settings.enabledPlugins = { 'mesh@sessionmesh': true }
+      })
+      writeFileSync(join(mesh.home, 'claude-code', 'plugin', 'hooks', 'hooks.json'), '{}')
+      return () => writeFileSync(mesh.settings, before)
+    },
+    check: 'hooks.plugin',
+    mend: 'doctor',
+  },
+  {
     name: 'a mesh home open to others',
     harm: () => chmodSync(mesh.home, 0o755),
     check: 'permissions.open',

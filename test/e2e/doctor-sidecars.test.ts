@@ -65,11 +65,6 @@ function brokenHook(): string {
   return join(dir, 'claude-code.sh')
 }
 
-/** The sidecar's program of a version with another protocol. */
-function olderSidecar(): string {
-  return join(buildOther({ version: '0.0.1', api: 0, within: mesh.root }), 'dist', 'sidecar.js')
-}
-
 const ended: (() => void)[] = []
 
 const breakages: Breakage[] = [
@@ -110,19 +105,15 @@ const breakages: Breakage[] = [
     mend: 'doctor',
   },
   {
-    name: 'a sidecar of another version',
+    name: 'a sidecar of another protocol',
     harm: async () => {
       const { pid, dir } = await operator()
       await mesh.post('tester', '/v0/stop', '{}')
       await dead(pid)
-      const env = { ...mesh.env(), MESH_NAME: 'tester' }
-      spawn(process.execPath, [olderSidecar(), 'operator', dir], {
-        cwd: mesh.cwd,
-        env,
-        stdio: 'ignore',
-        detached: true,
-      }).unref()
-      await eventually(() => existsSync(join(dir, 'sidecar.json')), 'the older sidecar')
+      const other = buildOther({ version: '0.0.1', api: 0 })
+      await mesh.run(['whoami'], { bin: join(other, 'bin', 'mesh.js') })
+      expect(JSON.parse(readFileSync(join(dir, 'sidecar.json'), 'utf8')).version).toBe('0.0.1')
+      return () => rmSync(other, { recursive: true })
     },
     check: 'sidecar.version',
     mend: 'doctor',

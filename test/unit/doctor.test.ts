@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { complaints, crashes, parseEngineLog, sidecarCrashes } from '../../src/doctor/logs.ts'
 import { endOrphan, findOrphans } from '../../src/doctor/orphan.ts'
@@ -88,9 +89,10 @@ test.each(['disableAllHooks', 'allowManagedHooksOnly'])('managed settings with %
   installClaudeCode({ env, home: home(), sidecarPath: '/opt/mesh/sidecar.js', nodePath: process.execPath })
   const managed = join(temporary.path, 'managed.json')
   writeFileSync(managed, JSON.stringify({ [key]: true }))
-  const seen = inspectClaudeCode(env, home(), temporary.path, managed)
+  const packageDir = fileURLToPath(new URL('../..', import.meta.url))
+  const seen = inspectClaudeCode({ env, home: home(), top: temporary.path, packageDir, managed })
   expect(seen.switchedOff).toEqual([{ path: managed, key }])
-  expect(new Set(Object.values(seen.hooks))).toEqual(new Set(['current']))
+  expect(new Set(Object.values(seen.places[0]!.hooks))).toEqual(new Set(['current']))
   expect(seen).toMatchObject({ script: 'current', starts: { node: process.execPath, sidecar: '/opt/mesh/sidecar.js' } })
 })
 

@@ -1,33 +1,38 @@
-/** Looks at what `mesh install` wrote, and at settings that switch hooks off. Reads only. */
+/** Looks at what `mesh install` wrote, in each of its forms, and at settings that switch hooks off. Reads only. */
 import { existsSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { MeshError } from '../../errors.ts'
 import { readText } from '../../host/files.ts'
 import type { Env, Home } from '../../host/home.ts'
 import { hookScript, isOurs, scriptName, settingsHooks } from './hook-script.ts'
-import { localSettings } from './install.ts'
+import { localSettings, userSettings } from './install.ts'
 import { listRecords } from './install-record.ts'
-import { hasHooks } from './settings-merge.ts'
+import { pluginFiles } from './plugin.ts'
+import { isObject, type Json, openSettings } from './settings-file.ts'
+import { pluginId } from './settings-merge.ts'
 
-const SETTINGS_BYTES = 4 * 1024 * 1024
-const PLUGIN = /^mesh@/
+const SCRIPT_BYTES = 1024 * 1024
 
 /** `other`: our entries of another version. `elsewhere`: those of another mesh home. */
 export type HookState = 'current' | 'missing' | 'other' | 'elsewhere'
 
-export interface Inspection {
-  settingsPath: string
-  /** Why the user's settings cannot be read; null when they can, or are not there. */
+/** A settings file that has hooks of ours, or cannot be read; the user's in any case. */
+export interface InstalledPlace {
+  path: string
+  /** The repository whose settings they are; null: the user's. */
+  repository: string | null
+  /** Why it cannot be read; null when it can, or is not there. */
   unreadable: string | null
-  /** Our hooks in the user's settings, by event; all `missing` without any. */
+  /** By event. */
   hooks: Record<string, HookState>
   /** The mesh home that entries `elsewhere` name. */
   otherHome: string | null
-  /** The plugin form is enabled. */
-  plugin: boolean
-  /** Settings of single repositories that have hooks of ours. */
-  projects: string[]
+}
+
+export interface Inspection {
+  places: InstalledPlace[]
+  /** The plugin is enabled; `other`: its files are not those of this version. */
+  plugin: 'none' | 'current' | 'other'
   script: 'current' | 'other' | 'missing'
   scriptPath: string
   /** What the script starts; null without a script that can be read. */
@@ -36,25 +41,30 @@ export interface Inspection {
   switchedOff: { path: string; key: string }[]
 }
 
-type Json = Record<string, unknown>
+export interface InspectOptions {
+  env: Env
+  home: Home
+  /** The repository, or the directory, whose settings count besides the user's. */
+  top: string
+  /** mesh's own package. */
+  packageDir: string
+  /** Where an administrator's settings are; by default where Claude Code's documentation has them. */
+  managed?: string
+}
 
-/** `cwd` decides which repository's settings count. `managed`: where an administrator's settings are. */
-export function inspectClaudeCode(env: Env, home: Home, top: string, managed = managedPath()): Inspection {
-  const settingsPath = join(env.CLAUDE_CONFIG_DIR || join(env.HOME || homedir(), '.claude'), 'settings.json')
-  const { settings, unreadable } = readSettings(settingsPath)
+export function inspectClaudeCode({ env, home, top, packageDir, managed = managedPath() }: InspectOptions): Inspection {
+  const user = userSettings(env).path
   const scriptPath = join(home.hooks, scriptName)
-  const script = readText(scriptPath, SETTINGS_BYTES)
+  const script = readText(scriptPath, SCRIPT_BYTES)
   const starts = script === null ? null : startsOf(script)
+  const isCurrent = starts !== null && script === hookScript({ home: home.root, ...starts })
   return {
-    settingsPath,
-    unreadable,
-    ...hooksIn(settings, home),
-    plugin: Object.entries(object(settings.enabledPlugins)).some(([name, on]) => PLUGIN.test(name) && on === true),
-    projects: projectsOf(home, top),
-    script: script === null ? 'missing' : starts && isCurrent(script, home, starts) ? 'current' : 'other',
+    places: placesOf(user, home),
+    plugin: pluginState(user, home, packageDir),
+    script: script === null ? 'missing' : isCurrent ? 'current' : 'other',
     scriptPath,
     starts,
-    switchedOff: switchesOff(settingsPath, settings, top, managed),
+    switchedOff: switchesOff(user, top, managed),
   }
 }
 
@@ -63,29 +73,42 @@ export function hookCommand(home: Home, event: string): string {
   return settingsHooks(home.root)[event]![0]!.command
 }
 
-/** Those that installs wrote down, and the one of this repository. */
-function projectsOf(home: Home, top: string): string[] {
-  const recorded = listRecords(home).flatMap(({ path, repository }) => (repository ? [path] : []))
-  return [...new Set([localSettings(top), ...recorded])].filter((path) => hasHooks(readSettings(path).settings))
+/** A repository that is gone, or whose person took the hooks out, is no place any more. */
+function placesOf(user: string, home: Home): InstalledPlace[] {
+  const records = listRecords(home).flatMap(({ path, repository }) =>
+    repository !== undefined && existsSync(repository) ? [lookAt(path, repository, home)] : [],
+  )
+  return [lookAt(user, null, home), ...records.filter(hasAny)]
 }
 
-function hooksIn(settings: Json, home: Home): Pick<Inspection, 'hooks' | 'otherHome'> {
+/** True if there are hooks of ours, or nobody can tell. */
+export function hasAny({ hooks, unreadable }: InstalledPlace): boolean {
+  return unreadable !== null || Object.values(hooks).some((state) => state !== 'missing')
+}
+
+function lookAt(path: string, repository: string | null, home: Home): InstalledPlace {
+  const { settings, unreadable } = readSettings(path)
   const found = object(settings.hooks)
-  const states: Record<string, HookState> = {}
+  const hooks: Record<string, HookState> = {}
   let otherHome: string | null = null
   for (const [event, wanted] of Object.entries(settingsHooks(home.root))) {
     const ours = handlers(found[event]).filter(({ command }) => isOurs(command))
     const other = ours.map(({ command }) => homeOf(String(command))).find((root) => root !== null && root !== home.root)
     otherHome ??= other ?? null
-    states[event] = stateOf(ours, wanted, other !== undefined)
+    hooks[event] = stateOf(ours, wanted, other !== undefined)
   }
-  return { hooks: states, otherHome }
+  return { path, repository, unreadable, hooks, otherHome }
 }
 
 function stateOf(ours: Json[], wanted: object[], isElsewhere: boolean): HookState {
   if (ours.length === 0) return 'missing'
   if (isElsewhere) return 'elsewhere'
   return JSON.stringify(ours) === JSON.stringify(wanted) ? 'current' : 'other'
+}
+
+function pluginState(user: string, home: Home, packageDir: string): Inspection['plugin'] {
+  if (object(readSettings(user).settings.enabledPlugins)[pluginId] !== true) return 'none'
+  return pluginFiles(home, packageDir).some(({ changed }) => changed) ? 'other' : 'current'
 }
 
 function homeOf(command: string): string | null {
@@ -98,38 +121,28 @@ function startsOf(script: string): { node: string; sidecar: string } | null {
   return node === null || sidecar === null ? null : { node, sidecar }
 }
 
-function isCurrent(script: string, home: Home, starts: { node: string; sidecar: string }): boolean {
-  return script === hookScript({ home: home.root, ...starts })
-}
-
 function unquote(word: string | undefined): string | null {
   return word === undefined ? null : word.slice(1, -1).replaceAll(`'\\''`, `'`)
 }
 
 function readSettings(path: string): { settings: Json; unreadable: string | null } {
   try {
-    const text = readText(path, SETTINGS_BYTES)
-    const value = text === null || text.trim() === '' ? {} : (JSON.parse(text) as unknown)
-    if (isObject(value)) return { settings: value, unreadable: null }
-    return { settings: {}, unreadable: 'not a JSON object' }
+    return { settings: openSettings(path).settings, unreadable: null }
   } catch (error) {
-    const why = error instanceof MeshError ? error.message : `not valid JSON: ${(error as Error).message}`
-    return { settings: {}, unreadable: why }
+    return { settings: {}, unreadable: MeshError.from(error).message }
   }
 }
 
-function switchesOff(userPath: string, user: Json, top: string, managed: string): Inspection['switchedOff'] {
-  const paths = [join(top, '.claude', 'settings.json'), join(top, '.claude', 'settings.local.json'), managed]
-  const others = paths
-    .filter((path) => existsSync(path))
-    .map((path) => ({ path, settings: readSettings(path).settings }))
-  return [{ path: userPath, settings: user }, ...others].flatMap(({ path, settings }) => {
+function switchesOff(user: string, top: string, managed: string): Inspection['switchedOff'] {
+  const paths = [user, join(top, '.claude', 'settings.json'), localSettings(top), managed]
+  return paths.flatMap((path) => {
+    const { settings } = readSettings(path)
     const keys = path === managed ? ['disableAllHooks', 'allowManagedHooksOnly'] : ['disableAllHooks']
     return keys.filter((key) => settings[key] === true).map((key) => ({ path, key }))
   })
 }
 
-/** Where an administrator's settings are, by Claude Code's documentation. */
+/** By Claude Code's documentation. */
 function managedPath(): string {
   const dir = process.platform === 'darwin' ? '/Library/Application Support/ClaudeCode' : '/etc/claude-code'
   return join(dir, 'managed-settings.json')
@@ -142,8 +155,4 @@ function handlers(entries: unknown): Json[] {
 
 function object(value: unknown): Json {
   return isObject(value) ? value : {}
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
