@@ -30,7 +30,7 @@ const SETTLE_POLL_MS = 100
 const END_MS = 3000
 
 const SIDECAR = /sidecar\.js ([a-z-]+) (\/.+\/run\/[a-z]+-[0-9a-z]+)$/
-const LOOP = /(?:^|\/)(?:sh|dash|bash) (\/.+\/claude-code\.sh) sidecar (\d+)$/
+const LOOP = /(?:^|\/)(?:sh|dash|bash) (\/.+\/claude-code\.sh) sidecar (\d+)(?: plugin)?$/
 const ENGINE = / -c (\/.+\/engine)\/server\.conf$/
 
 export interface Orphan extends ProcessInfo {
