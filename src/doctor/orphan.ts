@@ -80,7 +80,7 @@ function sidecarEvidence(dir: string, { pid }: ProcessInfo): string | null {
   if (owner && owner.pid !== pid && commandLine(owner.pid).endsWith(` ${dir}`) && recordOf(dir, 'sidecar')?.pid !== pid)
     return `process ${owner.pid} serves its session`
   const clientPid = /^[a-z]+-([1-9]\d*)$/.exec(basename(dir))?.[1]
-  if (!clientPid || basename(dir).startsWith('op-')) return existsSync(dir) ? null : `its directory ${dir} is gone`
+  if (!clientPid || basename(dir).startsWith('op-')) return isEmptied(dir) ? `its directory ${dir} is gone` : null
   const client = recordOf(dir, 'process')
   const isDead = client ? processState(client) === 'dead' : identifyProcess(Number(clientPid)) === null
   return isDead ? `its client, process ${client?.pid ?? clientPid}, is dead` : null
@@ -107,7 +107,7 @@ function engine(home: Home, info: ProcessInfo): Orphan | null {
   if (!dir || workingDirectory(info.pid) !== dir) return null
   const root = dirname(dir)
   const orphan = { ...info, kind: 'engine', home: root } as const
-  if (!existsSync(dir)) return { ...orphan, evidence: `its mesh home ${root} is gone` }
+  if (isGone(root)) return { ...orphan, evidence: `its mesh home ${root} is gone` }
   if (join(dir, 'server.conf') !== configPath(home)) return null
   const record = readEngineRecord(home)
   const known = record && isRunning(record) ? record.pid : strayRecord(home)?.pid
@@ -117,5 +117,15 @@ function engine(home: Home, info: ProcessInfo): Orphan | null {
 
 /** This home, or one that is gone. */
 function concerns(home: Home, root: string): boolean {
-  return root === home.root || !existsSync(root)
+  return root === home.root || isGone(root)
+}
+
+/** Whoever still runs on a removed home may make some of its directories anew, but none of these files. */
+function isGone(root: string): boolean {
+  const kept = ['member.key', 'engine/user.key', 'engine/engine.json', 'engine/server.conf']
+  return !kept.some((name) => existsSync(join(root, name)))
+}
+
+function isEmptied(dir: string): boolean {
+  return !existsSync(join(dir, 'lock')) && !existsSync(join(dir, 'sidecar.json'))
 }

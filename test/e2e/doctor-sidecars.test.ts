@@ -271,7 +271,7 @@ test('people read causes and commands, and what was mended', async () => {
   rmSync(join(mesh.home, 'hooks', 'claude-code.sh'))
   const sick = await mesh.run(['doctor'])
   expect(sick.stdout).toMatch(/^FAULT {2}hooks\.script: .*missing/m)
-  expect(sick.stdout).toMatch(/mend it with: mesh install {3}\(or mesh doctor --fix\)/)
+  expect(sick.stdout).toMatch(/mend it with: mesh install --script {3}\(or mesh doctor --fix\)/)
   expect(sick.stdout).toMatch(/1 fault; mesh doctor --fix mends 1 of them\n$/)
   const fixed = await mesh.run(['doctor', '--fix'])
   expect(fixed.code).toBe(0)
