@@ -14,7 +14,14 @@ import { probeEngine } from '../../src/engine/probe.ts'
 import { inspectClaudeCode } from '../../src/harness/claude-code/inspect.ts'
 import { installClaudeCode } from '../../src/harness/claude-code/install.ts'
 import { meshHome } from '../../src/host/home.ts'
-import { endProcess, environmentOf, identifyProcess, ownProcesses, workingDirectory } from '../../src/host/process.ts'
+import {
+  commandLine,
+  endProcess,
+  environmentOf,
+  identifyProcess,
+  ownProcesses,
+  workingDirectory,
+} from '../../src/host/process.ts'
 import { temporaryDir } from '../support/engine.ts'
 
 let temporary: ReturnType<typeof temporaryDir>
@@ -129,8 +136,9 @@ test('a port - ours, refusing, a stranger, and nobody', async () => {
   expect(await probeEngine(port, 'me', user)).toBe('closed')
 })
 
-test('a process - its environment, its directory, its end', async () => {
+test('a process - its environment, its directory, its end', { timeout: 60_000 }, async () => {
   const pid = start('sleep', ['600'], { MESH_HOME: '/a b/c' })
+  await expect.poll(() => commandLine(pid), { timeout: 30_000 }).toBe('sleep 600')
   const found = ownProcesses().find((one) => one.pid === pid)
   expect(found).toMatchObject({ ...identifyProcess(pid), command: 'sleep 600' })
   expect(environmentOf(pid, 'MESH_HOME')).toBe('/a b/c')
@@ -143,20 +151,24 @@ test('a process - its environment, its directory, its end', async () => {
 })
 
 /** A program that sleeps under the command line of a sidecar. */
-function sidecar(dir: string, env: string): number {
+async function sidecar(dir: string, env: string): Promise<number> {
   const path = join(temporary.path, 'sidecar.js')
   writeFileSync(path, '#!/bin/sh\nwhile :; do sleep 1; done\n')
   chmodSync(path, 0o755)
-  return start('/bin/sh', [path, 'claude-code', dir], { MESH_HOME: env })
+  const pid = start('/bin/sh', [path, 'claude-code', dir], { MESH_HOME: env })
+  await expect.poll(() => commandLine(pid), { timeout: 30_000 }).toContain(path)
+  return pid
 }
 
-test('orphans - only whose home is confirmed twice, whose client is dead, and who stays', async () => {
+test('orphans - only whose home is confirmed twice, whose client is dead, and who stays', {
+  timeout: 60_000,
+}, async () => {
   const client = start('sleep', ['600'])
   const dead = join(home().run, 'cc-999999999')
   mkdirSync(dead, { recursive: true })
-  const orphan = sidecar(dead, home().root)
-  sidecar(join(home().run, `cc-${client}`), home().root)
-  sidecar(dead, '/somewhere/else')
+  const orphan = await sidecar(dead, home().root)
+  await sidecar(join(home().run, `cc-${client}`), home().root)
+  await sidecar(dead, '/somewhere/else')
   start('sleep', ['600'], { MESH_HOME: home().root })
   const found = await findOrphans(home())
   expect(found.map(({ pid }) => pid)).toEqual([orphan])
@@ -167,8 +179,8 @@ test('orphans - only whose home is confirmed twice, whose client is dead, and wh
   expect(identifyProcess(orphan)).toBe(null)
 })
 
-test('orphans - the sidecar of a living session whose directory was removed is none', async () => {
+test('orphans - the sidecar of a living session whose directory was removed is none', { timeout: 60_000 }, async () => {
   const client = start('sleep', ['600'])
-  sidecar(join(home().run, `cc-${client}`), home().root)
+  await sidecar(join(home().run, `cc-${client}`), home().root)
   expect(await findOrphans(home())).toEqual([])
 })
