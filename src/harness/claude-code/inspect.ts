@@ -59,7 +59,7 @@ export function inspectClaudeCode({ env, home, top, packageDir, managed = manage
   const starts = script === null ? null : startsOf(script)
   const isCurrent = starts !== null && script === hookScript({ home: home.root, ...starts })
   return {
-    places: placesOf(user, home),
+    places: placesOf(user, home, top),
     plugin: pluginState(user, home, packageDir),
     script: script === null ? 'missing' : isCurrent ? 'current' : 'other',
     scriptPath,
@@ -73,12 +73,19 @@ export function hookCommand(home: Home, event: string): string {
   return settingsHooks(home.root)[event]![0]!.command
 }
 
-/** A repository that is gone, or whose person took the hooks out, is no place any more. */
-function placesOf(user: string, home: Home): InstalledPlace[] {
-  const records = listRecords(home).flatMap(({ path, repository }) =>
-    repository !== undefined && existsSync(repository) ? [lookAt(path, repository, home)] : [],
+/** The user's, those that installs wrote down, and this repository's. One that is gone, or has no hook of ours, is none. */
+function placesOf(user: string, home: Home, top: string): InstalledPlace[] {
+  const recorded = listRecords(home).flatMap(({ path, repository }) =>
+    repository !== undefined && existsSync(repository) ? [[path, repository] as const] : [],
   )
-  return [lookAt(user, null, home), ...records.filter(hasAny)]
+  const others = new Map([...recorded, [localSettings(top), top] as const].filter(([path]) => path !== user))
+  const places = [...others].map(([path, repository]) => lookAt(path, repository, home))
+  const isRecorded = (path: string) => recorded.some(([one]) => one === path)
+  // Whether an unreadable file of a repository is ours only a record tells.
+  return [
+    lookAt(user, null, home),
+    ...places.filter((place) => hasAny(isRecorded(place.path) ? place : { ...place, unreadable: null })),
+  ]
 }
 
 /** True if there are hooks of ours, or nobody can tell. */
