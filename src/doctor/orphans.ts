@@ -1,11 +1,11 @@
-/** Processes of ours that serve nobody, as findings. */
+/** Processes of this mesh home that serve nobody, as findings. Those of homes that are gone are `mesh orphans`' alone. */
 import { MeshError } from '../errors.ts'
 import { type Finding, fault, good } from './finding.ts'
 import { endOrphan, findOrphans, type Orphan } from './orphan.ts'
 import type { Setup } from './setup.ts'
 
 export async function lookAtOrphans({ home }: Setup): Promise<Finding[]> {
-  const orphans = await findOrphans(home)
+  const orphans = (await findOrphans(home)).filter((orphan) => orphan.home === home.root)
   if (orphans.length === 0) return [good('orphans', 'no process of mesh is without a session')]
   const told = orphans.map(({ pid, kind, evidence }) => `${pid} (${kind}: ${evidence})`)
   const cause = `processes of mesh that serve nobody: ${told.join('; ')}`
