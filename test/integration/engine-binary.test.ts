@@ -55,6 +55,7 @@ test('findEngine - asks a file for its version once, and again when it changed',
   const ask = (version: string) => `echo x >> ${asked}; echo "nats-server: v${version}"`
   const path = makeScript(at('server'), ask('2.14.5'))
   const find = () => findEngine({ MESH_ENGINE: path }, home)?.version
+  mkdirSync(home.engine, { recursive: true })
   expect([find(), find(), find()]).toEqual(['2.14.5', '2.14.5', '2.14.5'])
   expect(readFileSync(asked, 'utf8')).toBe('x\n')
   makeScript(path, ask('2.15.0'))
@@ -64,6 +65,7 @@ test('findEngine - asks a file for its version once, and again when it changed',
 
 test('findEngine - a damaged cache is only a cache', () => {
   const path = makeServer(at('server'), '2.14.5')
+  mkdirSync(home.engine, { recursive: true })
   findEngine({ MESH_ENGINE: path }, home)
   appendFileSync(at('home', 'engine', 'versions.json'), '}}}')
   expect(findEngine({ MESH_ENGINE: path }, home)?.version).toBe('2.14.5')
