@@ -62,6 +62,8 @@ async function held(session: SessionLook, isServing: boolean): Promise<Finding[]
     return [fault('sidecar.paused', `${name}: process ${pid} is stopped by a signal`, `kill -CONT ${pid}`, mend)]
   }
   const command = commandLine(pid)
+  // On its way out.
+  if (command === '') return []
   if (!MESH.test(command)) {
     // Without a record nothing in it is worth keeping.
     const stale = session.record ? join(dir, 'lock') : dir
@@ -81,6 +83,8 @@ async function held(session: SessionLook, isServing: boolean): Promise<Finding[]
 }
 
 function removeLock(path: string, pid: number): string {
+  const command = commandLine(pid)
+  if (command === '' || MESH.test(command)) throw new MeshError('conflict', `process ${pid} changed just now`)
   rmSync(path, { recursive: true, force: true })
   return `removed ${path}; process ${pid} was left alone`
 }
