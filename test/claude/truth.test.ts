@@ -103,6 +103,8 @@ describe.skipIf(missing)('kept back by the client', () => {
       const third = `denied-${pid}`
       const denied = (await mesh.send(name, third)).id
       await last(denied, 'held', /bypasses prompts/)
+      await mesh.reaches(pid, 'waiting')
+      await eventually('the dialog', () => /❯ .*Den/.test(session.screen()))
       session.press('Escape')
       await last(denied, 'delivered', /did not let it in|next prompt/)
       expect(readings(third)).toEqual([])
@@ -318,6 +320,9 @@ describe.skipIf(missing)('cut off', () => {
     await mesh.reaches(pid, 'idle')
     model.script(script, [{ say: 'heard' }])
     await submit(session, '/clear')
+    await last(id, 'delivered', /has the floor/)
+    // What the person says takes it along.
+    await submit(session, `again-${pid}`)
     const request = await eventually('the new conversation has it', () => readings(word)[1])
     expect(request.sessionId).not.toBe(sessionId)
     expect(isMarked(request, word)).toBe(true)
