@@ -7,7 +7,13 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream'
 import { limits, maxConsumers, times } from '../wire/limits.ts'
-import { changeSubject, messageStreamSubjects, receiptStreamSubjects, storeNames } from '../wire/subjects.ts'
+import {
+  changeSubject,
+  eventStreamSubjects,
+  messageStreamSubjects,
+  receiptStreamSubjects,
+  storeNames,
+} from '../wire/subjects.ts'
 import { isNotFound, toMeshError } from './errors.ts'
 
 type Definition = Partial<StreamConfig> & { name: string }
@@ -87,12 +93,27 @@ function definitions(project: string): Definition[] {
     bucket(names.members),
     bucket(names.tasks, { changed: changeSubject(project, 'tasks', '>'), history: limits.taskHistory }),
     objects(names.objects, times.messageAge),
+    ...runDefinitions(project),
+  ]
+}
+
+/** What a run's supervisor needs. */
+function runDefinitions(project: string): Definition[] {
+  const names = storeNames(project)
+  return [
+    stream(names.events, eventStreamSubjects(project), times.eventAge),
+    bucket(names.runs, { ageMs: times.eventAge }),
   ]
 }
 
 /** Makes the streams and buckets that are missing. Safe to call at once from many sidecars. */
 export async function ensureStreams(jsm: JetStreamManager, project: string): Promise<void> {
   await Promise.all(definitions(project).map((definition) => ensureStream(jsm, definition)))
+}
+
+/** As `ensureStreams`, of what runs are kept in. */
+export async function ensureRunStreams(jsm: JetStreamManager, project: string): Promise<void> {
+  await Promise.all(runDefinitions(project).map((definition) => ensureStream(jsm, definition)))
 }
 
 async function ensureStream(jsm: JetStreamManager, definition: Definition): Promise<void> {

@@ -5,7 +5,14 @@ import { MeshError } from '../errors.ts'
 import { type Envelope, envelope } from './envelope.schema.ts'
 import { limits } from './limits.ts'
 import { formatRecipient, parseRecipient, quote } from './names.ts'
-import { parseMessageSubject, SIGNING_CONTEXT } from './subjects.ts'
+import { type EventType, type RunEvent, runEvent, terminalType } from './run.schema.ts'
+import {
+  EVENT_SIGNING_CONTEXT,
+  type EventPhase,
+  parseEventSubject,
+  parseMessageSubject,
+  SIGNING_CONTEXT,
+} from './subjects.ts'
 
 /** 64 bytes in base64url. Buffer.from would skip foreign characters instead of refusing them. */
 const SIGNATURE = /^[A-Za-z0-9_-]{86}$/
@@ -27,15 +34,19 @@ export function canonical(value: unknown): string {
   return JSON.stringify(value)
 }
 
-function signedBytes(fields: object): Buffer {
+function signedBytes(fields: object, context: string): Buffer {
   const { sig: _, ...rest } = fields as { sig?: unknown }
-  return Buffer.from(SIGNING_CONTEXT + canonical(rest))
+  return Buffer.from(context + canonical(rest))
+}
+
+function signed(fields: object, key: KeyObject, context: string): Buffer {
+  const sig = sign(null, signedBytes(fields, context), key).toString('base64url')
+  return Buffer.from(JSON.stringify({ ...fields, sig }))
 }
 
 /** Signs and serialises. `key` is the member's Ed25519 private key. Throws `too_large`. */
 export function encodeEnvelope(message: Omit<Envelope, 'sig'>, key: KeyObject): Uint8Array {
-  const sig = sign(null, signedBytes(message), key).toString('base64url')
-  const bytes = Buffer.from(JSON.stringify({ ...message, sig }))
+  const bytes = signed(message, key, SIGNING_CONTEXT)
   if (bytes.length > limits.envelopeBytes) {
     throw new MeshError(
       'too_large',
@@ -79,12 +90,58 @@ export function decodeEnvelope(
     message.from.name === route.from.name &&
     formatRecipient(parseRecipient(message.to)) === formatRecipient(route.to)
   if (!agrees) return { undecodable: 'wrong_subject' }
-  return { envelope: message, verified: verifies(raw, keyOf(message.from.member)) }
+  return { envelope: message, verified: verifies(raw, keyOf(message.from.member), SIGNING_CONTEXT) }
 }
 
-function verifies(raw: { [key: string]: Json }, key: KeyObject | undefined): boolean {
+function verifies(raw: { [key: string]: Json }, key: KeyObject | undefined, context: string): boolean {
   if (!key || typeof raw.sig !== 'string' || !SIGNATURE.test(raw.sig)) return false
-  return verify(null, signedBytes(raw), key, Buffer.from(raw.sig, 'base64url'))
+  return verify(null, signedBytes(raw, context), key, Buffer.from(raw.sig, 'base64url'))
+}
+
+/** Signs and serialises a run's event. `key` is the member's Ed25519 private key. Throws `too_large`. */
+export function encodeEvent(event: Omit<RunEvent, 'sig'>, key: KeyObject): Uint8Array {
+  const bytes = signed(event, key, EVENT_SIGNING_CONTEXT)
+  if (bytes.length <= limits.runEventBytes) return bytes
+  throw new MeshError('too_large', `the event is ${bytes.length} bytes, the limit is ${limits.runEventBytes}`)
+}
+
+export interface DecodedEvent {
+  event: RunEvent
+  /** The signature is the pinned key's of the member the event says it is from. */
+  verified: boolean
+}
+
+/** Reads an event that arrived on `subject`, which must agree with it. As `decodeEnvelope`. */
+export function decodeEvent(
+  project: string,
+  subject: string,
+  bytes: Uint8Array,
+  keyOf: (member: string) => KeyObject | undefined,
+): DecodedEvent | { undecodable: Undecodable } {
+  const route = parseEventSubject(project, subject)
+  if (!route) return { undecodable: 'wrong_subject' }
+  if (bytes.length > limits.runEventBytes) return { undecodable: 'too_large' }
+  const raw = parseJson(bytes)
+  if (raw === undefined || raw === null || typeof raw !== 'object' || Array.isArray(raw))
+    return { undecodable: 'bad_json' }
+  if (raw.v !== 1 || raw.kind !== 'run_event') return { undecodable: 'unsupported' }
+  const parsed = runEvent.safeParse(raw)
+  if (!parsed.success) return { undecodable: 'bad_shape' }
+  const event = parsed.data
+  const agrees =
+    event.project === project &&
+    event.owner === route.owner &&
+    event.run === route.run &&
+    phaseOf(event.type) === route.phase &&
+    event.from.member === route.from.member &&
+    event.from.name === route.from.name
+  if (!agrees) return { undecodable: 'wrong_subject' }
+  return { event, verified: verifies(raw, keyOf(event.from.member), EVENT_SIGNING_CONTEXT) }
+}
+
+/** Under which half of a run's subjects an event belongs. */
+export function phaseOf(type: EventType): EventPhase {
+  return terminalType.safeParse(type).success ? 'end' : 'step'
 }
 
 /** Parses one value of a given kind (a KV value, a receipt); null if it is not one. */

@@ -6,14 +6,14 @@ import * as z from 'zod/mini'
 import { limits } from './limits.ts'
 import { patterns } from './names.ts'
 import { projectPattern } from './subjects.ts'
-import { task } from './task.schema.ts'
 
-const name = z.string().check(z.maxLength(limits.name), z.regex(patterns.name, 'not a session name'))
+export const name = z.string().check(z.maxLength(limits.name), z.regex(patterns.name, 'not a session name'))
 const token = z.string().check(z.maxLength(limits.name), z.regex(patterns.token, 'not a name'))
 const messageId = z.string().check(z.regex(patterns.messageId, 'not a message id'))
 /** ISO 8601 in UTC; zod's own pattern allows any number of fractional digits. */
-const time = z.iso.datetime().check(z.maxLength(40))
-const count = z.int().check(z.minimum(0))
+export const time = z.iso.datetime().check(z.maxLength(40))
+export const count = z.int().check(z.minimum(0))
+export const projectId = z.string().check(z.regex(projectPattern, 'not a project'))
 const recipient = z
   .string()
   .check(z.maxLength(limits.name + 'topic:'.length), z.regex(patterns.recipient, 'not a recipient'))
@@ -49,7 +49,7 @@ export const envelope = z.object({
   v: z.literal(1),
   kind: z.literal('message'),
   id: messageId,
-  project: z.string().check(z.regex(projectPattern, 'not a project')),
+  project: projectId,
   from: sender,
   to: recipient,
   /** Runs from 1 per sender, sender's epoch and recipient: a gap means a loss. */
@@ -211,15 +211,3 @@ export const memberRecord = z.object({
   key: z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/)),
 })
 export type MemberRecord = z.output<typeof memberRecord>
-
-/** Every kind on the wire, for `mesh schema`. */
-export const wireKinds = {
-  message: envelope,
-  receipt,
-  name: nameRecord,
-  presence,
-  surfaced,
-  taker,
-  member: memberRecord,
-  task,
-} as const

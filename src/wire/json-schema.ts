@@ -1,6 +1,6 @@
 /** The wire as JSON Schema, for `mesh schema` and readers in other languages. Derived, never written by hand. Pure. */
 import * as z from 'zod/mini'
-import { wireKinds } from './envelope.schema.ts'
+import { wireKinds } from './kinds.ts'
 
 /**
  * One JSON Schema (draft 2020-12) per kind on the wire. They describe what a reader accepts (`io: 'input'`): the

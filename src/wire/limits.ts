@@ -78,6 +78,28 @@ export const limits = {
   hookEventBytes: 4 * MIB,
   /** Bytes of a spool directory. */
   spoolBytes: 16 * MIB,
+  /** Bytes of an encoded run event: JSON escapes can make its texts six times as long. */
+  runEventBytes: 192 * KIB,
+  /** Runs above a run: a session's runs' sessions' runs ... */
+  lineage: 64,
+  /** Characters of a run's reason, and of the evidence for it. */
+  reason: 200,
+  evidence: 1000,
+  /** UTF-8 bytes of the last words on standard error that an end carries. */
+  stderrTailBytes: 4 * KIB,
+  /** Characters of a final result in its event. */
+  resultChars: 16_000,
+  /** Characters of one progress text. */
+  progressChars: 500,
+  /** Bytes of each of a detached run's logs before it is rotated; one old file of each is kept. */
+  runLogBytes: 8 * MIB,
+  /** Words, and bytes, of a run's command line. */
+  commandWords: 4096,
+  commandBytes: 512 * KIB,
+  /** Events of a run that wait while the engine is away; further progress is dropped, the end is not. */
+  runBacklog: 1000,
+  /** Runs in one answer. */
+  runsListed: 1000,
   /** Bytes of a sidecar's log file before it is rotated; one old file is kept. */
   logBytes: 4 * MIB,
 } as const
@@ -88,6 +110,12 @@ export const times = {
   receiptAge: 1 * DAY,
   /** How long a sender keeps what it sent. */
   sentAge: 1 * DAY,
+  /** How long events, and the records of runs, are kept. */
+  eventAge: 30 * DAY,
+  /** A run's directory is removed this long after its end was announced. */
+  runDirAge: 7 * DAY,
+  /** Between SIGTERM and SIGKILL, unless the caller says. */
+  runGrace: 10 * SECOND,
   presenceAge: 10 * MINUTE,
   heartbeat: 10 * SECOND,
   /** Without a heartbeat for this long a session is `unreachable` ... */

@@ -17,6 +17,8 @@ export const patterns = {
   messageId: new RegExp(`^m_[0-9a-f]{${ID_BITS / 4}}$`),
   taskId: new RegExp(`^t_[0-9a-f]{${ID_BITS / 4}}$`),
   assignee: new RegExp(`^(?:role:${TOKEN}|${NAME})$`),
+  runId: new RegExp(`^r_[0-9a-f]{${ID_BITS / 4}}$`),
+  eventId: new RegExp(`^r_[0-9a-f]{${ID_BITS / 4}}\\.[1-9][0-9]{0,14}$`),
   recipient: new RegExp(`^(?:@all|operator|(?:topic|role):${TOKEN}|${NAME})$`),
 } as const
 
@@ -80,6 +82,10 @@ export function newOperation(): string {
 
 export function isMessageId(value: string): boolean {
   return patterns.messageId.test(value)
+}
+
+export function isRunId(value: string): boolean {
+  return patterns.runId.test(value)
 }
 
 export type Recipient =

@@ -1,11 +1,12 @@
 /** Builds and parses every subject; the protocol's root appears only here. The sender is in the subject. Pure. */
 import type { Recipient } from './names.ts'
-import { isMessageId, isName, isToken } from './names.ts'
+import { isMessageId, isName, isRunId, isToken } from './names.ts'
 
 const ROOT = 'mesh.v1'
 
 /** Put before what is signed, so that a signature given for another purpose never fits. */
 export const SIGNING_CONTEXT = `${ROOT} envelope\n`
+export const EVENT_SIGNING_CONTEXT = `${ROOT} run_event\n`
 
 export const projectPattern = /^[a-z0-9][a-z0-9_-]{0,79}$/
 
@@ -83,6 +84,37 @@ export function parseReceiptSubject(
   return { to, id, state, from: { member, name } }
 }
 
+/** Whether an event is the last of its run. */
+export type EventPhase = 'step' | 'end'
+
+/** The subject of a run's event: `owner` is who is told, `from` is who saw it. */
+export function eventSubject(project: string, owner: string, run: string, phase: EventPhase, from: Sender): string {
+  return `${ROOT}.${project}.evt.${owner}.${run}.${phase}.${from.member}.${from.name}`
+}
+
+/** Events of all runs, or of an owner's, of one run, its ends only. */
+export function eventFilter(project: string, scope: { owner?: string; run?: string; phase?: EventPhase } = {}): string {
+  const { owner = '*', run = '*', phase = '*' } = scope
+  return `${ROOT}.${project}.evt.${owner}.${run}.${phase}.>`
+}
+
+export function eventStreamSubjects(project: string): string[] {
+  return [`${ROOT}.${project}.evt.>`]
+}
+
+/** Reads an event's subject; null if it is not one of this project. */
+export function parseEventSubject(
+  project: string,
+  subject: string,
+): { owner: string; run: string; phase: EventPhase; from: Sender } | null {
+  const prefix = `${ROOT}.${project}.evt.`
+  if (!subject.startsWith(prefix)) return null
+  const [owner, run, phase, member, name, ...rest] = subject.slice(prefix.length).split('.')
+  if (!owner || !run || !member || !name || rest.length > 0 || (phase !== 'step' && phase !== 'end')) return null
+  if (!isName(owner) || !isRunId(run) || !isToken(member) || !isName(name)) return null
+  return { owner, run, phase, from: { member, name } }
+}
+
 /** Where the engine tells a change of a record, once it is stored; `key` is a key or `>`. */
 export function changeSubject(project: string, bucket: 'names' | 'presence' | 'tasks', key: string): string {
   return `${ROOT}.${project}.changed.${bucket}.${key}`
@@ -100,5 +132,7 @@ export function storeNames(project: string) {
     objects: `mesh_${project}_obj`,
     members: `mesh_${project}_members`,
     tasks: `mesh_${project}_tasks`,
+    events: `mesh_${project}_evt`,
+    runs: `mesh_${project}_runs`,
   } as const
 }

@@ -7,8 +7,10 @@ import {
   checkText,
   type Decoded,
   decodeEnvelope,
+  decodeEvent,
   decodeRecord,
   encodeEnvelope,
+  encodeEvent,
   encodeRecord,
   parseJson,
   type Undecodable,
@@ -16,8 +18,8 @@ import {
 import { type Envelope, presence as presenceSchema } from '../../src/wire/envelope.schema.ts'
 import { limits } from '../../src/wire/limits.ts'
 import { parseRecipient } from '../../src/wire/names.ts'
-import { messageSubject } from '../../src/wire/subjects.ts'
-import { keyOf, presence, project, testKey, unsigned } from './samples.ts'
+import { eventSubject, messageSubject } from '../../src/wire/subjects.ts'
+import { fixture, keyOf, presence, project, testKey, unsigned } from './samples.ts'
 
 const foreignKey = generateKeyPairSync('ed25519').privateKey
 
@@ -385,5 +387,38 @@ describe('texts to send', () => {
   test('an envelope over the limit is not encoded', () => {
     const large = unsigned({ body: { text: 'x'.repeat(limits.envelopeBytes) } })
     expect(() => encodeEnvelope(large, testKey)).toThrow(expect.objectContaining({ code: 'too_large' }))
+  })
+})
+
+describe('run events', () => {
+  const event = JSON.parse(fixture('golden/run_event.json'))
+  const subject = eventSubject(project, 'api', event.run, 'end', { member: 'local', name: 'api' })
+
+  test('are verified, and a signature of another kind or a changed byte is not', () => {
+    const bytes = encodeEvent(event, testKey)
+    expect(decodeEvent(project, subject, bytes, keyOf)).toMatchObject({ event: { reason: 'exit 7' }, verified: true })
+    const bent = JSON.parse(Buffer.from(bytes).toString())
+    for (const changed of [
+      { ...bent, exitCode: 0 },
+      { ...bent, sig: undefined },
+      { ...bent, sig: 'x'.repeat(86) },
+    ]) {
+      expect(decodeEvent(project, subject, Buffer.from(JSON.stringify(changed)), keyOf)).toMatchObject({
+        verified: false,
+      })
+    }
+    expect(decodeEvent(project, subject, bytes, () => undefined)).toMatchObject({ verified: false })
+  })
+
+  test.each([
+    ['another owner', eventSubject(project, 'web', event.run, 'end', event.from)],
+    ['another run', eventSubject(project, 'api', event.run.replace('0', '1'), 'end', event.from)],
+    ['a step', eventSubject(project, 'api', event.run, 'step', event.from)],
+    ['another member', eventSubject(project, 'api', event.run, 'end', { member: 'evil', name: 'api' })],
+    ['another name', eventSubject(project, 'api', event.run, 'end', { member: 'local', name: 'web' })],
+    ['another project', eventSubject('other', 'api', event.run, 'end', event.from)],
+    ['a message', messageSubject(project, parseRecipient('api'), event.from)],
+  ])('on the subject of %s are refused', (_, wrong) => {
+    expect(decodeEvent(project, wrong, encodeEvent(event, testKey), keyOf)).toEqual({ undecodable: 'wrong_subject' })
   })
 })

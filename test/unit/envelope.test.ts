@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { decodeEnvelope, decodeRecord } from '../../src/wire/codec.ts'
-import { envelope, type NameRecord, wireKinds } from '../../src/wire/envelope.schema.ts'
+import { envelope, type NameRecord } from '../../src/wire/envelope.schema.ts'
+import { wireKinds } from '../../src/wire/kinds.ts'
 import { limits } from '../../src/wire/limits.ts'
 import { parseRecipient } from '../../src/wire/names.ts'
 import { messageSubject } from '../../src/wire/subjects.ts'
@@ -74,6 +75,8 @@ function isFreeText(field: string): boolean {
     'witness',
     'version',
     'sig',
+    'host',
+    'stderrTail',
   ].includes(field)
 }
 

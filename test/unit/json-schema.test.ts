@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { wireKinds } from '../../src/wire/envelope.schema.ts'
 import { jsonSchemas } from '../../src/wire/json-schema.ts'
+import { wireKinds } from '../../src/wire/kinds.ts'
 import { fixture } from './samples.ts'
 
 const schemas = jsonSchemas()

@@ -1,0 +1,17 @@
+/** Every kind on the wire, for `mesh schema`. Pure. */
+import { envelope, memberRecord, nameRecord, presence, receipt, surfaced, taker } from './envelope.schema.ts'
+import { runEvent, runRecord } from './run.schema.ts'
+import { task } from './task.schema.ts'
+
+export const wireKinds = {
+  message: envelope,
+  receipt,
+  name: nameRecord,
+  presence,
+  surfaced,
+  taker,
+  member: memberRecord,
+  task,
+  run_event: runEvent,
+  run: runRecord,
+} as const
