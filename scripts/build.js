@@ -16,12 +16,17 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** Lazily imported modules that are too large for the command's file. They throw no MeshError of their own. */
 const apart = { 'wire/json-schema.ts': 'json-schema.cjs', 'mcp/server.ts': 'mcp.cjs' }
+/** What runs as a process of its own. */
+const programs = { 'daemon/main.ts': 'sidecar.js', 'daemon/supervisor-main.ts': 'supervisor.js' }
 /** Packages that would slow every command down. */
 const heavy = /node_modules\/(zod|pino|nats|@nats-io|@modelcontextprotocol)\//
 
 /** Bundled CommonJS packages (pino, NATS) ask for `require`, which a module does not have. */
 const requireBanner =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
+
+/** A process of its own is a module. */
+const program = { format: 'esm', banner: { js: requireBanner } }
 
 const common = {
   absWorkingDir: root,
@@ -116,7 +121,7 @@ function buildCache(id) {
 async function buildModules(esbuild) {
   const modules = [
     ...Object.entries(apart).map(([path, file]) => ({ path, file, ...commonJs })),
-    { path: 'daemon/main.ts', file: 'sidecar.js', format: 'esm', banner: { js: requireBanner } },
+    ...Object.entries(programs).map(([path, file]) => ({ path, file, ...program })),
   ]
   for (const { path, file, ...format } of modules) {
     const outfile = join(dist, file)
@@ -136,7 +141,7 @@ function place(path, contents) {
 
 /** Files of an earlier layout. */
 function sweep() {
-  const kept = /^(cli\.cjs|mesh\.(cjs|cache)|sidecar\.js|json-schema\.cjs|mcp\.cjs|hooks|.*\.tmp)$/
+  const kept = /^(cli\.cjs|mesh\.(cjs|cache)|(sidecar|supervisor)\.js|json-schema\.cjs|mcp\.cjs|hooks|.*\.tmp)$/
   for (const name of readdirSync(dist)) if (!kept.test(name)) rmSync(join(dist, name), { recursive: true })
 }
 

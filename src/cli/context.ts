@@ -16,6 +16,8 @@ import { joinWords, readInput } from './text.ts'
 export interface Context {
   readonly command: CommandInfo
   readonly args: readonly string[]
+  /** The words after `--`; null without any. */
+  readonly words: readonly string[] | null
   readonly flags: Flags
   readonly env: Env
   readonly cwd: string
@@ -37,7 +39,7 @@ export function createContext(parsed: Parsed, env: Env, cwd: string): Context {
   const { command, args, flags } = parsed
   const beforeStart = () => prepareEngine(env, home, out.note)
   return {
-    ...{ command, args, flags, env, cwd, home, out },
+    ...{ command, args, flags, env, cwd, home, out, words: parsed.text },
     onInterrupt: null,
     text: () => readText(parsed),
     sidecar: () => new Sidecar(findTarget(flags, env, cwd, home), { env, home, beforeStart }),

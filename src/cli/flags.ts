@@ -37,6 +37,20 @@ export const flagTable = {
   mine: ['--mine', 'tasks that you hold or that are for you'],
   blocked: ['--blocked', 'tasks that wait for something'],
   allTasks: ['--all', 'also those that are over'],
+  runName: ['--name <name>', 'what the run is called'],
+  timeLimit: ['--timeout <time>', 'end the command after 500ms, 30s, 5m, 2h …'],
+  detach: ['--detach', 'do not wait: its output goes to logs (mesh logs), its end to you'],
+  cwd: ['--cwd <dir>', 'where the command runs'],
+  signal: ['--signal <name>', 'the first signal (default: TERM)'],
+  grace: ['--grace <time>', 'how long it has until SIGKILL (default: 10s)'],
+  percent: ['--percent <n>', 'how much of it is done'],
+  stderr: ['--stderr', 'its standard error instead of its standard output'],
+  lines: ['-n, --lines <n>', 'the last lines only'],
+  followRun: ['-f, --follow', 'go on printing what comes, until the run ends or you interrupt'],
+  runs: ['--runs', 'the runs instead of the sessions'],
+  ofRun: ['--run <id>', 'of this run only'],
+  ofOwner: ['--owner <name>', 'of the runs of this session only'],
+  since: ['--since <time>', 'from this long ago, for example 10m, or from a time in ISO 8601'],
 } as const satisfies Record<string, readonly [string, string]>
 
 export type FlagName = keyof typeof flagTable
@@ -51,6 +65,8 @@ export interface CommandInfo {
   about: string
   /** The command takes a text: after `--`, or from standard input with `-`. */
   text?: true
+  /** The command takes another command with its words after `--`. */
+  command?: true
   flags?: readonly FlagName[]
   examples: readonly string[]
   /** Left out of the list that `mesh` alone prints. */

@@ -73,7 +73,7 @@ export function parseArgs(command: CommandInfo, rest: readonly string[]): Parsed
   const before = end < 0 ? [...rest] : rest.slice(0, end)
   const after = end < 0 ? null : rest.slice(end + 1)
   const stdin = command.text === true && (before.includes('-') || (after?.length === 1 && after[0] === '-'))
-  if (after && command.text !== true) throw misuse(command, 'it takes no text after --')
+  if (after && !command.text && !command.command) throw misuse(command, 'it takes no text after --')
   if (before.includes('-') && after) throw misuse(command, 'the text comes after -- or from standard input, not both')
   const words = stdin ? before.filter((word) => word !== '-') : before
   const help = words.some((word) => word === '--help' || word === '-h')
@@ -134,7 +134,7 @@ function describe(command: CommandInfo) {
 
 /** How a command is called, for its help. */
 export function usageOf(command: CommandInfo): string {
-  const text = command.text ? ' -- <text>' : ''
+  const text = command.text ? ' -- <text>' : command.command ? ' -- <command…>' : ''
   const args = command.args ? ` ${command.args.replace(/([<[])\.\.\.(\w+[>\]])/, '$1$2…')}` : ''
   return `${command.name}${args}${text}`
 }
@@ -145,17 +145,22 @@ function flagsOf(command: CommandInfo): FlagName[] {
 
 /** cac checks them too, but lets `--as.x`, `--constructor` and their like pass. */
 function checkFlagNames(command: CommandInfo, words: readonly string[]): void {
-  const known = new Set(flagsOf(command).map((name) => flagTable[name][0].split(' ')[0]!))
+  const known = new Set(flagsOf(command).flatMap((name) => spellings(name)))
   for (const word of words.filter(isFlag)) {
     const name = word.split('=')[0]!
     if (!known.has(name)) throw misuse(command, `it has no flag ${quote(name)}`)
   }
 }
 
+/** `--follow`, or `-f` and `--follow`. */
+function spellings(name: FlagName): string[] {
+  return flagTable[name][0].split(/[ ,]+/).filter((word) => word.startsWith('-'))
+}
+
 function readFlags(command: CommandInfo, options: Record<string, unknown>): Flags {
   const flags: Record<string, string | true> = {}
   for (const name of flagsOf(command)) {
-    const spelled = flagTable[name][0].split(' ')[0]!
+    const spelled = spellings(name).at(-1)!
     const value = options[optionKey(spelled)]
     if (value === undefined) continue
     if (Array.isArray(value) && flagTable[name][0].includes('<')) throw misuse(command, `${spelled} is given twice`)

@@ -1,5 +1,6 @@
 /** Every command: how it is called, what it takes, and where its code is. Data; the code loads when it runs. */
 import type { CommandInfo, FlagName } from './flags.ts'
+import { runCommands } from './run-table.ts'
 import { taskCommands } from './task-table.ts'
 
 const sendFlags: readonly FlagName[] = ['thread', 'replyTo', 'intent', 'wait', 'timeout']
@@ -89,6 +90,7 @@ export const commands: readonly CommandInfo[] = [
     examples: ['mesh whoami', 'mesh whoami --as deploy'],
     load: () => import('./commands/whoami.ts'),
   },
+  ...runCommands,
   {
     name: 'rename',
     args: '<name>',

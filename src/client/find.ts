@@ -19,6 +19,8 @@ export interface Target {
   socket: string
   /** The name that the session had when its sidecar last wrote it down. */
   name?: string
+  /** The project of the session. */
+  project?: string
   /** Absent: an agent session's sidecar, which only that session starts. */
   operator?: Operator
 }
@@ -45,7 +47,7 @@ export function sessionTarget(env: Env, home: Home): Target | null {
     const dir = sessionDir(home, key)
     const record = readRecord(dir)
     if (!record || (env.MESH_PROJECT && env.MESH_PROJECT !== record.project)) continue
-    return { dir, socket: socketPath(dir), name: record.name }
+    return { dir, socket: socketPath(dir), name: record.name, project: record.project }
   }
   return null
 }

@@ -21,7 +21,7 @@ export const sidecarPath = join(import.meta.dirname, 'sidecar.js')
 const KEPT =
   /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|MESH_\w+|(HTTPS?|NO|ALL)_PROXY|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|npm_config_\w+)$/i
 /** Of the calling session, not of the operator. */
-const DROPPED = new Set(['MESH_SESSION', 'MESH_RUN_ID'])
+const DROPPED = new Set(['MESH_SESSION', 'MESH_RUN_ID', 'MESH_LINEAGE'])
 
 /** Starts the sidecar of `target`, unless somebody else is faster, and returns once it serves. */
 export async function startOperator(target: Target & { operator: Operator }, env: Env, home: Home): Promise<void> {

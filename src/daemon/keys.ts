@@ -8,6 +8,9 @@ import type { Home } from '../host/home.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import { isToken } from '../wire/names.ts'
 
+/** The member of the embedded engine: one mesh home, one key. */
+export const LOCAL_MEMBER = 'local'
+
 const KEY_FILE_BYTES = 4096
 const PINS_BYTES = 1024 * 1024
 /** DER prefix of an Ed25519 public key (RFC 8410), before its 32 bytes. */

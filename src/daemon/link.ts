@@ -5,26 +5,26 @@ import { engineUser } from '../engine/nkey.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
 import { connectEngine, type NatsConnection } from '../nats/connect.ts'
-import { ProjectStore } from '../nats/project-store.ts'
 import type { Logger } from './log.ts'
 
 const RETRY_MS = { first: 50, most: 2000 }
 
-interface LinkOptions {
+interface LinkOptions<Store> {
   home: Home
   env: Env
-  project: string
   name: string
   log: Logger
+  /** Opens what the connection is for. */
+  open(nc: NatsConnection): Promise<Store>
   /** Called after every connect, with a store that works. Throwing counts as not connected: it is called again. */
-  onUp(store: ProjectStore): Promise<void>
+  onUp(store: Store): Promise<void>
   onDown(): void
 }
 
-export class Link {
-  readonly #options: LinkOptions
+export class Link<Store> {
+  readonly #options: LinkOptions<Store>
   #nc: NatsConnection | null = null
-  #store: ProjectStore | null = null
+  #store: Store | null = null
   #isReady = false
   #stopped = false
   #mending = false
@@ -34,12 +34,12 @@ export class Link {
     this.#noteDown = resolve
   })
 
-  constructor(options: LinkOptions) {
+  constructor(options: LinkOptions<Store>) {
     this.#options = options
   }
 
   /** The store, or `mesh_down`. */
-  get store(): ProjectStore {
+  get store(): Store {
     if (this.#store) return this.#store
     throw new MeshError('mesh_down', 'the engine is not running')
   }
@@ -77,6 +77,11 @@ export class Link {
       log.warn({ error: MeshError.from(error).toBody() }, 'not connected')
     }
     this.#mending = false
+    this.#mend()
+  }
+
+  /** Connects in the background, as a part of what is there: a dead engine is healed, one that was stopped is left alone. */
+  join(): void {
     this.#mend()
   }
 
@@ -127,7 +132,7 @@ export class Link {
 
   /** Connects to the engine, which is started if it is dead. Does nothing after `mesh down`. */
   async #connect(): Promise<void> {
-    const { home, env, name, project } = this.#options
+    const { home, env, name } = this.#options
     const engine = await healEngine(home, env)
     if (!engine?.url || this.#stopped) return
     const nc = await connectEngine({ url: engine.url, user: engineUser(home), name: `mesh ${name}` }, () => {
@@ -138,7 +143,7 @@ export class Link {
     })
     this.#nc = nc
     try {
-      const store = await ProjectStore.open(nc, project)
+      const store = await this.#options.open(nc)
       this.#checkOpen(nc)
       this.#store = store
       await this.#options.onUp(store)

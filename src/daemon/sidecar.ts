@@ -6,7 +6,7 @@ import type { Conversation, Harness } from '../harness/types.ts'
 import { type Env, type Home, sessionDir } from '../host/home.ts'
 import { identifyProcess } from '../host/process.ts'
 import type { Place } from '../host/project.ts'
-import type { ProjectStore } from '../nats/project-store.ts'
+import { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { Arrivals } from './arrivals.ts'
 import { Board } from './board.ts'
@@ -61,7 +61,7 @@ export interface SidecarOptions {
 export class Sidecar {
   readonly options: SidecarOptions
   readonly recipients = new Recipients()
-  readonly link: Link
+  readonly link: Link<ProjectStore>
   readonly courier: Courier
   readonly board: Board
   readonly receipts: Receipts
@@ -142,9 +142,9 @@ export class Sidecar {
     this.link = new Link({
       home,
       env,
-      project: place.project,
       name: desired.name,
       log,
+      open: (nc) => ProjectStore.open(nc, place.project),
       onUp: (store) => this.#onUp(store),
       onDown: () => this.#onDown(),
     })

@@ -129,6 +129,18 @@ function readAll(fd: number, path: string, maxBytes: number): Buffer {
   return buffer.subarray(0, length)
 }
 
+/** The last bytes of a file, at most `maxBytes`. Throws as `open(2)`. */
+export function readEnd(path: string, maxBytes: number): Buffer {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const { size } = fstatSync(fd)
+    const buffer = Buffer.alloc(Math.min(size, maxBytes))
+    return buffer.subarray(0, readSync(fd, buffer, 0, buffer.length, Math.max(0, size - maxBytes)))
+  } finally {
+    closeSync(fd)
+  }
+}
+
 /** The JSON value in a file; undefined if the file is absent, unreadable, too large or not JSON. */
 export function readJson(path: string, maxBytes: number): unknown {
   try {

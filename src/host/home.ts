@@ -15,6 +15,7 @@ export interface Home {
   hooks: string
   run: string
   projects: string
+  runs: string
 }
 
 /** `MESH_HOME`, else the platform's usual folder for state. Absolute: sidecars work in other directories. */
@@ -27,6 +28,7 @@ export function meshHome(env: Env): Home {
     hooks: join(root, 'hooks'),
     run: join(root, 'run'),
     projects: join(root, 'projects'),
+    runs: join(root, 'runs'),
   }
 }
 
@@ -45,6 +47,11 @@ export function sessionDir(home: Home, key: string): string {
 /** What a name's holder must not forget: journal and outbox. */
 export function nameDir(home: Home, project: string, name: string): string {
   return join(home.projects, project, 'names', name)
+}
+
+/** What is kept of one run of this machine; `id` must be a run id. */
+export function runDir(home: Home, id: string): string {
+  return join(home.runs, id)
 }
 
 export function operatorKey(project: string, name: string): string {

@@ -4,3 +4,9 @@
  * Lite mode alone would turn WebAssembly off, which `fetch` needs.
  */
 export const sidecarFlags = ['--lite-mode', '--no-jitless'] as const
+
+/**
+ * The same for a run's supervisor, which needs no WebAssembly and must not have V8 say so: its standard error is the
+ * command's.
+ */
+export const supervisorFlags = ['--lite-mode', '--no-expose-wasm'] as const

@@ -19,6 +19,7 @@ import { readFrom } from './direct.ts'
 import { isNotFound, toMeshError } from './errors.ts'
 import { type Delivery, MailReader, RoleReader } from './mail.ts'
 import { Objects } from './objects.ts'
+import { RunStore } from './run-store.ts'
 import { ensureStreams, type StoreHealth, storeHealth } from './streams.ts'
 
 /** How long a publish waits for its acknowledgement. */
@@ -56,12 +57,21 @@ export class ProjectStore {
   readonly members: Buckets['members']
   readonly tasks: Buckets['tasks']
   readonly objects: Buckets['objects']
+  readonly runs: RunStore
   readonly #nc: NatsConnection
   readonly #js: JetStreamClient
   readonly #jsm: JetStreamManager
 
-  private constructor(project: string, nc: NatsConnection, js: JetStreamClient, jsm: JetStreamManager, open: Buckets) {
+  private constructor(
+    project: string,
+    nc: NatsConnection,
+    js: JetStreamClient,
+    jsm: JetStreamManager,
+    open: Buckets,
+    runs: RunStore,
+  ) {
     this.project = project
+    this.runs = runs
     this.#nc = nc
     this.#js = js
     this.#jsm = jsm
@@ -80,7 +90,8 @@ export class ProjectStore {
       const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
       const js = jetstream(nc, { timeout: PUBLISH_TIMEOUT_MS })
       await ensureStreams(jsm, project)
-      return new ProjectStore(project, nc, js, jsm, await openBuckets(nc, js, jsm, project))
+      const [buckets, runs] = await Promise.all([openBuckets(nc, js, jsm, project), RunStore.open(nc, project)])
+      return new ProjectStore(project, nc, js, jsm, buckets, runs)
     } catch (error) {
       throw toMeshError(error)
     }

@@ -1,0 +1,103 @@
+/** `mesh run`: a command under a supervisor that outlives this process. The mesh need not be there. */
+import { statSync } from 'node:fs'
+import { constants } from 'node:os'
+import { basename, resolve } from 'node:path'
+import type { RunSpec } from '../../api/supervisor.schema.ts'
+import { Refused, type StartedRun, startRun } from '../../client/runs.ts'
+import { MeshError } from '../../errors.ts'
+import { limits } from '../../wire/limits.ts'
+import { checkName, isRunId, newId, quote, toName } from '../../wire/names.ts'
+import type { Context } from '../context.ts'
+import { fail } from '../output.ts'
+import { misuse } from '../parse.ts'
+import { oneLine, parseDuration } from '../units.ts'
+
+/** What shells and env(1) exit with when the fault is their own. */
+const OWN_FAILURE = 125
+const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const
+
+export async function run(context: Context): Promise<number> {
+  try {
+    return await supervise(context)
+  } catch (error) {
+    fail(error, context.out.json)
+    return error instanceof Refused ? error.status : OWN_FAILURE
+  }
+}
+
+async function supervise(context: Context): Promise<number> {
+  const { env, home, out } = context
+  const spec = specOf(context)
+  const started = await startRun(spec, env, home)
+  if (spec.detach) {
+    if (out.json) await out.value({ runId: spec.run, pid: started.pid })
+    else await out.line(`${spec.run} pid ${started.pid}`)
+    return 0
+  }
+  passSignals(started)
+  const ended = await started.ended
+  if (out.json) await out.value(ended)
+  else if (ended.state === 'terminated' || ended.state === 'cancelled')
+    out.note(`${spec.name} ${ended.state}: ${oneLine(ended.reason)}`)
+  if (ended.exitCode !== null) return ended.exitCode
+  return 128 + (constants.signals[ended.signal as NodeJS.Signals] ?? 0)
+}
+
+function specOf(context: Context): RunSpec {
+  const { flags, env, words, command } = context
+  if (!words || words.length === 0 || words[0] === '') throw misuse(command, 'the command comes after --')
+  checkSize(words)
+  const { name, owner, project } = { ...ownerOf(context), name: nameOf(flags.runName, words[0]!) }
+  return {
+    v: 1,
+    run: newId('r'),
+    ...{ name, owner, project },
+    lineage: lineageIn(env.MESH_RUN_ID, env.MESH_LINEAGE),
+    command: [...words],
+    cwd: directory(resolve(context.cwd, flags.cwd ?? '.')),
+    detach: flags.detach === true,
+    timeoutMs: flags.timeLimit === undefined ? null : parseDuration(flags.timeLimit, '--timeout'),
+  }
+}
+
+/** Without a word to any sidecar: the run must not depend on one. */
+function ownerOf(context: Context): { owner: string; project: string } {
+  const { target } = context.sidecar()
+  if (target.operator) return { owner: target.operator.name, project: target.operator.project }
+  return { owner: target.name!, project: target.project! }
+}
+
+function nameOf(asked: string | undefined, word: string): string {
+  return asked === undefined ? toName(basename(word)) : checkName(asked)
+}
+
+function checkSize(words: readonly string[]): void {
+  const bytes = words.reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0)
+  if (words.length <= limits.commandWords && bytes <= limits.commandBytes) return
+  throw new MeshError('too_large', `the command has ${words.length} words and ${bytes} bytes`, {
+    hint: `at most ${limits.commandWords} words and ${limits.commandBytes} bytes; put them into a script`,
+  })
+}
+
+function directory(path: string): string {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path
+  throw new MeshError('bad_request', `${quote(path)} is not a directory`)
+}
+
+/** The runs above this one, as the environment of the run that this is called in has them. */
+function lineageIn(parent: string | undefined, lineage: string | undefined): string[] {
+  if (!parent || !isRunId(parent)) return []
+  const above = (lineage ?? '').split(',').filter(isRunId)
+  const runs = above.at(-1) === parent ? above : [parent]
+  if (runs.length < limits.lineage) return runs
+  throw new MeshError('conflict', `runs are nested ${runs.length} deep here`, {
+    hint: 'does a run start itself again?',
+  })
+}
+
+function passSignals({ signal }: StartedRun): void {
+  for (const name of PASSED_ON) {
+    process.removeAllListeners(name)
+    process.on(name, () => signal(name))
+  }
+}

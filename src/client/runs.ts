@@ -1,0 +1,158 @@
+/** Starts a run's supervisor and talks to it: over the line between them, or over the run's own socket. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import type { EndedRun, FromSupervisor, RunAnswer, RunRequest, RunSpec } from '../api/supervisor.schema.ts'
+import { MeshError } from '../errors.ts'
+import { checkOwnDir, ensurePrivateDir } from '../host/files.ts'
+import { type Env, type Home, runDir, socketPath } from '../host/home.ts'
+import { supervisorFlags } from '../host/node-flags.ts'
+
+/** The built supervisor; it lies beside the built command. */
+const supervisorPath = join(import.meta.dirname, 'supervisor.js')
+const ANSWER_MS = 5000
+
+/** Nothing was run. */
+export class Refused extends MeshError {
+  /** As shells have it: 126 cannot be executed, 127 not found, 125 anything else. */
+  readonly status: number
+
+  constructor(status: number, error: { code: string; message: string; hint: string }) {
+    const { code, message, hint } = MeshError.fromBody(error)
+    super(code, message, { hint })
+    this.status = status
+  }
+}
+
+export interface StartedRun {
+  pid: number
+  /** Resolves when the run has ended; throws `sidecar_down` when its supervisor is gone before. */
+  ended: Promise<EndedRun>
+  /** Passes a signal on to the command. */
+  signal(name: NodeJS.Signals): void
+}
+
+/** Starts a supervisor for `spec` and resolves once the command runs. Throws `Refused`: then nothing was run. */
+export async function startRun(spec: RunSpec, env: Env, home: Home): Promise<StartedRun> {
+  const supervisor = launch(spec, env, home)
+  const line = new Line(supervisor)
+  line.send({ start: spec })
+  const word = await line.next()
+  if (word && 'refused' in word) throw new Refused(word.refused.exit, word.refused)
+  if (!word || !('started' in word)) {
+    const message = `the supervisor could not be started (${describeEnd(supervisor)})`
+    throw new Refused(125, { code: 'internal', message, hint: 'see MESH_DEBUG=1 mesh run …' })
+  }
+  if (spec.detach) line.close()
+  return {
+    pid: word.started.pid,
+    ended: spec.detach ? new Promise(() => {}) : untilEnded(line, spec.run),
+    signal: (signal) => line.send({ signal }),
+  }
+}
+
+function launch({ detach }: RunSpec, env: Env, home: Home): ChildProcess {
+  ensurePrivateDir(home.root)
+  const errors = detach ? openSync(join(home.root, 'supervisor.err'), 'a', 0o600) : null
+  try {
+    const child = spawn(process.execPath, [...supervisorFlags, supervisorPath, home.root], {
+      cwd: '/',
+      detached: true,
+      stdio: errors === null ? ['inherit', 'inherit', 'inherit', 'pipe'] : ['ignore', 'ignore', errors, 'pipe'],
+      env,
+    })
+    child.on('error', () => {})
+    child.unref()
+    return child
+  } finally {
+    if (errors !== null) closeSync(errors)
+  }
+}
+
+function describeEnd({ exitCode, signalCode }: ChildProcess): string {
+  return signalCode ?? (exitCode === null ? 'it closed its line' : `exit ${exitCode}`)
+}
+
+async function untilEnded(line: Line, run: string): Promise<EndedRun> {
+  const word = await line.next()
+  line.close()
+  if (word && 'ended' in word) return word.ended
+  throw new MeshError('sidecar_down', `the supervisor of ${run} was lost; its command may still run`, {
+    hint: `mesh ps --runs tells what became of it`,
+  })
+}
+
+/** The line to the supervisor: JSON lines both ways. */
+class Line {
+  readonly #socket: Socket
+  readonly #words: FromSupervisor[] = []
+  #text = ''
+  #closed = false
+  #wake = () => {}
+
+  constructor(supervisor: ChildProcess) {
+    this.#socket = supervisor.stdio[3] as Socket
+    this.#socket.on('error', () => {})
+    this.#socket.setEncoding('utf8').on('data', (text: string) => {
+      this.#text += text
+      const lines = this.#text.split('\n')
+      this.#text = lines.pop()!
+      this.#words.push(...lines.map((line) => JSON.parse(line) as FromSupervisor))
+      this.#wake()
+    })
+    this.#socket.once('close', () => {
+      this.#closed = true
+      this.#wake()
+    })
+    supervisor.once('error', () => this.#socket.destroy())
+  }
+
+  send(word: object): void {
+    if (this.#socket.writable) this.#socket.write(`${JSON.stringify(word)}\n`)
+  }
+
+  /** The next word; null when the supervisor is gone. */
+  async next(): Promise<FromSupervisor | null> {
+    while (this.#words.length === 0 && !this.#closed) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    return this.#words.shift() ?? null
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+}
+
+/** Asks a run's supervisor on this machine. Throws `not_found` when none answers, `timeout` when it is asleep. */
+export async function askRun(home: Home, run: string, request: RunRequest, waitMs = 0): Promise<RunAnswer> {
+  const path = socketPath(runDir(home, run))
+  checkOwnDir(runDir(home, run))
+  const answer = await exchange(path, `${JSON.stringify(request)}\n`, ANSWER_MS + waitMs)
+  if (answer === null) throw new MeshError('not_found', `no supervisor of ${run} answers here`)
+  const value = JSON.parse(answer) as RunAnswer
+  if ('error' in value) throw MeshError.fromBody(value.error)
+  return value
+}
+
+function exchange(path: string, text: string, ms: number): Promise<string | null> {
+  return new Promise((resolve, reject) => {
+    let read = ''
+    const socket = connect(path, () => socket.write(text))
+    const timer = setTimeout(() => {
+      socket.destroy()
+      reject(new MeshError('timeout', `the run’s supervisor did not answer in ${ms} ms`))
+    }, ms)
+    socket.on('error', () => {})
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      read += chunk
+    })
+    socket.once('close', () => {
+      clearTimeout(timer)
+      resolve(read.endsWith('\n') ? read : null)
+    })
+  })
+}

@@ -1,0 +1,44 @@
+/** A supervisor's connection to the holder of the post of witness: when it ends, the witness looks what became of the run. */
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { type Home, socketPath } from '../host/home.ts'
+
+/** There may be no sidecar at all for hours. */
+const RETRY_MS = { first: 100, most: 2000 }
+
+export class PostFollower {
+  readonly #path: string
+  readonly #key: string
+  #socket: Socket | null = null
+  #timer: NodeJS.Timeout | null = null
+  #pause: number = RETRY_MS.first
+  #stopped = false
+
+  constructor(home: Home, key: string) {
+    this.#path = socketPath(join(home.run, 'witness'))
+    this.#key = key
+  }
+
+  start(): void {
+    if (this.#stopped) return
+    const socket = connect(this.#path)
+    this.#socket = socket
+    socket.once('connect', () => {
+      this.#pause = RETRY_MS.first
+      socket.write(`${this.#key}\n`)
+      socket.resume()
+    })
+    socket.on('error', () => {})
+    socket.once('close', () => {
+      if (this.#stopped) return
+      this.#timer = setTimeout(() => this.start(), this.#pause * (0.5 + Math.random()))
+      this.#pause = Math.min(this.#pause * 2, RETRY_MS.most)
+    })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#socket?.destroy()
+  }
+}

@@ -1,0 +1,95 @@
+/** The directory of one run of this machine: what it was to do, and a journal of what is to be told of it. */
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import * as z from 'zod/mini'
+import { type RunSpec, runSpec } from '../api/supervisor.schema.ts'
+import type { StopRequest } from '../core/process-end.ts'
+import { tailOf } from '../core/process-end.ts'
+import { readEnd, readJson, writeAtomic } from '../host/files.ts'
+import { type Home, runDir, socketPath } from '../host/home.ts'
+import type { ProcessIdentity } from '../wire/envelope.schema.ts'
+import { limits } from '../wire/limits.ts'
+import { isRunId } from '../wire/names.ts'
+import type { RunEvent } from '../wire/run.schema.ts'
+
+const SPEC_BYTES = 2 * 1024 * 1024
+
+/** One step of a run's journal. */
+export type RunStep =
+  /** The process is there, but has not begun: it begins once this is on disk. */
+  | { t: 'started'; child: ProcessIdentity; supervisor: ProcessIdentity; at: string }
+  /** To be told, in this order. */
+  | { t: 'event'; event: RunEvent }
+  /** The engine has everything up to this number. */
+  | { t: 'told'; seq: number }
+  /** Somebody else told the end, at this number: nothing more is to be told. */
+  | { t: 'superseded'; seq: number }
+
+const stopRequest = z.object({ by: z.string(), signal: z.string(), at: z.string() })
+
+export const files = {
+  spec: (dir: string) => join(dir, 'spec.json'),
+  journal: (dir: string) => join(dir, 'journal.jsonl'),
+  lock: (dir: string) => join(dir, 'lock'),
+  stop: (dir: string) => join(dir, 'stop.json'),
+  log: (dir: string) => join(dir, 'supervisor.log'),
+  output: (dir: string, stream: 'stdout' | 'stderr') => join(dir, stream),
+  socket: socketPath,
+} as const
+
+export function writeSpec(dir: string, spec: RunSpec): void {
+  writeAtomic(files.spec(dir), JSON.stringify(spec, null, 2), { sync: true })
+}
+
+/** What a run was to do; null if that is not there, or not readable. */
+export function readSpec(dir: string): RunSpec | null {
+  const parsed = runSpec.safeParse(readJson(files.spec(dir), SPEC_BYTES))
+  return parsed.success ? parsed.data : null
+}
+
+/** Notes who asked for a run's end. Whoever asks again does not take the first one's place. */
+export function writeStop(dir: string, request: StopRequest): StopRequest {
+  const earlier = readStop(dir)
+  if (earlier) return earlier
+  writeAtomic(files.stop(dir), JSON.stringify(request), { sync: true })
+  return request
+}
+
+export function readStop(dir: string): StopRequest | null {
+  const parsed = stopRequest.safeParse(readJson(files.stop(dir), SPEC_BYTES))
+  return parsed.success ? parsed.data : null
+}
+
+/** The last words on standard error as its log has them; empty without a log. */
+export function loggedTail(dir: string): string {
+  try {
+    const path = files.output(dir, 'stderr')
+    return tailOf(readEnd(path, limits.stderrTailBytes + 1), limits.stderrTailBytes)
+  } catch {
+    return ''
+  }
+}
+
+/** Ids of the runs that have a directory here. */
+export function runIds(home: Home): string[] {
+  try {
+    return readdirSync(home.runs).filter(isRunId)
+  } catch {
+    return []
+  }
+}
+
+/** When a run's directory last changed, milliseconds. */
+export function changedAt(home: Home, id: string): number {
+  const dir = runDir(home, id)
+  return Math.max(mtime(dir), mtime(files.journal(dir)))
+}
+
+export function removeRun(home: Home, id: string): void {
+  rmSync(socketPath(runDir(home, id)), { force: true })
+  rmSync(runDir(home, id), { recursive: true, force: true })
+}
+
+function mtime(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+}

@@ -1,0 +1,163 @@
+/**
+ * A supervisor's process: `supervisor.js <mesh home>`. What to run comes on descriptor 3 from whoever started it, who is
+ * told on the same line how it went. It ends when the run is over and told.
+ */
+import { rmSync } from 'node:fs'
+import { createServer, Socket } from 'node:net'
+import { dirname } from 'node:path'
+import { type FromSupervisor, type RunSpec, runRequest, toSupervisor } from '../api/supervisor.schema.ts'
+import { MeshError } from '../errors.ts'
+import { findExecutable } from '../host/executable.ts'
+import { ensurePrivateDir } from '../host/files.ts'
+import { meshHome, runDir } from '../host/home.ts'
+import { tryLock } from '../host/lock.ts'
+import { parseJson } from '../wire/codec.ts'
+import { limits } from '../wire/limits.ts'
+import { quote } from '../wire/names.ts'
+import { type Logger, openLog } from './log.ts'
+import { files, removeRun, writeSpec } from './run-files.ts'
+import { Supervisor } from './supervisor.ts'
+
+const STARTER_FD = 3
+const START_BYTES = limits.commandBytes * 6 + 64 * 1024
+const REQUEST_BYTES = 64 * 1024
+/** Asked to end while the run lives, it passes these on; SIGKILL is what ends a supervisor itself. */
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const
+const EXIT = { not_found: 127, not_executable: 126, other: 125 } as const
+
+async function main(): Promise<void> {
+  const root = process.argv[2]
+  if (!root) throw new MeshError('bad_request', 'usage: supervisor.js HOME')
+  const home = meshHome({ ...process.env, MESH_HOME: root })
+  const starter = new Starter()
+  const spec = await starter.spec
+  const found = findExecutable(spec.command[0]!, process.env.PATH, spec.cwd)
+  if ('fault' in found) return refuse(starter, found.fault, found.path)
+  const dir = runDir(home, spec.run)
+  let supervisor: Supervisor
+  let close: () => void
+  try {
+    for (const path of [home.root, home.runs, dir]) ensurePrivateDir(path)
+    if (!tryLock(files.lock(dir))) throw new MeshError('conflict', 'this run has a supervisor')
+    writeSpec(dir, spec)
+    const { log } = openLog(files.log(dir), process.env.MESH_LOG_LEVEL ?? 'info')
+    guard(log)
+    const tell = (word: FromSupervisor) => starter.tell(word)
+    supervisor = new Supervisor({ spec, path: found.path, home, env: process.env, log, tell })
+    close = await serve(files.socket(dir), supervisor)
+    await supervisor.start()
+  } catch (error) {
+    // Nothing was run.
+    removeRun(home, spec.run)
+    const { code, message, hint } = MeshError.from(error)
+    starter.tell({ refused: { exit: EXIT.other, code, message, hint } })
+    await starter.close()
+    process.exit(0)
+  }
+  for (const signal of SIGNALS) {
+    process.on(signal, () => (supervisor.isOver ? process.exit(0) : supervisor.forward(signal, 'its supervisor')))
+  }
+  starter.onSignal = (signal) => supervisor.forward(signal, spec.owner)
+  await supervisor.watch()
+  close()
+  await starter.close()
+  // The lock goes with this process: a dead holder's is none.
+  process.exit(0)
+}
+
+async function refuse(starter: Starter, fault: 'not_found' | 'not_executable', path: string): Promise<void> {
+  const [what, code] = fault === 'not_found' ? ['was not found', 'not_found'] : ['cannot be executed', 'denied']
+  const hint = fault === 'not_found' ? 'check the name, or give a path' : 'check its permissions: chmod +x'
+  starter.tell({ refused: { exit: EXIT[fault], code: code!, message: `${quote(path)} ${what}`, hint } })
+  await starter.close()
+  process.exit(0)
+}
+
+/** Whoever started this process, at the other end of descriptor 3. It may go at any time; the run goes on. */
+class Starter {
+  readonly spec: Promise<RunSpec>
+  onSignal: (signal: NodeJS.Signals) => void = () => {}
+  readonly #socket = new Socket({ fd: STARTER_FD, readable: true, writable: true })
+  #text = ''
+
+  constructor() {
+    this.#socket.on('error', () => {})
+    this.spec = new Promise((resolve, reject) => {
+      this.#socket.setEncoding('utf8').on('data', (text: string) => {
+        this.#text += text
+        if (this.#text.length > START_BYTES) this.#socket.destroy()
+        for (let end = this.#text.indexOf('\n'); end >= 0; end = this.#text.indexOf('\n')) {
+          const word = toSupervisor.safeParse(parseJson(Buffer.from(this.#text.slice(0, end))))
+          this.#text = this.#text.slice(end + 1)
+          if (!word.success) reject(new MeshError('bad_request', `not a run: ${word.error.issues[0]?.message}`))
+          else if ('start' in word.data) resolve(word.data.start)
+          else this.onSignal(word.data.signal as NodeJS.Signals)
+        }
+      })
+      this.#socket.once('close', () => reject(new MeshError('bad_request', 'whoever started this went away')))
+    })
+  }
+
+  tell(word: FromSupervisor): void {
+    if (this.#socket.writable) this.#socket.write(`${JSON.stringify(word)}\n`)
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#socket.destroyed) return resolve()
+      this.#socket.once('close', resolve)
+      this.#socket.end(() => this.#socket.destroy())
+    })
+  }
+}
+
+/** One request and one answer per connection, on a socket that only its owner may open. */
+async function serve(path: string, supervisor: Supervisor): Promise<() => void> {
+  ensurePrivateDir(dirname(path))
+  rmSync(path, { force: true })
+  const server = createServer((socket) => {
+    let text = ''
+    socket.on('error', () => {})
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk
+      if (text.length > REQUEST_BYTES) return socket.destroy()
+      if (!text.endsWith('\n')) return
+      void answer(text, supervisor).then((word) => socket.end(`${JSON.stringify(word)}\n`))
+    })
+  })
+  const before = process.umask(0o177)
+  try {
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve))
+  } finally {
+    process.umask(before)
+  }
+  return () => {
+    server.close()
+    rmSync(path, { force: true })
+  }
+}
+
+async function answer(text: string, supervisor: Supervisor) {
+  try {
+    const request = runRequest.safeParse(parseJson(Buffer.from(text)))
+    if (!request.success) throw new MeshError('bad_request', `run: ${request.error.issues[0]?.message}`)
+    return await supervisor.answer(request.data)
+  } catch (error) {
+    return { error: MeshError.from(error).toBody() }
+  }
+}
+
+/** A bug ends the supervisor loudly; the run is then told as lost by its witness. */
+function guard(log: Logger): void {
+  const die = (error: unknown) => {
+    log.fatal({ error: String(error), stack: error instanceof Error ? error.stack : undefined }, 'crashed')
+    process.exit(1)
+  }
+  process.on('uncaughtException', die)
+  process.on('unhandledRejection', die)
+}
+
+main().catch((error) => {
+  process.stderr.write(`mesh: ${MeshError.from(error).message}\n`)
+  process.exit(1)
+})

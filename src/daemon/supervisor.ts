@@ -1,0 +1,251 @@
+/**
+ * Watches one process to its end and tells it: what is told is on disk first. It belongs to no session, so that it
+ * outlives the one that started it, its sidecar and the engine.
+ */
+import type { EndedRun, FromSupervisor, RunAnswer, RunRequest, RunSpec } from '../api/supervisor.schema.ts'
+import { type ExitEvidence, judgeExit } from '../core/process-end.ts'
+import { advance, isTerminal, type Run } from '../core/run.ts'
+import { isStopped } from '../engine/engine.ts'
+import { MeshError } from '../errors.ts'
+import type { Env, Home } from '../host/home.ts'
+import { runDir } from '../host/home.ts'
+import { oomKills } from '../host/memory.ts'
+import { hostName, identifyProcess } from '../host/process.ts'
+import { RunStore } from '../nats/run-store.ts'
+import { limits, times } from '../wire/limits.ts'
+import type { RunEvent, RunRecord } from '../wire/run.schema.ts'
+import { Announcer } from './announcer.ts'
+import { Journal } from './journal.ts'
+import { LOCAL_MEMBER, memberKey } from './keys.ts'
+import { Link } from './link.ts'
+import type { Logger } from './log.ts'
+import { PostFollower } from './post-follower.ts'
+import { type Exit, RunChild } from './run-child.ts'
+import { files, type RunStep, readStop, writeStop } from './run-files.ts'
+import { RunLog } from './run-log.ts'
+
+/** An end that the engine does not take for this long is left to the sidecars of this machine. */
+const LINGER_MS = 60_000
+const LOOK_MS = 500
+/** What is left in the group of an ended run is told to end, and killed after this long. */
+const LEFT_MS = 2000
+
+interface SupervisorOptions {
+  spec: RunSpec
+  /** The command's file. */
+  path: string
+  home: Home
+  env: Env
+  log: Logger
+  /** Tells whoever started the run, who may be gone. */
+  tell(word: FromSupervisor): void
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #dir: string
+  readonly #journal: Journal<RunStep>
+  readonly #logs: { stdout: RunLog; stderr: RunLog } | null
+  readonly #follower: PostFollower
+  readonly #link: Link<RunStore>
+  readonly #oomKills = oomKills()
+  readonly #ended: Promise<EndedRun>
+  #resolveEnded!: (ended: EndedRun) => void
+  #child!: RunChild
+  #announcer!: Announcer
+  #run: Run | null = null
+  #startedAt = 0
+  #timer: NodeJS.Timeout | null = null
+  #timedOut = false
+  #forwarded: ExitEvidence['forwarded'] = null
+  #noteDone!: () => void
+  readonly #done: Promise<void>
+
+  constructor(options: SupervisorOptions) {
+    const { spec, home, env, log } = options
+    this.#options = options
+    this.#dir = runDir(home, spec.run)
+    this.#journal = Journal.open<RunStep>(files.journal(this.#dir)).journal
+    const logOf = (stream: 'stdout' | 'stderr') => new RunLog(files.output(this.#dir, stream))
+    this.#logs = spec.detach ? { stdout: logOf('stdout'), stderr: logOf('stderr') } : null
+    this.#follower = new PostFollower(home, spec.run)
+    this.#link = new Link<RunStore>({
+      home,
+      env,
+      name: `run ${spec.name}`,
+      log,
+      open: (nc) => RunStore.open(nc, spec.project),
+      onUp: async (store) => this.#announcer.attach(store),
+      onDown: () => this.#announcer.detach(),
+    })
+    this.#ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve
+    })
+    this.#done = new Promise((resolve) => {
+      this.#noteDone = resolve
+    })
+  }
+
+  /** Resolves when the run is over and told, or left to others to tell. After `start`. */
+  async watch(): Promise<void> {
+    const { log } = this.#options
+    this.#follower.start()
+    this.#link.join()
+    const exit = await this.#child.exit()
+    this.#end(await this.#judge(exit))
+    log.info(exit, 'ended')
+    await this.#untilTold()
+    this.#follower.stop()
+    this.#announcer.close()
+    await this.#link.stop()
+    this.#journal.close()
+  }
+
+  /** Starts the process, which is on disk before it begins. Throws when nothing was run. */
+  async start(): Promise<void> {
+    const { spec, path, home, env, tell, log } = this.#options
+    const lineage = [...spec.lineage, spec.run].join(',')
+    const childEnv = { ...env, MESH_RUN_ID: spec.run, MESH_LINEAGE: lineage }
+    const child = await RunChild.start({ spec, path, env: childEnv, logs: this.#logs })
+    this.#child = child
+    const supervisor = identifyProcess(process.pid)!
+    const at = new Date().toISOString()
+    try {
+      this.#journal.append([{ t: 'started', child: child.identity, supervisor, at }], true)
+    } catch (error) {
+      child.signal('SIGKILL')
+      throw error
+    }
+    this.#announcer = new Announcer({
+      journal: this.#journal,
+      steps: [],
+      key: memberKey(home),
+      record: recordOf(spec, at, { pid: child.identity.pid, supervisor }),
+      log,
+      onDone: () => this.#noteDone(),
+    })
+    this.#push({ type: 'run_spawned', at, host: hostName(), pid: child.identity.pid })
+    child.go()
+    this.#startedAt = performance.now()
+    tell({ started: { runId: spec.run, pid: child.identity.pid } })
+    if (spec.timeoutMs !== null) this.#timer = setTimeout(() => this.#timeOut(), spec.timeoutMs)
+  }
+
+  #timeOut(): void {
+    this.#timedOut = true
+    void this.#child.end('SIGTERM', times.runGrace)
+  }
+
+  /** Passes a signal on to the whole group. */
+  forward(signal: NodeJS.Signals, from: string): void {
+    if (this.#child.isOver) return
+    if (signal !== 'SIGWINCH') this.#forwarded = { signal, from }
+    this.#child.signal(signal)
+  }
+
+  get isOver(): boolean {
+    return this.#run !== null && this.#child.isOver
+  }
+
+  /** Answers on the run's socket. */
+  async answer(request: RunRequest): Promise<RunAnswer> {
+    if (request.op === 'progress') return { seq: this.#progress(request) }
+    const { by, signal, graceMs } = request
+    if (!this.#child.isOver) {
+      writeStop(this.#dir, { by, signal, at: new Date().toISOString() })
+      void this.#child.end(signal as NodeJS.Signals, graceMs)
+    }
+    return { ended: await this.#ended }
+  }
+
+  #progress({ text, percent }: RunRequest & { op: 'progress' }): number {
+    if (this.#child.isOver) throw new MeshError('not_alive', 'the run is over')
+    if (this.#announcer.waiting >= limits.runBacklog) {
+      throw new MeshError('store_full', `${limits.runBacklog} events of this run wait for the engine already`)
+    }
+    const words = percent === undefined ? { text } : { text, percent }
+    return this.#push({ type: 'run_progress', at: new Date().toISOString(), ...words }).seq
+  }
+
+  async #judge({ code, signal }: Exit) {
+    if (this.#timer) clearTimeout(this.#timer)
+    const durationMs = Math.round(performance.now() - this.#startedAt)
+    const leftInGroup = this.#child.hasGroup
+    if (leftInGroup) void this.#child.end('SIGTERM', LEFT_MS)
+    await this.#child.drain()
+    const kills = oomKills()
+    const grew = kills !== null && this.#oomKills !== null && kills > this.#oomKills
+    const judged = judgeExit({
+      code,
+      signal,
+      timedOutMs: this.#timedOut ? this.#options.spec.timeoutMs : null,
+      stop: readStop(this.#dir),
+      forwarded: this.#forwarded,
+      outOfMemory: grew ? `the kernel killed for want of memory (oom_kill ${this.#oomKills} → ${kills})` : null,
+      leftInGroup,
+      durationMs,
+      stderrTail: this.#child.stderrTail,
+    })
+    const dropped = (this.#logs?.stdout.dropped ?? 0) + (this.#logs?.stderr.dropped ?? 0)
+    if (dropped > 0) judged.evidence = `${judged.evidence}; ${dropped} bytes of its output could not be logged`
+    return judged
+  }
+
+  #end(judged: ReturnType<typeof judgeExit>): void {
+    const event = this.#push({ ...judged, at: new Date().toISOString() })
+    const ended = endedOf(event, this.#run!)
+    this.#options.tell({ ended })
+    this.#resolveEnded(ended)
+  }
+
+  #push(fields: Pick<RunEvent, 'type' | 'at'> & Partial<RunEvent>): RunEvent {
+    const { spec } = this.#options
+    const event = eventOf(spec, (this.#run?.seq ?? 0) + 1, spec.owner, fields)
+    this.#run = advance(this.#run, event)
+    this.#announcer.push(event)
+    return event
+  }
+
+  /** After `mesh down` nobody waits: the next sidecar of this machine tells what is in the journal. */
+  async #untilTold(): Promise<void> {
+    const deadline = performance.now() + LINGER_MS
+    while (!this.#announcer.done && performance.now() < deadline && !isStopped(this.#options.home)) {
+      const waited = new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+      await Promise.race([this.#done, waited])
+    }
+    // What the command left in its group is given its time.
+    const left = performance.now() + LEFT_MS
+    while (this.#child.hasGroup && performance.now() < left) await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/** A run's record before its first event. */
+export function recordOf(spec: RunSpec, startedAt: string, more: Partial<RunRecord>): RunRecord {
+  const { run, name, owner, project, lineage, cwd } = spec
+  return {
+    ...{ v: 1, kind: 'run', id: run, project, runKind: 'process', name, owner, lineage, member: LOCAL_MEMBER },
+    ...{ state: 'spawned', seq: 0, startedAt, host: hostName(), cwd },
+    ...more,
+  } as RunRecord
+}
+
+/** An event of a run, told by `from` of this member. */
+export function eventOf(
+  spec: RunSpec,
+  seq: number,
+  from: string,
+  fields: Pick<RunEvent, 'type' | 'at'> & Partial<RunEvent>,
+): RunEvent {
+  const { run, name, owner, project, lineage } = spec
+  const by = { member: LOCAL_MEMBER, name: from, epoch: 0 }
+  const identity = { v: 1, kind: 'run_event', id: `${run}.${seq}`, project, run, runKind: 'process' } as const
+  return { ...identity, name, owner, lineage, from: by, seq, ...fields }
+}
+
+/** A run's end as whoever awaits it reads it. */
+export function endedOf(event: RunEvent, run: Run): EndedRun {
+  if (!isTerminal(event.type)) throw new MeshError('internal', `${event.type} is no end`)
+  const { reason = '', exitCode = null, signal = null, durationMs = 0, stderrTail = '' } = event
+  const state = run.state as EndedRun['state']
+  return { runId: event.run, state, reason, exitCode, signal, durationMs, stderrTail }
+}
