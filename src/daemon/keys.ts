@@ -16,9 +16,6 @@ const PINS_BYTES = 1024 * 1024
 /** DER prefix of an Ed25519 public key (RFC 8410), before its 32 bytes. */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
 
-/** The member of the embedded engine: one mesh home, one key. */
-export const LOCAL_MEMBER = 'local'
-
 /** The member's private key; made on first use. Sidecars that race end up with the same one. */
 export function memberKey(home: Home): KeyObject {
   const stored = readText(home.memberKey, KEY_FILE_BYTES) ?? create(home)
