@@ -5,6 +5,7 @@
 import * as z from 'zod/mini'
 import { door, intent, pairState } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
+import { runOps } from './run-ops.schema.ts'
 import { taskOps } from './task-ops.schema.ts'
 
 const time = z.string()
@@ -302,6 +303,7 @@ export const ops = {
     response: z.object({ name: z.string(), unread: z.int() }),
   },
   ...taskOps,
+  ...runOps,
   health: {
     about:
       'What this sidecar sees of itself and of the engine. For mesh doctor; answers also while the engine is away.',

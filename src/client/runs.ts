@@ -1,12 +1,13 @@
 /** Starts a run's supervisor and talks to it: over the line between them, or over the run's own socket. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { EndedRun, FromSupervisor, RunAnswer, RunRequest, RunSpec } from '../api/supervisor.schema.ts'
 import { MeshError } from '../errors.ts'
 import { checkOwnDir, ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, runDir, socketPath } from '../host/home.ts'
+import { askLine } from '../host/line.ts'
 import { supervisorFlags } from '../host/node-flags.ts'
 
 /** The built supervisor; it lies beside the built command. */
@@ -131,28 +132,9 @@ class Line {
 export async function askRun(home: Home, run: string, request: RunRequest, waitMs = 0): Promise<RunAnswer> {
   const path = socketPath(runDir(home, run))
   checkOwnDir(runDir(home, run))
-  const answer = await exchange(path, `${JSON.stringify(request)}\n`, ANSWER_MS + waitMs)
+  const answer = await askLine(path, JSON.stringify(request), ANSWER_MS + waitMs)
   if (answer === null) throw new MeshError('not_found', `no supervisor of ${run} answers here`)
   const value = JSON.parse(answer) as RunAnswer
   if ('error' in value) throw MeshError.fromBody(value.error)
   return value
-}
-
-function exchange(path: string, text: string, ms: number): Promise<string | null> {
-  return new Promise((resolve, reject) => {
-    let read = ''
-    const socket = connect(path, () => socket.write(text))
-    const timer = setTimeout(() => {
-      socket.destroy()
-      reject(new MeshError('timeout', `the run’s supervisor did not answer in ${ms} ms`))
-    }, ms)
-    socket.on('error', () => {})
-    socket.setEncoding('utf8').on('data', (chunk: string) => {
-      read += chunk
-    })
-    socket.once('close', () => {
-      clearTimeout(timer)
-      resolve(read.endsWith('\n') ? read : null)
-    })
-  })
 }

@@ -3,6 +3,7 @@
  * and the one end hold whoever else writes, and however long this process was asleep.
  */
 import type { KeyObject } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { recordAfter } from '../core/run.ts'
 import { MeshError } from '../errors.ts'
 import type { RunStore } from '../nats/run-store.ts'
@@ -14,6 +15,7 @@ import type { Logger } from './log.ts'
 import type { RunStep } from './run-files.ts'
 
 const RETRY_MS = 250
+const POLL_MS = 10
 
 interface AnnouncerOptions {
   journal: Journal<RunStep>
@@ -23,7 +25,7 @@ interface AnnouncerOptions {
   record: RunRecord
   log: Logger
   /** Everything is told, or need not be any more. */
-  onDone(): void
+  onDone?(): void
 }
 
 export class Announcer {
@@ -82,6 +84,15 @@ export class Announcer {
     if (this.#retry) clearTimeout(this.#retry)
   }
 
+  /** Tells what waits and closes; at most for `ms`. */
+  async settle(store: RunStore, ms: number): Promise<void> {
+    const deadline = performance.now() + ms
+    this.attach(store)
+    while ((this.waiting > 0 || !this.#isRecorded || this.#running) && performance.now() < deadline)
+      await delay(POLL_MS)
+    this.close()
+  }
+
   /** Writes an event down, on disk, and tells it when the engine is there. A disk that is full does not silence it. */
   push(event: RunEvent): void {
     this.#note({ t: 'event', event }, true)
@@ -94,7 +105,7 @@ export class Announcer {
     this.#running = true
     void this.#tellAll().finally(() => {
       this.#running = false
-      if (this.done) this.#options.onDone()
+      if (this.done) this.#options.onDone?.()
       else if (this.#store && (this.waiting > 0 || !this.#isRecorded)) this.#again()
     })
   }

@@ -24,6 +24,7 @@ import { allMembers, membersOf } from './memberships.ts'
 import { ping } from './ping.ts'
 import { FOREVER_MS, post } from './post.ts'
 import { durableOf } from './registry.ts'
+import { createRunHandlers } from './run-handlers.ts'
 import type { Call, Handlers } from './server.ts'
 import { waitForSessions } from './session-waits.ts'
 import type { Sidecar } from './sidecar.ts'
@@ -35,6 +36,7 @@ const ALWAYS = new Set<string>(['send', 'reply', 'taken', 'health', 'stop'])
 export function createHandlers(sidecar: Sidecar): Handlers {
   const handlers: Handlers = {
     ...createTaskHandlers(sidecar),
+    ...createRunHandlers(sidecar),
 
     async whoami() {
       const { record, courier, link } = sidecar

@@ -5,14 +5,16 @@ import * as z from 'zod/mini'
 import { type RunSpec, runSpec } from '../api/supervisor.schema.ts'
 import type { StopRequest } from '../core/process-end.ts'
 import { tailOf } from '../core/process-end.ts'
-import { readEnd, readJson, writeAtomic } from '../host/files.ts'
+import { readEnd, readJson, readText, writeAtomic } from '../host/files.ts'
 import { type Home, runDir, socketPath } from '../host/home.ts'
+import { phaseOf } from '../wire/codec.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import { isRunId } from '../wire/names.ts'
 import type { RunEvent } from '../wire/run.schema.ts'
 
 const SPEC_BYTES = 2 * 1024 * 1024
+const JOURNAL_BYTES = 256 * 1024 * 1024
 
 /** One step of a run's journal. */
 export type RunStep =
@@ -68,6 +70,30 @@ export function loggedTail(dir: string): string {
   } catch {
     return ''
   }
+}
+
+/** The steps of a run's journal, read without touching it: its supervisor may be writing. */
+export function readSteps(dir: string): RunStep[] {
+  const lines = (readText(files.journal(dir), JOURNAL_BYTES) ?? '').split('\n')
+  return lines.flatMap((line) => {
+    try {
+      return line === '' ? [] : [JSON.parse(line) as RunStep]
+    } catch {
+      return []
+    }
+  })
+}
+
+/** True when the run's end was told, by whomever: nothing is to be done for it any more. */
+export function isToldWhole(dir: string): boolean {
+  let told = 0
+  let end = Number.POSITIVE_INFINITY
+  for (const step of readSteps(dir)) {
+    if (step.t === 'superseded') return true
+    if (step.t === 'told') told = step.seq
+    if (step.t === 'event' && phaseOf(step.event.type) === 'end') end = step.event.seq
+  }
+  return told >= end
 }
 
 /** Ids of the runs that have a directory here. */

@@ -73,7 +73,7 @@ export class Sidecar {
   readonly #witness: Witness
   readonly #stalls: Stalls
   readonly #key: KeyObject
-  readonly #ring: KeyRing
+  readonly ring: KeyRing
   readonly #intake: Intake
   readonly #arrivals: Arrivals
   readonly #joined: Promise<true>
@@ -90,8 +90,8 @@ export class Sidecar {
     const { home, env, place, log, harness, desired } = options
     this.#naming = new Naming({ harness, place, desired, log, leave: () => this.leave() })
     this.#key = memberKey(home)
-    this.#ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
-    this.#intake = new Intake(place.project, this.#ring, log)
+    this.ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
+    this.#intake = new Intake(place.project, this.ring, log)
     this.#arrivals = new Arrivals({
       intake: this.#intake,
       record: () => this.record,
@@ -276,7 +276,7 @@ export class Sidecar {
     if (before !== null && before !== record.name)
       void tellRenamed(this, before).catch((error) => log.warn({ error: MeshError.from(error).toBody() }, 'not told'))
     log.info({ name: record.name, epoch: record.epoch, project: store.project }, 'on the mesh')
-    const strangers = await exchangeKeys(store, this.#ring, { member: LOCAL_MEMBER, key: this.#key })
+    const strangers = await exchangeKeys(store, this.ring, { member: LOCAL_MEMBER, key: this.#key })
     if (strangers.length > 0)
       log.error({ members: strangers }, 'members whose key is not the one first seen: not believed')
     void drainAll(home, store, log).catch((error) => log.warn({ error }, 'outboxes not drained'))

@@ -4,25 +4,26 @@
  */
 import type { EndedRun, FromSupervisor, RunAnswer, RunRequest, RunSpec } from '../api/supervisor.schema.ts'
 import { type ExitEvidence, judgeExit } from '../core/process-end.ts'
-import { advance, isTerminal, type Run } from '../core/run.ts'
+import { advance, type Run } from '../core/run.ts'
 import { isStopped } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
 import { runDir } from '../host/home.ts'
 import { oomKills } from '../host/memory.ts'
-import { hostName, identifyProcess } from '../host/process.ts'
+import { identifyProcess } from '../host/process.ts'
 import { RunStore } from '../nats/run-store.ts'
 import { limits, times } from '../wire/limits.ts'
-import type { RunEvent, RunRecord } from '../wire/run.schema.ts'
+import type { RunEvent } from '../wire/run.schema.ts'
 import { Announcer } from './announcer.ts'
 import { Journal } from './journal.ts'
-import { LOCAL_MEMBER, memberKey } from './keys.ts'
+import { memberKey } from './keys.ts'
 import { Link } from './link.ts'
 import type { Logger } from './log.ts'
 import { PostFollower } from './post-follower.ts'
 import { type Exit, RunChild } from './run-child.ts'
 import { files, type RunStep, readStop, writeStop } from './run-files.ts'
 import { RunLog } from './run-log.ts'
+import { endedOf, eventOf, recordOf, spawnedBy } from './run-record.ts'
 
 /** An end that the engine does not take for this long is left to the sidecars of this machine. */
 const LINGER_MS = 60_000
@@ -110,8 +111,9 @@ export class Supervisor {
     this.#child = child
     const supervisor = identifyProcess(process.pid)!
     const at = new Date().toISOString()
+    const started = { t: 'started', child: child.identity, supervisor, at } as const
     try {
-      this.#journal.append([{ t: 'started', child: child.identity, supervisor, at }], true)
+      this.#journal.append([started], true)
     } catch (error) {
       child.signal('SIGKILL')
       throw error
@@ -124,7 +126,7 @@ export class Supervisor {
       log,
       onDone: () => this.#noteDone(),
     })
-    this.#push({ type: 'run_spawned', at, host: hostName(), pid: child.identity.pid })
+    this.#push(spawnedBy(started))
     child.go()
     this.#startedAt = performance.now()
     tell({ started: { runId: spec.run, pid: child.identity.pid } })
@@ -217,35 +219,4 @@ export class Supervisor {
     const left = performance.now() + LEFT_MS
     while (this.#child.hasGroup && performance.now() < left) await new Promise((resolve) => setTimeout(resolve, 20))
   }
-}
-
-/** A run's record before its first event. */
-export function recordOf(spec: RunSpec, startedAt: string, more: Partial<RunRecord>): RunRecord {
-  const { run, name, owner, project, lineage, cwd } = spec
-  return {
-    ...{ v: 1, kind: 'run', id: run, project, runKind: 'process', name, owner, lineage, member: LOCAL_MEMBER },
-    ...{ state: 'spawned', seq: 0, startedAt, host: hostName(), cwd },
-    ...more,
-  } as RunRecord
-}
-
-/** An event of a run, told by `from` of this member. */
-export function eventOf(
-  spec: RunSpec,
-  seq: number,
-  from: string,
-  fields: Pick<RunEvent, 'type' | 'at'> & Partial<RunEvent>,
-): RunEvent {
-  const { run, name, owner, project, lineage } = spec
-  const by = { member: LOCAL_MEMBER, name: from, epoch: 0 }
-  const identity = { v: 1, kind: 'run_event', id: `${run}.${seq}`, project, run, runKind: 'process' } as const
-  return { ...identity, name, owner, lineage, from: by, seq, ...fields }
-}
-
-/** A run's end as whoever awaits it reads it. */
-export function endedOf(event: RunEvent, run: Run): EndedRun {
-  if (!isTerminal(event.type)) throw new MeshError('internal', `${event.type} is no end`)
-  const { reason = '', exitCode = null, signal = null, durationMs = 0, stderrTail = '' } = event
-  const state = run.state as EndedRun['state']
-  return { runId: event.run, state, reason, exitCode, signal, durationMs, stderrTail }
 }

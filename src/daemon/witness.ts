@@ -12,10 +12,12 @@ import { type Home, sessionDir, socketPath } from '../host/home.ts'
 import { foreignOwner, type Lock, tryLock } from '../host/lock.ts'
 import { processState } from '../host/process.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
+import { isRunId } from '../wire/names.ts'
 import { drainOutbox } from './drain.ts'
 import type { Logger } from './log.ts'
 import { witness } from './registry.ts'
 import { readRecord, removeLocked, type SidecarRecord, sessionKeys, sweepLeftovers } from './run-dir.ts'
+import { RunWitness } from './run-witness.ts'
 
 const RETRY_MS = 50
 /** Another host's lock on the post stays until `mesh down`: asked for ever more seldom. */
@@ -42,6 +44,7 @@ export class Witness {
   readonly #path: string
   readonly #followed = new Map<string, Socket>()
   readonly #watched = new Set<string>()
+  readonly #runs: RunWitness
   #lock: Lock | null = null
   #server: Server | null = null
   #post: Socket | null = null
@@ -50,6 +53,7 @@ export class Witness {
 
   constructor(options: WitnessOptions) {
     this.#options = options
+    this.#runs = new RunWitness({ ...options, isFollowed: (id) => this.#followed.has(id) })
     this.#path = socketPath(join(options.home.run, 'witness'))
   }
 
@@ -59,6 +63,7 @@ export class Witness {
 
   stop(): void {
     this.#stopped = true
+    this.#runs.stop()
     this.#post?.destroy()
     this.#server?.close()
     if (this.#sweeper) clearInterval(this.#sweeper)
@@ -111,6 +116,7 @@ export class Witness {
     this.#options.log.debug('holds the post of witness')
     await delay(RETURN_MS)
     if (this.#stopped) return
+    this.#runs.scan()
     this.#sweep()
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
     for (const key of sessionKeys(this.#options.home)) {
@@ -137,7 +143,7 @@ export class Witness {
       this.#followed.set(key, socket)
       socket.once('close', () => {
         if (this.#followed.get(key) === socket) this.#followed.delete(key)
-        if (!this.#stopped) void this.#look(key)
+        if (!this.#stopped) void (isRunId(key) ? this.#runs.look(key) : this.#look(key))
       })
     })
   }

@@ -1,0 +1,106 @@
+/** The operations on runs. Part of the operations table. Pure. */
+import * as z from 'zod/mini'
+import { limits } from '../wire/limits.ts'
+import { eventType, runKind, runState, usage } from '../wire/run.schema.ts'
+
+/** An id, a beginning of one that may be unique, or a name: the newest run of that name. */
+const someRun = z.string().check(z.minLength(1), z.maxLength(4096))
+const someName = z.string().check(z.maxLength(4096))
+const milliseconds = z.int().check(z.minimum(0), z.maximum(2_147_483_647))
+const text = z.optional(z.string())
+
+const ended = {
+  reason: text,
+  exitCode: z.optional(z.int()),
+  signal: text,
+  durationMs: z.optional(z.int()),
+}
+
+const run = z.object({
+  runId: z.string(),
+  kind: runKind,
+  name: z.string(),
+  owner: z.string(),
+  parent: z.nullable(z.string()),
+  lineage: z.array(z.string()),
+  state: runState,
+  startedAt: z.string(),
+  endedAt: text,
+  host: z.nullable(z.string()),
+  pid: z.nullable(z.int()),
+  /** Somebody watches it; null when that cannot be seen from here. */
+  supervised: z.nullable(z.boolean()),
+  text,
+  percent: z.optional(z.number()),
+  ...ended,
+})
+export type ShownRun = z.output<typeof run>
+
+const event = z.object({
+  type: eventType,
+  runId: z.string(),
+  seq: z.int(),
+  at: z.string(),
+  kind: runKind,
+  name: z.string(),
+  owner: z.string(),
+  parent: z.nullable(z.string()),
+  lineage: z.array(z.string()),
+  /** The signature is that of the member it says it is from. */
+  verified: z.boolean(),
+  evidence: text,
+  stderrTail: text,
+  result: text,
+  suspect: text,
+  usage: z.optional(usage),
+  text,
+  percent: z.optional(z.number()),
+  host: text,
+  pid: z.optional(z.int()),
+  ...ended,
+})
+export type ShownEvent = z.output<typeof event>
+
+export const runOps = {
+  runs: {
+    about: 'The runs of the project: those that go on, and those that ended within a day.',
+    tool: null,
+    request: z.object({ run: z.optional(someRun) }),
+    response: z.array(run),
+  },
+  run_events: {
+    about: 'Events of runs, oldest first, from a position or a time on; with waitMs until there are some.',
+    tool: null,
+    request: z.object({
+      run: z.optional(someRun),
+      owner: z.optional(someName),
+      /** ISO 8601. */
+      since: z.optional(z.string().check(z.maxLength(40))),
+      /** A position that an earlier answer gave. */
+      from: z.optional(z.int().check(z.minimum(1))),
+      waitMs: z.optional(milliseconds),
+    }),
+    response: z.object({ events: z.array(event), next: z.int() }),
+  },
+  run_wait: {
+    about: 'Block until one of the runs, or all of them, ended.',
+    tool: null,
+    request: z.object({
+      runs: z.array(someRun).check(z.minLength(1), z.maxLength(limits.recipients)),
+      all: z.optional(z.boolean()),
+      timeoutMs: z.optional(milliseconds),
+    }),
+    response: z.object({ events: z.array(event) }),
+  },
+  run_stop: {
+    about:
+      'End a run of this session: a signal to its whole process group, and SIGKILL after a grace. Resolves to its end.',
+    tool: null,
+    request: z.object({
+      run: someRun,
+      signal: z.optional(z.string().check(z.regex(/^SIG[A-Z0-9]{1,12}$/))),
+      graceMs: z.optional(milliseconds),
+    }),
+    response: event,
+  },
+} as const

@@ -1,0 +1,241 @@
+/** The operations on runs: what the events and records say, and ending a run of this machine. */
+import type { ShownEvent, ShownRun } from '../api/run-ops.schema.ts'
+import type { RunAnswer } from '../api/supervisor.schema.ts'
+import { isOver, recordAfter } from '../core/run.ts'
+import { MeshError } from '../errors.ts'
+import { runDir } from '../host/home.ts'
+import { askLine } from '../host/line.ts'
+import { lockOwner } from '../host/lock.ts'
+import { hostName, processState } from '../host/process.ts'
+import type { Delivery } from '../nats/mail.ts'
+import type { RunStore } from '../nats/run-store.ts'
+import { decodeEvent } from '../wire/codec.ts'
+import { times } from '../wire/limits.ts'
+import { checkName, isRunId, quote } from '../wire/names.ts'
+import type { RunEvent, RunRecord } from '../wire/run.schema.ts'
+import { deadline } from './deadline.ts'
+import { FOREVER_MS } from './post.ts'
+import { signalGroup } from './run-child.ts'
+import { files, readSpec, readSteps, writeStop } from './run-files.ts'
+import { recordOf } from './run-record.ts'
+import type { Handlers } from './server.ts'
+import type { Sidecar } from './sidecar.ts'
+
+type RunOp = 'runs' | 'run_events' | 'run_wait' | 'run_stop'
+
+const ID_PREFIX = /^r_[0-9a-f]{8,31}$/
+const DAY_MS = 86_400_000
+const LOOK_MS = 2000
+/** A supervisor that is awake answers within the grace and this. */
+const ANSWER_MS = 3000
+const POLL_MS = 50
+
+export function createRunHandlers(sidecar: Sidecar): Pick<Handlers, RunOp> {
+  return {
+    async runs({ run }) {
+      const store = sidecar.link.store.runs
+      if (run !== undefined) return [await showRun(sidecar, store, await findRun(sidecar, run))]
+      const records = (await store.records.all()).map(({ value }) => value)
+      const recent = records.filter(({ endedAt }) => !endedAt || Date.now() - Date.parse(endedAt) < DAY_MS)
+      const shown = await Promise.all(recent.map((record) => showRun(sidecar, store, record)))
+      return shown.sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
+    },
+
+    async run_events({ run, owner, since, from, waitMs = 0 }, call) {
+      const id = run === undefined ? undefined : (await findRun(sidecar, run)).id
+      const scope = { ...(owner === undefined ? {} : { owner: checkName(owner) }), ...(id ? { run: id } : {}) }
+      const after = since === undefined ? 0 : Date.parse(since)
+      if (Number.isNaN(after)) throw new MeshError('bad_request', `${quote(since!)} is not a time`)
+      const signal = deadline(call.signal, waitMs)
+      for (let position = from ?? 1; ; ) {
+        const store = sidecar.link.store.runs
+        const changed = nextChange(store, scope, signal)
+        const stored = await store.read(scope, position)
+        position = (stored.at(-1)?.seq ?? position - 1) + 1
+        const events = stored.flatMap((one) => read(sidecar, one) ?? []).filter(({ at }) => Date.parse(at) >= after)
+        if (events.length > 0 || signal.aborted) {
+          changed.stop()
+          return { events, next: position }
+        }
+        await changed.happened
+      }
+    },
+
+    async run_wait({ runs, all = false, timeoutMs = FOREVER_MS }, call) {
+      const ids = await Promise.all(runs.map(async (run) => (await findRun(sidecar, run)).id))
+      return { events: await untilEnded(sidecar, ids, all, deadline(call.signal, timeoutMs)) }
+    },
+
+    async run_stop({ run, signal = 'SIGTERM', graceMs = times.runGrace }, call) {
+      const record = await findRun(sidecar, run)
+      const me = sidecar.record
+      if (record.owner !== me.name && !me.roles.includes('operator'))
+        throw new MeshError('denied', `${record.id} is a run of ${record.owner}`, {
+          hint: 'ask its owner, or an operator',
+        })
+      if (isOver(record.state)) throw new MeshError('not_alive', `${record.id} is over: ${record.state}`)
+      if (record.host !== hostName())
+        throw new MeshError('conflict', `${record.id} runs on ${quote(record.host ?? '?')}`, { hint: 'stop it there' })
+      await stopRun(sidecar, record, signal, graceMs)
+      return (await untilEnded(sidecar, [record.id], true, call.signal))[0]!
+    },
+  }
+}
+
+/** A run by its id, by a beginning of it, or by its name: the newest of that name. Throws `not_found`, `bad_request`. */
+async function findRun(sidecar: Sidecar, text: string): Promise<RunRecord> {
+  const { runs } = sidecar.link.store
+  if (isRunId(text)) {
+    const known = (await runs.records.get(text))?.value ?? localRecord(sidecar, text)
+    if (known) return current(sidecar, runs, known)
+    throw notFound(text)
+  }
+  if (text.startsWith('r_') && !ID_PREFIX.test(text)) {
+    throw new MeshError('bad_request', `${quote(text)} is not a run id`, {
+      hint: 'r_ and 8 to 32 hex digits; mesh ps --runs',
+    })
+  }
+  const isId = ID_PREFIX.test(text)
+  const records = (await runs.records.all()).map(({ value }) => value)
+  const found = records.filter(({ id, name }) => (isId ? id.startsWith(text) : name === text))
+  if (isId && found.length > 1) throw new MeshError('bad_request', `${text} fits ${found.length} runs`)
+  const newest = found.sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))[0]
+  if (newest) return current(sidecar, runs, newest)
+  throw notFound(text)
+}
+
+function notFound(text: string): MeshError {
+  return new MeshError('not_found', `there is no run ${quote(text)} in this project`, {
+    hint: 'mesh ps --runs lists them',
+  })
+}
+
+/** A run of this machine that was not announced yet. */
+function localRecord(sidecar: Sidecar, id: string): RunRecord | null {
+  const spec = readSpec(runDir(sidecar.options.home, id))
+  if (spec?.project !== sidecar.options.place.project) return null
+  return recordOf(spec, new Date().toISOString(), { state: 'running' })
+}
+
+/** The record as the events have it: an index may be a step behind, an end never is. */
+async function current(sidecar: Sidecar, store: RunStore, record: RunRecord): Promise<RunRecord> {
+  if (isOver(record.state)) return record
+  const end = await store.end(record.id)
+  const read = end && decode(sidecar, end)
+  return read ? { ...record, ...recordAfter(record, read.event) } : record
+}
+
+async function showRun(sidecar: Sidecar, store: RunStore, found: RunRecord): Promise<ShownRun> {
+  const record = await current(sidecar, store, found)
+  const { id, runKind, name, owner, lineage, state, startedAt, host = null, pid = null } = record
+  const { endedAt, reason, exitCode, signal, durationMs, text, percent } = record
+  return {
+    ...{ runId: id, kind: runKind, name, owner, parent: lineage.at(-1) ?? null, lineage, state, startedAt, host, pid },
+    supervised: isOver(state) ? null : isSupervised(sidecar, record),
+    ...{ endedAt, reason, exitCode, signal, durationMs, text, percent },
+  }
+}
+
+function isSupervised(sidecar: Sidecar, { id, host }: RunRecord): boolean | null {
+  if (host !== hostName()) return null
+  return lockOwner(files.lock(runDir(sidecar.options.home, id))) !== null
+}
+
+function decode(sidecar: Sidecar, { subject, data }: Delivery) {
+  const read = decodeEvent(sidecar.options.place.project, subject, data, (member) => sidecar.ring.keyOf(member))
+  return 'event' in read ? read : null
+}
+
+function read(sidecar: Sidecar, delivery: Delivery): ShownEvent | null {
+  const found = decode(sidecar, delivery)
+  return found && shownEvent(found.event, found.verified)
+}
+
+export function shownEvent(event: RunEvent, verified: boolean): ShownEvent {
+  const {
+    v: _v,
+    kind: _kind,
+    id: _id,
+    project: _project,
+    from: _from,
+    sig: _sig,
+    run,
+    runKind,
+    lineage,
+    ...rest
+  } = event
+  return { ...rest, runId: run, kind: runKind, lineage, parent: lineage.at(-1) ?? null, verified }
+}
+
+/** Resolves when one (or `all`) of the runs ended. Outlives the engine. */
+async function untilEnded(
+  sidecar: Sidecar,
+  ids: readonly string[],
+  all: boolean,
+  signal: AbortSignal,
+): Promise<ShownEvent[]> {
+  while (!signal.aborted) {
+    try {
+      const store = sidecar.link.store.runs
+      const changed = nextChange(store, ids.length === 1 ? { run: ids[0]!, phase: 'end' } : { phase: 'end' }, signal)
+      const ends = await Promise.all(ids.map((id) => store.end(id)))
+      const events = ends.flatMap((end) => (end && read(sidecar, end)) ?? [])
+      if (all ? events.length === ids.length : events.length > 0) {
+        changed.stop()
+        return events
+      }
+      await changed.happened
+    } catch (error) {
+      if (!['mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
+      await sidecar.link.whenUp(LOOK_MS)
+    }
+  }
+  throw new MeshError('timeout', `${ids.join(', ')}: no end in time`, {
+    hint: 'it goes on; mesh ps --runs shows its state',
+  })
+}
+
+/** Told from the moment of the call, so that nothing that happens while the caller reads is missed. */
+function nextChange(store: RunStore, scope: Parameters<RunStore['follow']>[0], signal: AbortSignal) {
+  let stop = () => {}
+  const happened = new Promise<void>((resolve) => {
+    const done = () => {
+      unfollow()
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const unfollow = store.follow(scope, done)
+    // The connection may go: whoever waits looks again.
+    const timer = setTimeout(done, LOOK_MS)
+    signal.addEventListener('abort', done, { once: true })
+    stop = done
+  })
+  return { happened, stop: () => stop() }
+}
+
+/** Asks the supervisor; one that is gone or asleep is done without, in its own process group's face. */
+async function stopRun(sidecar: Sidecar, record: RunRecord, signal: string, graceMs: number): Promise<void> {
+  const dir = runDir(sidecar.options.home, record.id)
+  const by = sidecar.record.name
+  const request = JSON.stringify({ op: 'stop', by, signal, graceMs })
+  const answer = await askLine(files.socket(dir), request, graceMs + ANSWER_MS).catch((error) => {
+    if (MeshError.from(error).code === 'timeout') return null
+    throw error
+  })
+  if (answer !== null) {
+    const word = JSON.parse(answer) as RunAnswer
+    if ('error' in word) throw MeshError.fromBody(word.error)
+    return
+  }
+  const started = readSteps(dir).find((step) => step.t === 'started')
+  if (!started || processState(started.child) === 'dead') return
+  writeStop(dir, { by, signal, at: new Date().toISOString() })
+  signalGroup(started.child.pid, signal as NodeJS.Signals)
+  signalGroup(started.child.pid, 'SIGCONT')
+  const until = performance.now() + graceMs
+  while (processState(started.child) !== 'dead') {
+    if (performance.now() > until) return void signalGroup(started.child.pid, 'SIGKILL')
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  }
+}

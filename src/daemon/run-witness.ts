@@ -1,0 +1,141 @@
+/**
+ * The witness of this machine's runs: what a supervisor that is gone had written down is told, and a run that nobody
+ * saw end is told as lost. Belongs to the holder of the post of witness.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { RunSpec } from '../api/supervisor.schema.ts'
+import { judgeLost } from '../core/process-end.ts'
+import { isTerminal } from '../core/run.ts'
+import { MeshError } from '../errors.ts'
+import { type Home, runDir } from '../host/home.ts'
+import { lockOwner, tryLock } from '../host/lock.ts'
+import { processState } from '../host/process.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import type { RunStore } from '../nats/run-store.ts'
+import { times } from '../wire/limits.ts'
+import { Announcer } from './announcer.ts'
+import { Journal } from './journal.ts'
+import { memberKey } from './keys.ts'
+import type { Logger } from './log.ts'
+import {
+  changedAt,
+  files,
+  isToldWhole,
+  loggedTail,
+  type RunStep,
+  readSpec,
+  readStop,
+  removeRun,
+  runIds,
+} from './run-files.ts'
+import { eventOf, recordOf, spawnedBy } from './run-record.ts'
+
+/** Between looks at a run that nobody supervises while its command lives, or while the engine is away. */
+const LOOK_MS = 250
+/** Telling a run's events takes a moment each; what takes longer is tried again. */
+const TELL_MS = 5000
+
+interface RunWitnessOptions {
+  home: Home
+  log: Logger
+  name(): string
+  store(): ProjectStore | null
+  /** The run's supervisor has a connection to this process: its end will be noticed. */
+  isFollowed(id: string): boolean
+}
+
+export class RunWitness {
+  readonly #options: RunWitnessOptions
+  readonly #watched = new Set<string>()
+  #stopped = false
+
+  constructor(options: RunWitnessOptions) {
+    this.#options = options
+  }
+
+  /** Looks at every run of this machine. */
+  scan(): void {
+    for (const id of runIds(this.#options.home)) void this.look(id)
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** Looks at a run until it is told whole, or in the hands of a supervisor that is connected. */
+  async look(id: string): Promise<void> {
+    if (this.#watched.has(id)) return
+    this.#watched.add(id)
+    try {
+      while (!this.#stopped && !(await this.#settle(id))) await delay(LOOK_MS, undefined, { ref: false })
+    } finally {
+      this.#watched.delete(id)
+    }
+  }
+
+  /** True when there is nothing more to do here. */
+  async #settle(id: string): Promise<boolean> {
+    const { home, log, isFollowed } = this.#options
+    const dir = runDir(home, id)
+    try {
+      if (isToldWhole(dir)) return this.#sweep(id)
+      // Alive, also when it is stopped: a supervisor that sleeps is not lost.
+      if (lockOwner(files.lock(dir))) return isFollowed(id)
+      const store = this.#options.store()
+      const spec = readSpec(dir)
+      if (!spec) return this.#sweep(id)
+      if (!store) return false
+      const lock = tryLock(files.lock(dir))
+      if (!lock) return false
+      try {
+        return await this.#tell(spec, await store.runs.sibling(spec.project))
+      } finally {
+        lock.release()
+      }
+    } catch (error) {
+      log.warn({ run: id, error: MeshError.from(error).toBody() }, 'run not settled yet')
+      return false
+    }
+  }
+
+  /** Under the run's lock. */
+  async #tell(spec: RunSpec, store: RunStore): Promise<boolean> {
+    const { home, log, name } = this.#options
+    const dir = runDir(home, spec.run)
+    const { journal, steps } = Journal.open<RunStep>(files.journal(dir))
+    try {
+      const started = steps.find((step) => step.t === 'started')
+      // The supervisor died before the command could begin.
+      if (!started) return this.#forget(spec.run)
+      const record = recordOf(spec, started.at, { pid: started.child.pid, supervisor: started.supervisor })
+      const announcer = new Announcer({ journal, steps, key: memberKey(home), record, log })
+      if (!announcer.last) announcer.push(eventOf(spec, 1, spec.owner, spawnedBy(started)))
+      const last = announcer.last!
+      // One that goes on without a supervisor is told to its last word so far, and its end when that comes.
+      const isGone = !isTerminal(last.type) && processState(started.child) === 'dead'
+      if (isGone) announcer.push(eventOf(spec, last.seq + 1, name(), this.#lost(dir, started)))
+      await announcer.settle(store, TELL_MS)
+      return announcer.done
+    } finally {
+      journal.close()
+    }
+  }
+
+  #forget(id: string): true {
+    removeRun(this.#options.home, id)
+    return true
+  }
+
+  #lost(dir: string, { child, supervisor }: RunStep & { t: 'started' }) {
+    const at = new Date().toISOString()
+    const evidence = `${this.#options.name()} found its supervisor (pid ${supervisor.pid}) and its command (pid ${child.pid}) gone at ${at}`
+    return { ...judgeLost(readStop(dir), evidence, loggedTail(dir)), at }
+  }
+
+  #sweep(id: string): true {
+    const { home } = this.#options
+    const isOld = Date.now() - changedAt(home, id) > times.runDirAge
+    if (isOld && !lockOwner(files.lock(runDir(home, id)))) removeRun(home, id)
+    return true
+  }
+}
