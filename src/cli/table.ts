@@ -65,8 +65,8 @@ export const commands: readonly CommandInfo[] = [
   {
     name: 'ps',
     about: 'list the sessions of this project and the state of each (also: mesh who)',
-    flags: ['watch'],
-    examples: ['mesh ps', 'mesh ps --watch', 'mesh ps --json'],
+    flags: ['runs', 'watch'],
+    examples: ['mesh ps', 'mesh ps --runs', 'mesh ps --watch', 'mesh ps --json'],
     load: () => import('./commands/ps.ts'),
   },
   {

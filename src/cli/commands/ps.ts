@@ -4,6 +4,7 @@ import type { Sidecar } from '../../client/sidecar.ts'
 import { MeshError } from '../../errors.ts'
 import type { Context } from '../context.ts'
 import type { Output } from '../output.ts'
+import { runListing } from '../runs.ts'
 import { ago, columns, oneLine } from '../units.ts'
 
 const WATCH_MS = 1000
@@ -19,6 +20,12 @@ const colours: Record<string, string> = {
 
 export async function run({ flags, out, sidecar: find }: Context): Promise<undefined> {
   const sidecar = find()
+  if (flags.runs) {
+    const runs = await sidecar.call('runs', {})
+    return out.json
+      ? out.value(runs).then(() => undefined)
+      : out.line(runListing(runs).join('\n')).then(() => undefined)
+  }
   if (flags.watch) return watch(sidecar, out)
   const sessions = await sidecar.call('ps', {})
   if (out.json) await out.value(sessions)
