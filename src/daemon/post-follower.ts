@@ -19,19 +19,25 @@ export class PostFollower {
     this.#key = key
   }
 
-  start(): void {
+  /** Resolves once the witness knows, or when there is none: then it goes on trying. */
+  start(): Promise<void> {
+    return new Promise((resolve) => this.#connect(resolve))
+  }
+
+  #connect(settled: () => void): void {
     if (this.#stopped) return
     const socket = connect(this.#path)
     this.#socket = socket
     socket.once('connect', () => {
       this.#pause = RETRY_MS.first
-      socket.write(`${this.#key}\n`)
+      socket.write(`${this.#key}\n`, settled)
       socket.resume()
     })
     socket.on('error', () => {})
     socket.once('close', () => {
+      settled()
       if (this.#stopped) return
-      this.#timer = setTimeout(() => this.start(), this.#pause * (0.5 + Math.random()))
+      this.#timer = setTimeout(() => this.#connect(() => {}), this.#pause * (0.5 + Math.random()))
       this.#pause = Math.min(this.#pause * 2, RETRY_MS.most)
     })
   }

@@ -32,6 +32,7 @@ import { eventOf, recordOf, spawnedBy } from './run-record.ts'
 
 /** Between looks at a run that nobody supervises while its command lives, or while the engine is away. */
 const LOOK_MS = 250
+const SCAN_MS = 3000
 /** Telling a run's events takes a moment each; what takes longer is tried again. */
 const TELL_MS = 5000
 
@@ -47,19 +48,28 @@ interface RunWitnessOptions {
 export class RunWitness {
   readonly #options: RunWitnessOptions
   readonly #watched = new Set<string>()
+  /** Told whole: not looked at again until they are old. */
+  readonly #settled = new Set<string>()
+  #timer: NodeJS.Timeout | null = null
   #stopped = false
 
   constructor(options: RunWitnessOptions) {
     this.#options = options
   }
 
-  /** Looks at every run of this machine. */
-  scan(): void {
-    for (const id of runIds(this.#options.home)) void this.look(id)
+  /** Looks at every run of this machine, now and from time to time: a supervisor may die before it is connected. */
+  start(): void {
+    this.#scan()
+    this.#timer = setInterval(() => this.#scan(), SCAN_MS).unref()
+  }
+
+  #scan(): void {
+    for (const id of runIds(this.#options.home)) if (!this.#settled.has(id)) void this.look(id)
   }
 
   stop(): void {
     this.#stopped = true
+    if (this.#timer) clearInterval(this.#timer)
   }
 
   /** Looks at a run until it is told whole, or in the hands of a supervisor that is connected. */
@@ -83,7 +93,8 @@ export class RunWitness {
       if (lockOwner(files.lock(dir))) return isFollowed(id)
       const store = this.#options.store()
       const spec = readSpec(dir)
-      if (!spec) return this.#sweep(id)
+      // Just being made, or its maker died before it had anything to do.
+      if (!spec) return Date.now() - changedAt(home, id) < times.runDirAge || this.#sweep(id)
       if (!store) return false
       const lock = tryLock(files.lock(dir))
       if (!lock) return false
@@ -134,6 +145,7 @@ export class RunWitness {
 
   #sweep(id: string): true {
     const { home } = this.#options
+    this.#settled.add(id)
     const isOld = Date.now() - changedAt(home, id) > times.runDirAge
     if (isOld && !lockOwner(files.lock(runDir(home, id)))) removeRun(home, id)
     return true

@@ -28,6 +28,8 @@ import { endedOf, eventOf, recordOf, spawnedBy } from './run-record.ts'
 /** An end that the engine does not take for this long is left to the sidecars of this machine. */
 const LINGER_MS = 60_000
 const LOOK_MS = 500
+/** A witness that is busy does not keep a command from beginning. */
+const FOLLOW_MS = 100
 /** What is left in the group of an ended run is told to end, and killed after this long. */
 const LEFT_MS = 2000
 
@@ -90,7 +92,6 @@ export class Supervisor {
   /** Resolves when the run is over and told, or left to others to tell. After `start`. */
   async watch(): Promise<void> {
     const { log } = this.#options
-    this.#follower.start()
     this.#link.join()
     const exit = await this.#child.exit()
     this.#end(await this.#judge(exit))
@@ -127,6 +128,8 @@ export class Supervisor {
       onDone: () => this.#noteDone(),
     })
     this.#push(spawnedBy(started))
+    // Whoever witnesses this machine's runs knows of this one before it begins.
+    await Promise.race([this.#follower.start(), new Promise((resolve) => setTimeout(resolve, FOLLOW_MS))])
     child.go()
     this.#startedAt = performance.now()
     tell({ started: { runId: spec.run, pid: child.identity.pid } })

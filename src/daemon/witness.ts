@@ -116,7 +116,7 @@ export class Witness {
     this.#options.log.debug('holds the post of witness')
     await delay(RETURN_MS)
     if (this.#stopped) return
-    this.#runs.scan()
+    this.#runs.start()
     this.#sweep()
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
     for (const key of sessionKeys(this.#options.home)) {
