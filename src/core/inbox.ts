@@ -127,7 +127,7 @@ export class Inbox {
   #arrive(step: InboxStep & { t: 'in' }): void {
     const { id, to } = step.envelope
     // A role's message comes on another way, ahead of mail at earlier positions or long behind it.
-    if (!isOfRole(to)) this.#high = Math.max(this.#high, step.seq)
+    if (!isAside(to)) this.#high = Math.max(this.#high, step.seq)
     const known = this.#entries.get(id) ?? this.#known.get(id)
     if (known) {
       if (known.seq === NOWHERE) known.seq = step.seq
@@ -244,7 +244,7 @@ export class Inbox {
 
   /** What is read, for the surfaced record. Role messages are settled by their takers record instead. */
   position(epoch: number): Surfaced {
-    const unread = this.unread().filter(({ envelope }) => !isOfRole(envelope.to))
+    const unread = this.unread().filter(({ envelope }) => !isAside(envelope.to))
     return { v: 1, kind: 'surfaced', epoch, high: this.#high, unread: unread.map(({ seq }) => seq) }
   }
 
@@ -269,6 +269,16 @@ export class Inbox {
   #all(ids: readonly string[]): Entry[] {
     return ids.map((id) => this.#entries.get(id)).filter((entry) => entry !== undefined)
   }
+}
+
+/** True for what does not come at a position of the mail: a role's messages, and the ends of one's runs. */
+export function isAside(to: string): boolean {
+  return isOfRole(to) || isOfRun(to)
+}
+
+/** True for the end of a run, which is mail of the sidecar's own making. */
+export function isOfRun(to: string): boolean {
+  return to.startsWith('run:')
 }
 
 /** True for a role's messages, which are settled by their takers record. */

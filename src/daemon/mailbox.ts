@@ -3,7 +3,16 @@
  * change goes to the journal first.
  */
 import { join } from 'node:path'
-import { type Entry, Inbox, type InboxStep, isOfRole, type Offer, startPosition, wasRead } from '../core/inbox.ts'
+import {
+  type Entry,
+  Inbox,
+  type InboxStep,
+  isAside,
+  type Offer,
+  type Origin,
+  startPosition,
+  wasRead,
+} from '../core/inbox.ts'
 import type { Delivery } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import { parseJson } from '../wire/codec.ts'
@@ -103,7 +112,7 @@ export class Mailbox {
   /** True if an earlier holder, or this one, has read the message. */
   isRead(seq: number, { id, to }: Envelope): boolean {
     if (this.#inbox.get(id)) return false
-    return this.#inbox.knows(id) || (!isOfRole(to) && wasRead(this.#record, seq))
+    return this.#inbox.knows(id) || (!isAside(to) && wasRead(this.#record, seq))
   }
 
   /** `repeat`: somebody else may have shown it. So may an earlier holder, at this position of a stream that went back. */
@@ -150,6 +159,12 @@ export class Mailbox {
   again(entries: readonly Entry[], at: number): void {
     for (const { seq, envelope, verified } of entries) this.#step({ t: 'again', seq, at, verified, envelope })
     this.#dirty = true
+  }
+
+  /** Notes a message as read that is not here, or no longer unread. */
+  know(origin: Origin): void {
+    if (this.#inbox.get(origin.id)) this.surface([origin.id], Date.now())
+    else if (!this.#inbox.knows(origin.id)) this.#step({ t: 'known', origins: [origin] })
   }
 
   /** Gives up an unread message of a role that has another taker now. */

@@ -18,7 +18,7 @@ import { FOREVER_MS } from './post.ts'
 import { signalGroup } from './run-child.ts'
 import { files, readSpec, readSteps, writeStop } from './run-files.ts'
 import { recordOf } from './run-record.ts'
-import type { Handlers } from './server.ts'
+import type { Call, Handlers } from './server.ts'
 import type { Sidecar } from './sidecar.ts'
 
 type RunOp = 'runs' | 'run_events' | 'run_wait' | 'run_stop'
@@ -63,7 +63,9 @@ export function createRunHandlers(sidecar: Sidecar): Pick<Handlers, RunOp> {
 
     async run_wait({ runs, all = false, timeoutMs = FOREVER_MS }, call) {
       const ids = await Promise.all(runs.map(async (run) => (await findRun(sidecar, run)).id))
-      return { events: await untilEnded(sidecar, ids, all, deadline(call.signal, timeoutMs)) }
+      return telling(sidecar, ids, call, async () => {
+        return { events: await untilEnded(sidecar, ids, all, deadline(call.signal, timeoutMs)) }
+      })
     },
 
     async run_stop({ run, signal = 'SIGTERM', graceMs = times.runGrace }, call) {
@@ -76,9 +78,30 @@ export function createRunHandlers(sidecar: Sidecar): Pick<Handlers, RunOp> {
       if (isOver(record.state)) throw new MeshError('not_alive', `${record.id} is over: ${record.state}`)
       if (record.host !== hostName())
         throw new MeshError('conflict', `${record.id} runs on ${quote(record.host ?? '?')}`, { hint: 'stop it there' })
-      await stopRun(sidecar, record, signal, graceMs)
-      return (await untilEnded(sidecar, [record.id], true, call.signal))[0]!
+      const told = telling(sidecar, [record.id], call, async () => {
+        await stopRun(sidecar, record, signal, graceMs)
+        return { events: await untilEnded(sidecar, [record.id], true, call.signal) }
+      })
+      return (await told).events[0]!
     },
+  }
+}
+
+/** The caller is told of the ends of these runs, and no other way tells them then. */
+async function telling(
+  sidecar: Sidecar,
+  ids: readonly string[],
+  call: Call,
+  work: () => Promise<{ events: ShownEvent[] }>,
+): Promise<{ events: ShownEvent[] }> {
+  const over = sidecar.runMail.await(ids)
+  try {
+    const told = await work()
+    call.onAnswered((delivered) => over(delivered ? told.events.map(({ runId }) => runId) : []))
+    return told
+  } catch (error) {
+    over([])
+    throw error
   }
 }
 

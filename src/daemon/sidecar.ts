@@ -1,9 +1,10 @@
 /** One session on the mesh: wires link, name, mail, presence, roles and witness together, and ends it truthfully. */
 import type { KeyObject } from 'node:crypto'
-import type { Entry } from '../core/inbox.ts'
+import { join } from 'node:path'
+import { type Entry, isOfRun } from '../core/inbox.ts'
 import { MeshError } from '../errors.ts'
 import type { Conversation, Harness } from '../harness/types.ts'
-import { type Env, type Home, sessionDir } from '../host/home.ts'
+import { type Env, type Home, nameDir, sessionDir } from '../host/home.ts'
 import { identifyProcess } from '../host/process.ts'
 import type { Place } from '../host/project.ts'
 import { ProjectStore } from '../nats/project-store.ts'
@@ -30,6 +31,7 @@ import { Recipients } from './recipients.ts'
 import type { Registry } from './registry.ts'
 import { Roles } from './roles.ts'
 import { removeLocked, writeRecord } from './run-dir.ts'
+import { RunMail } from './run-mail.ts'
 import type { Sender } from './sender.ts'
 import type { Settings } from './settings.ts'
 import { Stalls } from './stalls.ts'
@@ -69,6 +71,7 @@ export class Sidecar {
   readonly loops: LoopGuard
   readonly #naming: Naming
   readonly #telling: Telling
+  readonly runMail: RunMail
   readonly #roles: Roles
   readonly #witness: Witness
   readonly #stalls: Stalls
@@ -128,6 +131,17 @@ export class Sidecar {
       onSurfaced: (entries, evidence, door) => this.#onSurfaced(entries, evidence, door),
       note: () => this.loops.note(),
       onChange: () => this.presence.changed(),
+    })
+    this.runMail = new RunMail({
+      ring: this.ring,
+      log,
+      me: () => this.record.name,
+      mailbox: () => this.mailbox,
+      cursorPath: () => join(nameDir(home, place.project, this.record.name), 'events.json'),
+      onArrived: () => {
+        this.presence.changed()
+        this.courier.poke()
+      },
     })
     this.presence = new PresenceKeeper({ log, current: () => this.#heartbeat(), onBeat: () => void this.#checkName() })
     this.#roles = new Roles({
@@ -271,6 +285,7 @@ export class Sidecar {
     await this.sender.attach(store)
     await this.receipts.attach(store, record.name)
     await this.#roles.attach(store, record.roles)
+    this.runMail.attach(store.runs)
     await this.#save(store)
     void this.loops.tell()
     if (before !== null && before !== record.name)
@@ -288,6 +303,7 @@ export class Sidecar {
     this.#holding?.detach()
     this.receipts.detach()
     this.presence.detach()
+    this.runMail.detach()
     this.#roles.detach()
   }
 
@@ -355,6 +371,7 @@ export class Sidecar {
 
   /** Lets go of the held name. */
   leave(): void {
+    this.runMail.detach()
     this.#roles.detach()
     this.receipts.detach()
     this.presence.detach()
@@ -473,7 +490,8 @@ export class Sidecar {
 
   #onSurfaced(entries: readonly Entry[], evidence: string, door: string): void {
     for (const { envelope } of entries) {
-      this.#telling.one(envelope, 'surfaced', evidence, door)
+      // The end of a run has no sender who waits to hear of it.
+      if (!isOfRun(envelope.to)) this.#telling.one(envelope, 'surfaced', evidence, door)
       if (envelope.to.startsWith('role:')) void this.#roles.settle(envelope.to.slice(5), envelope.id).catch(() => {})
     }
     this.#touch()

@@ -43,7 +43,15 @@ async function main(): Promise<void> {
     const { log } = openLog(files.log(dir), process.env.MESH_LOG_LEVEL ?? 'info')
     guard(log)
     const tell = (word: FromSupervisor) => starter.tell(word)
-    supervisor = new Supervisor({ spec, path: found.path, home, env: process.env, log, tell })
+    supervisor = new Supervisor({
+      spec,
+      path: found.path,
+      home,
+      env: process.env,
+      log,
+      tell,
+      isAttended: () => starter.isThere,
+    })
     close = await serve(files.socket(dir), supervisor)
     await supervisor.start()
   } catch (error) {
@@ -96,6 +104,10 @@ class Starter {
       })
       this.#socket.once('close', () => reject(new MeshError('bad_request', 'whoever started this went away')))
     })
+  }
+
+  get isThere(): boolean {
+    return this.#socket.writable && !this.#socket.readableEnded
   }
 
   tell(word: FromSupervisor): void {

@@ -42,6 +42,8 @@ interface SupervisorOptions {
   log: Logger
   /** Tells whoever started the run, who may be gone. */
   tell(word: FromSupervisor): void
+  /** Whoever started the run still waits for it. */
+  isAttended(): boolean
 }
 
 export class Supervisor {
@@ -197,7 +199,8 @@ export class Supervisor {
   }
 
   #end(judged: ReturnType<typeof judgeExit>): void {
-    const event = this.#push({ ...judged, at: new Date().toISOString() })
+    const attended = this.#options.isAttended() ? { attended: true } : {}
+    const event = this.#push({ ...judged, ...attended, at: new Date().toISOString() })
     const ended = endedOf(event, this.#run!)
     this.#options.tell({ ended })
     this.#resolveEnded(ended)

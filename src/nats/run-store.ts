@@ -3,7 +3,7 @@ import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManage
 import type { NatsConnection } from 'nats'
 import { MeshError } from '../errors.ts'
 import { runRecord } from '../wire/run.schema.ts'
-import { eventFilter, storeNames } from '../wire/subjects.ts'
+import { eventFilter, storeNames, toldFilter } from '../wire/subjects.ts'
 import { Bucket } from './bucket.ts'
 import { readFrom } from './direct.ts'
 import { isConflict, isNotFound, toMeshError } from './errors.ts'
@@ -104,7 +104,7 @@ export class RunStore {
   /** Tells events as they are stored, until the returned function is called. What is missed meanwhile is read by position. */
   follow(scope: Parameters<typeof eventFilter>[1], onEvent: () => void): () => void {
     try {
-      const subscription = this.#nc.subscribe(eventFilter(this.project, scope), {
+      const subscription = this.#nc.subscribe(toldFilter(this.project, scope), {
         callback: (error) => {
           if (!error) onEvent()
         },

@@ -101,7 +101,10 @@ function definitions(project: string): Definition[] {
 function runDefinitions(project: string): Definition[] {
   const names = storeNames(project)
   return [
-    stream(names.events, eventStreamSubjects(project), times.eventAge),
+    {
+      ...stream(names.events, eventStreamSubjects(project), times.eventAge),
+      republish: { src: eventStreamSubjects(project)[0]!, dest: changeSubject(project, 'events', '>') },
+    },
     bucket(names.runs, { ageMs: times.eventAge }),
   ]
 }

@@ -61,6 +61,8 @@ export const ending = z.object({
   result: z.optional(z.string().check(z.maxLength(limits.resultChars))),
   /** It completed, but something speaks against it. */
   suspect: z.optional(reason),
+  /** Whoever started it waited for it and was told: its owner is not woken. */
+  attended: z.optional(z.boolean()),
   durationMs: z.optional(count),
   usage: z.optional(usage),
 })

@@ -98,6 +98,11 @@ export function eventFilter(project: string, scope: { owner?: string; run?: stri
   return `${ROOT}.${project}.evt.${owner}.${run}.${phase}.>`
 }
 
+/** Where the engine tells an event once it is stored: the event's own subject is heard before. */
+export function toldFilter(project: string, scope: Parameters<typeof eventFilter>[1] = {}): string {
+  return changeSubject(project, 'events', eventFilter(project, scope).slice(`${ROOT}.${project}.evt.`.length))
+}
+
 export function eventStreamSubjects(project: string): string[] {
   return [`${ROOT}.${project}.evt.>`]
 }
@@ -116,7 +121,7 @@ export function parseEventSubject(
 }
 
 /** Where the engine tells a change of a record, once it is stored; `key` is a key or `>`. */
-export function changeSubject(project: string, bucket: 'names' | 'presence' | 'tasks', key: string): string {
+export function changeSubject(project: string, bucket: 'names' | 'presence' | 'tasks' | 'events', key: string): string {
   return `${ROOT}.${project}.changed.${bucket}.${key}`
 }
 

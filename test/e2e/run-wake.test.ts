@@ -1,0 +1,71 @@
+/** The end of a run comes to its owner as mail does: by a waiting call or the inbox, once, and kept while it is away. */
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { eventually, TestMesh } from '../support/mesh.ts'
+
+let mesh: TestMesh
+beforeEach(async () => {
+  mesh = new TestMesh()
+  await mesh.json(['up'])
+  await mesh.join('tester')
+})
+afterEach(() => mesh.dispose())
+
+async function detach(script: string): Promise<string> {
+  return (await mesh.json(['run', '--detach', '--name', 'build', '--', 'sh', '-c', script])).runId
+}
+
+async function untilOver(runId: string, onlooker: string): Promise<void> {
+  await eventually(async () => {
+    const runs = await mesh.json(['tree'], { as: onlooker })
+    return runs.find((run: { runId: string; state: string }) => run.runId === runId)?.state === 'failed'
+  }, 'the end')
+}
+
+test('the owner reads the end once, with its reason and last words', async () => {
+  const runId = await detach('sleep 0.5; echo boom >&2; exit 7')
+  const waiting = await mesh.json(['wait', '--timeout', '20s'])
+  expect(waiting.text).toMatch(new RegExp(`^${runId.slice(0, 12)} build failed: exit 7 after \\d+\\.\\d s\\nboom$`))
+  expect(waiting).toMatchObject({ verified: true, repeat: false, to: `run:${runId}` })
+  expect(await mesh.json(['inbox'])).toEqual([])
+})
+
+test('an end that a waiting call told is not told again, nor one that was waited for at the terminal', async () => {
+  const runId = await detach('sleep 0.5; exit 7')
+  expect((await mesh.run(['wait', runId, '--json'])).code).toBe(10)
+  await mesh.run(['run', '--', 'sh', '-c', 'exit 3'])
+  const marker = await detach('exit 9')
+  const texts = await eventually(async () => {
+    const messages = await mesh.json(['inbox', '--peek'])
+    return messages.length > 0 && messages.map(({ text }: { text: string }) => text)
+  }, 'the marker')
+  expect(texts).toEqual([expect.stringContaining(marker.slice(0, 12))])
+})
+
+test('an owner that was away, its sidecar and the engine killed, is told once when it is back', async () => {
+  await mesh.join('onlooker')
+  const runId = await detach('sleep 1; echo boom >&2; exit 7')
+  await mesh.signal('tester', 'SIGKILL')
+  process.kill((await mesh.json(['status'])).pid, 'SIGKILL')
+  await untilOver(runId, 'onlooker')
+  const texts = await eventually(async () => {
+    const messages = await mesh.texts('tester')
+    return messages.length > 0 && messages
+  }, 'the end')
+  expect(texts).toEqual([expect.stringMatching(/build failed: exit 7 after .*\nboom$/)])
+  await mesh.signal('tester', 'SIGKILL')
+  await mesh.join('tester')
+  expect(await mesh.json(['inbox'])).toEqual([])
+})
+
+test('several ends at once are all told, each once', async () => {
+  const runs = await Promise.all(Array.from({ length: 5 }, (_, i) => detach(`exit ${i + 1}`)))
+  const seen = new Set<string>()
+  await eventually(async () => {
+    for (const { to } of await mesh.json(['inbox'])) {
+      expect(seen.has(to)).toBe(false)
+      seen.add(to)
+    }
+    return seen.size === runs.length
+  }, 'five ends')
+  expect([...seen].sort()).toEqual(runs.map((run) => `run:${run}`).sort())
+})
