@@ -50,7 +50,7 @@ async function main(): Promise<void> {
       env: process.env,
       log,
       tell,
-      isAttended: () => starter.isThere,
+      isAttended: () => !spec.detach && starter.isThere,
     })
     close = await serve(files.socket(dir), supervisor)
     await supervisor.start()
