@@ -37,11 +37,7 @@ function addFields(dir: string): void {
   const src = (name: string) => join(dir, 'src', name)
   edit(src('daemon/run-dir.ts'), 'JSON.stringify(record', `JSON.stringify({ ...record, ${FUTURE} }`)
   edit(src('daemon/journal.ts'), 'JSON.stringify(step)', `JSON.stringify({ ...step, ${FUTURE} })`)
-  edit(
-    src('wire/codec.ts'),
-    'const sig = sign(',
-    `message = { ...message, ${FUTURE} } as typeof message; const sig = sign(`,
-  )
+  edit(src('wire/codec.ts'), 'const sig = sign(', `fields = { ...fields, ${FUTURE} }; const sig = sign(`)
   edit(
     src('wire/codec.ts'),
     'Buffer.from(JSON.stringify(value))',
