@@ -75,6 +75,7 @@ export function apply(task: Task, step: Step, find: Find): Task {
   if (isApplied(task, step.op)) return task
   const next = moved(task, step, find)
   const { move, by, at, op } = step
+  if (move.do === 'claim' && next === task) return task
   const text = 'text' in move ? move.text : 'result' in move ? move.result : undefined
   return {
     ...next,
@@ -146,7 +147,8 @@ function claimed(task: Task, by: Actor, at: string, find: Find): Task {
   if (task.claim && !holds(by, task.claim)) throw held(task, `mesh task claim --next gives you another one`)
   const waits = waitsFor(task, find)
   if (waits.length > 0) throw conflict(`${task.id} waits for ${waits.join(', ')}`, `mesh task show ${task.id}`)
-  // Claiming what one holds lifts a deadline, and is a new claim: the fence of the old one is refused.
+  // Who is back in time holds it with a new fence; who never was away holds it as before.
+  if (task.claim && !task.claim.deadline) return task
   const fence = task.fence + 1
   return { ...task, state: 'claimed', fence, claim: { holder: by, since: at, fence } }
 }

@@ -106,10 +106,18 @@ export class Board {
   async add(store: ProjectStore, task: Task): Promise<Kept> {
     if (this.#kept.size >= limits.tasks) throw new MeshError('too_large', `the board has ${limits.tasks} tasks already`)
     const revision = await this.#written(store, task, 0)
-    const kept = revision === null ? await this.read(store, task.id) : { task, revision }
+    const kept = revision === null ? await this.#readAdded(store, task.id) : { task, revision }
     if (!isApplied(kept.task, task.change.op)) throw new MeshError('conflict', `there is a task ${task.id} already`)
     this.#keep(kept)
     return kept
+  }
+
+  async #readAdded(store: ProjectStore, id: string): Promise<Kept> {
+    return this.read(store, id).catch((error) => {
+      if (MeshError.from(error).code !== 'not_found') throw error
+      const hint = 'mesh doctor looks for the reason; then add it again'
+      throw new MeshError('store_full', 'the engine did not store the task', { hint })
+    })
   }
 
   /**

@@ -72,7 +72,15 @@ export async function tellPeople(sidecar: Sidecar, peer: string, rounds: number)
     `${name} and ${peer} answered each other ${rounds} times without a person: what ${peer} sends ${name} from now on is`,
     `held, nothing is lost. To let them go on, say something to ${name}, or in a plain shell: mesh budget resume ${name}`,
   ].join(' ')
-  await tell(sidecar, { kind: 'role', name: 'operator' }, text)
+  for (const to of await people(sidecar)) await tell(sidecar, to, text)
+}
+
+/** Every person at a shell now; nobody there: the role, whose next holder reads it. */
+async function people(sidecar: Sidecar): Promise<Recipient[]> {
+  const sessions = await sidecar.presence.sessions(sidecar.link.store)
+  const there = sessions.filter(({ harness, status }) => harness === 'shell' && !['lost', 'gone'].includes(status))
+  if (there.length === 0) return [{ kind: 'role', name: 'operator' }]
+  return there.slice(0, limits.recipients).map(({ name }) => ({ kind: 'session', name }))
 }
 
 /** Tells this very session that it lost the name `before` and has another. */

@@ -66,12 +66,20 @@ async function streams(setup: Setup): Promise<Finding[]> {
   return [fault('store.streams', cause, 'mesh down && mesh up', () => restart(setup))]
 }
 
-/** Damage is told by the server once, when it starts. */
-function log({ home }: Setup): Finding[] {
+/** What the server says of a full disk: no damage (RELIABILITY §0.3). */
+const NO_SPACE = /no space left|ENOSPC|insufficient (storage )?resources/i
+
+/** Damage is told by the server once, when it starts; a full disk whenever it writes. */
+function log(setup: Setup): Finding[] {
+  const { home } = setup
   const found = complaints(parseEngineLog(lastLines(logPath(home))))
   const [first] = found
   if (!first) return []
   const others = found.length > 1 ? ` (and ${found.length - 1} more)` : ''
+  if (found.every(({ text }) => NO_SPACE.test(text))) {
+    const cause = `the disk was full: ${first.text}${others}; nothing acknowledged is lost, a new start goes on`
+    return [fault('store.log', cause, 'mesh down && mesh up', () => restart(setup))]
+  }
   const aside = `${dataDir(home)}.damaged`
   const command = `mesh down && mv ${word(dataDir(home))} ${word(aside)} && mesh up`
   return [fault('store.log', `the server says: ${first.text}${others}; to go on with an empty store:`, command)]

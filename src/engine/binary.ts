@@ -236,7 +236,39 @@ function releasePlatform(): string {
   return `${process.platform}-${arch}`
 }
 
-async function download(url: string): Promise<Uint8Array> {
+/** What `fetch` does, as a program: the body of the URL on standard output, or why there is none on standard error. */
+const FETCH = `
+const [url, ms] = process.argv.slice(1)
+try {
+  const connected = AbortSignal.timeout(Number(ms))
+  const abort = new AbortController()
+  connected.onabort = () => abort.abort(new Error(new URL(url).host + ' did not answer in time'))
+  const response = await fetch(url, { signal: abort.signal })
+  connected.onabort = null
+  if (!response.ok) throw new Error(new URL(url).host + ' answered ' + response.status)
+  for await (const chunk of response.body) process.stdout.write(chunk)
+} catch (error) {
+  console.error(error.cause?.message ?? error.message)
+  process.exitCode = 1
+}`
+
+/** V8's lite mode has no WebAssembly, without which Node's `fetch` throws: a sidecar has another process fetch. */
+function download(url: string): Promise<Uint8Array> {
+  return 'WebAssembly' in globalThis ? downloadHere(url) : downloadApart(url)
+}
+
+async function downloadApart(url: string): Promise<Uint8Array> {
+  const args = ['--input-type=module', '-e', FETCH, url, String(CONNECT_MS)]
+  const options = { encoding: 'buffer', maxBuffer: MAX_DOWNLOAD_BYTES, timeout: DOWNLOAD_MS } as const
+  try {
+    return (await run(process.execPath, args, options)).stdout
+  } catch (error) {
+    const said = String((error as { stderr?: Buffer }).stderr ?? '').trim()
+    throw new Error(said || 'the download failed', { cause: said ? undefined : error })
+  }
+}
+
+async function downloadHere(url: string): Promise<Uint8Array> {
   const abort = new AbortController()
   const timer = setTimeout(() => abort.abort(new Error(`${new URL(url).host} did not answer in time`)), CONNECT_MS)
   try {

@@ -1,5 +1,5 @@
 /** `mesh install` and `uninstall` as a user types them. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { TestMesh } from '../support/mesh.ts'
@@ -134,4 +134,16 @@ test('uninstall leaves what it cannot read, does the rest, and says so', async (
     { path: local, did: 'removed' },
   ])
   expect(readFileSync(settings, 'utf8')).toBe('{"half')
+})
+
+test('a repository that was moved away keeps nobody from uninstalling', async () => {
+  repository()
+  await mesh.json(['install', '--project'])
+  renameSync(mesh.cwd, `${mesh.cwd}-moved`)
+  const elsewhere = { cwd: mesh.root }
+  await mesh.json(['install'], elsewhere)
+  expect(await mesh.json(['uninstall'], elsewhere)).toMatchObject({ places: [{ path: settings, did: 'removed' }] })
+  expect((await mesh.run(['uninstall'], elsewhere)).code).toBe(0)
+  expect(existsSync(join(mesh.home, 'installs'))).toBe(false)
+  renameSync(`${mesh.cwd}-moved`, mesh.cwd)
 })

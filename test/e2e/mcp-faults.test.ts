@@ -1,5 +1,5 @@
 /** What `mesh mcp` does when clients, lines, sidecars and the engine misbehave, and how its session ends. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { McpClient, RawMcp } from '../support/mcp.ts'
@@ -172,4 +172,13 @@ test('two servers of one client are two sessions; afterwards nothing of them is 
   await eventually(async () => (await ended('twin-2'))?.status === 'gone', 'twin-2 to be gone')
   const ours = () => mesh.leftovers().filter(({ command }) => /(sidecar|mesh)\.js mcp/.test(command))
   await eventually(() => ours().length === 0, 'no process of ours')
+})
+
+test('on a machine without an engine the first session fetches one itself', async () => {
+  const one = raw('first', { MESH_ENGINE: '' })
+  await one.initialize()
+  one.send(1, 'tools/call', { name: 'mesh_whoami', arguments: {} })
+  expect((await one.answer(1)).result).toMatchObject({ structuredContent: { name: 'first', connected: true } })
+  expect(existsSync(join(mesh.home, 'engine', 'bin', 'nats-server'))).toBe(true)
+  expect(await one.end()).toBe(0)
 })

@@ -1,6 +1,8 @@
 /** `mesh install`: Claude Code's settings get our hooks, or the client our plugin. */
 import { join } from 'node:path'
 import { sidecarPath } from '../../client/spawn.ts'
+import { findEngine, installEngine } from '../../engine/binary.ts'
+import { MeshError } from '../../errors.ts'
 import {
   type Installed,
   installClaudeCode,
@@ -28,7 +30,18 @@ export async function run(context: Context): Promise<undefined> {
     if (allow) await showRules(context, installClaudeCode({ ...options, rulesOnly: true }))
   } else await show(context, installClaudeCode({ ...options, ...(project ? { project: cwd } : {}) }))
   if (dryRun) return
+  await prepareEngine(context)
   for (const path of refreshClaudeCode({ ...options, packageDir })) context.out.note(`brought up to date: ${path}`)
+}
+
+/** So that the first session need not wait for a download. Without one it tries itself, as every later one. */
+async function prepareEngine({ env, home, out }: Context): Promise<void> {
+  if (findEngine(env, home)) return
+  out.note('there is no nats-server here yet: fetching one, about 7 MB')
+  await installEngine(home, env, out.note).catch((error) => {
+    const { message, hint } = MeshError.from(error)
+    out.note(`${message} (${hint})`)
+  })
 }
 
 async function showScript({ out }: Context, script: { path: string; changed: boolean }): Promise<undefined> {

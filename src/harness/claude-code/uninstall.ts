@@ -78,6 +78,11 @@ function forgetForms(home: Home): void {
 
 async function leave(env: Env, home: Home, path: string, repository: string | undefined): Promise<Place> {
   try {
+    // Moved or removed: there is nothing of ours to take out.
+    if (repository && !existsSync(repository)) {
+      removeRecord(home, path)
+      return { path, did: 'nothing' }
+    }
     if (repository) checkWithin(path, repository)
     const record = readRecord(home, path)
     const found = currentHash(path)
