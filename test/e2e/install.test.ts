@@ -147,3 +147,23 @@ test('a repository that was moved away keeps nobody from uninstalling', async ()
   expect(existsSync(join(mesh.home, 'installs'))).toBe(false)
   renameSync(`${mesh.cwd}-moved`, mesh.cwd)
 })
+
+test.each([
+  ['settings that are a directory', () => mkdirSync(settings, { recursive: true }), 2, 'settings.json'],
+  ['a configuration folder that is a file', () => writeFileSync(join(settings, '..'), ''), 2, 'settings.json'],
+  [
+    'a byte order mark',
+    () => {
+      mkdirSync(join(settings, '..'))
+      writeFileSync(settings, '\ufeff{}')
+    },
+    2,
+    'byte order mark',
+  ],
+] as const)('%s: told, and nothing is left behind', async (_, make, code, words) => {
+  make()
+  const failed = await mesh.run(['install', '--json'])
+  expect([failed.code, failed.error.message]).toEqual([code, expect.stringContaining(words)])
+  expect(failed.error.message).not.toContain('bug')
+  expect([existsSync(join(mesh.home, 'installs')), existsSync(join(mesh.home, 'hooks'))]).toEqual([false, false])
+})

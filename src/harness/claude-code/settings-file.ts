@@ -7,6 +7,7 @@ import { readBytes, writeAtomic } from '../../host/files.ts'
 
 const SETTINGS_BYTES = 4 * 1024 * 1024
 const NEW_FILE_INDENT = '  '
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
 export type Json = Record<string, unknown>
 
@@ -22,10 +23,27 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** An empty file counts as none. Throws `bad_request` for what is not a JSON object in UTF-8. */
+/** An empty file counts as none. Throws `bad_request` for what is not a JSON object in UTF-8, `denied`. */
 export function openSettings(path: string): SettingsFile {
-  const bytes = readBytes(path, SETTINGS_BYTES)
+  const bytes = onFile(path, () => readBytes(path, SETTINGS_BYTES))
   return { path, bytes, settings: parse(bytes, path) }
+}
+
+/** What the file system refuses is the file's fault or its owner's, not mesh's. */
+function onFile<T>(path: string, work: () => T): T {
+  const isThere = (place: string) => statSync(place, { throwIfNoEntry: false })
+  if (isThere(dirname(path))?.isDirectory() === false) throw unreadable(path, 'its folder is a file')
+  if (isThere(path)?.isFile() === false) throw unreadable(path, 'not a file')
+  try {
+    return work()
+  } catch (error) {
+    const { code, message } = (error instanceof MeshError ? (error.cause ?? error) : error) as NodeJS.ErrnoException
+    if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS') throw error
+    throw new MeshError('denied', `${path}: ${message}`, {
+      cause: error,
+      hint: 'check the owner and mode of its folder',
+    })
+  }
 }
 
 /** The error for settings that cannot be changed by a program. */
@@ -39,7 +57,9 @@ function parse(bytes: Buffer | null, path: string): Json {
     const text = bytes ? new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) : ''
     value = text.trim() === '' ? {} : JSON.parse(text)
   } catch (error) {
-    throw unreadable(path, `not valid JSON: ${(error as Error).message}`)
+    const isMarked = bytes?.subarray(0, 3).equals(BYTE_ORDER_MARK)
+    const why = isMarked ? 'it begins with a byte order mark' : (error as Error).message
+    throw unreadable(path, `not valid JSON: ${why}`)
   }
   if (isObject(value)) return value
   throw unreadable(path, 'not a JSON object')
@@ -69,6 +89,10 @@ export function currentHash(path: string): string {
  * the new text was made from. Throws `conflict` if somebody changed the file since.
  */
 export function replaceFile(path: string, data: string | Uint8Array, from: string): void {
+  onFile(path, () => place(path, data, from))
+}
+
+function place(path: string, data: string | Uint8Array, from: string): void {
   const target = targetOf(path)
   const mode = statSync(target, { throwIfNoEntry: false })?.mode
   if (mode === undefined) mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
