@@ -9,6 +9,7 @@ import { lookAtHooks } from './hooks.ts'
 import { lookAtOrphans } from './orphans.ts'
 import { lookAtPermissions } from './permissions.ts'
 import { lookAtPlace } from './place.ts'
+import { lookAtSettings } from './settings.ts'
 import { Setup, type SetupOptions } from './setup.ts'
 import { lookAtSidecars } from './sidecars.ts'
 import { lookAtStore } from './store.ts'
@@ -17,6 +18,7 @@ import { lookAtStore } from './store.ts'
 const checks: readonly { subject: string; look(setup: Setup): Promise<Finding[]> }[] = [
   { subject: 'place', look: lookAtPlace },
   { subject: 'permissions', look: lookAtPermissions },
+  { subject: 'settings', look: lookAtSettings },
   { subject: 'engine', look: lookAtEngine },
   { subject: 'store', look: lookAtStore },
   { subject: 'sidecars', look: lookAtSidecars },

@@ -1,6 +1,7 @@
 /** Owner and mode of every file that mesh keeps: directories 0700, files 0600. */
 import { chmodSync, lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
+import { settingsPath } from '../host/settings.ts'
 import { type Finding, fault, good, word } from './finding.ts'
 import type { Setup } from './setup.ts'
 
@@ -12,13 +13,15 @@ interface Entry {
   stat: Stats
 }
 
-export async function lookAtPermissions({ home: { root } }: Setup): Promise<Finding[]> {
+export async function lookAtPermissions({ home }: Setup): Promise<Finding[]> {
+  const { root } = home
   const stat = lstatSync(root, { throwIfNoEntry: false })
   if (!stat?.isDirectory()) return []
   const entries = walk(root, stat)
   const own = entries.filter(({ stat: { uid } }) => uid === process.getuid?.())
   const foreign = entries.filter(({ stat: { uid } }) => uid !== process.getuid?.())
-  const open = own.filter(({ stat: { mode } }) => (mode & 0o077) !== 0)
+  // A person writes the settings, and they are no secret.
+  const open = own.filter(({ path, stat: { mode } }) => (mode & (path === settingsPath(home) ? 0o022 : 0o077)) !== 0)
   const shut = own.filter((entry) => (entry.stat.mode & needed(entry)) !== needed(entry))
   const findings = [
     ...tell(

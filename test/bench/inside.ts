@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { createHandlers } from '../../src/daemon/handlers.ts'
 import { openLog } from '../../src/daemon/log.ts'
 import type { Call, Handlers } from '../../src/daemon/server.ts'
-import { defaultSettings } from '../../src/daemon/settings.ts'
 import { Sidecar } from '../../src/daemon/sidecar.ts'
 import { createShell } from '../../src/harness/shell.ts'
 import { ensurePrivateDir } from '../../src/host/files.ts'
 import { type Home, meshHome, operatorKey, sessionDir } from '../../src/host/home.ts'
 import { resolvePlace } from '../../src/host/project.ts'
+import { defaultSettings } from '../../src/host/settings.ts'
 
 export interface Inside {
   sidecar: Sidecar

@@ -57,6 +57,26 @@ function repository(name: string): string {
 
 const breakages: Breakage[] = [
   {
+    name: 'a setting of mesh that is no number',
+    harm: () => {
+      editorWrites('{"floorSeconds": 5}')
+      writeFileSync(join(mesh.home, 'settings.json'), '{"floorSeconds": "x"}')
+      return () => rmSync(join(mesh.home, 'settings.json'))
+    },
+    check: 'settings.value',
+    mend: 'command',
+  },
+  {
+    name: 'a setting of mesh that is misspelled',
+    harm: () => {
+      editorWrites('{"floorSeconds": 5}')
+      writeFileSync(join(mesh.home, 'settings.json'), '{"floorSecs": 5}')
+      return () => rmSync(join(mesh.home, 'settings.json'))
+    },
+    check: 'settings.unknown',
+    mend: 'command',
+  },
+  {
     name: 'settings that are not JSON',
     harm: () => {
       editorWrites(readFileSync(mesh.settings, 'utf8'))

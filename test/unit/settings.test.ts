@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { defaultSettings, readSettings } from '../../src/daemon/settings.ts'
 import { meshHome } from '../../src/host/home.ts'
+import { defaultSettings, readSettings } from '../../src/host/settings.ts'
 
 let root: string
 beforeEach(() => {
