@@ -62,7 +62,7 @@ export async function transmit<O extends 'send' | 'reply'>(
 
 function checkReached(sent: Sent, { wait, timeoutMs = 0 }: Content): void {
   if (wait === undefined) return
-  const wanted = progress.indexOf(wait === 'reply' ? 'replied' : wait)
+  const wanted = progress.indexOf(wait === 'reply' ? 'answered' : wait)
   const reached = progress.indexOf(sent.state)
   if (reached < 0)
     throw new MeshError('not_alive', `${sent.id} is ${sent.state}`, { hint: `see: mesh trace ${sent.id}` })

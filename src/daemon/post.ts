@@ -149,7 +149,7 @@ async function followUp(
 ): Promise<Response<'send'>> {
   const signal = deadline(call.signal, timeoutMs)
   const late = async () =>
-    new MeshError('timeout', `${sent.id} is ${await stateNow(sidecar, sent)} but not ${wait} yet`, {
+    new MeshError('timeout', `${sent.id} is ${await stateNow(sidecar, sent)} but not ${wait === 'reply' ? 'answered' : wait} yet`, {
       hint: `mesh trace ${sent.id}`,
     })
   if (wait === 'reply') {
