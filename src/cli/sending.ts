@@ -62,7 +62,7 @@ export async function transmit<O extends 'send' | 'reply'>(
 
 function checkReached(sent: Sent, { wait, timeoutMs = 0 }: Content): void {
   if (wait === undefined) return
-  const wanted = progress.indexOf(wait === 'reply' ? 'answered' : wait)
+  const wanted = progress.indexOf(wait === 'reply' ? 'replied' : wait)
   const reached = progress.indexOf(sent.state)
   if (reached < 0)
     throw new MeshError('not_alive', `${sent.id} is ${sent.state}`, { hint: `see: mesh trace ${sent.id}` })
@@ -77,7 +77,7 @@ function explain(error: unknown, id: string, { wait, timeoutMs }: Content): unkn
     return new MeshError('timeout', `${id}: ${error.message}`, { cause: error, hint })
   }
   if (!(error instanceof MeshError) || error.code !== 'timeout') return error
-  const awaited = wait ? `was not seen to be ${wait === 'reply' ? 'replied' : wait}` : 'got no answer'
+  const awaited = wait ? `was not seen to be ${wait === 'reply' ? 'answered' : wait}` : 'got no answer'
   const within = timeoutMs === undefined ? '' : ` within ${timeoutMs} ms`
   const soFar = error.message.startsWith(`${id} is `) ? `: it${error.message.slice(id.length)}` : ''
   return new MeshError('timeout', `${id} ${awaited}${within}${oneLine(soFar)}`, { cause: error, hint })
