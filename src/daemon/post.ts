@@ -149,9 +149,13 @@ async function followUp(
 ): Promise<Response<'send'>> {
   const signal = deadline(call.signal, timeoutMs)
   const late = async () =>
-    new MeshError('timeout', `${sent.id} is ${await stateNow(sidecar, sent)} but not ${wait === 'reply' ? 'answered' : wait} yet`, {
-      hint: `mesh trace ${sent.id}`,
-    })
+    new MeshError(
+      'timeout',
+      `${sent.id} is ${await stateNow(sidecar, sent)} but not ${wait === 'reply' ? 'answered' : wait} yet`,
+      {
+        hint: `mesh trace ${sent.id}`,
+      },
+    )
   if (wait === 'reply') {
     const taken = await sidecar.courier.await({ kind: 'reply', id: sent.id }, signal).catch(async () => {
       throw await late()
