@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { ensurePrivateDir } from '../../src/host/files.ts'
 import { meshHome } from '../../src/host/home.ts'
+import { identifyProcess } from '../../src/host/process.ts'
 import { newId } from '../../src/wire/names.ts'
 import { caller, type Inside, openInside } from './inside.ts'
 
@@ -31,7 +32,9 @@ async function openAll(): Promise<void> {
   const worker = async () => {
     while (next < count) {
       const index = next++
-      sessions[index] = await openInside(`s${index}`, homeOf(index))
+      // Of a host of its own: nobody here can look whether it lives.
+      const as = { ...identifyProcess(process.pid)!, host: `machine-${index}` }
+      sessions[index] = await openInside(`s${index}`, as, homeOf(index))
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, worker))

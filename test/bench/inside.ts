@@ -7,6 +7,7 @@ import { Sidecar } from '../../src/daemon/sidecar.ts'
 import { createShell } from '../../src/harness/shell.ts'
 import { ensurePrivateDir } from '../../src/host/files.ts'
 import { type Home, meshHome, operatorKey, sessionDir } from '../../src/host/home.ts'
+import { identifyProcess } from '../../src/host/process.ts'
 import { resolvePlace } from '../../src/host/project.ts'
 import { defaultSettings } from '../../src/host/settings.ts'
 
@@ -20,9 +21,13 @@ export const caller = (): Call => ({ signal: new AbortController().signal, onAns
 
 /**
  * Joins as `name`, as agents' sessions do: without an operator's role. `home` may differ from the usual one in where
- * sessions keep their files.
+ * sessions keep their files. One process is one session: a second in it needs the identity of another.
  */
-export async function openInside(name: string, home: Home = meshHome(process.env)): Promise<Inside> {
+export async function openInside(
+  name: string,
+  as = identifyProcess(process.pid)!,
+  home: Home = meshHome(process.env),
+): Promise<Inside> {
   const { env } = process
   const place = resolvePlace(env, process.cwd(), home)
   const key = operatorKey(place.project, name)
@@ -31,7 +36,7 @@ export async function openInside(name: string, home: Home = meshHome(process.env
   const { log } = openLog(join(logs, 'bench.log'), 'warn')
   const sidecar = new Sidecar({
     ...{ env, home, key, place, log, settings: defaultSettings },
-    harness: { ...createShell(name, process.cwd()), kind: 'bench' },
+    harness: { ...createShell(name, process.cwd()), kind: 'bench', process: as },
     desired: { name, explicit: true },
     version: '0.1.0',
     onEnd: () => {},

@@ -11,6 +11,7 @@ import { Journal } from '../../src/daemon/journal.ts'
 import { engineStatus } from '../../src/engine/engine.ts'
 import { engineUser } from '../../src/engine/nkey.ts'
 import { meshHome } from '../../src/host/home.ts'
+import { identifyProcess } from '../../src/host/process.ts'
 import { connectEngine } from '../../src/nats/connect.ts'
 import { decodeEnvelope, encodeEnvelope } from '../../src/wire/codec.ts'
 import type { Envelope } from '../../src/wire/envelope.schema.ts'
@@ -117,7 +118,7 @@ function messageOf(project: string): Omit<Envelope, 'sig'> {
 
 async function main(): Promise<void> {
   const rounds = Number(process.argv[2])
-  const [from, to] = [await openInside('sender'), await openInside('receiver')]
+  const [from, to] = [await openInside('sender'), await openInside('receiver', identifyProcess(process.ppid)!)]
   const publishRaw = await openRaw()
   const samples = { raw: [] as number[], rawStored: [] as number[], sent: [] as number[], sentStored: [] as number[] }
   for (let i = -WARM_UP; i < rounds; i++) {
