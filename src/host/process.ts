@@ -21,6 +21,8 @@ interface Sighting {
   /** The first letter of `ps`'s state column: T stopped, t traced, Z and X ended. */
   letter: string
   threads: number
+  /** As wait(2) has it; of one that ended and waits to be reaped. */
+  status?: number
 }
 
 /** How far a descendant is looked for. Between a client and its sidecar are one or two. */
@@ -73,6 +75,49 @@ export function processState(identity: ProcessIdentity): ProcessState {
   return seen.letter === 'T' || seen.letter === 't' ? 'paused' : 'alive'
 }
 
+/**
+ * What a process ended with, as wait(2) has it, while it waits to be reaped by whoever started it: proc(5), field 52. Null
+ * when the system does not say: it is reaped already, another user's (the field reads 0 then), or this is not Linux.
+ */
+export function waitStatus(identity: ProcessIdentity): number | null {
+  const seen = observe(identity.pid)
+  if (!seen || seen.start !== identity.start || seen.letter !== 'Z' || !isOurs(identity.pid)) return null
+  return seen.status ?? null
+}
+
+/** All of its user and group ids are ours, so that the kernel tells us of it (ptrace(2), access mode checks). */
+function isOurs(pid: number): boolean {
+  try {
+    const text = readFileSync(`/proc/${pid}/status`, 'latin1')
+    const ids = (key: string) => new Set(new RegExp(`^${key}:(.*)$`, 'm').exec(text)?.[1]?.trim().split(/\s+/))
+    const only = (set: Set<string>, id: number | undefined) => set.size === 1 && set.has(String(id))
+    return only(ids('Uid'), process.getuid?.()) && only(ids('Gid'), process.getgid?.())
+  } catch {
+    return false
+  }
+}
+
+/** The process that thread `pid` belongs to, which is itself for a process; null if there is none. */
+export function leaderOf(pid: number): number | null {
+  if (process.platform === 'darwin') return observe(pid) ? pid : null
+  try {
+    return Number(/^Tgid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1])
+  } catch {
+    return null
+  }
+}
+
+/** True if the process leads a process group: the group then has its number. */
+export function leadsGroup(pid: number): boolean {
+  if (process.platform === 'darwin') return Number(output('/bin/ps', ['-o', 'pgid=', '-p', String(pid)])) === pid
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]) === pid
+  } catch {
+    return false
+  }
+}
+
 /** True if no process of this machine is the one meant, under whatever name the machine went then: hosts are renamed. */
 export function isAbsent(identity: ProcessIdentity): boolean {
   return processState({ ...identity, host: hostName() }) === 'dead'
@@ -91,13 +136,14 @@ function observe(pid: number): Sighting | null {
   return process.platform === 'darwin' ? observeByPs(pid) : observeByProc(pid)
 }
 
-/** proc(5): after the command in parentheses come the state (field 3), threads (20) and the start time in ticks (22). */
+/** proc(5): after the command in parentheses come the state (field 3), threads (20), start time (22), wait status (52). */
 function observeByProc(pid: number): Sighting | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     const [letter, start] = [fields[0], fields[19]]
-    return letter && start ? { letter, start, threads: Number(fields[17]) } : null
+    if (!letter || !start) return null
+    return { letter, start, threads: Number(fields[17]), status: Number(fields[49]) }
   } catch {
     return null
   }

@@ -1,0 +1,64 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { afterEach, expect, test } from 'vitest'
+import { identifyProcess, leaderOf, leadsGroup } from '../../src/host/process.ts'
+import { type Departure, watchProcess } from '../../src/host/process-watch.ts'
+
+const children: ChildProcess[] = []
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+})
+
+/** A grandchild, which runs `script`, and whose parent reaps it or not. */
+async function grandchild(script: string, reaps: boolean): Promise<number> {
+  const after = reaps ? 'wait' : 'exec sleep 600'
+  const child = spawn('sh', ['-c', `sh -c '${script}' & echo $!; ${after}`], { stdio: ['ignore', 'pipe', 'ignore'] })
+  children.push(child)
+  const [line] = await once(child.stdout!, 'data')
+  return Number(String(line))
+}
+
+function untilGone(pid: number): Promise<Departure> {
+  return new Promise((resolve) => watchProcess(identifyProcess(pid)!, { gone: resolve }))
+}
+
+test('the end of a process that is not a child is seen; one that was reaped tells no code', async () => {
+  expect(await untilGone(await grandchild('sleep 0.3; exit 7', true))).toEqual({ code: null, signal: null })
+})
+
+test.runIf(process.platform === 'linux')('a code or signal is told while the system still has it', async () => {
+  expect(await untilGone(await grandchild('sleep 0.3; exit 7', false))).toEqual({ code: 7, signal: null })
+  expect(await untilGone(await grandchild('sleep 0.3; exit 0', false))).toEqual({ code: 0, signal: null })
+  const pid = await grandchild('exec sleep 600', false)
+  const gone = untilGone(pid)
+  process.kill(pid, 'SIGTERM')
+  expect(await gone).toEqual({ code: null, signal: 'SIGTERM' })
+})
+
+test('a pid that has come round is another process', async () => {
+  const me = identifyProcess(process.pid)!
+  const how = await new Promise((resolve) => watchProcess({ ...me, start: `${me.start}0` }, { gone: resolve }))
+  expect(how).toEqual({ code: null, signal: null })
+})
+
+test('one that is stopped, and goes on, is told so', async () => {
+  const pid = await grandchild('exec sleep 600', true)
+  const seen: boolean[] = []
+  const stop = watchProcess(identifyProcess(pid)!, { gone: () => {}, stopped: (is) => seen.push(is) })
+  process.kill(pid, 'SIGSTOP')
+  await expect.poll(() => seen, { timeout: 10_000 }).toEqual([true])
+  process.kill(pid, 'SIGCONT')
+  await expect.poll(() => seen, { timeout: 10_000 }).toEqual([true, false])
+  stop()
+  process.kill(pid, 'SIGKILL')
+})
+
+test('leaders of groups and threads', async () => {
+  const child = spawn('sleep', ['600'], { detached: true })
+  children.push(child)
+  await once(child, 'spawn')
+  expect(leadsGroup(child.pid!)).toBe(true)
+  expect(leadsGroup(await grandchild('exec sleep 600', true))).toBe(false)
+  expect(leaderOf(child.pid!)).toBe(child.pid)
+  expect(leaderOf(2 ** 30)).toBe(null)
+})
