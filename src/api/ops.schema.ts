@@ -137,6 +137,9 @@ export const ops = {
       roles: z.array(z.string()),
       connected: z.boolean(),
       version: z.string(),
+      /** The run that it is, and those above it, the root first: of what it starts. */
+      run: z.optional(z.string()),
+      lineage: z.optional(z.array(z.string())),
     }),
   },
   ps: {

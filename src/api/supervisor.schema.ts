@@ -5,11 +5,14 @@
 import * as z from 'zod/mini'
 import { limits } from '../wire/limits.ts'
 import { isName, isRunId } from '../wire/names.ts'
+import { runKind, usage } from '../wire/run.schema.ts'
 import { isProject } from '../wire/subjects.ts'
 
 const runId = z.string().check(z.refine(isRunId))
 const name = z.string().check(z.refine(isName))
 const milliseconds = z.int().check(z.minimum(0), z.maximum(2_147_483_647))
+/** The clients' ids are UUIDs; it becomes part of a path. */
+const sessionId = z.string().check(z.regex(/^[\w-]{1,128}$/))
 const signal = z.string().check(z.regex(/^SIG[A-Z0-9]{1,12}$/))
 
 /** What to run, for whom. */
@@ -26,6 +29,12 @@ export const runSpec = z.object({
   /** Its output goes to logs, and nobody waits for it. */
   detach: z.boolean(),
   timeoutMs: z.nullable(milliseconds),
+  /** Absent: a process. */
+  runKind: z.optional(runKind),
+  /** With a session: the client's id of the conversation that it was started with. */
+  session: z.optional(sessionId),
+  /** What of it wakes its owner besides its end and its waiting. */
+  notify: z.optional(z.literal('progress')),
 })
 export type RunSpec = z.output<typeof runSpec>
 
@@ -50,6 +59,31 @@ export type FromSupervisor =
   | { refused: { exit: 125 | 126 | 127; code: string; message: string; hint: string } }
   | { ended: EndedRun }
 
+/** What the sidecar of a supervised session sees of it. Told again after each change; the answer is the event's number. */
+const sessionReport = z.object({
+  op: z.literal('session'),
+  /** What it is called on the mesh. */
+  name,
+  state: z.enum(['running', 'waiting', 'idle', 'ended']),
+  /** With waiting: for what. */
+  text: z.optional(z.string().check(z.maxLength(limits.progressChars))),
+  /** With idle and ended: its last message, as the client told it. */
+  result: z.optional(z.string().check(z.maxLength(limits.resultChars))),
+  /** With idle and ended: an error that the client told instead of a message. */
+  error: z.optional(
+    z.object({
+      kind: z.string().check(z.maxLength(limits.reason)),
+      message: z.string().check(z.maxLength(limits.evidence)),
+    }),
+  ),
+  usage: z.optional(usage),
+  /** With ended: how, in the client's word (`exit`, `finished`, `killed`). */
+  reason: z.optional(z.string().check(z.maxLength(limits.reason))),
+  /** The client's own record of the conversation. */
+  transcript: z.optional(z.string().check(z.maxLength(16_384))),
+})
+export type SessionReport = z.output<typeof sessionReport>
+
 /** On the run's socket. */
 export const runRequest = z.union([
   z.object({
@@ -58,6 +92,7 @@ export const runRequest = z.union([
     percent: z.optional(z.number().check(z.minimum(0), z.maximum(100))),
   }),
   z.object({ op: z.literal('stop'), by: name, signal, graceMs: milliseconds }),
+  sessionReport,
 ])
 export type RunRequest = z.output<typeof runRequest>
 

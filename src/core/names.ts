@@ -15,6 +15,8 @@ export interface Claimant {
   /** When a session was moved here: the one that ended right after goes on in this one (ISO 8601). */
   movedAt?: string
   process: ProcessIdentity
+  /** The run that it is; none for a person. */
+  run?: string | null
   member: string
   harness: string
   cwd: string
@@ -240,6 +242,6 @@ function living(record: NameRecord): NameRecord {
 }
 
 function holder(claimant: Claimant) {
-  const { member, session, process, harness, cwd, worktree } = claimant
-  return { member, session, process, harness, cwd, worktree, state: 'held' as const }
+  const { member, session, process, run, harness, cwd, worktree } = claimant
+  return { member, session, process, run: run ?? undefined, harness, cwd, worktree, state: 'held' as const }
 }

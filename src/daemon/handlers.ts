@@ -56,6 +56,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
         roles: record.roles,
         connected: link.up,
         version: sidecar.options.version,
+        ...(sidecar.run ? { run: sidecar.run.id, lineage: sidecar.run.lineage } : {}),
       }
     },
 

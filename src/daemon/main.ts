@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import { visible } from '../core/render.ts'
 import { isStopped } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
-import { askedName } from '../harness/claude-code/background.ts'
+import { askedName, startedIn } from '../harness/claude-code/background.ts'
 import { createClaudeCode } from '../harness/claude-code/index.ts'
 import { createMcpSession } from '../harness/mcp.ts'
 import { createShell } from '../harness/shell.ts'
@@ -65,6 +65,7 @@ async function main(): Promise<void> {
     place,
     harness,
     desired,
+    startedIn: startedIn(env),
     version: MESH_VERSION,
     log,
     onEnd: finish,

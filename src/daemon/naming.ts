@@ -16,6 +16,8 @@ interface NamingOptions {
   harness: Harness
   place: Place
   desired: { name: string; explicit: boolean }
+  /** The run that the session is. */
+  run: string | null
   log: Logger
   /** The name held is about to be given up. */
   leave(): void
@@ -66,7 +68,7 @@ export class Naming {
     if (this.#conversation.source === null) {
       await Promise.race([this.#begun, new Promise((resolve) => setTimeout(resolve, SOURCE_MS))])
     }
-    const { harness, place, desired, log, leave } = this.#options
+    const { harness, place, desired, run, log, leave } = this.#options
     const { sessionId, source, cwd, movedAt } = this.#conversation
     const claimant = {
       desired: desired.name,
@@ -75,6 +77,7 @@ export class Naming {
       fork: source === 'fork',
       ...(movedAt === undefined ? {} : { movedAt }),
       process: harness.process,
+      run,
       member: LOCAL_MEMBER,
       harness: harness.kind,
       cwd,

@@ -8,7 +8,7 @@ import { type Home, sessionDir } from '../host/home.ts'
 import { tryLock } from '../host/lock.ts'
 import { identifyProcess } from '../host/process.ts'
 import { processIdentity } from '../wire/envelope.schema.ts'
-import { isName } from '../wire/names.ts'
+import { isName, isRunId } from '../wire/names.ts'
 import { isProject } from '../wire/subjects.ts'
 
 const RECORD_BYTES = 64 * 1024
@@ -29,6 +29,8 @@ const sidecarRecord = z.object({
   sessionId: z.string(),
   /** The process that is the session. */
   process: processIdentity,
+  /** The run that it is. */
+  run: z.optional(z.string().check(z.refine(isRunId))),
   version: z.string(),
   /** The file that the sidecar was started from. */
   program: z.optional(z.string()),

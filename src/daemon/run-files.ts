@@ -1,6 +1,6 @@
 /** The directory of one run of this machine: what it was to do, and a journal of what is to be told of it. */
 import { readdirSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import * as z from 'zod/mini'
 import { type RunSpec, runSpec } from '../api/supervisor.schema.ts'
 import type { StopRequest } from '../core/process-end.ts'
@@ -37,10 +37,13 @@ export const files = {
   log: (dir: string) => join(dir, 'supervisor.log'),
   output: (dir: string, stream: 'stdout' | 'stderr') => join(dir, stream),
   socket: socketPath,
+  /** Which run a session was spawned as, by the client's id of its conversation. */
+  spawned: (runs: string, session: string) => join(runs, `session-${session}`),
 } as const
 
 export function writeSpec(dir: string, spec: RunSpec): void {
   writeAtomic(files.spec(dir), JSON.stringify(spec, null, 2), { sync: true })
+  if (spec.session) writeAtomic(files.spawned(dirname(dir), spec.session), spec.run)
 }
 
 /** What a run was to do; null if that is not there, or not readable. */
@@ -96,6 +99,13 @@ export function isToldWhole(dir: string): boolean {
   return told >= end
 }
 
+/** True when it is on disk that the run ended, told or not. */
+export function isOverHere(dir: string): boolean {
+  return readSteps(dir).some(
+    (step) => step.t === 'superseded' || (step.t === 'event' && phaseOf(step.event.type) === 'end'),
+  )
+}
+
 /** Ids of the runs that have a directory here. */
 export function runIds(home: Home): string[] {
   try {
@@ -112,6 +122,8 @@ export function changedAt(home: Home, id: string): number {
 }
 
 export function removeRun(home: Home, id: string): void {
+  const session = readSpec(runDir(home, id))?.session
+  if (session) rmSync(files.spawned(home.runs, session), { force: true })
   rmSync(socketPath(runDir(home, id)), { force: true })
   rmSync(runDir(home, id), { recursive: true, force: true })
 }

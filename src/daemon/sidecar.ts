@@ -10,6 +10,7 @@ import type { Place } from '../host/project.ts'
 import type { Settings } from '../host/settings.ts'
 import { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
+import type { StartedIn } from '../wire/lineage.ts'
 import { Arrivals } from './arrivals.ts'
 import { Board } from './board.ts'
 import { isControl, obey } from './control.ts'
@@ -25,6 +26,7 @@ import { LoopGuard } from './loop-guard.ts'
 import type { Mailbox } from './mailbox.ts'
 import { joined } from './memberships.ts'
 import { Naming } from './naming.ts'
+import { findOwnRun, type OwnRun } from './own-run.ts'
 import { tellPeople, tellRenamed } from './post.ts'
 import { PresenceKeeper } from './presence.ts'
 import { Receipts } from './receipts.ts'
@@ -55,6 +57,8 @@ export interface SidecarOptions {
   place: Place
   harness: Harness
   desired: { name: string; explicit: boolean }
+  /** The run that the session was started in, as its environment has it. */
+  startedIn?: StartedIn
   version: string
   log: Logger
   onEnd(): void
@@ -68,6 +72,8 @@ export class Sidecar {
   readonly board: Board
   readonly receipts: Receipts
   readonly presence: PresenceKeeper
+  /** The run that the session is; null for a person at a shell. */
+  readonly run: OwnRun | null
   readonly loops: LoopGuard
   readonly #naming: Naming
   readonly #telling: Telling
@@ -91,7 +97,8 @@ export class Sidecar {
   constructor(options: SidecarOptions) {
     this.options = options
     const { home, env, place, log, harness, desired } = options
-    this.#naming = new Naming({ harness, place, desired, log, leave: () => this.leave() })
+    this.run = findOwnRun(options)
+    this.#naming = new Naming({ harness, place, desired, run: this.run?.id ?? null, log, leave: () => this.leave() })
     this.#key = memberKey(home)
     this.ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
     this.#intake = new Intake(place.project, this.ring, log)
@@ -392,6 +399,7 @@ export class Sidecar {
       harness: harness.kind,
       sessionId: this.sessionId,
       process: harness.process,
+      run: this.run?.id,
       version,
       program: process.argv[1],
       startedAt: this.#startedAt,

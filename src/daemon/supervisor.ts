@@ -13,6 +13,7 @@ import { oomKills } from '../host/memory.ts'
 import { identifyProcess } from '../host/process.ts'
 import { RunStore } from '../nats/run-store.ts'
 import { limits, times } from '../wire/limits.ts'
+import { runEnv } from '../wire/lineage.ts'
 import type { RunEvent } from '../wire/run.schema.ts'
 import { Announcer } from './announcer.ts'
 import { Journal } from './journal.ts'
@@ -108,8 +109,7 @@ export class Supervisor {
   /** Starts the process, which is on disk before it begins. Throws when nothing was run. */
   async start(): Promise<void> {
     const { spec, path, home, env, tell, log } = this.#options
-    const lineage = [...spec.lineage, spec.run].join(',')
-    const childEnv = { ...env, MESH_RUN_ID: spec.run, MESH_LINEAGE: lineage }
+    const childEnv = { ...env, ...runEnv(spec.lineage, spec.run) }
     const child = await RunChild.start({ spec, path, env: childEnv, logs: this.#logs })
     this.#child = child
     const supervisor = identifyProcess(process.pid)!
@@ -157,6 +157,7 @@ export class Supervisor {
   /** Answers on the run's socket. */
   async answer(request: RunRequest): Promise<RunAnswer> {
     if (request.op === 'progress') return { seq: this.#progress(request) }
+    if (request.op === 'session') throw new MeshError('bad_request', 'this run is no session')
     const { by, signal, graceMs } = request
     if (!this.#child.isOver) {
       writeStop(this.#dir, { by, signal, at: new Date().toISOString() })

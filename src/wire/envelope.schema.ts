@@ -115,6 +115,8 @@ export const nameRecord = z.object({
   session: z.string().check(z.maxLength(128)),
   /** The process that is the session (the agent's client), for witnesses. */
   process: processIdentity,
+  /** The run that it is. Absent: a person's, or one of an earlier release. */
+  run: z.optional(z.string().check(z.regex(patterns.runId, 'not a run id'))),
   harness: z.string().check(z.maxLength(32)),
   cwd: z.string().check(z.maxLength(4096)),
   worktree: z.string().check(z.maxLength(4096)),

@@ -5,8 +5,10 @@ import { basename, resolve } from 'node:path'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { Refused, type StartedRun, startRun } from '../../client/runs.ts'
 import { MeshError } from '../../errors.ts'
+import type { Env } from '../../host/home.ts'
 import { limits } from '../../wire/limits.ts'
-import { checkName, isRunId, newId, quote, toName } from '../../wire/names.ts'
+import { lineageIn } from '../../wire/lineage.ts'
+import { checkName, newId, quote, toName } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
 import { fail } from '../output.ts'
 import { misuse } from '../parse.ts'
@@ -52,7 +54,7 @@ function specOf(context: Context): RunSpec {
     v: 1,
     run: newId('r'),
     ...{ name, owner, project },
-    lineage: lineageIn(env.MESH_RUN_ID, env.MESH_LINEAGE),
+    lineage: lineageOf(env),
     command: [...words],
     cwd: directory(resolve(context.cwd, flags.cwd ?? '.')),
     detach: flags.detach === true,
@@ -84,11 +86,9 @@ function directory(path: string): string {
   throw new MeshError('bad_request', `${quote(path)} is not a directory`)
 }
 
-/** The runs above this one, as the environment of the run that this is called in has them. */
-function lineageIn(parent: string | undefined, lineage: string | undefined): string[] {
-  if (!parent || !isRunId(parent)) return []
-  const above = (lineage ?? '').split(',').filter(isRunId)
-  const runs = above.at(-1) === parent ? above : [parent]
+/** The runs above this one. Deeper than events can say, something starts itself. */
+function lineageOf(env: Env): string[] {
+  const runs = lineageIn(env)
   if (runs.length < limits.lineage) return runs
   throw new MeshError('conflict', `runs are nested ${runs.length} deep here`, {
     hint: 'does a run start itself again?',

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { readJson } from '../../host/files.ts'
 import type { Env } from '../../host/home.ts'
+import type { StartedIn } from '../../wire/lineage.ts'
 import { jobState } from './hook-event.schema.ts'
 
 const STATE_BYTES = 256 * 1024
@@ -18,6 +19,12 @@ export function movedAt(env: Env): string | null {
   if (!dir) return null
   const state = jobState.safeParse(readJson(join(dir, 'state.json'), STATE_BYTES)).data
   return state?.interactiveLineage ? (state.createdAt ?? null) : null
+}
+
+/** The run that this very session was started in, if any: a background session has the environment of somebody else's. */
+export function startedIn(env: Env): StartedIn {
+  const { MESH_RUN_ID, MESH_LINEAGE } = env
+  return env.CLAUDE_JOB_DIR ? {} : { MESH_RUN_ID, MESH_LINEAGE }
 }
 
 /**

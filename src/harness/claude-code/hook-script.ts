@@ -10,6 +10,8 @@ const SIDECAR_TIMEOUT_S = 86_400
 const HOOK_TIMEOUT_S = 10
 /** In the run directory: the client watches it, and what lies in it wakes an idle session. */
 export const WATCHED_FILE = 'wake'
+/** In the run directory: which run the session is, as sh. Its Bash calls source it. */
+export const RUN_ENV_FILE = 'run-env'
 /** The script gave the wake's text. Not 2, with which sh ends by itself when something is missing. */
 const WAKE_EXIT = 42
 /** Ends every line that is ours, whatever version wrote it. */
@@ -110,6 +112,7 @@ export function hookScript(paths: ScriptPaths): string {
     EVENT_BYTES: String(limits.hookEventBytes),
     SPOOL_KIB: String(limits.spoolBytes / 1024),
     ANSWER_STEPS: String(ANSWER_STEPS),
+    RUN_ENV: RUN_ENV_FILE,
     WATCHED: WATCHED_FILE,
     WAKE_EXIT: String(WAKE_EXIT),
   }
@@ -188,7 +191,8 @@ wake() {
   exit @WAKE_EXIT@
 }
 
-# Tells Bash calls of the session where their sidecar is. Two clients on one conversation share this file.
+# Tells Bash calls of the session where their sidecar is, and which run they are in once the sidecar has said so. Two
+# clients on one conversation share this file.
 tell_shells() {
   [ -n "$CLAUDE_ENV_FILE" ] || return
   cat >>"$CLAUDE_ENV_FILE" <<END
@@ -196,6 +200,9 @@ export MESH_SESSION="cc-\\\${CLAUDE_PID:-$pid}"
 END
   [ -n "$MESH_HOME" ] || cat >>"$CLAUDE_ENV_FILE" <<'END'
 export MESH_HOME=@HOME@
+END
+  cat >>"$CLAUDE_ENV_FILE" <<'END'
+if [ -r "$MESH_HOME/run/$MESH_SESSION/@RUN_ENV@" ]; then . "$MESH_HOME/run/$MESH_SESSION/@RUN_ENV@"; fi
 END
 }
 
