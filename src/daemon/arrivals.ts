@@ -53,6 +53,14 @@ export class Arrivals {
     if (arrived && !mailbox().inbox.knows(arrived.envelope.id)) await this.#receive(arrived, repeat)
   }
 
+  /** A role's message for whom it is read, and whether this session sent it, under whatever name it had then. */
+  ofRole(delivery: Delivery): { id: string; isOwn: boolean } | null {
+    const { intake, record, isSent } = this.#options
+    const envelope = intake.read(delivery)?.envelope
+    if (!envelope) return null
+    return { id: envelope.id, isOwn: envelope.from.name === record().name || isSent(envelope.id) }
+  }
+
   /** What this session itself told everybody or a topic, under whatever name it had then. */
   #isEcho({ envelope }: Arrived): boolean {
     return !isDirect(envelope) && this.#options.isSent(envelope.id)

@@ -41,7 +41,11 @@ export async function post(
 ): Promise<Response<'send'>> {
   if (!sidecar.registry.claimed) await sidecar.ready()
   const bytes = checkText(letter.text)
-  const { to, note } = await sidecar.recipients.resolve(sidecar.link.up ? sidecar.link.store : null, letter.to)
+  const { to, note } = await sidecar.recipients.resolve(
+    sidecar.link.up ? sidecar.link.store : null,
+    letter.to,
+    sidecar.record.name,
+  )
   await sidecar.settled()
   const earlier = sidecar.sender.get(letter.id)
   if (!earlier) {

@@ -20,9 +20,14 @@ export class Recipients {
 
   /**
    * Checks that somebody is there to read it, and says so when it may take a while. Follows a rename. Throws
-   * `not_found`. `store`: null while the engine is away; then nobody is asked.
+   * `not_found`. `store`: null while the engine is away; then nobody is asked. `me`: the sender.
    */
-  async resolve(store: ProjectStore | null, to: Recipient): Promise<{ to: Recipient; note: { note?: string } }> {
+  async resolve(
+    store: ProjectStore | null,
+    to: Recipient,
+    me: string,
+  ): Promise<{ to: Recipient; note: { note?: string } }> {
+    if (to.kind === 'role' && store) return { to, note: await takerNote(store, to.name, me).catch(() => ({})) }
     if (to.kind !== 'session' || !store) return { to, note: {} }
     const found = await this.#inTurn(to.name, this.#holderOf(store, to.name).catch(undefinedIfAway))
     if (found === undefined) return { to, note: {} }
@@ -81,6 +86,16 @@ export class Recipients {
 
   #forgetAll(): void {
     for (const { forget } of this.#kept.values()) forget()
+  }
+}
+
+/** Nobody takes what it sent itself: without another of that role the message waits. */
+async function takerNote(store: ProjectStore, role: string, me: string): Promise<{ note?: string }> {
+  const records = (await store.names.all()).map(({ value }) => value)
+  const takers = records.filter(({ state, roles }) => state === 'held' && roles.includes(role))
+  if (takers.some(({ name }) => name !== me)) return {}
+  return {
+    note: `nobody ${takers.length > 0 ? 'else ' : ''}has the role ${role} now; the message waits for one who does`,
   }
 }
 

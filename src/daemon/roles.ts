@@ -1,11 +1,11 @@
 /**
  * Takes messages of roles: pulled only while this session is free, taken by creating the takers record, retaken by
- * compare-and-set from a taker that is gone. One taker is promised, not one effect.
+ * compare-and-set from a taker that is gone. One taker is promised, not one effect. Nobody takes what it sent itself.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Inbox, isOfRole } from '../core/inbox.ts'
 import type { Entry } from '../nats/bucket.ts'
-import type { Delivery } from '../nats/mail.ts'
+import type { Delivery, RoleVerdict } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord, Taker } from '../wire/envelope.schema.ts'
 import type { Logger } from './log.ts'
@@ -13,14 +13,16 @@ import { holderOf } from './registry.ts'
 
 const FREE_POLL_MS = 100
 const TROUBLE_MS = 1000
+/** Others come first for what this session sent itself. */
+const LEAVE_MS = 500
 
 interface RolesOptions {
   log: Logger
   me(): Pick<NameRecord, 'name' | 'epoch' | 'formerly'>
   /** True when a message would be read at once. */
   isFree(): boolean
-  /** The id of a readable message; null: no message (it is settled without a taker). */
-  idOf(delivery: Delivery): string | null
+  /** A readable message's id, and whether this session sent it; null: no message (it is settled without a taker). */
+  read(delivery: Delivery): { id: string; isOwn: boolean } | null
   /** The mail of this session. */
   inbox(): Pick<Inbox, 'get' | 'knows' | 'unread'>
   /** Journals a message that this session took; `repeat`: its former taker may have shown it. */
@@ -78,8 +80,15 @@ export class Roles {
       try {
         if (!ready) await reader.ensure()
         ready = true
-        if (this.#options.isFree()) await reader.next((delivery) => this.#take(store, role, delivery, signal))
+        let left = false
+        const take = async (delivery: Delivery) => {
+          const verdict = await this.#take(store, role, delivery, signal)
+          left = verdict === 'left'
+          return verdict
+        }
+        if (this.#options.isFree()) await reader.next(take)
         else await delay(FREE_POLL_MS)
+        if (left) await delay(LEAVE_MS)
       } catch (error) {
         ready = false
         if (!signal.aborted) this.#options.log.debug({ error, role }, 'role not read')
@@ -88,9 +97,11 @@ export class Roles {
     }
   }
 
-  async #take(store: ProjectStore, role: string, delivery: Delivery, signal: AbortSignal): Promise<'settled' | 'back'> {
-    const id = this.#options.idOf(delivery)
-    if (id === null) return 'settled'
+  async #take(store: ProjectStore, role: string, delivery: Delivery, signal: AbortSignal): Promise<RoleVerdict> {
+    const read = this.#options.read(delivery)
+    if (read === null) return 'settled'
+    if (read.isOwn) return 'left'
+    const { id } = read
     if (signal.aborted || !this.#options.isFree()) return 'back'
     const { name, epoch } = this.#options.me()
     const mine: Taker = { v: 1, kind: 'taker', name, epoch, seq: delivery.seq, state: 'taken' }
@@ -145,6 +156,8 @@ export class Roles {
       const holder = await holderOf(store, entry.value.name)
       if (holder && holder.state !== 'gone') return
     }
+    const delivery = await store.messageAt(entry.value.seq)
+    if (!isOwn && delivery && this.#options.read(delivery)?.isOwn) return
     if (entry.value.name !== name || entry.value.epoch !== epoch) {
       const written = await store.takers.update(entry.key, { ...entry.value, name, epoch }, entry.revision)
       if (written === null) return
@@ -153,7 +166,6 @@ export class Roles {
     const inbox = this.#options.inbox()
     // Read here, but the record could not be written then.
     if (inbox.knows(id)) return inbox.get(id) ? undefined : this.settle(role, id)
-    const delivery = await store.messageAt(entry.value.seq)
     if (delivery) await this.#options.accept(delivery, !isOwn)
   }
 }

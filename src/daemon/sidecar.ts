@@ -155,7 +155,7 @@ export class Sidecar {
       log,
       me: () => this.registry.record,
       isFree: () => this.courier.isFree,
-      idOf: (delivery) => this.#intake.read(delivery)?.envelope.id ?? null,
+      read: (delivery) => this.#arrivals.ofRole(delivery),
       inbox: () => this.mailbox.inbox,
       accept: (delivery, repeat) => this.#arrivals.onTaken(delivery, repeat),
       drop: (id) => this.mailbox.drop(id),

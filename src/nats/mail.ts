@@ -36,6 +36,11 @@ const BACKOFF_MS = { first: 50, most: 5000 }
 const PULL_MESSAGES = 100
 const PULL_EXPIRES_MS = 30_000
 const ROLE_PULL_MS = 5000
+/** What a reader leaves to others comes back after this long, twice as long each time: to somebody who is there, at once. */
+const LEFT_MS = { first: 250, most: 10_000 }
+
+/** What becomes of a role's message: done with, free again at once, or for any other reader. */
+export type RoleVerdict = 'settled' | 'back' | 'left'
 
 const nanos = (ms: number) => ms * 1_000_000
 
@@ -172,14 +177,20 @@ export class RoleReader {
       })
   }
 
-  /** The next message, or null when none came within a few seconds. `decide` says whether it is settled or given back. */
-  async next(decide: (delivery: Delivery) => Promise<'settled' | 'back'>): Promise<boolean> {
+  /** The next message, or null when none came within a few seconds. `decide` says what becomes of it. */
+  async next(decide: (delivery: Delivery) => Promise<RoleVerdict>): Promise<boolean> {
     const consumer = await this.#js.consumers.get(this.#stream, this.#durable)
     const message: JsMsg | null = await consumer.next({ expires: ROLE_PULL_MS })
     if (!message) return false
     const verdict = await decide({ subject: message.subject, data: message.data, seq: message.seq }).catch(() => 'back')
     if (verdict === 'settled') message.ack()
+    else if (verdict === 'left') message.nak(leftFor(message.info.deliveryCount))
     else message.nak()
     return true
   }
+}
+
+/** How long a message that was given out so often already is left, milliseconds. */
+function leftFor(deliveries: number): number {
+  return deliveries < 2 ? 0 : Math.min(LEFT_MS.first * 2 ** Math.min(deliveries - 2, 20), LEFT_MS.most)
 }

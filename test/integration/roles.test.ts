@@ -77,6 +77,33 @@ test('a member that is read on demand takes what there is, and shows it at once'
   expect((await bob.take()).map(({ text }) => text)).toEqual(['one', 'two', 'three'])
 })
 
+test('one does not take what it sent to its own role: another does, or it waits for one', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  await join('review', alice)
+  const note = 'nobody else has the role review now; the message waits for one who does'
+  expect(await alice.send('role:review', 'alone')).toMatchObject({ state: 'stored', note })
+  await new Promise((resolve) => setTimeout(resolve, PULL_MS))
+  expect(alice.sidecar.unread).toBe(0)
+  await join('review', bob)
+  expect(await bob.texts(1)).toEqual(['alone'])
+  const texts = Array.from({ length: 10 }, (_, i) => `number ${i}`)
+  for (const text of texts) expect(await alice.send('role:review', text)).not.toHaveProperty('note')
+  expect((await bob.texts(texts.length)).sort()).toEqual(texts.sort())
+  await alice.nothingElse()
+})
+
+test('what a taker that is gone had not read does not come back to its sender', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  await join('review', alice, bob)
+  await alice.send('role:review', 'look at this')
+  expect((await takenBy(alice, bob)).name).toBe('bob')
+  await bob.stop()
+  const carol = await project.node('carol')
+  await join('review', carol)
+  expect(await carol.texts(1)).toEqual(['look at this'])
+  await alice.nothingElse()
+})
+
 test('a message to a role without members waits for the first', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   await alice.send('role:review', 'anybody?')

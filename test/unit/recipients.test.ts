@@ -14,7 +14,7 @@ test('recipients - what is kept already does not overtake what is still being lo
   const recipients = new Recipients()
   const order: number[] = []
   const resolve = (n: number) =>
-    recipients.resolve(store, { kind: 'session', name: 'web' }).then(() => void order.push(n))
+    recipients.resolve(store, { kind: 'session', name: 'web' }, 'api').then(() => void order.push(n))
   const first = resolve(0)
   const second = resolve(1)
   lookups[0]!()
