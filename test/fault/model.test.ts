@@ -477,7 +477,8 @@ class History {
     }
     const isOpen = () =>
       [...this.model.roleMail.values()].some(({ unmarked, marked }) => unmarked.length + marked.length === 0)
-    const someoneTakes = this.model.peers.some(({ roles }) => roles.has(this.#role))
+    // Of two at least one did not send it.
+    const someoneTakes = this.model.peers.filter(({ roles }) => roles.has(this.#role)).length > 1
     const read = async () => {
       let count = 0
       for (const peer of this.model.peers) count += await this.#read(peer, true)
