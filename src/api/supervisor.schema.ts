@@ -3,6 +3,7 @@
  * and the run's own socket, one request and one answer per connection. Pure.
  */
 import * as z from 'zod/mini'
+import { processIdentity } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import { isName, isRunId } from '../wire/names.ts'
 import { runKind, usage } from '../wire/run.schema.ts'
@@ -35,6 +36,8 @@ export const runSpec = z.object({
   session: z.optional(sessionId),
   /** What of it wakes its owner besides its end and its waiting. */
   notify: z.optional(z.literal('progress')),
+  /** A process that runs already: watched instead of started. `command` says what it was seen to be. */
+  attach: z.optional(processIdentity),
 })
 export type RunSpec = z.output<typeof runSpec>
 

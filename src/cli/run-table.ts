@@ -15,6 +15,14 @@ export const runCommands: readonly CommandInfo[] = [
     load: () => import('./commands/run.ts'),
   },
   {
+    name: 'attach',
+    args: '<pid>',
+    about: 'supervise a process that runs already: its end is told to you, its code where the system gives it',
+    flags: ['runName'],
+    examples: ['mesh attach 4711', 'mesh attach $! --name migration'],
+    load: () => import('./commands/attach.ts'),
+  },
+  {
     name: 'tree',
     about: 'show the runs of this project, each below the run that started it',
     examples: ['mesh tree', 'mesh tree --json'],

@@ -11,7 +11,7 @@ export interface StopRequest {
 }
 
 export interface ExitEvidence {
-  /** Null when a signal ended it, and when nobody saw it end. */
+  /** Null when a signal ended it. Both null: it ended, and the system did not say how. */
   code: number | null
   signal: string | null
   /** Its time (milliseconds, as asked for) had run out before it ended. */
@@ -23,7 +23,8 @@ export interface ExitEvidence {
   outOfMemory: string | null
   /** Processes of its group that were still there, and were ended. */
   leftInGroup: boolean
-  durationMs: number
+  /** Null when it ran before it was watched. */
+  durationMs: number | null
   /** The last bytes on standard error, as text. */
   stderrTail: string
 }
@@ -39,7 +40,7 @@ export function judgeExit(seen: ExitEvidence): Judged {
   const facts = {
     ...(code === null ? {} : { exitCode: code }),
     ...(signal === null ? {} : { signal }),
-    durationMs,
+    ...(durationMs === null ? {} : { durationMs }),
     ...(seen.stderrTail === '' ? {} : { stderrTail: seen.stderrTail }),
   }
   const { type, reason, evidence } = verdict(seen)
@@ -49,7 +50,8 @@ export function judgeExit(seen: ExitEvidence): Judged {
 
 function verdict(seen: ExitEvidence): { type: TerminalType; reason: string; evidence: string } {
   const { stop, timedOutMs, outOfMemory, forwarded, signal } = seen
-  const how = seen.code === null ? `signal ${signal}` : `exit ${seen.code}`
+  const isKnown = seen.code !== null || signal !== null
+  const how = !isKnown ? 'that it was gone, not how' : seen.code === null ? `signal ${signal}` : `exit ${seen.code}`
   const saw = `its supervisor saw ${how}`
   // Who asked for the end explains it, whatever way the process took then. One that did its work all the same completed.
   if (seen.code === 0 && !stop && timedOutMs === null) return { type: 'run_completed', reason: 'exit 0', evidence: saw }
@@ -63,6 +65,9 @@ function verdict(seen: ExitEvidence): { type: TerminalType; reason: string; evid
   if (outOfMemory !== null && (signal === 'SIGKILL' || seen.code === KILLED)) {
     return { type: 'run_terminated', reason: 'out of memory', evidence: `${outOfMemory}; ${saw}` }
   }
+  // What may have been cut off is not called completed.
+  if (!isKnown)
+    return { type: 'run_terminated', reason: 'ended, exit code unknown', evidence: `${saw}: it did not start it` }
   if (signal !== null) {
     const by = forwarded?.signal === signal ? ` sent by ${forwarded.from}` : ''
     return { type: 'run_terminated', reason: `signal ${signal}${by}`, evidence: saw }

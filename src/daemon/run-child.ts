@@ -14,6 +14,7 @@ import { identifyProcess } from '../host/process.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import type { RunLog } from './run-log.ts'
+import { type Exit, type RunSubject, signalGroup } from './run-subject.ts'
 
 /**
  * The process waits for a word before it becomes the command: a supervisor that dies before the process is on record
@@ -24,11 +25,6 @@ const GATE = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"'
 const DRAIN_MS = 250
 const POLL_MS = 20
 
-export interface Exit {
-  code: number | null
-  signal: NodeJS.Signals | null
-}
-
 interface ChildOptions {
   spec: RunSpec
   /** The command's file. */
@@ -38,7 +34,7 @@ interface ChildOptions {
   logs: { stdout: RunLog; stderr: RunLog } | null
 }
 
-export class RunChild {
+export class RunChild implements RunSubject {
   readonly identity: ProcessIdentity
   readonly #child: ChildProcess
   readonly #gate: Duplex
@@ -100,7 +96,7 @@ export class RunChild {
   }
 
   /** Signals the whole group. False if nothing of it is left. */
-  signal(signal: NodeJS.Signals): boolean {
+  signal(signal: NodeJS.Signals | 0): boolean {
     return signalGroup(this.identity.pid, signal)
   }
 
@@ -128,18 +124,6 @@ export class RunChild {
   #keep(chunk: Buffer): void {
     const whole = Buffer.concat([this.#tail, chunk])
     this.#tail = Buffer.from(whole.subarray(-(limits.stderrTailBytes + 1)))
-  }
-}
-
-/** True if the group was there. Only while its leader's pid is known not to be another's: a group keeps its number. */
-export function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
-  try {
-    process.kill(-pid, signal)
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
-    // Of several users' processes some may be out of reach: the group is there.
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

@@ -15,9 +15,10 @@ import { checkName, isRunId, quote } from '../wire/names.ts'
 import type { RunEvent, RunRecord } from '../wire/run.schema.ts'
 import { deadline } from './deadline.ts'
 import { FOREVER_MS } from './post.ts'
-import { signalGroup } from './run-child.ts'
+import { signalAttached } from './run-attached.ts'
 import { files, readSpec, readSteps, writeStop } from './run-files.ts'
 import { recordOf } from './run-record.ts'
+import { signalGroup } from './run-subject.ts'
 import type { Call, Handlers } from './server.ts'
 import type { Sidecar } from './sidecar.ts'
 
@@ -253,12 +254,16 @@ async function stopRun(sidecar: Sidecar, record: RunRecord, signal: string, grac
   }
   const started = readSteps(dir).find((step) => step.t === 'started')
   if (!started || processState(started.child) === 'dead') return
+  const isAttached = readSpec(dir)?.attach !== undefined
+  const send = (name: NodeJS.Signals | 0) =>
+    isAttached ? signalAttached(started.child, name) : signalGroup(started.child.pid, name)
+  send(0)
   writeStop(dir, { by, signal, at: new Date().toISOString() })
-  signalGroup(started.child.pid, signal as NodeJS.Signals)
-  signalGroup(started.child.pid, 'SIGCONT')
+  send(signal as NodeJS.Signals)
+  send('SIGCONT')
   const until = performance.now() + graceMs
   while (processState(started.child) !== 'dead') {
-    if (performance.now() > until) return void signalGroup(started.child.pid, 'SIGKILL')
+    if (performance.now() > until) return void send('SIGKILL')
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
   }
 }

@@ -39,6 +39,10 @@ export function endedOf(event: RunEvent, run: Run): EndedRun {
 }
 
 /** The first event of a run that is on disk as started. */
-export function spawnedBy({ at, child }: RunStep & { t: 'started' }): Pick<RunEvent, 'type' | 'at' | 'host' | 'pid'> {
-  return { type: 'run_spawned', at, host: hostName(), pid: child.pid }
+export function spawnedBy(
+  spec: RunSpec,
+  { at, child }: RunStep & { t: 'started' },
+): Pick<RunEvent, 'type' | 'at'> & Partial<RunEvent> {
+  const attached = spec.attach ? { evidence: `attached: process ${child.pid} ran already` } : {}
+  return { type: 'run_spawned', at, host: hostName(), pid: child.pid, ...attached }
 }

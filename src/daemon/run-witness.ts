@@ -120,7 +120,7 @@ export class RunWitness {
       if (!started) return this.#forget(spec.run)
       const record = recordOf(spec, started.at, { pid: started.child.pid, supervisor: started.supervisor })
       const announcer = new Announcer({ journal, steps, key: memberKey(home), record, log })
-      if (!announcer.last) announcer.push(eventOf(spec, 1, spec.owner, spawnedBy(started)))
+      if (!announcer.last) announcer.push(eventOf(spec, 1, spec.owner, spawnedBy(spec, started)))
       const last = announcer.last!
       // One that goes on without a supervisor is told to its last word so far, and its end when that comes.
       const isGone = !isTerminal(last.type) && processState(started.child) === 'dead'

@@ -31,14 +31,16 @@ async function main(): Promise<void> {
   const home = meshHome({ ...process.env, MESH_HOME: root })
   const starter = new Starter()
   const spec = await starter.spec
-  const found = findExecutable(spec.command[0]!, process.env.PATH, spec.cwd)
+  const found = spec.attach ? { path: '' } : findExecutable(spec.command[0]!, process.env.PATH, spec.cwd)
   if ('fault' in found) return refuse(starter, found.fault, found.path)
   const dir = runDir(home, spec.run)
   let supervisor: Supervisor
   let close: () => void
+  let isOurs = false
   try {
     for (const path of [home.root, home.runs, dir]) ensurePrivateDir(path)
-    if (!tryLock(files.lock(dir))) throw new MeshError('conflict', 'this run has a supervisor')
+    if (!tryLock(files.lock(dir))) throw new MeshError('conflict', `${spec.run} has a supervisor`)
+    isOurs = true
     writeSpec(dir, spec)
     const { log } = openLog(files.log(dir), process.env.MESH_LOG_LEVEL ?? 'info')
     guard(log)
@@ -56,14 +58,16 @@ async function main(): Promise<void> {
     await supervisor.start()
   } catch (error) {
     // Nothing was run.
-    removeRun(home, spec.run)
+    if (isOurs) removeRun(home, spec.run)
     const { code, message, hint } = MeshError.from(error)
     starter.tell({ refused: { exit: EXIT.other, code, message, hint } })
     await starter.close()
     process.exit(0)
   }
   for (const signal of SIGNALS) {
-    process.on(signal, () => (supervisor.isOver ? process.exit(0) : supervisor.forward(signal, 'its supervisor')))
+    // A process that was there before is not ours to end: the witness watches it from then on.
+    const isFree = () => supervisor.isOver || spec.attach !== undefined
+    process.on(signal, () => (isFree() ? process.exit(0) : supervisor.forward(signal, 'its supervisor')))
   }
   starter.onSignal = (signal) => supervisor.forward(signal, spec.owner)
   await supervisor.watch()

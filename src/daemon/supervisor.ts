@@ -11,6 +11,7 @@ import type { Env, Home } from '../host/home.ts'
 import { runDir } from '../host/home.ts'
 import { oomKills } from '../host/memory.ts'
 import { identifyProcess } from '../host/process.ts'
+import { watchProcess } from '../host/process-watch.ts'
 import { RunStore } from '../nats/run-store.ts'
 import { limits, times } from '../wire/limits.ts'
 import { runEnv } from '../wire/lineage.ts'
@@ -21,16 +22,20 @@ import { memberKey } from './keys.ts'
 import { Link } from './link.ts'
 import type { Logger } from './log.ts'
 import { PostFollower } from './post-follower.ts'
-import { type Exit, RunChild } from './run-child.ts'
+import { AttachedProcess } from './run-attached.ts'
+import { RunChild } from './run-child.ts'
 import { files, type RunStep, readStop, writeStop } from './run-files.ts'
 import { RunLog } from './run-log.ts'
 import { endedOf, eventOf, recordOf, spawnedBy } from './run-record.ts'
+import type { Exit, RunSubject } from './run-subject.ts'
 
 /** An end that the engine does not take for this long is left to the sidecars of this machine. */
 const LINGER_MS = 60_000
 const LOOK_MS = 500
 /** A witness that is busy does not keep a command from beginning. */
 const FOLLOW_MS = 100
+/** How often it is looked whether the process is stopped: there is no signal for that in Node. */
+const STOPPED_LOOK_MS = 500
 /** What is left in the group of an ended run is told to end, and killed after this long. */
 const LEFT_MS = 2000
 
@@ -57,11 +62,12 @@ export class Supervisor {
   readonly #oomKills = oomKills()
   readonly #ended: Promise<EndedRun>
   #resolveEnded!: (ended: EndedRun) => void
-  #child!: RunChild
+  #child!: RunSubject
   #announcer!: Announcer
   #run: Run | null = null
   #startedAt = 0
   #timer: NodeJS.Timeout | null = null
+  #unwatch = () => {}
   #timedOut = false
   #forwarded: ExitEvidence['forwarded'] = null
   #noteDone!: () => void
@@ -73,7 +79,7 @@ export class Supervisor {
     this.#dir = runDir(home, spec.run)
     this.#journal = Journal.open<RunStep>(files.journal(this.#dir)).journal
     const logOf = (stream: 'stdout' | 'stderr') => new RunLog(files.output(this.#dir, stream))
-    this.#logs = spec.detach ? { stdout: logOf('stdout'), stderr: logOf('stderr') } : null
+    this.#logs = spec.detach && !spec.attach ? { stdout: logOf('stdout'), stderr: logOf('stderr') } : null
     this.#follower = new PostFollower(home, spec.run)
     this.#link = new Link<RunStore>({
       home,
@@ -110,7 +116,9 @@ export class Supervisor {
   async start(): Promise<void> {
     const { spec, path, home, env, tell, log } = this.#options
     const childEnv = { ...env, ...runEnv(spec.lineage, spec.run) }
-    const child = await RunChild.start({ spec, path, env: childEnv, logs: this.#logs })
+    const child = spec.attach
+      ? new AttachedProcess(spec.attach)
+      : await RunChild.start({ spec, path, env: childEnv, logs: this.#logs })
     this.#child = child
     const supervisor = identifyProcess(process.pid)!
     const at = new Date().toISOString()
@@ -118,7 +126,7 @@ export class Supervisor {
     try {
       this.#journal.append([started], true)
     } catch (error) {
-      child.signal('SIGKILL')
+      if (!spec.attach) child.signal('SIGKILL')
       throw error
     }
     this.#announcer = new Announcer({
@@ -129,18 +137,33 @@ export class Supervisor {
       log,
       onDone: () => this.#noteDone(),
     })
-    this.#push(spawnedBy(started))
+    this.#push(spawnedBy(spec, started))
     // Whoever witnesses this machine's runs knows of this one before it begins.
     await Promise.race([this.#follower.start(), new Promise((resolve) => setTimeout(resolve, FOLLOW_MS))])
     child.go()
     this.#startedAt = performance.now()
     tell({ started: { runId: spec.run, pid: child.identity.pid } })
+    const stopped = (is: boolean) => this.#noteStopped(is)
+    this.#unwatch = watchProcess(child.identity, { gone: () => {}, stopped }, STOPPED_LOOK_MS)
     if (spec.timeoutMs !== null) this.#timer = setTimeout(() => this.#timeOut(), spec.timeoutMs)
   }
 
   #timeOut(): void {
     this.#timedOut = true
     void this.#child.end('SIGTERM', times.runGrace)
+  }
+
+  /** One that is stopped (SIGSTOP, or it wants to read from a terminal that is not its own) waits for somebody. */
+  #noteStopped(is: boolean): void {
+    if (this.#child.isOver) return
+    const at = new Date().toISOString()
+    if (!is) return void this.#push({ type: 'run_progress', at, text: 'goes on' })
+    const text = `stopped by a signal; goes on with: kill -CONT ${this.#child.identity.pid}`
+    this.#push({ type: 'run_waiting', at, text, ...this.#attended() })
+  }
+
+  #attended(): { attended?: true } {
+    return this.#options.isAttended() ? { attended: true } : {}
   }
 
   /** Passes a signal on to the whole group. */
@@ -160,6 +183,8 @@ export class Supervisor {
     if (request.op === 'session') throw new MeshError('bad_request', 'this run is no session')
     const { by, signal, graceMs } = request
     if (!this.#child.isOver) {
+      // Another user's is refused before anything is noted.
+      this.#child.signal(0)
       writeStop(this.#dir, { by, signal, at: new Date().toISOString() })
       void this.#child.end(signal as NodeJS.Signals, graceMs)
     }
@@ -177,7 +202,8 @@ export class Supervisor {
 
   async #judge({ code, signal }: Exit) {
     if (this.#timer) clearTimeout(this.#timer)
-    const durationMs = Math.round(performance.now() - this.#startedAt)
+    this.#unwatch()
+    const durationMs = this.#options.spec.attach ? null : Math.round(performance.now() - this.#startedAt)
     const leftInGroup = this.#child.hasGroup
     if (leftInGroup) void this.#child.end('SIGTERM', LEFT_MS)
     await this.#child.drain()
@@ -200,8 +226,7 @@ export class Supervisor {
   }
 
   #end(judged: ReturnType<typeof judgeExit>): void {
-    const attended = this.#options.isAttended() ? { attended: true } : {}
-    const event = this.#push({ ...judged, ...attended, at: new Date().toISOString() })
+    const event = this.#push({ ...judged, ...this.#attended(), at: new Date().toISOString() })
     const ended = endedOf(event, this.#run!)
     this.#options.tell({ ended })
     this.#resolveEnded(ended)

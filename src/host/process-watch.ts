@@ -11,7 +11,7 @@ const LOOK_MS = 100
 /** On macOS a look is a `ps` of 5 ms; between two of them it is only asked whether there is a process of that number. */
 const DEAR_LOOKS = 20
 /** What is stopped and goes on at once, under a debugger or a shell, is not told. */
-const STOPPED_LOOKS = 5
+const STOPPED_MS = 500
 
 /** How a process ended. Both null: the system did not say. */
 export interface Departure {
@@ -26,9 +26,10 @@ interface Watcher {
   stopped?(is: boolean): void
 }
 
-/** Looks at a process of this machine until it is gone, or the returned function is called. */
-export function watchProcess(identity: ProcessIdentity, watcher: Watcher): () => void {
-  let stoppedLooks = 0
+/** Looks at a process of this machine, every `lookMs`, until it is gone or the returned function is called. */
+export function watchProcess(identity: ProcessIdentity, watcher: Watcher, lookMs = LOOK_MS): () => void {
+  let stoppedAt: number | null = null
+  let isTold = false
   let looks = 0
   const look = () => {
     if (process.platform === 'darwin' && looks++ % DEAR_LOOKS !== 0 && hasPid(identity.pid)) return
@@ -37,12 +38,12 @@ export function watchProcess(identity: ProcessIdentity, watcher: Watcher): () =>
       clearInterval(timer)
       return watcher.gone(departureOf(waitStatus(identity)))
     }
-    const before = stoppedLooks
-    stoppedLooks = state === 'paused' ? before + 1 : 0
-    if (stoppedLooks === STOPPED_LOOKS) watcher.stopped?.(true)
-    else if (stoppedLooks === 0 && before >= STOPPED_LOOKS) watcher.stopped?.(false)
+    stoppedAt = state === 'paused' ? (stoppedAt ?? performance.now()) : null
+    const isStopped = stoppedAt !== null && (isTold || performance.now() - stoppedAt >= STOPPED_MS)
+    if (isStopped !== isTold) watcher.stopped?.(isStopped)
+    isTold = isStopped
   }
-  const timer = setInterval(look, LOOK_MS)
+  const timer = setInterval(look, lookMs)
   return () => clearInterval(timer)
 }
 

@@ -265,7 +265,7 @@ export async function endProcess(identity: ProcessIdentity, graceMs: number): Pr
 }
 
 /** False if that process is not there any more. Throws `EPERM` for another user's. */
-export function sendSignal(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+export function sendSignal(identity: ProcessIdentity, signal: NodeJS.Signals | 0): boolean {
   if (!['alive', 'paused'].includes(processState(identity))) return false
   try {
     process.kill(identity.pid, signal)

@@ -31,6 +31,11 @@ export function subagentRunId(session: string, agent: string): string {
   return derived('subagent', session, agent)
 }
 
+/** The run of a process that was attached: one per project, whoever attaches it and however often. */
+export function attachedRunId(project: string, { host, boot, pid, start }: ProcessIdentity): string {
+  return derived('attach', project, host, boot, pid, start)
+}
+
 function derived(...parts: (string | number)[]): string {
   return `r_${createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)}`
 }

@@ -53,7 +53,7 @@ async function detach(
 
 async function ends(runId: string): Promise<Json[]> {
   const done = await mesh.run(['events', '--run', runId, '--json'])
-  return done.stdout === '' ? [] : done.jsonLines.filter(({ type }: Json) => !/spawned|progress/.test(type))
+  return done.stdout === '' ? [] : done.jsonLines.filter(({ type }: Json) => !/spawned|progress|waiting/.test(type))
 }
 
 /** The end of a run as `wait` tells it, which must be what the events and the list say. */

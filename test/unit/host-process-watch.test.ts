@@ -5,7 +5,15 @@ import { identifyProcess, leaderOf, leadsGroup } from '../../src/host/process.ts
 import { type Departure, watchProcess } from '../../src/host/process-watch.ts'
 
 const children: ChildProcess[] = []
+const grandchildren: number[] = []
 afterEach(() => {
+  for (const pid of grandchildren.splice(0)) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It ended by itself.
+    }
+  }
   for (const child of children.splice(0)) child.kill('SIGKILL')
 })
 
@@ -15,7 +23,9 @@ async function grandchild(script: string, reaps: boolean): Promise<number> {
   const child = spawn('sh', ['-c', `sh -c '${script}' & echo $!; ${after}`], { stdio: ['ignore', 'pipe', 'ignore'] })
   children.push(child)
   const [line] = await once(child.stdout!, 'data')
-  return Number(String(line))
+  const pid = Number(String(line))
+  grandchildren.push(pid)
+  return pid
 }
 
 function untilGone(pid: number): Promise<Departure> {
@@ -50,7 +60,6 @@ test('one that is stopped, and goes on, is told so', async () => {
   process.kill(pid, 'SIGCONT')
   await expect.poll(() => seen, { timeout: 10_000 }).toEqual([true, false])
   stop()
-  process.kill(pid, 'SIGKILL')
 })
 
 test('leaders of groups and threads', async () => {

@@ -5,18 +5,18 @@ import { basename, resolve } from 'node:path'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { Refused, type StartedRun, startRun } from '../../client/runs.ts'
 import { MeshError } from '../../errors.ts'
-import type { Env } from '../../host/home.ts'
 import { limits } from '../../wire/limits.ts'
-import { lineageIn } from '../../wire/lineage.ts'
 import { checkName, newId, quote, toName } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
 import { fail } from '../output.ts'
 import { misuse } from '../parse.ts'
+import { lineageOf, ownerOf, told } from '../supervised.ts'
 import { oneLine, parseDuration } from '../units.ts'
+
+const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const
 
 /** What shells and env(1) exit with when the fault is their own. */
 const OWN_FAILURE = 125
-const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const
 
 export async function run(context: Context): Promise<number> {
   try {
@@ -31,11 +31,7 @@ async function supervise(context: Context): Promise<number> {
   const { env, home, out } = context
   const spec = specOf(context)
   const started = await startRun(spec, env, home)
-  if (spec.detach) {
-    if (out.json) await out.value({ runId: spec.run, pid: started.pid })
-    else await out.line(`${spec.run} pid ${started.pid}`)
-    return 0
-  }
+  if (spec.detach) return told(context, spec.run, started.pid)
   passSignals(started)
   const ended = await started.ended
   if (out.json) await out.value(ended)
@@ -62,13 +58,6 @@ function specOf(context: Context): RunSpec {
   }
 }
 
-/** Without a word to any sidecar: the run must not depend on one. */
-function ownerOf(context: Context): { owner: string; project: string } {
-  const { target } = context.sidecar()
-  if (target.operator) return { owner: target.operator.name, project: target.operator.project }
-  return { owner: target.name!, project: target.project! }
-}
-
 function nameOf(asked: string | undefined, word: string): string {
   return asked === undefined ? toName(basename(word)) : checkName(asked)
 }
@@ -84,15 +73,6 @@ function checkSize(words: readonly string[]): void {
 function directory(path: string): string {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path
   throw new MeshError('bad_request', `${quote(path)} is not a directory`)
-}
-
-/** The runs above this one. Deeper than events can say, something starts itself. */
-function lineageOf(env: Env): string[] {
-  const runs = lineageIn(env)
-  if (runs.length < limits.lineage) return runs
-  throw new MeshError('conflict', `runs are nested ${runs.length} deep here`, {
-    hint: 'does a run start itself again?',
-  })
 }
 
 function passSignals({ signal }: StartedRun): void {
