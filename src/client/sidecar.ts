@@ -48,6 +48,17 @@ export class Sidecar {
     }
   }
 
+  /** An operator's sidecar is found by its name: after a rename the one of the new name takes the former one's place. */
+  async follow(name: string): Promise<void> {
+    const { operator, socket } = this.target
+    if (!operator) return
+    const { awaitSilence } = await import('./spawn.ts')
+    const { operatorTarget } = await import('./find.ts')
+    // As long as it is there its name is taken.
+    if (!(await awaitSilence(socket, STOP_MS))) return
+    await new Sidecar(operatorTarget(this.#context.home, { ...operator, name }), this.#context).call('whoami', {})
+  }
+
   /** True if the call may be made again. */
   async #recover(error: unknown, op: Op, signal?: AbortSignal): Promise<boolean> {
     signal?.throwIfAborted()

@@ -143,7 +143,8 @@ function isHeirOf(record: NameRecord, { session }: Claimant): boolean {
 
 /** The desired name first; last a name that this very session was leaving when its sidecar died. */
 function rank(claimant: Claimant, record: NameRecord, own: readonly NameRecord[]): number {
-  if (own.some((other) => other.formerly?.name === record.name)) return -1
+  const leads = ({ formerly, epoch }: NameRecord) => formerly?.name === record.name && epoch >= record.epoch
+  if (own.some(leads)) return -1
   return record.name === claimant.desired ? 1 : 0
 }
 

@@ -25,11 +25,15 @@ export async function catchUp(store: ProjectStore, { formerly }: NameRecord, hig
 export async function adoptFormer(home: Home, store: ProjectStore, registry: Registry): Promise<void> {
   const { name, formerly, epoch } = registry.record
   if (!formerly) return
+  const until = formerly.epoch ?? epoch
   await registry.leaveFormer(store, new Date().toISOString())
   const carried = await store.surfaced.get(formerly.name)
-  if (carried && carried.value.epoch <= epoch) await store.surfaced.update(name, { ...carried.value, epoch }, 0)
+  const there = await store.surfaced.get(name)
+  // What it had read under this name when it had it before is in what it carries.
+  if (carried && carried.value.epoch <= until && (!there || there.value.epoch < epoch))
+    await store.surfaced.update(name, { ...carried.value, epoch }, there?.revision ?? 0)
   await moveName(home, store.project, formerly.name, name)
-  await store.deleteDurable(durableOf({ name: formerly.name, epoch }))
+  await store.deleteDurable(durableOf({ name: formerly.name, epoch: until }))
 }
 
 /** Mail to the former name that came after the rename is this session's as long as nobody else has that name. */

@@ -122,14 +122,19 @@ export class Registry {
     await this.change(store, (record) => ended(record, { reason, at, witness: record.name }))
   }
 
-  /** Takes another name. What makes the old one lead to it is done by `leaveFormer`. */
+  /** Takes another name, or one back that leads here. What makes the old one lead to it is done by `leaveFormer`. */
   async rename(store: ProjectStore, name: string): Promise<void> {
     const previous = await this.refresh(store)
-    if (await store.names.get(name)) throw new MeshError('name_taken', `the name ${name} is taken`)
+    const there = await store.names.get(name)
+    if (there && !(there.value.renamedTo && (await holderOf(store, name))?.name === previous.name))
+      throw taken(there.value)
     const { lastSeq } = await store.messagesState()
     const session = previous.harness === 'shell' ? operatorSession(name) : previous.session
-    const record: NameRecord = { ...previous, name, session, formerly: { name: previous.name, until: lastSeq } }
-    const written = await store.names.update(name, record, 0)
+    const formerly = { name: previous.name, until: lastSeq, epoch: previous.epoch }
+    // Under a name that it had before it counts anew.
+    const epoch = there ? Math.max(previous.epoch, there.value.epoch) + 1 : previous.epoch
+    const record: NameRecord = { ...previous, name, session, epoch, formerly }
+    const written = await store.names.update(name, record, there?.revision ?? 0)
     if (written === null) throw new MeshError('name_taken', `the name ${name} was just taken`)
     this.#record = record
     this.#revision = written
@@ -142,7 +147,7 @@ export class Registry {
     const own = [session, operatorSession(formerly.name)]
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const old = await store.names.get(formerly.name)
-      const isOurs = old && old.value.epoch <= epoch && own.includes(old.value.session)
+      const isOurs = old && old.value.epoch <= (formerly.epoch ?? epoch) && own.includes(old.value.session)
       if (!isOurs || old.value.renamedTo) return old?.value ?? null
       const left = { ...ended(old.value, { reason: 'renamed', at, witness: name }), session: '', renamedTo: name }
       const next = { ...left, since: formerly.until, topics: [], roles: [] }
@@ -192,6 +197,12 @@ export async function witness(
     if ((await store.names.update(seen.name, ended(current.value, end), current.revision)) !== null) return true
   }
   return false
+}
+
+function taken({ name, state, reason }: NameRecord): MeshError {
+  if (state !== 'gone') return new MeshError('name_taken', `the name ${name} is taken`)
+  const hint = `take another, or drop it with its mail: mesh forget ${name}`
+  return new MeshError('name_taken', `the name ${name} is taken: it is gone (${reason}) and may return`, { hint })
 }
 
 function revisionOf(entries: readonly Entry<NameRecord>[], name: string): number {

@@ -122,7 +122,7 @@ export class Roles {
   /** Taken by this session, under its name or the one before. */
   #isOwn(taker: Taker): boolean {
     const { name, epoch, formerly } = this.#options.me()
-    return taker.name === name || (taker.name === formerly?.name && taker.epoch <= epoch)
+    return taker.name === name || (taker.name === formerly?.name && taker.epoch <= (formerly.epoch ?? epoch))
   }
 
   /** Takes over what a taker that is gone had not read, and finds again what this session itself took. */

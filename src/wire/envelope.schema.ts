@@ -130,8 +130,8 @@ export const nameRecord = z.object({
   roles: z.array(token).check(z.maxLength(limits.memberships)),
   /** Mail at or before this stream position was never for this name. */
   since: count,
-  /** After a rename: mail to the former name up to this position belongs to this one. */
-  formerly: z.optional(z.object({ name, until: count })),
+  /** After a rename: mail to the former name up to this position belongs to this one. `epoch`: that it had under it. */
+  formerly: z.optional(z.object({ name, until: count, epoch: z.optional(count) })),
   /** On the former name: who it is now. */
   renamedTo: z.optional(name),
   /** Who held the name before this epoch. */

@@ -101,6 +101,18 @@ test('rename - mail comes along, and the old name leads to the new one', async (
   expect(await mesh.status('api-worker', 'bob')).toBe('idle')
 })
 
+test('rename - a person at a shell is there at once under the new name, and can have the former one back', async () => {
+  await mesh.run(['rename', 'api-worker'], { as: 'alice' })
+  expect(await mesh.status('api-worker', 'bob')).toBe('idle')
+  await mesh.json(['send', 'api-worker', '--', 'hello'], { as: 'bob' })
+  const done = await mesh.run(['rename', 'alice'], { as: 'api-worker' })
+  expect(done).toMatchObject({ code: 0, stdout: 'api-worker is now alice\n' })
+  expect(done.stderr).toContain('--as alice')
+  expect(await mesh.status('alice', 'bob')).toBe('idle')
+  expect(await mesh.texts('alice')).toEqual(['hello'])
+  expect(await mesh.json(['send', 'api-worker', '--', 'x'], { as: 'bob' })).toMatchObject({ to: 'alice' })
+})
+
 test('rename - to a name that somebody has', async () => {
   const done = await mesh.run(['rename', 'alice', '--json'], { as: 'bob' })
   expect(done).toMatchObject({ code: 4, stdout: '' })
