@@ -16,9 +16,9 @@ import { visible } from './render.ts'
  */
 export type AgentEnd = 'own' | 'left' | 'signalled' | 'killed' | 'parent' | 'stopped'
 
-/** What went wrong on the model's side. */
+/** What cut it off, by the client's account. */
 export interface ModelError {
-  /** In a word: `max_tokens`, `refusal`, else the client's or the service's kind, like `overloaded_error`. */
+  /** In a word: `max_tokens`, `refusal`, `turn limit`, else the client's or the service's kind, like `529 server_error`. */
   kind: string
   message: string
 }
@@ -111,7 +111,9 @@ export function needsWord({ clientSays }: Pick<AgentEvidence, 'clientSays'>, jud
 }
 
 function verdict(seen: AgentEvidence): Verdict {
-  return byWord(seen) ?? byForce(seen) ?? byError(seen) ?? byRecord(seen)
+  // A record that has not caught up with what the client told says nothing about the end.
+  const record = isBehind(seen) ? null : seen.record
+  return byWord(seen) ?? byForce(seen) ?? byError(seen, record) ?? byRecord(seen, record)
 }
 
 /** The agent's own word, and that of whoever asked for its end, explain it, whatever way it took then. */
@@ -143,12 +145,15 @@ function byForce({ end, exit, outOfMemory, record }: AgentEvidence): Verdict | n
   return null
 }
 
-function byError({ error, record }: AgentEvidence): Verdict | null {
-  const found = error ?? record?.error ?? null
+function byError({ error }: AgentEvidence, record: AgentRecord | null): Verdict | null {
+  const found = record?.error ?? error
   if (!found) return null
   const reason = OWN_WORDS.has(found.kind) ? found.kind : `API error: ${found.kind}`
   return { type: 'run_terminated', reason, evidence: found.message === '' ? 'the client told an error' : found.message }
 }
+
+/** The agent was given so many turns and no more. */
+export const TURN_LIMIT = 'turn limit'
 
 /** Ends of a response that are no end of the work; the service's own words. */
 const CUT: Readonly<Record<string, string>> = {
@@ -157,7 +162,7 @@ const CUT: Readonly<Record<string, string>> = {
   refusal: 'the model refused to go on',
   pause_turn: 'the service paused the turn, and nobody went on with it',
 }
-const OWN_WORDS = new Set(Object.keys(CUT))
+const OWN_WORDS = new Set([...Object.keys(CUT), TURN_LIMIT])
 
 const MIDDLE = 'stopped in the middle'
 const LAST: Readonly<Record<AgentRecord['last'], string>> = {
@@ -170,11 +175,9 @@ const LAST: Readonly<Record<AgentRecord['last'], string>> = {
 }
 
 /** It ended by itself, or its user left it. */
-function byRecord(seen: AgentEvidence): Verdict {
-  const { end, record, exit, runKind } = seen
+function byRecord(seen: AgentEvidence, known: AgentRecord | null): Verdict {
+  const { end, exit, runKind } = seen
   const left = end === 'left'
-  // A record that has not caught up with what the client told says nothing about the end.
-  const known = record && !isBehind(seen) ? record : null
   const last = known ? `last in its record: ${LAST[known.last]}${stopped(known)}` : 'its final message'
   if (known?.last === 'interrupted') {
     return { type: 'run_cancelled', reason: 'interrupted by its user', evidence: last }
@@ -188,7 +191,9 @@ function byRecord(seen: AgentEvidence): Verdict {
   const cut = known?.stopReason ? CUT[known.stopReason] : undefined
   if (cut) return { type: 'run_terminated', reason: known!.stopReason!, evidence: `${cut}; ${last}` }
   if (exit?.code) return { type: 'run_failed', reason: `exit ${exit.code}`, evidence: `exit ${exit.code}; ${last}` }
-  const done: Verdict = { type: 'run_completed', reason: left ? 'its user left' : 'finished', evidence: last }
+  // Who left it had read what it said last.
+  if (left) return { type: 'run_completed', reason: 'its user left', evidence: last }
+  const done: Verdict = { type: 'run_completed', reason: 'finished', evidence: last }
   const words = wordsOf(seen)
   // A session that nobody asked anything owes no words.
   const owes = runKind === 'subagent' || (known !== null && known.last !== 'nothing')
@@ -199,7 +204,7 @@ function byRecord(seen: AgentEvidence): Verdict {
 
 /** The record's last words are not those that the client told: the client writes it late. */
 function isBehind({ finalText, record }: AgentEvidence): boolean {
-  return finalText !== null && finalText.trim() !== '' && record !== null && record.text.trim() !== finalText.trim()
+  return finalText !== null && record !== null && !record.text.includes(finalText.trim())
 }
 
 function wordsOf({ finalText, record }: AgentEvidence): string {

@@ -49,6 +49,62 @@ export const transcriptLine = z.object({
 })
 export type TranscriptLine = z.output<typeof transcriptLine>
 
+const tokens = z.catch(z.int().check(z.minimum(0)), 0)
+const word = z.catch(z.optional(z.string()), undefined)
+
+/** One line of a transcript, as far as it can show how a conversation, or a subagent, ended. */
+export const endLine = z.object({
+  type: z.string(),
+  isSidechain: z.optional(z.boolean()),
+  timestamp: word,
+  message: z.optional(
+    z.object({
+      id: word,
+      model: word,
+      content: z.union([
+        z.string(),
+        z.array(z.nullable(z.object({ type: word, id: word, text: word, tool_use_id: word }))),
+      ]),
+      stop_reason: z.nullish(z.string()),
+      usage: z.catch(
+        z.optional(
+          z.object({
+            input_tokens: tokens,
+            output_tokens: tokens,
+            cache_creation_input_tokens: tokens,
+            cache_read_input_tokens: tokens,
+          }),
+        ),
+        undefined,
+      ),
+    }),
+  ),
+  origin: z.nullish(z.object({ kind: word })),
+  isMeta: z.nullish(z.boolean()),
+  isCompactSummary: z.nullish(z.boolean()),
+  isApiErrorMessage: z.optional(z.boolean()),
+  error: word,
+  apiErrorType: word,
+  apiErrorStatus: z.catch(z.optional(z.int()), undefined),
+  /** cost-state, written when the client ends: what the session cost in US dollars, its subagents included. */
+  totalCostUSD: z.catch(z.optional(z.number().check(z.minimum(0))), undefined),
+  modelUsage: z.catch(
+    z.optional(
+      z.record(
+        z.string(),
+        z.object({
+          inputTokens: tokens,
+          outputTokens: tokens,
+          cacheReadInputTokens: tokens,
+          cacheCreationInputTokens: tokens,
+        }),
+      ),
+    ),
+    undefined,
+  ),
+})
+export type EndLine = z.output<typeof endLine>
+
 /** `state.json` of a background job, undocumented. */
 export const jobState = z.object({
   /** It goes on with a session of a terminal. */

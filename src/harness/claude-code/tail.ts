@@ -1,24 +1,21 @@
 /** Follows a growing file of lines from a given point on. Bounded: a line too long is skipped. */
 import { closeSync, type FSWatcher, openSync, readSync, statSync, watch } from 'node:fs'
+import { CHUNK_BYTES, LineSplitter } from './lines.ts'
 
-const CHUNK_BYTES = 64 * 1024
-const LINE_BYTES = 1024 * 1024
 /** How often a file that is not there yet is looked for. */
 const LOOK_MS = 100
 
 export class Tail {
   readonly #path: string
-  readonly #onLine: (line: string) => void
+  readonly #lines: LineSplitter
   #offset: number
-  #partial: Buffer[] = []
-  #partialBytes = 0
   #watcher: FSWatcher | null = null
   #timer: NodeJS.Timeout | null = null
 
   /** Begins at the file's present end; a file that does not exist yet is read from its start. */
   constructor(path: string, onLine: (line: string) => void) {
     this.#path = path
-    this.#onLine = onLine
+    this.#lines = new LineSplitter(onLine)
     this.#offset = statSync(path, { throwIfNoEntry: false })?.size ?? 0
   }
 
@@ -59,26 +56,7 @@ export class Tail {
       const count = readSync(fd, buffer, 0, CHUNK_BYTES, this.#offset)
       if (count === 0) return
       this.#offset += count
-      this.#take(Buffer.from(buffer.subarray(0, count)))
+      this.#lines.take(Buffer.from(buffer.subarray(0, count)))
     }
-  }
-
-  #take(chunk: Buffer): void {
-    let from = 0
-    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
-      this.#keep(chunk.subarray(from, end))
-      const line = this.#partialBytes <= LINE_BYTES ? Buffer.concat(this.#partial).toString() : null
-      this.#partial = []
-      this.#partialBytes = 0
-      from = end + 1
-      if (line !== null) this.#onLine(line)
-    }
-    this.#keep(chunk.subarray(from))
-  }
-
-  #keep(part: Buffer): void {
-    this.#partialBytes += part.length
-    if (this.#partialBytes <= LINE_BYTES) this.#partial.push(part)
-    else this.#partial = []
   }
 }

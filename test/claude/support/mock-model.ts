@@ -9,6 +9,9 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
+/** What was written before a connection is cut gets there first. */
+const CUT_MS = 50
+
 export interface ToolCall {
   name: string
   input: Record<string, unknown>
@@ -20,6 +23,10 @@ export interface Reply {
   call?: ToolCall[]
   /** HTTP status of an API error. */
   fail?: number
+  /** Why the response ended, instead of the natural reason; null: the stream does not say. */
+  stop?: string | null
+  /** The connection is cut before the response's end. */
+  cut?: boolean
   /** With a number near its context window the client compacts by itself. */
   inputTokens?: number
 }
@@ -86,7 +93,8 @@ export async function startModel(): Promise<Model> {
     const reply = typeof step === 'function' ? await step(request) : step
     if (reply.fail) return sendJson(response, reply.fail, apiError('api_error', 'scripted error'))
     const message = toMessage(reply, String(body.model))
-    if (body.stream === true) stream(response, message)
+    if (reply.cut) cutStream(response, message)
+    else if (body.stream === true) stream(response, message)
     else sendJson(response, 200, message)
   }
 
@@ -177,7 +185,7 @@ function toMessage(reply: Reply, model: string) {
     role: 'assistant',
     model,
     content: [...words, ...calls],
-    stop_reason: calls.length > 0 ? 'tool_use' : 'end_turn',
+    stop_reason: reply.stop !== undefined ? reply.stop : calls.length > 0 ? 'tool_use' : 'end_turn',
     stop_sequence: null,
     usage: {
       input_tokens: reply.inputTokens ?? 100,
@@ -194,9 +202,26 @@ function newId(prefix: string): string {
 
 /** The events of https://docs.anthropic.com/en/api/messages-streaming for a finished message. */
 function stream(response: ServerResponse, message: ReturnType<typeof toMessage>): void {
-  response.writeHead(200, { 'content-type': 'text/event-stream' })
-  const send = (type: string, fields: object) =>
+  streamContent(response, message)
+  const send = sender(response)
+  send('message_delta', { delta: { stop_reason: message.stop_reason, stop_sequence: null }, usage: message.usage })
+  send('message_stop', {})
+  response.end()
+}
+
+function cutStream(response: ServerResponse, message: ReturnType<typeof toMessage>): void {
+  streamContent(response, message)
+  setTimeout(() => response.destroy(), CUT_MS)
+}
+
+function sender(response: ServerResponse) {
+  return (type: string, fields: object) =>
     response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`)
+}
+
+function streamContent(response: ServerResponse, message: ReturnType<typeof toMessage>): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  const send = sender(response)
   send('message_start', { message: { ...message, content: [], stop_reason: null } })
   for (const [index, block] of message.content.entries()) {
     const [start, delta] =
@@ -213,9 +238,6 @@ function stream(response: ServerResponse, message: ReturnType<typeof toMessage>)
     send('content_block_delta', { index, delta })
     send('content_block_stop', { index })
   }
-  send('message_delta', { delta: { stop_reason: message.stop_reason, stop_sequence: null }, usage: message.usage })
-  send('message_stop', {})
-  response.end()
 }
 
 function sendJson(response: ServerResponse, status: number, value: object): void {
