@@ -5,6 +5,7 @@
 import * as z from 'zod/mini'
 import { door, intent, pairState } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
+import { fileOps } from './file-ops.schema.ts'
 import { runOps } from './run-ops.schema.ts'
 import { taskOps } from './task-ops.schema.ts'
 
@@ -306,6 +307,7 @@ export const ops = {
     response: z.object({ name: z.string(), unread: z.int() }),
   },
   ...taskOps,
+  ...fileOps,
   ...runOps,
   health: {
     about:

@@ -1,4 +1,6 @@
 /** Every command: how it is called, what it takes, and where its code is. Data; the code loads when it runs. */
+
+import { fileCommands } from './file-table.ts'
 import type { CommandInfo, FlagName } from './flags.ts'
 import { runCommands } from './run-table.ts'
 import { taskCommands } from './task-table.ts'
@@ -160,6 +162,7 @@ export const commands: readonly CommandInfo[] = [
     load: () => import('./commands/budget-resume.ts'),
   },
   ...taskCommands,
+  ...fileCommands,
   {
     name: 'up',
     about: 'start the engine',

@@ -172,7 +172,7 @@ function result(text: string | undefined): Partial<Task> {
 }
 
 /** Claims follow the name: over a resume, to a successor. One from before the claim, come back late, does not hold it. */
-export function holds(by: Actor, { holder }: Claim): boolean {
+export function holds(by: Actor, { holder }: Pick<Claim, 'holder'>): boolean {
   return by.member === holder.member && by.name === holder.name && by.epoch >= holder.epoch
 }
 

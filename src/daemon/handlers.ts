@@ -9,6 +9,7 @@ import { pairsOf, resume } from './budget-ops.ts'
 import { isControlIntent } from './control.ts'
 import { deadline } from './deadline.ts'
 import { clearName } from './drain.ts'
+import { createFileHandlers } from './file-handlers.ts'
 import {
   checkId,
   checkKnown,
@@ -36,6 +37,7 @@ const ALWAYS = new Set<string>(['send', 'reply', 'taken', 'health', 'stop'])
 export function createHandlers(sidecar: Sidecar): Handlers {
   const handlers: Handlers = {
     ...createTaskHandlers(sidecar),
+    ...createFileHandlers(sidecar),
     ...createRunHandlers(sidecar),
 
     async whoami() {

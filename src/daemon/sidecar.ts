@@ -12,10 +12,11 @@ import { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import type { StartedIn } from '../wire/lineage.ts'
 import { Arrivals } from './arrivals.ts'
-import { Board } from './board.ts'
+import { actorOf, Board } from './board.ts'
 import { isControl, obey } from './control.ts'
 import { Courier } from './courier.ts'
 import { drainAll } from './drain.ts'
+import { passClaims } from './file-claims.ts'
 import { adoptFormer, catchUp } from './former.ts'
 import { Holding } from './holding.ts'
 import { type Arrived, Intake, isDirect } from './intake.ts'
@@ -451,6 +452,7 @@ export class Sidecar {
       await this.#onUp(store)
       await store.presence.delete(previous)
       await this.board.rename(store, former, this.record)
+      await passClaims(store, former, actorOf(this.record))
     })
     return previous
   }

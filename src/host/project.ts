@@ -91,7 +91,8 @@ function readAllowed(home: Home): Record<string, string[]> {
   return Object.fromEntries(lists)
 }
 
-function derivedProject(repository: Repository | null, worktree: string): string {
+/** One text for all worktrees and clones of a repository; without one, for a directory. */
+export function derivedProject(repository: Repository | null, worktree: string): string {
   if (!repository) return projectId(basename(worktree), worktree)
   const { commonDir, remote } = repository
   if (remote === null) return projectId(directoryName(commonDir), commonDir)

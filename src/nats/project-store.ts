@@ -3,6 +3,7 @@ import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManage
 import type { NatsConnection } from 'nats'
 import { decodeRecord, encodeRecord } from '../wire/codec.ts'
 import { memberRecord, nameRecord, presence, type Receipt, receipt, surfaced, taker } from '../wire/envelope.schema.ts'
+import { fileClaims, fileEdits } from '../wire/files.schema.ts'
 import type { Sender } from '../wire/subjects.ts'
 import {
   changeSubject,
@@ -29,16 +30,29 @@ async function openBuckets(nc: NatsConnection, js: JetStreamClient, jsm: JetStre
   const names = storeNames(project)
   const engine = { nc, js, jsm }
   const changesOf = (bucket: 'names' | 'presence' | 'tasks') => (key: string) => changeSubject(project, bucket, key)
-  const [nameBucket, presenceBucket, surfacedBucket, takers, members, tasks, objects] = await Promise.all([
-    Bucket.open({ ...engine, name: names.names, schema: nameRecord, changed: changesOf('names') }),
-    Bucket.open({ ...engine, name: names.presence, schema: presence, changed: changesOf('presence') }),
-    Bucket.open({ ...engine, name: names.surfaced, schema: surfaced }),
-    Bucket.open({ ...engine, name: names.takers, schema: taker }),
-    Bucket.open({ ...engine, name: names.members, schema: memberRecord }),
-    Bucket.open({ ...engine, name: names.tasks, schema: task, changed: changesOf('tasks') }),
-    Objects.open({ ...engine, name: names.objects }),
-  ])
-  return { names: nameBucket, presence: presenceBucket, surfaced: surfacedBucket, takers, members, tasks, objects }
+  const [nameBucket, presenceBucket, surfacedBucket, takers, members, tasks, claims, edits, objects] =
+    await Promise.all([
+      Bucket.open({ ...engine, name: names.names, schema: nameRecord, changed: changesOf('names') }),
+      Bucket.open({ ...engine, name: names.presence, schema: presence, changed: changesOf('presence') }),
+      Bucket.open({ ...engine, name: names.surfaced, schema: surfaced }),
+      Bucket.open({ ...engine, name: names.takers, schema: taker }),
+      Bucket.open({ ...engine, name: names.members, schema: memberRecord }),
+      Bucket.open({ ...engine, name: names.tasks, schema: task, changed: changesOf('tasks') }),
+      Bucket.open({ ...engine, name: names.claims, schema: fileClaims }),
+      Bucket.open({ ...engine, name: names.edits, schema: fileEdits }),
+      Objects.open({ ...engine, name: names.objects }),
+    ])
+  return {
+    names: nameBucket,
+    presence: presenceBucket,
+    surfaced: surfacedBucket,
+    takers,
+    members,
+    tasks,
+    claims,
+    edits,
+    objects,
+  }
 }
 type Buckets = Awaited<ReturnType<typeof openBuckets>>
 
@@ -56,6 +70,8 @@ export class ProjectStore {
   readonly takers: Buckets['takers']
   readonly members: Buckets['members']
   readonly tasks: Buckets['tasks']
+  readonly claims: Buckets['claims']
+  readonly edits: Buckets['edits']
   readonly objects: Buckets['objects']
   readonly runs: RunStore
   readonly #nc: NatsConnection
@@ -81,6 +97,8 @@ export class ProjectStore {
     this.takers = open.takers
     this.members = open.members
     this.tasks = open.tasks
+    this.claims = open.claims
+    this.edits = open.edits
     this.objects = open.objects
   }
 

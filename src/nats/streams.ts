@@ -92,6 +92,8 @@ function definitions(project: string): Definition[] {
     bucket(names.takers, { ageMs: times.messageAge }),
     bucket(names.members),
     bucket(names.tasks, { changed: changeSubject(project, 'tasks', '>'), history: limits.taskHistory }),
+    bucket(names.claims),
+    bucket(names.edits, { ageMs: times.fileEdit, memory: true }),
     objects(names.objects, times.messageAge),
     ...runDefinitions(project),
   ]

@@ -1,5 +1,6 @@
 /** Every kind on the wire, for `mesh schema`. Pure. */
 import { envelope, memberRecord, nameRecord, presence, receipt, surfaced, taker } from './envelope.schema.ts'
+import { fileClaims, fileEdits } from './files.schema.ts'
 import { runEvent, runRecord } from './run.schema.ts'
 import { task } from './task.schema.ts'
 
@@ -12,6 +13,8 @@ export const wireKinds = {
   taker,
   member: memberRecord,
   task,
+  file_claims: fileClaims,
+  file_edits: fileEdits,
   run_event: runEvent,
   run: runRecord,
 } as const

@@ -74,6 +74,18 @@ export const limits = {
   taskHistory: 1000,
   /** Tasks of one board. */
   tasks: 20_000,
+  /** Characters of a claimed path, relative to its repository. */
+  claimPath: 1024,
+  /** Paths of one `mesh claim`. */
+  claimPaths: 64,
+  /** Claims on files of one repository. */
+  fileClaims: 1000,
+  /** Bytes of the record of a repository's claims. */
+  fileClaimsBytes: 256 * KIB,
+  /** Sessions that are remembered as editors of one file. */
+  fileEditors: 16,
+  /** Files that a sidecar remembers as edited by its session. */
+  filesEdited: 1000,
   /** Bytes of one spooled hook event. */
   hookEventBytes: 4 * MIB,
   /** Bytes of a spool directory. */
@@ -144,6 +156,13 @@ export const times = {
   loopSilence: HOUR,
   /** A claim on a task falls this long after its holder was lost. */
   claimLost: 10 * MINUTE,
+  /** A claim on files, unless the caller says for how long; and at most. */
+  fileClaim: HOUR,
+  fileClaimMost: 7 * DAY,
+  /** Two sessions that edited a file within this long are told of each other. */
+  fileEdit: HOUR,
+  /** A session that goes on editing a file says so again after this long. */
+  fileEditAgain: 5 * MINUTE,
   /** An operator's sidecar without a call for this long ends. */
   operatorIdle: 10 * MINUTE,
   /** JetStream remembers message ids for this long (its default `duplicate_window`). */

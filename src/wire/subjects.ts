@@ -137,6 +137,8 @@ export function storeNames(project: string) {
     objects: `mesh_${project}_obj`,
     members: `mesh_${project}_members`,
     tasks: `mesh_${project}_tasks`,
+    claims: `mesh_${project}_claims`,
+    edits: `mesh_${project}_edits`,
     events: `mesh_${project}_evt`,
     runs: `mesh_${project}_runs`,
   } as const

@@ -19,6 +19,9 @@ const COMMANDS = [
   'topic',
   'role',
   'task',
+  'claim',
+  'claims',
+  'release',
 ]
 
 export const permissionRules: readonly string[] = COMMANDS.map((command) => `Bash(mesh ${command}:*)`)

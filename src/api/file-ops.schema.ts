@@ -1,0 +1,56 @@
+/** The operations of claims on files. Part of the operations table. Pure. */
+import * as z from 'zod/mini'
+import { claimWhy } from '../wire/files.schema.ts'
+import { limits, times } from '../wire/limits.ts'
+
+/** Bounded where it is read: it may be absolute, and named in an error. */
+const somePath = z.string().check(z.maxLength(16_384))
+const paths = z
+  .array(somePath)
+  .check(z.minLength(1, 'name one'), z.maxLength(limits.claimPaths, `at most ${limits.claimPaths}`))
+/** What relative paths start from; the top of the session's worktree unless said. */
+const cwd = z.optional(somePath)
+const time = z.string()
+
+const claim = z.object({
+  /** Relative to the repository. */
+  path: z.string(),
+  holder: z.string(),
+  mine: z.boolean(),
+  since: time,
+  /** When it falls, as things stand. */
+  until: time,
+  /** Why it falls before its time. */
+  because: z.nullable(z.string()),
+  why: z.nullable(z.string()),
+})
+export type ShownClaim = z.output<typeof claim>
+
+export const fileOps = {
+  claim: {
+    about:
+      'Claim files, so that other sessions keep off: paths below the repository, * and ** as wildcards, a folder stands for all in it. All of them or none. Advisory: nothing stops who edits all the same, but both are told. Again: longer.',
+    tool: { effect: 'changes', words: true },
+    request: z.object({
+      paths,
+      cwd,
+      forMs: z.optional(
+        z.int().check(z.minimum(1000, 'at least 1s'), z.maximum(times.fileClaimMost, 'at most 7 days')),
+      ),
+      why: z.optional(claimWhy),
+    }),
+    response: z.array(claim),
+  },
+  claims: {
+    about: 'The claims on files of this repository, or those that a path would meet.',
+    tool: { effect: 'reads', words: true },
+    request: z.object({ path: z.optional(somePath), cwd }),
+    response: z.array(claim),
+  },
+  release: {
+    about: 'Give claims on files back: those on these paths, or all that this session holds here.',
+    tool: { effect: 'changes', words: true },
+    request: z.object({ paths: z.optional(paths), cwd, all: z.optional(z.boolean()) }),
+    response: z.array(z.object({ path: z.string() })),
+  },
+} as const

@@ -1,0 +1,129 @@
+/** Claims on files in the engine: one record per repository, changed by compare-and-set. Keeps nothing in memory. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { type Asked, claimed, passed, released, type Standing, standing } from '../core/file-claims.ts'
+import { MeshError } from '../errors.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import type { NameRecord } from '../wire/envelope.schema.ts'
+import type { FileClaim } from '../wire/files.schema.ts'
+import { limits, times } from '../wire/limits.ts'
+import type { Actor } from '../wire/task.schema.ts'
+import { holderFacts } from './claims.ts'
+import { holderOf } from './registry.ts'
+
+const ATTEMPTS = 100
+const RETRY_MS = 5
+
+/** Throws `conflict` with who holds what, `too_large`, `mesh_down`; with `timeout` the same again is safe. */
+export function claimFiles(
+  store: ProjectStore,
+  repository: string,
+  asked: Asked,
+  graceMs: number,
+): Promise<Standing[]> {
+  return change(store, repository, graceMs, (all) => {
+    const claims = claimed(all, asked)
+    const until = (claim: FileClaim) => all.find((one) => one.claim === claim) ?? { until: claim.until, because: null }
+    return { claims, result: claims.map((claim) => ({ claim, ...until(claim) })) }
+  })
+}
+
+/** `paths` null: all that `by` holds. Throws `not_found`. Resolves to what was released. */
+export function releaseFiles(
+  store: ProjectStore,
+  repository: string,
+  paths: readonly string[] | null,
+  by: Actor,
+  graceMs: number,
+): Promise<FileClaim[]> {
+  return change(store, repository, graceMs, (all) => {
+    const { left, gone } = released(all, paths, by)
+    return { claims: gone.length === 0 ? null : left, result: gone }
+  })
+}
+
+/** The claims of a repository that have not fallen. */
+export async function standingClaims(store: ProjectStore, repository: string, graceMs: number): Promise<Standing[]> {
+  return judged(store, (await store.claims.get(repository))?.value.claims ?? [], graceMs)
+}
+
+export interface HeldClaim {
+  repository: string
+  path: string
+  since: string
+  until: string
+  why?: string
+}
+
+/** What `name` holds, in every repository of the project, oldest first. */
+export async function heldClaims(store: ProjectStore, name: string): Promise<HeldClaim[]> {
+  const now = new Date().toISOString()
+  const records = await store.claims.all()
+  const held = records.flatMap(({ key, value }) => {
+    const own = value.claims.filter(({ holder, until }) => holder.name === name && until > now)
+    return own.map(({ holder: _, ...claim }) => ({ repository: key, ...claim }))
+  })
+  return held.sort((a, b) => (a.since < b.since ? -1 : 1))
+}
+
+/** Gives all claims of `from` to `to`, in every repository: after a rename. */
+export async function passClaims(store: ProjectStore, from: Actor, to: Actor): Promise<void> {
+  for (const { key, value } of await store.claims.all()) {
+    if (!value.claims.some(({ holder }) => holder.name === from.name)) continue
+    await change(store, key, 0, (_, claims) => ({ claims: passed(claims, from, to), result: null }))
+  }
+}
+
+/** `claims` null: nothing to write. */
+type Change<T> = (all: readonly Standing[], stored: readonly FileClaim[]) => { claims: FileClaim[] | null; result: T }
+
+async function change<T>(store: ProjectStore, repository: string, graceMs: number, make: Change<T>): Promise<T> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const entry = await store.claims.get(repository)
+    const revision = entry?.revision ?? (await store.claims.revision(repository))
+    const stored = entry?.value.claims ?? []
+    const { claims, result } = make(await judged(store, stored, graceMs), stored)
+    if (claims === null || (await written(store, repository, claims, revision))) return result
+    await sleep(Math.random() * RETRY_MS * attempt)
+  }
+  throw new MeshError('conflict', 'the claims of this repository change all the time', { hint: 'try again' })
+}
+
+/** False: somebody was faster. */
+async function written(
+  store: ProjectStore,
+  repository: string,
+  claims: FileClaim[],
+  revision: number,
+): Promise<boolean> {
+  const record = { v: 1, kind: 'file_claims', claims } as const
+  const bytes = Buffer.byteLength(JSON.stringify(record))
+  if (bytes > limits.fileClaimsBytes)
+    throw new MeshError('too_large', `the claims of this repository would be ${bytes} bytes`, {
+      hint: 'claim folders, or release some: mesh claims',
+    })
+  try {
+    return (await store.claims.update(repository, record, revision)) !== null
+  } catch (error) {
+    if (MeshError.from(error).code !== 'timeout') throw error
+    // The answer was lost, the record perhaps not.
+    return isDeepStrictEqual((await store.claims.get(repository))?.value, record)
+  }
+}
+
+async function judged(store: ProjectStore, claims: readonly FileClaim[], graceMs: number): Promise<Standing[]> {
+  const names = new Set(claims.map(({ holder }) => holder.name))
+  const records = await Promise.all([...names].map(async (name) => [name, await holderOf(store, name)] as const))
+  const byName = new Map(records)
+  const grace = { gone: graceMs, lost: times.claimLost }
+  return claims.flatMap((claim) => {
+    const facts = factsOf(byName.get(claim.holder.name) ?? null, claim.holder)
+    return standing(claim, facts, Date.now(), grace) ?? []
+  })
+}
+
+/** A person is there though nobody called the sidecar for a while: theirs stand until their time. */
+function factsOf(record: NameRecord | null, holder: Actor): ReturnType<typeof holderFacts> {
+  const isResting = record?.harness === 'shell' && record.state === 'gone' && record.reason === 'idle'
+  return isResting ? { state: 'held' } : holderFacts(record, holder)
+}

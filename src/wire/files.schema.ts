@@ -1,0 +1,40 @@
+/** Claims on files and who edited one, as the engine keeps them: tolerant of unknown fields. Pure. */
+import * as z from 'zod/mini'
+import { limits } from './limits.ts'
+import { isPath } from './paths.ts'
+import { actor } from './task.schema.ts'
+
+const time = z.iso.datetime().check(z.maxLength(40))
+
+/** Relative to the repository, with / between folders. */
+export const claimPath = z.string().check(z.maxLength(limits.claimPath), z.refine(isPath, 'not a path'))
+/** Why somebody claims files. */
+export const claimWhy = z
+  .string()
+  .check(z.minLength(1, 'it is empty'), z.maxLength(limits.taskReason, `at most ${limits.taskReason} characters`))
+
+export const fileClaim = z.object({
+  path: claimPath,
+  holder: actor,
+  since: time,
+  /** By the clock of whoever claimed. */
+  until: time,
+  why: z.optional(claimWhy),
+})
+export type FileClaim = z.output<typeof fileClaim>
+
+/** All claims on the files of one repository, in the claims bucket: overlapping paths need one compare-and-set. */
+export const fileClaims = z.object({
+  v: z.literal(1),
+  kind: z.literal('file_claims'),
+  claims: z.array(fileClaim).check(z.maxLength(limits.fileClaims)),
+})
+export type FileClaims = z.output<typeof fileClaims>
+
+/** Who edited one file of one worktree lately, in the edits bucket under a hash of both. */
+export const fileEdits = z.object({
+  v: z.literal(1),
+  kind: z.literal('file_edits'),
+  by: z.array(z.extend(actor, { at: time })).check(z.maxLength(limits.fileEditors)),
+})
+export type FileEdits = z.output<typeof fileEdits>
