@@ -34,6 +34,12 @@ export const runSpec = z.object({
   runKind: z.optional(runKind),
   /** With a session: the client's id of the conversation that it was started with. */
   session: z.optional(sessionId),
+  /** The client's own daemon has the session's process; absent: it is the supervisor's child. */
+  background: z.optional(z.literal(true)),
+  /** What the command reads on its standard input; absent: nothing. */
+  input: z.optional(z.string().check(z.maxLength(limits.promptChars))),
+  /** The JSON Schema that a session's result has to fit. */
+  schema: z.optional(z.unknown()),
   /** What of it wakes its owner besides its end and its waiting. */
   notify: z.optional(z.literal('progress')),
   /** A process that runs already: watched instead of started. `command` says what it was seen to be. */
@@ -58,7 +64,7 @@ export type EndedRun = z.output<typeof ended>
 /** To the starter. */
 export type FromSupervisor =
   | { started: { runId: string; pid: number } }
-  /** `exit`: 126 not executable, 127 not found, 125 anything else. Nothing was run. */
+  /** `exit`: 126 not executable, 127 not found, 125 anything else; `mesh spawn` has codes of its own. Nothing was run. */
   | { refused: { exit: 125 | 126 | 127; code: string; message: string; hint: string } }
   | { ended: EndedRun }
 
@@ -96,11 +102,18 @@ export const runRequest = z.union([
   }),
   z.object({ op: z.literal('stop'), by: name, signal, graceMs: milliseconds }),
   sessionReport,
+  /** The session's own word that its work is over; `result` is JSON. */
+  z.object({
+    op: z.literal('done'),
+    failed: z.boolean(),
+    result: z.optional(z.string().check(z.maxLength(limits.resultChars))),
+  }),
 ])
 export type RunRequest = z.output<typeof runRequest>
 
-/** Progress: its number; stop: how the run ended. */
+/** Progress: its number; stop: how the run ended; done: what of the result does not fit, and nothing was done then. */
 export type RunAnswer =
   | { seq: number }
+  | { misfits: string[] }
   | { ended: EndedRun }
   | { error: { code: string; message: string; hint: string } }

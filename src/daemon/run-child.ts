@@ -13,7 +13,6 @@ import type { Env } from '../host/home.ts'
 import { identifyProcess } from '../host/process.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
-import type { RunLog } from './run-log.ts'
 import { type Exit, type RunSubject, signalGroup } from './run-subject.ts'
 
 /**
@@ -25,13 +24,18 @@ const GATE = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"'
 const DRAIN_MS = 250
 const POLL_MS = 20
 
+/** Where output goes. */
+export interface Sink {
+  write(chunk: Buffer): void
+}
+
 interface ChildOptions {
   spec: RunSpec
   /** The command's file. */
   path: string
   env: Env
   /** Null: the output goes to where the supervisor's own goes. */
-  logs: { stdout: RunLog; stderr: RunLog } | null
+  logs: { stdout: Sink; stderr: Sink } | null
 }
 
 export class RunChild implements RunSubject {
@@ -64,8 +68,12 @@ export class RunChild implements RunSubject {
       cwd: spec.cwd,
       env,
       detached: true,
-      stdio: logs ? ['ignore', 'pipe', 'pipe', 'pipe'] : ['inherit', 'inherit', 'pipe', 'pipe'],
+      stdio: logs
+        ? [spec.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', 'pipe']
+        : ['inherit', 'inherit', 'pipe', 'pipe'],
     })
+    // Whoever does not read it has its reasons.
+    child.stdin?.on('error', () => {}).end(spec.input)
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error))])
     const identity = identifyProcess(child.pid!)
     if (identity) return new RunChild(child, identity, logs)

@@ -27,6 +27,7 @@ export type RunStep =
   /** Somebody else told the end, at this number: nothing more is to be told. */
   | { t: 'superseded'; seq: number }
 
+const doneWord = z.object({ failed: z.boolean(), result: z.nullable(z.string()), at: z.string() })
 const stopRequest = z.object({ by: z.string(), signal: z.string(), at: z.string() })
 
 export const files = {
@@ -34,6 +35,7 @@ export const files = {
   journal: (dir: string) => join(dir, 'journal.jsonl'),
   lock: (dir: string) => join(dir, 'lock'),
   stop: (dir: string) => join(dir, 'stop.json'),
+  done: (dir: string) => join(dir, 'done.json'),
   log: (dir: string) => join(dir, 'supervisor.log'),
   output: (dir: string, stream: 'stdout' | 'stderr') => join(dir, stream),
   socket: socketPath,
@@ -62,6 +64,16 @@ export function writeStop(dir: string, request: StopRequest): StopRequest {
 
 export function readStop(dir: string): StopRequest | null {
   const parsed = stopRequest.safeParse(readJson(files.stop(dir), SPEC_BYTES))
+  return parsed.success ? parsed.data : null
+}
+
+/** Keeps a session's own word that it is done; a later one takes its place. */
+export function writeDone(dir: string, word: z.output<typeof doneWord>): void {
+  writeAtomic(files.done(dir), JSON.stringify(word), { sync: true })
+}
+
+export function readDone(dir: string): z.output<typeof doneWord> | null {
+  const parsed = doneWord.safeParse(readJson(files.done(dir), SPEC_BYTES))
   return parsed.success ? parsed.data : null
 }
 

@@ -9,9 +9,9 @@ import type { RunStep } from './run-files.ts'
 
 /** A run's record before its first event. */
 export function recordOf(spec: RunSpec, startedAt: string, more: Partial<RunRecord>): RunRecord {
-  const { run, name, owner, project, lineage, cwd } = spec
+  const { run, name, owner, project, lineage, cwd, runKind = 'process' } = spec
   return {
-    ...{ v: 1, kind: 'run', id: run, project, runKind: 'process', name, owner, lineage, member: LOCAL_MEMBER },
+    ...{ v: 1, kind: 'run', id: run, project, runKind, name, owner, lineage, member: LOCAL_MEMBER },
     ...{ state: 'spawned', seq: 0, startedAt, host: hostName(), cwd },
     ...more,
   } as RunRecord
@@ -24,9 +24,9 @@ export function eventOf(
   from: string,
   fields: Pick<RunEvent, 'type' | 'at'> & Partial<RunEvent>,
 ): RunEvent {
-  const { run, name, owner, project, lineage } = spec
+  const { run, name, owner, project, lineage, runKind = 'process' } = spec
   const by = { member: LOCAL_MEMBER, name: from, epoch: 0 }
-  const identity = { v: 1, kind: 'run_event', id: `${run}.${seq}`, project, run, runKind: 'process' } as const
+  const identity = { v: 1, kind: 'run_event', id: `${run}.${seq}`, project, run, runKind } as const
   return { ...identity, name, owner, lineage, from: by, seq, ...fields }
 }
 

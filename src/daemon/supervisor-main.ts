@@ -7,6 +7,7 @@ import { createServer, Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { type FromSupervisor, type RunSpec, runRequest, toSupervisor } from '../api/supervisor.schema.ts'
 import { MeshError } from '../errors.ts'
+import { SpawnedClaudeCode } from '../harness/claude-code/spawned.ts'
 import { findExecutable } from '../host/executable.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { meshHome, runDir } from '../host/home.ts'
@@ -14,13 +15,16 @@ import { tryLock } from '../host/lock.ts'
 import { parseJson } from '../wire/codec.ts'
 import { limits } from '../wire/limits.ts'
 import { quote } from '../wire/names.ts'
+import { AgentRun } from './agent-run.ts'
 import { type Logger, openLog } from './log.ts'
+import { schemaFault } from './result-schema.ts'
 import { files, removeRun, writeSpec } from './run-files.ts'
 import { Supervisor } from './supervisor.ts'
 
 const STARTER_FD = 3
-const START_BYTES = limits.commandBytes * 6 + 64 * 1024
-const REQUEST_BYTES = 64 * 1024
+/** JSON escapes can make a text six times as long. */
+const START_BYTES = (limits.commandBytes + limits.promptChars) * 6 + 64 * 1024
+const REQUEST_BYTES = 256 * 1024
 /** Asked to end while the run lives, it passes these on; SIGKILL is what ends a supervisor itself. */
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const
 const EXIT = { not_found: 127, not_executable: 126, other: 125 } as const
@@ -34,6 +38,16 @@ async function main(): Promise<void> {
   const found = spec.attach ? { path: '' } : findExecutable(spec.command[0]!, process.env.PATH, spec.cwd)
   if ('fault' in found) return refuse(starter, found.fault, found.path)
   const dir = runDir(home, spec.run)
+  const fault = spec.schema === undefined ? null : schemaFault(spec.schema)
+  if (fault !== null)
+    return end(starter, {
+      refused: {
+        exit: EXIT.other,
+        code: 'bad_request',
+        message: `this is no JSON Schema: ${fault}`,
+        hint: 'see https://json-schema.org',
+      },
+    })
   let supervisor: Supervisor
   let close: () => void
   let isOurs = false
@@ -48,6 +62,8 @@ async function main(): Promise<void> {
     supervisor = new Supervisor({
       spec,
       path: found.path,
+      agent:
+        spec.runKind === 'session' ? new AgentRun(spec, dir, new SpawnedClaudeCode(process.env, spec.session)) : null,
       home,
       env: process.env,
       log,
@@ -60,9 +76,7 @@ async function main(): Promise<void> {
     // Nothing was run.
     if (isOurs) removeRun(home, spec.run)
     const { code, message, hint } = MeshError.from(error)
-    starter.tell({ refused: { exit: EXIT.other, code, message, hint } })
-    await starter.close()
-    process.exit(0)
+    return end(starter, { refused: { exit: EXIT.other, code, message, hint } })
   }
   for (const signal of SIGNALS) {
     // A process that was there before is not ours to end: the witness watches it from then on.
@@ -80,7 +94,11 @@ async function main(): Promise<void> {
 async function refuse(starter: Starter, fault: 'not_found' | 'not_executable', path: string): Promise<void> {
   const [what, code] = fault === 'not_found' ? ['was not found', 'not_found'] : ['cannot be executed', 'denied']
   const hint = fault === 'not_found' ? 'check the name, or give a path' : 'check its permissions: chmod +x'
-  starter.tell({ refused: { exit: EXIT[fault], code: code!, message: `${quote(path)} ${what}`, hint } })
+  return end(starter, { refused: { exit: EXIT[fault], code: code!, message: `${quote(path)} ${what}`, hint } })
+}
+
+async function end(starter: Starter, word: FromSupervisor): Promise<never> {
+  starter.tell(word)
   await starter.close()
   process.exit(0)
 }

@@ -3,8 +3,8 @@
  * outlives the one that started it, its sidecar and the engine.
  */
 import type { EndedRun, FromSupervisor, RunAnswer, RunRequest, RunSpec } from '../api/supervisor.schema.ts'
-import { type ExitEvidence, judgeExit } from '../core/process-end.ts'
-import { advance, type Run } from '../core/run.ts'
+import { type ExitEvidence, type Judged, judgeExit } from '../core/process-end.ts'
+import { advance, isOver, type Run } from '../core/run.ts'
 import { isStopped } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
@@ -16,6 +16,7 @@ import { RunStore } from '../nats/run-store.ts'
 import { limits, times } from '../wire/limits.ts'
 import { runEnv } from '../wire/lineage.ts'
 import type { RunEvent } from '../wire/run.schema.ts'
+import type { AgentRun } from './agent-run.ts'
 import { Announcer } from './announcer.ts'
 import { Journal } from './journal.ts'
 import { memberKey } from './keys.ts'
@@ -36,6 +37,8 @@ const LOOK_MS = 500
 const FOLLOW_MS = 100
 /** How often it is looked whether the process is stopped: there is no signal for that in Node. */
 const STOPPED_LOOK_MS = 500
+/** What a session goes on doing after it said that it is done. */
+const DONE_MS = 60_000
 /** What is left in the group of an ended run is told to end, and killed after this long. */
 const LEFT_MS = 2000
 
@@ -43,6 +46,10 @@ interface SupervisorOptions {
   spec: RunSpec
   /** The command's file. */
   path: string
+  /** What is known of a session besides its process; null for any other run. */
+  agent: AgentRun | null
+  /** A process that runs already. */
+  subject?: RunSubject
   home: Home
   env: Env
   log: Logger
@@ -72,6 +79,9 @@ export class Supervisor {
   #forwarded: ExitEvidence['forwarded'] = null
   #noteDone!: () => void
   readonly #done: Promise<void>
+  #finish!: () => void
+  /** A session that lives on in the background ended its work. */
+  readonly #finished: Promise<Exit>
 
   constructor(options: SupervisorOptions) {
     const { spec, home, env, log } = options
@@ -96,13 +106,16 @@ export class Supervisor {
     this.#done = new Promise((resolve) => {
       this.#noteDone = resolve
     })
+    this.#finished = new Promise((resolve) => {
+      this.#finish = () => resolve({ code: null, signal: null })
+    })
   }
 
   /** Resolves when the run is over and told, or left to others to tell. After `start`. */
   async watch(): Promise<void> {
     const { log } = this.#options
     this.#link.join()
-    const exit = await this.#child.exit()
+    const exit = await Promise.race([this.#child.exit(), this.#finished])
     this.#end(await this.#judge(exit))
     log.info(exit, 'ended')
     await this.#untilTold()
@@ -116,9 +129,11 @@ export class Supervisor {
   async start(): Promise<void> {
     const { spec, path, home, env, tell, log } = this.#options
     const childEnv = { ...env, ...runEnv(spec.lineage, spec.run) }
-    const child = spec.attach
-      ? new AttachedProcess(spec.attach)
-      : await RunChild.start({ spec, path, env: childEnv, logs: this.#logs })
+    const child =
+      this.#options.subject ??
+      (spec.attach
+        ? new AttachedProcess(spec.attach)
+        : await RunChild.start({ spec, path, env: childEnv, logs: this.#sinks() }))
     this.#child = child
     const supervisor = identifyProcess(process.pid)!
     const at = new Date().toISOString()
@@ -146,6 +161,14 @@ export class Supervisor {
     const stopped = (is: boolean) => this.#noteStopped(is)
     this.#unwatch = watchProcess(child.identity, { gone: () => {}, stopped }, STOPPED_LOOK_MS)
     if (spec.timeoutMs !== null) this.#timer = setTimeout(() => this.#timeOut(), spec.timeoutMs)
+  }
+
+  /** What a session writes is for its client's eyes; people read what it says. */
+  #sinks() {
+    const { agent } = this.#options
+    if (!this.#logs || !agent) return this.#logs
+    const { stdout, stderr } = this.#logs
+    return { stdout: { write: (chunk: Buffer) => stdout.write(Buffer.from(agent.client.read(chunk))) }, stderr }
   }
 
   #timeOut(): void {
@@ -180,7 +203,7 @@ export class Supervisor {
   /** Answers on the run's socket. */
   async answer(request: RunRequest): Promise<RunAnswer> {
     if (request.op === 'progress') return { seq: this.#progress(request) }
-    if (request.op === 'session') throw new MeshError('bad_request', 'this run is no session')
+    if (request.op === 'session' || request.op === 'done') return this.#hear(request)
     const { by, signal, graceMs } = request
     if (!this.#child.isOver) {
       // Another user's is refused before anything is noted.
@@ -200,26 +223,43 @@ export class Supervisor {
     return this.#push({ type: 'run_progress', at: new Date().toISOString(), ...words }).seq
   }
 
-  async #judge({ code, signal }: Exit) {
+  /** What a session, or its sidecar, says of it. */
+  #hear(request: RunRequest & { op: 'session' | 'done' }): RunAnswer {
+    const { agent, spec } = this.#options
+    if (!agent) throw new MeshError('bad_request', 'this run is a command: its exit code is its result')
+    if (isOver(this.#run!.state)) throw new MeshError('not_alive', 'the run is over')
+    if (request.op === 'session') {
+      const told = agent.report(request, this.#run!.state)
+      if (told) this.#push({ ...told, at: new Date().toISOString() })
+    } else {
+      const misfits = agent.done(request)
+      if (misfits.length > 0) return { misfits }
+      setTimeout(() => (spec.background ? this.#finish() : this.#child.end('SIGTERM', times.runGrace)), DONE_MS).unref()
+    }
+    if (spec.background && agent.isDone) this.#finish()
+    return { seq: this.#run!.seq }
+  }
+
+  async #judge({ code, signal }: Exit): Promise<Judged> {
     if (this.#timer) clearTimeout(this.#timer)
     this.#unwatch()
+    const { agent } = this.#options
     const durationMs = this.#options.spec.attach ? null : Math.round(performance.now() - this.#startedAt)
     const leftInGroup = this.#child.hasGroup
     if (leftInGroup) void this.#child.end('SIGTERM', LEFT_MS)
     await this.#child.drain()
     const kills = oomKills()
     const grew = kills !== null && this.#oomKills !== null && kills > this.#oomKills
-    const judged = judgeExit({
-      code,
-      signal,
+    const seen = {
       timedOutMs: this.#timedOut ? this.#options.spec.timeoutMs : null,
       stop: readStop(this.#dir),
-      forwarded: this.#forwarded,
       outOfMemory: grew ? `the kernel killed for want of memory (oom_kill ${this.#oomKills} → ${kills})` : null,
-      leftInGroup,
       durationMs,
-      stderrTail: this.#child.stderrTail,
-    })
+    }
+    const { stderrTail } = this.#child
+    const judged = agent
+      ? agent.judge({ ...seen, exit: { code, signal } }, stderrTail)
+      : judgeExit({ ...seen, code, signal, forwarded: this.#forwarded, leftInGroup, stderrTail })
     const dropped = (this.#logs?.stdout.dropped ?? 0) + (this.#logs?.stderr.dropped ?? 0)
     if (dropped > 0) judged.evidence = `${judged.evidence}; ${dropped} bytes of its output could not be logged`
     return judged

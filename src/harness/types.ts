@@ -1,4 +1,5 @@
 /** The face of an agent client towards the sidecar. What is known of one client lives in its own folder beside this. */
+import type { AgentEvidence } from '../core/agent-end.ts'
 import type { Offer } from '../core/inbox.ts'
 import type { ProcessIdentity, SessionStatus } from '../wire/envelope.schema.ts'
 
@@ -75,4 +76,14 @@ export interface Harness {
    */
   recall?(offers: readonly Offer[]): Recalled[]
   stop(): Promise<void>
+}
+
+/** What a client tells of a session that mesh started, besides what its process shows. */
+export interface SpawnedSession {
+  /** Takes what it wrote to standard output; returns what of it people read. */
+  read(chunk: Buffer): string
+  /** What people read of what is left. */
+  end(): string
+  /** What is known of its end. `transcript`: the client's own record of it, where its sidecar named it. */
+  evidence(transcript: string | null): Pick<AgentEvidence, 'clientSays' | 'error' | 'finalText' | 'record'>
 }

@@ -101,6 +101,10 @@ export const limits = {
   stderrTailBytes: 4 * KIB,
   /** Characters of a final result in its event. */
   resultChars: 16_000,
+  /** Characters of the prompt of a spawned session. */
+  promptChars: 256 * KIB,
+  /** Characters of the JSON Schema of its result: its model reads it. */
+  schemaChars: 16 * KIB,
   /** Characters of one progress text. */
   progressChars: 500,
   /** Bytes of each of a detached run's logs before it is rotated; one old file of each is kept. */

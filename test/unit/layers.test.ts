@@ -34,6 +34,7 @@ const table: Record<string, Rule> = {
       'wire',
       'core/render',
       'harness/claude-code/install',
+      'harness/claude-code/launch',
       'harness/claude-code/uninstall',
       'mcp/server',
       'doctor',
@@ -64,6 +65,7 @@ const packages: { name: RegExp; allowed: RegExp; types?: RegExp }[] = [
   { name: /^pino$/, allowed: /^daemon\// },
   { name: /^cac$/, allowed: /^cli\// },
   { name: /^@modelcontextprotocol\/server/, allowed: /^mcp\// },
+  { name: /^@cfworker\/json-schema$/, allowed: /^daemon\/result-schema\.ts$/ },
 ]
 
 /** What the pure folders may import of Node: nothing that reads or writes, waits or tells the time. */
