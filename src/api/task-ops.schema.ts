@@ -3,13 +3,12 @@ import * as z from 'zod/mini'
 import { limits } from '../wire/limits.ts'
 import {
   assignee,
+  newTaskTitle,
   operationId,
   taskLabel,
-  taskLink,
   taskPriority,
   taskReason,
   taskText,
-  taskTitle,
 } from '../wire/task.schema.ts'
 
 const time = z.string()
@@ -31,13 +30,14 @@ const row = {
   after: z.array(z.string()),
   priority: z.int(),
   labels: z.array(z.string()),
+  /** What it waits for: ids of tasks that are not done, and words. */
+  waitsFor: z.array(z.string()),
+  changedAt: time,
 }
 
 const detail = z.object({
   ...row,
   body: z.nullable(z.string()),
-  /** What it waits for: ids of tasks that are not done, and words. */
-  waitsFor: z.array(z.string()),
   links: z.array(z.string()),
   result: z.nullable(z.string()),
   /** Of the last claim. */
@@ -53,11 +53,12 @@ const detail = z.object({
   ),
   createdAt: time,
   createdBy: z.string(),
-  changedAt: time,
+  /** Of those whom the change concerns, somebody cannot be told now. */
+  note: z.optional(z.string()),
 })
 
 const content = {
-  title: z.optional(taskTitle),
+  title: z.optional(newTaskTitle),
   body: z.optional(taskText),
   labels: z.optional(many(taskLabel)),
   priority: z.optional(taskPriority),
@@ -70,7 +71,7 @@ export const taskOps = {
   task_add: {
     about: 'Put a task on the board of the project. for: NAME or role:R. after: tasks that have to be done first.',
     tool: changes,
-    request: z.object({ op: operationId, ...content, title: taskTitle, for: z.optional(assignee) }),
+    request: z.object({ op: operationId, ...content, title: newTaskTitle, for: z.optional(assignee) }),
     response: detail,
   },
   task_list: {
@@ -94,6 +95,8 @@ export const taskOps = {
     tool: reads,
     request: z.object({ id: taskKey }),
     response: z.extend(detail, {
+      /** What is known of the runs it is tied to. */
+      runs: z.array(z.object({ id: z.string(), name: z.nullable(z.string()), state: z.string() })),
       history: z.array(
         z.object({ rev: z.int(), at: time, by: z.string(), what: z.string(), text: z.nullable(z.string()) }),
       ),
@@ -126,7 +129,7 @@ export const taskOps = {
       /** comment; release, cancel: why. */
       text: z.optional(taskText),
       /** link: a run or a message. */
-      to: z.optional(taskLink),
+      to: z.optional(z.string().check(z.maxLength(64))),
       /** edit; null: for anybody. */
       for: z.optional(z.nullable(assignee)),
       ...content,

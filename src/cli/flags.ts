@@ -1,7 +1,7 @@
 /** Every flag, and what describes a command. Data. */
 import type { Context } from './context.ts'
 
-/** Flags with a value have it in angle brackets. Each is at home in every command that lists it. */
+/** Flags with a value have it in angle brackets, with an ellipsis if they may be given several times. Each is at home in every command that lists it. */
 export const flagTable = {
   json: ['--json', 'print JSON, errors included'],
   as: ['--as <name>', 'act as the operator of this name (default: MESH_NAME, else the login name)'],
@@ -31,12 +31,13 @@ export const flagTable = {
   forTime: ['--for <time>', 'how long: 30m, 2h … (default: 1h)'],
   why: ['--why <text>', 'what for; those who meet the claim read it'],
   allClaims: ['--all', 'all that you hold in this repository'],
-  after: ['--after <ids>', 'tasks that have to be done first, separated by commas'],
+  after: ['--after <ids…>', 'tasks that have to be done first; also several times, or with commas'],
   priority: ['--priority <n>', '0 (first) to 9; 5 unless said'],
-  label: ['--label <words>', 'labels, separated by commas'],
+  label: ['--label <words…>', 'labels; also several times, or with commas'],
   on: ['--on <what>', 'a task id, or words'],
   next: ['--next', 'the most urgent task that is ready and for you'],
   waitForTask: ['--wait', 'wait until there is one'],
+  open: ['--open', 'tasks that are not over (default)'],
   mine: ['--mine', 'tasks that you hold or that are for you'],
   blocked: ['--blocked', 'tasks that wait for something'],
   allTasks: ['--all', 'also those that are over'],

@@ -46,7 +46,8 @@ function wordIndexes(argv: readonly string[]): number[] {
 }
 
 function unknownCommand(word: string): MeshError {
-  const near = commands.map(({ name }) => name.split(' ')[0]!).find((name) => distance(word, name) <= 2)
+  const names = [...new Set(commands.map(({ name }) => name.split(' ')[0]!))]
+  const [near] = names.filter((name) => distance(word, name) <= 2).sort((a, b) => distance(word, a) - distance(word, b))
   return new MeshError('bad_request', `there is no command ${quote(word)}`, {
     hint: near ? `did you mean: mesh ${near} --help` : 'mesh --help lists the commands',
   })
@@ -91,11 +92,27 @@ function runCac(command: CommandInfo, words: readonly string[]): { args: string[
   checkFlagNames(command, words)
   const { cli, taken } = describe(command)
   try {
-    cli.parse(['', '', ...words.map(shield)])
+    cli.parse(['', '', ...repeated(command, words).map(shield)])
   } catch (error) {
     throw misuse(command, unshield((error as Error).message))
   }
   return { args: taken().args.map(unshield), flags: readFlags(command, taken().options) }
+}
+
+/** `--after A B` is `--after A --after B`, for ids. */
+function repeated(command: CommandInfo, words: readonly string[]): string[] {
+  const takers = new Set(
+    flagsOf(command)
+      .filter((name) => flagTable[name][0].endsWith('<ids…>'))
+      .flatMap(spellings),
+  )
+  const given: string[] = []
+  for (const word of words) {
+    const flag = given.at(-2)
+    const isNext = flag !== undefined && takers.has(flag) && /^[mrt]_[0-9a-f]+$/.test(word)
+    given.push(...(isNext ? [flag, word] : [word]))
+  }
+  return given
 }
 
 /**
@@ -163,8 +180,10 @@ function readFlags(command: CommandInfo, options: Record<string, unknown>): Flag
     const spelled = spellings(name).at(-1)!
     const value = options[optionKey(spelled)]
     if (value === undefined) continue
-    if (Array.isArray(value) && flagTable[name][0].includes('<')) throw misuse(command, `${spelled} is given twice`)
-    if (!flagTable[name][0].includes('<')) flags[name] = flagOnly(command, spelled, value)
+    const notation: string = flagTable[name][0]
+    if (Array.isArray(value) && notation.endsWith('…>')) flags[name] = value.map(String).map(unshield).join(',')
+    else if (Array.isArray(value) && notation.includes('<')) throw misuse(command, `${spelled} is given twice`)
+    else if (!notation.includes('<')) flags[name] = flagOnly(command, spelled, value)
     else if (typeof value === 'string') flags[name] = unshield(value)
   }
   return flags as Flags

@@ -9,15 +9,16 @@ export const taskCommands: readonly CommandInfo[] = [
     flags: ['body', 'for', 'after', 'priority', 'label'],
     examples: [
       'mesh task add "port the parser" --for api-worker',
-      'mesh task add review --after t_3f2a9c41 --label ci',
+      'mesh task add review --for role:reviewer --after t_3f2a9c41 --label ci',
     ],
     load: () => import('./commands/task-add.ts'),
   },
   {
     name: 'task list',
-    about: 'list the open tasks, most urgent first',
-    flags: ['mine', 'blocked', 'allTasks', 'label', 'watch'],
-    examples: ['mesh task list', 'mesh task list --mine --json', 'mesh task list --all --watch'],
+    args: '[which]',
+    about: 'list the tasks that are open (or mine, blocked, all), most urgent first',
+    flags: ['open', 'mine', 'blocked', 'allTasks', 'label', 'watch'],
+    examples: ['mesh task list', 'mesh task list --mine --json', 'mesh task list all --watch'],
     load: () => import('./commands/task-list.ts'),
   },
   {

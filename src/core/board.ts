@@ -121,7 +121,9 @@ function moved(task: Task, { move, by, at }: Step, find: Find): Task {
       working(task, by)
       return { ...unclaimed(task, move.do === 'done' ? 'done' : 'failed'), ...result(move.result) }
     case 'cancel':
-      if (task.claim && !holds(by, task.claim)) throw held(task, 'ask them, or wait for its release')
+      if (task.claim && !holds(by, task.claim) && !isSame(by, task.createdBy)) {
+        throw held(task, `ask ${task.claim.holder.name}, or ${task.createdBy.name}, who added it`)
+      }
       return unclaimed(alive(task), 'cancelled')
     case 'block':
       return blocked(alive(task), move.on, find)
@@ -146,7 +148,7 @@ function claimed(task: Task, by: Actor, at: string, find: Find): Task {
   alive(task)
   if (task.claim && !holds(by, task.claim)) throw held(task, `mesh task claim --next gives you another one`)
   const waits = waitsFor(task, find)
-  if (waits.length > 0) throw conflict(`${task.id} waits for ${waits.join(', ')}`, `mesh task show ${task.id}`)
+  if (waits.length > 0) throw waiting(task, waits, find)
   // Who is back in time holds it with a new fence; who never was away holds it as before.
   if (task.claim && !task.claim.deadline) return task
   const fence = task.fence + 1
@@ -173,12 +175,27 @@ function result(text: string | undefined): Partial<Task> {
 
 /** Claims follow the name: over a resume, to a successor. One from before the claim, come back late, does not hold it. */
 export function holds(by: Actor, { holder }: Pick<Claim, 'holder'>): boolean {
-  return by.member === holder.member && by.name === holder.name && by.epoch >= holder.epoch
+  return isSame(by, holder) && by.epoch >= holder.epoch
+}
+
+function isSame(a: Actor, b: Actor): boolean {
+  return a.member === b.member && a.name === b.name
 }
 
 function alive(task: Task): Task {
-  if (isOver(task)) throw conflict(`${task.id} is ${task.state} already`, `mesh task show ${task.id}`)
-  return task
+  if (!isOver(task)) return task
+  throw conflict(`${task.id} is ${task.state} already`, `mesh task history ${task.id} says by whom`)
+}
+
+/** What will not be done by itself comes with the command that goes on without it. */
+function waiting({ id }: Task, waits: readonly string[], find: Find): MeshError {
+  const states = waits.map((on) => [on, find(on)?.state] as const)
+  const shown = states.map(([on, state]) => (state === undefined || state === 'open' ? on : `${on} (${state})`))
+  const dead = states.find(([, state]) => state === 'failed' || state === 'cancelled')
+  const hint = dead
+    ? `mesh task unblock ${id} --on ${dead[0]} goes on without it`
+    : 'mesh task claim --next gives another one'
+  return conflict(`${id} waits for ${shown.join(', ')}`, hint)
 }
 
 /** May finish it: its holder, or anybody while nobody holds it, but for one whose claim fell. */
@@ -198,7 +215,7 @@ function holding(task: Task, by: Actor, what: string): void {
 
 /** Whose claim fell last. */
 function isFallen({ fallen }: Task, by: Actor): boolean {
-  return fallen !== undefined && fallen.holder.member === by.member && fallen.holder.name === by.name
+  return fallen !== undefined && isSame(by, fallen.holder)
 }
 
 function conflict(message: string, hint?: string): MeshError {
@@ -206,8 +223,9 @@ function conflict(message: string, hint?: string): MeshError {
 }
 
 function held(task: Task, hint: string): MeshError {
-  const { holder, since } = task.claim!
-  return conflict(`${task.id} is held by ${holder.name} since ${since}`, hint)
+  const { holder, since, deadline, because } = task.claim!
+  const falls = deadline === undefined ? '' : `; the claim falls at ${deadline} (${because ?? 'no reason known'})`
+  return conflict(`${task.id} is held by ${holder.name} since ${since}${falls}`, hint)
 }
 
 function lateHolder(task: Task): MeshError {
@@ -297,29 +315,4 @@ export function claimable(tasks: Iterable<Task>, find: Find, me: { name: string;
     .filter((task) => task.state === 'open' && (task.for === undefined || mine.has(task.for)))
     .filter((task) => waitsFor(task, find).length === 0)
     .sort(byUrgency)
-}
-
-export interface HolderFacts {
-  /** As in the names record; `absent` when there is none of that name. */
-  state: 'held' | 'lost' | 'gone' | 'absent'
-  /** Since when it is not held, ISO. */
-  at?: string
-  reason?: string
-}
-
-/** What somebody who looks at a claim has to do about it, given what is known of its holder. Null: nothing. */
-export function judgeClaim(
-  task: Task,
-  facts: HolderFacts,
-  now: number,
-  grace: { gone: number; lost: number },
-): Move | null {
-  const { claim } = task
-  if (!claim || isOver(task)) return null
-  if (facts.state === 'held') return claim.deadline ? { do: 'keep' } : null
-  if (claim.deadline) return now >= Date.parse(claim.deadline) ? { do: 'fall' } : null
-  const since = facts.at ? Date.parse(facts.at) : now
-  const ms = facts.state === 'lost' ? grace.lost : grace.gone
-  const because = `${claim.holder.name} is ${facts.state === 'absent' ? 'gone' : facts.state}${facts.reason ? ` (${facts.reason})` : ''}`
-  return { do: 'expire', at: new Date(since + ms).toISOString(), because: because.slice(0, limits.taskReason) }
 }

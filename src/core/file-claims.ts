@@ -8,9 +8,9 @@ import { limits } from '../wire/limits.ts'
 import { quote } from '../wire/names.ts'
 import { folded } from '../wire/paths.ts'
 import type { Actor } from '../wire/task.schema.ts'
-import type { HolderFacts } from './board.ts'
 import { holds } from './board.ts'
 import { covers, overlap } from './paths.ts'
+import type { Grace, HolderFacts } from './task-lease.ts'
 
 /** A claim with when it falls, as things are, and why before its time (null: at its own). */
 export interface Standing {
@@ -20,13 +20,9 @@ export interface Standing {
 }
 
 /** The claim as things stand at `now`; null when it has fallen. */
-export function standing(
-  claim: FileClaim,
-  facts: HolderFacts,
-  now: number,
-  grace: { gone: number; lost: number },
-): Standing | null {
-  const end = facts.state === 'held' ? null : endOfGrace(claim, facts, grace)
+export function standing(claim: FileClaim, facts: HolderFacts, now: number, grace: Grace): Standing | null {
+  const isThere = facts.state === 'held' || facts.state === 'resting'
+  const end = isThere ? null : endOfGrace(claim, facts, grace)
   const isEarlier = end !== null && end < Date.parse(claim.until)
   const until = isEarlier ? new Date(end).toISOString() : claim.until
   if (Date.parse(until) <= now) return null
@@ -34,7 +30,7 @@ export function standing(
   return { claim, until, because: isEarlier ? `${claim.holder.name} is ${facts.state}${reason}` : null }
 }
 
-function endOfGrace(claim: FileClaim, { state, at }: HolderFacts, grace: { gone: number; lost: number }): number {
+function endOfGrace(claim: FileClaim, { state, at }: HolderFacts, grace: Grace): number {
   // Nobody has the name any more: it was forgotten.
   if (state === 'absent') return Date.parse(claim.since)
   return Date.parse(at ?? claim.since) + (state === 'lost' ? grace.lost : grace.gone)

@@ -3,7 +3,7 @@ import type { Task } from '../wire/task.schema.ts'
 import { type Find, isOver, waitsFor } from './board.ts'
 
 const SHORT_ID = 10
-const RESULT_CHARS = 400
+const WORDS_CHARS = 400
 
 export interface News {
   /** NAME or role:R. */
@@ -12,12 +12,23 @@ export interface News {
 }
 
 /**
- * News of the change from `before` (null: new) to `after`; `find` knows the board after it, `all` are its tasks.
- * Nobody is told what it did itself.
+ * News of the change from `before` (null: new) to `after`, one per recipient; `find` knows the board after it, `all` are
+ * its tasks. Nobody is told what it did itself.
  */
 export function newsOf(before: Task | null, after: Task, all: Iterable<Task>, find: Find): News[] {
-  const news = [...assigned(before, after), ...finished(before, after), ...freed(before, after, all, find)]
-  return news.filter(({ to }) => to !== after.change.by.name)
+  const news = [
+    ...fallen(before, after),
+    ...assigned(before, after),
+    ...released(before, after),
+    ...finished(before, after),
+    ...changed(before, after),
+    ...depending(before, after, all, find),
+  ]
+  const texts = new Map<string, string[]>()
+  for (const { to, text } of news) texts.set(to, [...(texts.get(to) ?? []), text])
+  // Whoever sees a claim fall did not make it fall.
+  if (!isFall(after)) texts.delete(after.change.by.name)
+  return [...texts].map(([to, lines]) => ({ to, text: lines.join('\n') }))
 }
 
 function assigned(before: Task | null, after: Task): News[] {
@@ -25,25 +36,74 @@ function assigned(before: Task | null, after: Task): News[] {
   return [{ to: after.for, text: `task for you: ${shown(after)}. To take it: mesh task claim ${shortId(after)}` }]
 }
 
-function finished(before: Task | null, after: Task): News[] {
-  if (!before || isOver(before) || !isOver(after)) return []
-  const result = after.result ? `\n${after.result.slice(0, RESULT_CHARS)}` : ''
-  return [
-    { to: after.createdBy.name, text: `task ${after.state}: ${shown(after)}, by ${after.change.by.name}${result}` },
-  ]
+function isFall({ change }: Task): boolean {
+  return change.what === 'claim-fell'
 }
 
-/** Tasks that waited for this one, or this one itself, and wait for nothing more. */
-function freed(before: Task | null, after: Task, all: Iterable<Task>, find: Find): News[] {
+/** The former holder, and whoever can see to it that somebody takes the task: whom it is for, or who added it. */
+function fallen(before: Task | null, after: Task): News[] {
+  const holder = before?.claim?.holder.name
+  if (!isFall(after) || holder === undefined) return []
+  const because = after.fallen?.because ?? 'no reason known'
+  const own = `your claim of task ${shown(after)} fell (${because}). Before you go on: mesh task claim ${shortId(after)}`
+  const heir = after.for === undefined || after.for === holder ? after.createdBy.name : after.for
+  const others = heir === holder ? [] : [{ to: heir, text: `task open again: ${shown(after)}, ${because}` }]
+  return [{ to: holder, text: own }, ...others]
+}
+
+function released(before: Task | null, after: Task): News[] {
+  if (!before?.claim || after.state !== 'open' || after.for === undefined || isFall(after)) return []
+  return [{ to: after.for, text: `task open again: ${shown(after)}, released by ${after.change.by.name}` }]
+}
+
+function finished(before: Task | null, after: Task): News[] {
+  if (!before || isOver(before) || !isOver(after)) return []
+  const text = `task ${after.state}: ${shown(after)}, by ${after.change.by.name}${words(after)}`
+  const concerned = new Set([after.createdBy.name, ...(before.claim ? [before.claim.holder.name] : [])])
+  return [...concerned].map((to) => ({ to, text }))
+}
+
+/** Whoever works on a task is told what others do to it. */
+function changed(before: Task | null, after: Task): News[] {
+  const holder = after.claim?.holder.name
+  if (!before || holder === undefined || !['commented', 'edited', 'blocked'].includes(after.change.what)) return []
+  const blocks = after.blockedOn.filter((reason) => !before.blockedOn.includes(reason))
+  const what = `${after.change.what}${blocks.length > 0 ? ` on ${blocks.join(', ')}` : ''}`
+  return [{ to: holder, text: `task ${what}: ${shown(after)}, by ${after.change.by.name}${words(after)}` }]
+}
+
+/**
+ * Of the tasks that waited for this one, and this one itself: those that wait for nothing more, and those that wait for
+ * what will not be done.
+ */
+function depending(before: Task | null, after: Task, all: Iterable<Task>, find: Find): News[] {
   if (!before) return []
   const beforeFind: Find = (id) => (id === after.id ? before : find(id))
+  const isDead = !isOver(before) && (after.state === 'failed' || after.state === 'cancelled')
   const touched = [...all].filter((task) => task.id === after.id || task.after.includes(after.id))
-  return touched.flatMap((task) => {
+  return touched.flatMap((task): News[] => {
+    if (isOver(task)) return []
+    const concerned = task.claim?.holder.name ?? task.for
+    if (isDead) {
+      const to = concerned ?? task.createdBy.name
+      const way = `To go on without it: mesh task unblock ${shortId(task)} --on ${shortId(after)}`
+      return [
+        {
+          to,
+          text: `task waits for one that ${after.state === 'failed' ? 'failed' : 'was cancelled'}: ${shown(task)}. ${way}`,
+        },
+      ]
+    }
     const was = task.id === after.id ? before : task
-    const isFreed = !isOver(task) && waitsFor(was, beforeFind).length > 0 && waitsFor(task, find).length === 0
-    const to = task.claim?.holder.name ?? task.for
-    return isFreed && to !== undefined ? [{ to, text: `task no longer blocked: ${shown(task)}` }] : []
+    const isFreed = waitsFor(was, beforeFind).length > 0 && waitsFor(task, find).length === 0
+    return isFreed && concerned !== undefined ? [{ to: concerned, text: `task no longer blocked: ${shown(task)}` }] : []
   })
+}
+
+/** What was said with the change. */
+function words({ change, result }: Task): string {
+  const text = change.text ?? (change.what === 'edited' ? undefined : result)
+  return text ? `\n${text.slice(0, WORDS_CHARS)}` : ''
 }
 
 function shown(task: Task): string {

@@ -3,37 +3,50 @@
  * what the engine tells of changes. A change is a compare-and-set, tried again until it is in or is refused.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { apply, circleOf, type Find, holds, isApplied, judgeClaim, type Step } from '../core/board.ts'
+import { apply, circleOf, type Find, holds, isApplied, type Step } from '../core/board.ts'
 import { MeshError } from '../errors.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
-import { limits, times } from '../wire/limits.ts'
+import { limits } from '../wire/limits.ts'
 import type { Actor, Task } from '../wire/task.schema.ts'
-import { findingId, holderFacts } from './claims.ts'
+import { findingId } from './claims.ts'
 import type { Logger } from './log.ts'
-import { holderOf } from './registry.ts'
+import { unsure, Writing, withinTime } from './task-writing.ts'
 
 const ATTEMPTS = 50
 const RETRY_MS = 10
+/** Reading a board of limits.tasks takes a second. A frozen engine would be waited for until the link gives it up. */
+const OPEN_MS = 5000
 
 export interface Kept {
   task: Task
   revision: number
 }
 
-export class Board {
-  readonly #log: Logger
-  readonly #graceMs: number
-  readonly #kept = new Map<string, Kept>()
-  readonly #listeners = new Set<() => void>()
-  #store: ProjectStore | null = null
-  #version = 0
-  #loading: Promise<void> | null = null
-  #judging: NodeJS.Timeout | null = null
+/** What became of a step. */
+export interface Changed extends Kept {
+  /** The task as it was before; null if the step had been made earlier. */
+  before: Task | null
+}
 
-  /** `graceMs`: how long a claim outlives its holder's end. */
-  constructor({ log, graceMs }: { log: Logger; graceMs: number }) {
-    this.#log = log
-    this.#graceMs = graceMs
+interface BoardOptions {
+  log: Logger
+  /** The board has been read over this connection. */
+  onOpen(store: ProjectStore): void
+}
+
+export class Board {
+  readonly #options: BoardOptions
+  readonly #kept = new Map<string, Kept>()
+  readonly #listeners = new Set<(kept: Kept) => void>()
+  #store: ProjectStore | null = null
+  /** A later sidecar's numbers are beyond this one's: whoever watches cannot take one for the other. */
+  #version = Date.now()
+  #loading: Promise<void> | null = null
+  /** Somebody asked for it: it is read again over each new connection. */
+  #isWanted = false
+
+  constructor(options: BoardOptions) {
+    this.#options = options
   }
 
   readonly find: Find = (id) => this.#kept.get(id)?.task
@@ -55,8 +68,14 @@ export class Board {
     return [...this.#kept.keys()].filter((id) => id.startsWith(prefix))
   }
 
-  /** Reads the board, once per connection. */
+  /** True while this is the connection that the board is read over. */
+  serves(store: ProjectStore): boolean {
+    return store === this.#store
+  }
+
+  /** Reads the board, once per connection. Throws `mesh_down`, `timeout`. */
   async open(store: ProjectStore): Promise<void> {
+    this.#isWanted = true
     if (store !== this.#store || !this.#loading) {
       this.#store = store
       this.#loading = this.#load(store)
@@ -64,18 +83,25 @@ export class Board {
         if (this.#store === store) this.#loading = null
       })
     }
-    return this.#loading
+    await withinTime(this.#loading, OPEN_MS)
+  }
+
+  /** Another connection: who waits for changes is told of those that it brings. */
+  resume(store: ProjectStore): void {
+    if (!this.#isWanted) return
+    this.open(store).catch((error) => {
+      this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'the board was not read again')
+    })
   }
 
   /** Calls back after every change, until the returned function is called. */
-  onChange(listener: () => void): () => void {
+  onChange(listener: (kept: Kept) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
+  /** The connection is over. */
   close(): void {
-    if (this.#judging) clearTimeout(this.#judging)
-    this.#judging = null
     this.#store = null
     this.#loading = null
   }
@@ -84,32 +110,34 @@ export class Board {
     this.#kept.clear()
     // First: a change between the two is told, and has the higher revision.
     await store.tasks.watch('>', (task, revision) => {
-      if (task && store === this.#store) this.#keep({ task, revision })
+      if (task && this.serves(store)) this.#keep({ task, revision })
     })
-    // Claims are judged when their holders' records change; records change seldom.
-    await store.names.watch('>', (record) => {
-      const isHolder = [...this.#kept.values()].some(({ task }) => task.claim?.holder.name === record?.name)
-      if (isHolder && store === this.#store) this.#judgeIn(store, RETRY_MS)
-    })
-    for (const { value, revision } of await store.tasks.latest()) this.#keep({ task: value, revision })
-    void this.#judge(store)
+    const entries = await store.tasks.latest()
+    if (!this.serves(store)) throw new MeshError('mesh_down', 'the engine went away')
+    for (const { value, revision } of entries) this.#keep({ task: value, revision })
+    this.#options.onOpen(store)
   }
 
   #keep(kept: Kept): void {
     if ((this.#kept.get(kept.task.id)?.revision ?? 0) >= kept.revision) return
     this.#kept.set(kept.task.id, kept)
     this.#version++
-    for (const listener of this.#listeners) listener()
+    for (const listener of this.#listeners) listener(kept)
   }
 
-  /** Puts a new task on the board; the same operation again is the same task. */
+  /** Puts a new task on the board; the same operation again is the same task. Throws as `change`. */
   async add(store: ProjectStore, task: Task): Promise<Kept> {
     if (this.#kept.size >= limits.tasks) throw new MeshError('too_large', `the board has ${limits.tasks} tasks already`)
-    const revision = await this.#written(store, task, 0)
-    const kept = revision === null ? await this.#readAdded(store, task.id) : { task, revision }
-    if (!isApplied(kept.task, task.change.op)) throw new MeshError('conflict', `there is a task ${task.id} already`)
-    this.#keep(kept)
-    return kept
+    const writing = new Writing(store)
+    try {
+      const revision = await writing.write(task, 0)
+      const kept = revision === null ? await this.#readAdded(store, task.id) : { task, revision }
+      if (!isApplied(kept.task, task.change.op)) throw new MeshError('conflict', `there is a task ${task.id} already`)
+      this.#keep(kept)
+      return kept
+    } catch (error) {
+      throw writing.isUnsure(error) ? unsure(`${task.id} was added`, 'mesh task list tells', error) : error
+    }
   }
 
   async #readAdded(store: ProjectStore, id: string): Promise<Kept> {
@@ -121,24 +149,46 @@ export class Board {
   }
 
   /**
-   * Makes a step on a task. Throws `not_found`, and what the rules refuse; with `mesh_down` and `timeout` it may have
-   * been made: the same operation again tells.
+   * Makes a step on a task; the same operation again is the same step. Throws `not_found`, what the rules refuse,
+   * `mesh_down` if nothing was written, and `timeout` if it may have been.
    */
-  async change(store: ProjectStore, id: string, step: Step): Promise<Kept> {
+  async change(store: ProjectStore, id: string, step: Step): Promise<Changed> {
+    const writing = new Writing(store)
+    try {
+      return await this.#change(writing, id, step)
+    } catch (error) {
+      const hint = `mesh task show ${id} tells; the same command again does no harm`
+      throw writing.isUnsure(error) ? unsure(`${id} was changed`, hint, error) : error
+    }
+  }
+
+  async #change(writing: Writing, id: string, step: Step): Promise<Changed> {
+    const { store } = writing
     let now = this.#kept.get(id) ?? (await this.read(store, id))
+    let tried: Task | null = null
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const next = this.#tried(now.task, step)
-      if (next === now.task) return now
+      // Found made: by the try whose answer was lost, or by an earlier call.
+      if (next === now.task) return { ...now, before: tried }
       const isLegal = !(next instanceof MeshError)
-      const revision = isLegal ? await this.#written(store, next, now.revision) : null
+      const revision = isLegal ? await writing.write(next, now.revision) : null
       if (isLegal && revision !== null) return this.#accept(store, { task: next, revision }, now.task, step)
+      if (isLegal) tried = now.task
       // Refused by what we know, or somebody was faster: what is true now decides.
       const latest = await this.read(store, id)
-      if (!isLegal && latest.revision === now.revision) throw next
+      const isCurrent = latest.revision === now.revision
+      if (!isLegal && isCurrent && !(await this.#refresh(store, latest.task))) throw next
       now = latest
       if (attempt > 2) await sleep(Math.random() * RETRY_MS * attempt)
     }
     throw new MeshError('conflict', `${id} changes all the time`)
+  }
+
+  /** Reads what a task waits for. True if some of it was not yet known here: a refusal may be out of date. */
+  async #refresh(store: ProjectStore, { after }: Task): Promise<boolean> {
+    const known = after.map((id) => this.get(id)?.revision)
+    for (const id of after) if (this.find(id)?.state !== 'done') await this.read(store, id).catch(ignoreMissing)
+    return after.some((id, i) => this.get(id)?.revision !== known[i])
   }
 
   /** The task after the step, or why the rules refuse it. */
@@ -151,10 +201,10 @@ export class Board {
     }
   }
 
-  async #accept(store: ProjectStore, kept: Kept, before: Task, step: Step): Promise<Kept> {
+  async #accept(store: ProjectStore, kept: Kept, before: Task, step: Step): Promise<Changed> {
     this.#keep(kept)
     if (kept.task.after.some((id) => !before.after.includes(id))) await this.#refuseCircle(store, kept, before, step)
-    return kept
+    return { ...kept, before }
   }
 
   /** Two changes at once can close a circle that neither sees before: the one stored later takes its edges back. */
@@ -198,56 +248,11 @@ export class Board {
     this.#keep(kept)
     return kept
   }
+}
 
-  /** Null: somebody was faster, or the answer was lost; reading again tells. */
-  async #written(store: ProjectStore, task: Task, revision: number): Promise<number | null> {
-    try {
-      return await store.tasks.update(task.id, task, revision)
-    } catch (error) {
-      if (MeshError.from(error).code !== 'timeout') throw error
-      return null
-    }
-  }
-
-  // --- claims of holders that are gone
-
-  /** Looks at every claim: anybody's look lets one fall. Goes on for as long as the board is open. */
-  async #judge(store: ProjectStore): Promise<void> {
-    if (store !== this.#store) return
-    try {
-      for (const { task } of [...this.#kept.values()]) {
-        if (task.claim) await this.#judgeOne(store, task)
-      }
-    } catch (error) {
-      this.#log.debug({ error: MeshError.from(error).toBody() }, 'claims not judged')
-    }
-    if (store === this.#store) this.#judgeIn(store, this.#nextLook())
-  }
-
-  #judgeIn(store: ProjectStore, ms: number): void {
-    if (this.#judging) clearTimeout(this.#judging)
-    this.#judging = setTimeout(() => void this.#judge(store), ms)
-    this.#judging.unref()
-  }
-
-  async #judgeOne(store: ProjectStore, task: Task): Promise<void> {
-    const { holder } = task.claim!
-    const facts = holderFacts(await holderOf(store, holder.name), holder)
-    const move = judgeClaim(task, facts, Date.now(), { gone: this.#graceMs, lost: times.claimLost })
-    if (!move) return
-    // The same finding by two who look is one operation.
-    const op = findingId(task, move)
-    const by: Actor = holder
-    await this.change(store, task.id, { move, by, at: new Date().toISOString(), op }).catch((error) => {
-      if (MeshError.from(error).code !== 'conflict') throw error
-    })
-  }
-
-  #nextLook(): number {
-    const deadlines = [...this.#kept.values()].flatMap(({ task }) => task.claim?.deadline ?? [])
-    const soonest = Math.min(...deadlines.map((at) => Date.parse(at) - Date.now()))
-    return Math.max(RETRY_MS, Math.min(times.heartbeat, soonest))
-  }
+function ignoreMissing(error: unknown): null {
+  if (MeshError.from(error).code !== 'not_found') throw error
+  return null
 }
 
 /** Of a names record: what the board keeps of who did something. */

@@ -1,13 +1,24 @@
 /** What is known of the holder of a claim on a task, and the name of what one finds out. */
 import { createHash } from 'node:crypto'
-import type { HolderFacts, Move } from '../core/board.ts'
+import type { Move } from '../core/board.ts'
+import type { Grace, HolderFacts } from '../core/task-lease.ts'
+import type { Settings } from '../host/settings.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import type { Actor, Task } from '../wire/task.schema.ts'
+
+/** A person's sidecar ends by itself when nobody calls it, or with the machine. */
+const RESTS = new Set(['idle', 'stopped', 'ended'])
+
+export function graceOf({ claimGraceSeconds, claimLostSeconds }: Settings): Grace {
+  return { gone: claimGraceSeconds * 1000, lost: claimLostSeconds * 1000 }
+}
 
 /** From the names record. */
 export function holderFacts(record: NameRecord | null, holder: Actor): HolderFacts {
   if (!record || record.member !== holder.member) return { state: 'absent' }
-  const { state, endedAt, reason } = record
+  const { endedAt, reason } = record
+  const isResting = record.state === 'gone' && record.harness === 'shell' && RESTS.has(reason ?? '')
+  const state = isResting ? 'resting' : record.state
   return { state, ...(endedAt === undefined ? {} : { at: endedAt }), ...(reason === undefined ? {} : { reason }) }
 }
 

@@ -2,11 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type Asked, claimed, passed, released, type Standing, standing } from '../core/file-claims.ts'
+import type { Grace } from '../core/task-lease.ts'
 import { MeshError } from '../errors.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
-import type { NameRecord } from '../wire/envelope.schema.ts'
 import type { FileClaim } from '../wire/files.schema.ts'
-import { limits, times } from '../wire/limits.ts'
+import { limits } from '../wire/limits.ts'
 import type { Actor } from '../wire/task.schema.ts'
 import { holderFacts } from './claims.ts'
 import { holderOf } from './registry.ts'
@@ -15,13 +15,8 @@ const ATTEMPTS = 100
 const RETRY_MS = 5
 
 /** Throws `conflict` with who holds what, `too_large`, `mesh_down`; with `timeout` the same again is safe. */
-export function claimFiles(
-  store: ProjectStore,
-  repository: string,
-  asked: Asked,
-  graceMs: number,
-): Promise<Standing[]> {
-  return change(store, repository, graceMs, (all) => {
+export function claimFiles(store: ProjectStore, repository: string, asked: Asked, grace: Grace): Promise<Standing[]> {
+  return change(store, repository, grace, (all) => {
     const claims = claimed(all, asked)
     const until = (claim: FileClaim) => all.find((one) => one.claim === claim) ?? { until: claim.until, because: null }
     return { claims, result: claims.map((claim) => ({ claim, ...until(claim) })) }
@@ -34,17 +29,17 @@ export function releaseFiles(
   repository: string,
   paths: readonly string[] | null,
   by: Actor,
-  graceMs: number,
+  grace: Grace,
 ): Promise<FileClaim[]> {
-  return change(store, repository, graceMs, (all) => {
+  return change(store, repository, grace, (all) => {
     const { left, gone } = released(all, paths, by)
     return { claims: gone.length === 0 ? null : left, result: gone }
   })
 }
 
 /** The claims of a repository that have not fallen. */
-export async function standingClaims(store: ProjectStore, repository: string, graceMs: number): Promise<Standing[]> {
-  return judged(store, (await store.claims.get(repository))?.value.claims ?? [], graceMs)
+export async function standingClaims(store: ProjectStore, repository: string, grace: Grace): Promise<Standing[]> {
+  return judged(store, (await store.claims.get(repository))?.value.claims ?? [], grace)
 }
 
 export interface HeldClaim {
@@ -70,19 +65,19 @@ export async function heldClaims(store: ProjectStore, name: string): Promise<Hel
 export async function passClaims(store: ProjectStore, from: Actor, to: Actor): Promise<void> {
   for (const { key, value } of await store.claims.all()) {
     if (!value.claims.some(({ holder }) => holder.name === from.name)) continue
-    await change(store, key, 0, (_, claims) => ({ claims: passed(claims, from, to), result: null }))
+    await change(store, key, { gone: 0, lost: 0 }, (_, claims) => ({ claims: passed(claims, from, to), result: null }))
   }
 }
 
 /** `claims` null: nothing to write. */
 type Change<T> = (all: readonly Standing[], stored: readonly FileClaim[]) => { claims: FileClaim[] | null; result: T }
 
-async function change<T>(store: ProjectStore, repository: string, graceMs: number, make: Change<T>): Promise<T> {
+async function change<T>(store: ProjectStore, repository: string, grace: Grace, make: Change<T>): Promise<T> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const entry = await store.claims.get(repository)
     const revision = entry?.revision ?? (await store.claims.revision(repository))
     const stored = entry?.value.claims ?? []
-    const { claims, result } = make(await judged(store, stored, graceMs), stored)
+    const { claims, result } = make(await judged(store, stored, grace), stored)
     if (claims === null || (await written(store, repository, claims, revision))) return result
     await sleep(Math.random() * RETRY_MS * attempt)
   }
@@ -111,19 +106,12 @@ async function written(
   }
 }
 
-async function judged(store: ProjectStore, claims: readonly FileClaim[], graceMs: number): Promise<Standing[]> {
+async function judged(store: ProjectStore, claims: readonly FileClaim[], grace: Grace): Promise<Standing[]> {
   const names = new Set(claims.map(({ holder }) => holder.name))
   const records = await Promise.all([...names].map(async (name) => [name, await holderOf(store, name)] as const))
   const byName = new Map(records)
-  const grace = { gone: graceMs, lost: times.claimLost }
   return claims.flatMap((claim) => {
-    const facts = factsOf(byName.get(claim.holder.name) ?? null, claim.holder)
+    const facts = holderFacts(byName.get(claim.holder.name) ?? null, claim.holder)
     return standing(claim, facts, Date.now(), grace) ?? []
   })
-}
-
-/** A person is there though nobody called the sidecar for a while: theirs stand until their time. */
-function factsOf(record: NameRecord | null, holder: Actor): ReturnType<typeof holderFacts> {
-  const isResting = record?.harness === 'shell' && record.state === 'gone' && record.reason === 'idle'
-  return isResting ? { state: 'held' } : holderFacts(record, holder)
 }

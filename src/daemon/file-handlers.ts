@@ -7,6 +7,7 @@ import { MeshError } from '../errors.ts'
 import { type Located, locate } from '../host/located.ts'
 import { times } from '../wire/limits.ts'
 import { actorOf } from './board.ts'
+import { graceOf } from './claims.ts'
 import { claimFiles, releaseFiles, standingClaims } from './file-claims.ts'
 import type { Handlers } from './server.ts'
 import type { Sidecar } from './sidecar.ts'
@@ -15,7 +16,7 @@ type FileHandlers = Pick<Handlers, 'claim' | 'claims' | 'release'>
 
 export function createFileHandlers(sidecar: Sidecar): FileHandlers {
   const { place, settings } = sidecar.options
-  const graceMs = settings.claimGraceSeconds * 1000
+  const grace = graceOf(settings)
   const find = (path: string, cwd = place.worktree) => locate(cwd, path)
   const shown = ({ claim, until, because }: Standing): ShownClaim => {
     const { path, holder, since, why = null } = claim
@@ -32,14 +33,14 @@ export function createFileHandlers(sidecar: Sidecar): FileHandlers {
         until: new Date(now + forMs).toISOString(),
         ...(why === undefined ? {} : { why }),
       }
-      const all = await claimFiles(sidecar.link.store, repositoryOf(located), asked, graceMs)
+      const all = await claimFiles(sidecar.link.store, repositoryOf(located), asked, grace)
       const wanted = new Set(asked.paths)
       return all.map(shown).filter(({ path, mine }) => mine && wanted.has(path))
     },
 
     async claims({ path, cwd }) {
       const at = find(path ?? '.', cwd)
-      const all = await standingClaims(sidecar.link.store, at.repository, graceMs)
+      const all = await standingClaims(sidecar.link.store, at.repository, grace)
       const met = path === undefined ? all : all.filter(({ claim }) => overlap(claim.path, at.path))
       return met.map(shown).sort((a, b) => (a.path < b.path ? -1 : 1))
     },
@@ -50,7 +51,7 @@ export function createFileHandlers(sidecar: Sidecar): FileHandlers {
       const located = paths?.map((path) => find(path, cwd)) ?? [find('.', cwd)]
       const named = paths === undefined ? null : located.map(({ path }) => path)
       const by = actorOf(sidecar.record)
-      const gone = await releaseFiles(sidecar.link.store, repositoryOf(located), named, by, graceMs)
+      const gone = await releaseFiles(sidecar.link.store, repositoryOf(located), named, by, grace)
       return gone.map(({ path }) => ({ path }))
     },
   }

@@ -107,7 +107,7 @@ async function telling(
 }
 
 /** A run by its id, by a beginning of it, or by its name: the newest of that name. Throws `not_found`, `bad_request`. */
-async function findRun(sidecar: Sidecar, text: string): Promise<RunRecord> {
+export async function findRun(sidecar: Sidecar, text: string): Promise<RunRecord> {
   const { runs } = sidecar.link.store
   if (isRunId(text)) {
     const known = (await runs.records.get(text))?.value ?? localRecord(sidecar, text)

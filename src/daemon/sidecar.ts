@@ -13,6 +13,8 @@ import type { NameRecord } from '../wire/envelope.schema.ts'
 import type { StartedIn } from '../wire/lineage.ts'
 import { Arrivals } from './arrivals.ts'
 import { actorOf, Board } from './board.ts'
+import { ClaimWatch } from './claim-watch.ts'
+import { graceOf } from './claims.ts'
 import { isControl, obey } from './control.ts'
 import { Courier } from './courier.ts'
 import { drainAll } from './drain.ts'
@@ -39,6 +41,7 @@ import { RunMail } from './run-mail.ts'
 import type { Sender } from './sender.ts'
 import { Stalls } from './stalls.ts'
 import { startText } from './start-text.ts'
+import { tellConcerned } from './task-news.ts'
 import { Telling } from './telling.ts'
 import { Witness } from './witness.ts'
 
@@ -126,7 +129,15 @@ export class Sidecar {
     this.#joined = new Promise((resolve) => {
       this.#resolveJoined = resolve
     })
-    this.board = new Board({ log, graceMs: options.settings.claimGraceSeconds * 1000 })
+    const claims = new ClaimWatch({
+      log,
+      board: () => this.board,
+      grace: graceOf(options.settings),
+      me: () => actorOf(this.record),
+      sessions: (store) => this.presence.sessions(store),
+      onFell: async (before, after) => void (await tellConcerned(this, before, after)),
+    })
+    this.board = new Board({ log, onOpen: (store) => claims.attach(store) })
     this.receipts = new Receipts(log)
     this.#telling = new Telling(this.receipts, () => this.record)
     this.#stalls = new Stalls({ home, env, log })
@@ -294,6 +305,7 @@ export class Sidecar {
     await this.receipts.attach(store, record.name)
     await this.#roles.attach(store, record.roles)
     this.runMail.attach(store.runs)
+    this.board.resume(store)
     await this.#save(store)
     void this.loops.tell()
     if (before !== null && before !== record.name)

@@ -1,4 +1,5 @@
 /** The operations of the task board. */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Parsed, Response } from '../api/ops.schema.ts'
 import {
   byUrgency,
@@ -11,17 +12,22 @@ import {
   waitsFor,
 } from '../core/board.ts'
 import { MeshError } from '../errors.ts'
-import { patterns, quote } from '../wire/names.ts'
-import type { Actor, Task } from '../wire/task.schema.ts'
+import { isRunId, patterns, quote } from '../wire/names.ts'
+import type { Task } from '../wire/task.schema.ts'
 import { actorOf, type Board, type Kept } from './board.ts'
 import { deadline } from './deadline.ts'
+import { checkKnown, fullId } from './lookup.ts'
 import { FOREVER_MS } from './post.ts'
+import { findRun } from './run-handlers.ts'
 import type { Handlers } from './server.ts'
 import type { Sidecar } from './sidecar.ts'
-import { tellConcerned } from './task-news.ts'
+import { earlierChange, tellConcerned } from './task-news.ts'
+import { isAway } from './task-writing.ts'
 
 const ID_PREFIX = /^t_[0-9a-f]{4,32}$/
 const PRIORITY = 5
+/** Between two tries of a wait while the engine is away. */
+const AWAY_MS = 200
 
 type TaskHandlers = Pick<Handlers, Extract<keyof Handlers, `task_${string}`>>
 
@@ -39,8 +45,7 @@ export function createTaskHandlers(sidecar: Sidecar): TaskHandlers {
       }
       checkDependencies(task, board.find)
       const kept = await board.add(store, task)
-      await tellConcerned(sidecar, null, kept.task)
-      return detailOf(board, kept)
+      return { ...detailOf(board, kept), ...noted(await tellConcerned(sidecar, null, kept.task)) }
     },
 
     async task_list({ which = 'open', label, limit }) {
@@ -74,26 +79,27 @@ export function createTaskHandlers(sidecar: Sidecar): TaskHandlers {
       const history = revisions.map(({ value: { change }, revision }) => {
         return { rev: revision, at: change.at, by: change.by.name, what: change.what, text: change.text ?? null }
       })
-      return { ...detailOf(board, kept), history }
+      return { ...detailOf(board, kept), runs: await runsOf(sidecar, kept.task), history }
     },
 
     async task_claim({ op, id, wait, timeoutMs }, call) {
-      const { by } = await open(sidecar)
+      await open(sidecar)
       const earlier = [...board.tasks].find(({ task }) => task.claim && isApplied(task, op))
       if (earlier) return detailOf(board, earlier)
-      if (id !== undefined)
-        return detailOf(board, await claim(sidecar, (await named(sidecar, id)).task.id, by, op, false))
+      if (id !== undefined) return detailOf(board, await claim(sidecar, (await named(sidecar, id)).task.id, op, false))
       const signal = deadline(call.signal, wait ? (timeoutMs ?? FOREVER_MS) : 0)
-      return detailOf(board, await claimNext(sidecar, by, op, wait === true, signal))
+      return detailOf(board, await claimNext(sidecar, op, wait === true, signal))
     },
 
     async task_change({ op, id: key, ...given }) {
       const { store, by, at } = await open(sidecar)
-      const before = (await named(sidecar, key)).task
+      const { id } = (await named(sidecar, key)).task
       const move = await moveOf(sidecar, given)
-      const kept = await board.change(store, before.id, { move, by, at, op })
-      await tellConcerned(sidecar, before, kept.task)
-      return detailOf(board, kept)
+      const { before, ...kept } = await board.change(store, id, { move, by, at, op })
+      // Made earlier, by a try whose answer was lost: who was not told then is told now.
+      const made = before ? { before, after: kept.task } : await earlierChange(sidecar, id, op)
+      const note = made ? await tellConcerned(sidecar, made.before, made.after) : undefined
+      return { ...detailOf(board, kept), ...noted(note) }
     },
   }
 }
@@ -104,32 +110,49 @@ async function open(sidecar: Sidecar) {
   return { store, by: actorOf(sidecar.record), at: new Date().toISOString() }
 }
 
-function claim(sidecar: Sidecar, id: string, by: Actor, op: string, anew: boolean): Promise<Kept> {
+function claim(sidecar: Sidecar, id: string, op: string, anew: boolean): Promise<Kept> {
   return sidecar.board.change(sidecar.link.store, id, {
     move: { do: 'claim', anew },
-    by,
+    by: actorOf(sidecar.record),
     at: new Date().toISOString(),
     op,
   })
 }
 
-/** Of those who ask at once each gets another task: who was slower for one goes on to the next. */
-async function claimNext(sidecar: Sidecar, by: Actor, op: string, wait: boolean, signal: AbortSignal): Promise<Kept> {
-  const { board, record } = sidecar
+/**
+ * Of those who ask at once each gets another task: who was slower for one goes on to the next. A wait outlives the
+ * engine; a task whose claim was not answered is asked for again before any other, so that no two are taken.
+ */
+async function claimNext(sidecar: Sidecar, op: string, wait: boolean, signal: AbortSignal): Promise<Kept> {
+  const { board } = sidecar
+  let unanswered: string | null = null
   for (;;) {
     const changed = nextChange(board, signal)
     const tasks = [...board.tasks].map(({ task }) => task)
-    for (const task of claimable(tasks, board.find, record)) {
+    const ready: string[] =
+      unanswered === null ? claimable(tasks, board.find, sidecar.record).map(({ id }) => id) : [unanswered]
+    unanswered = null
+    for (const id of ready) {
       try {
-        return await claim(sidecar, task.id, by, op, true)
+        return await claim(sidecar, id, op, true)
       } catch (error) {
-        if (MeshError.from(error).code !== 'conflict') throw error
+        const { code } = MeshError.from(error)
+        if (code === 'conflict') continue
+        if (!wait || !isAway(code) || signal.aborted) throw error
+        unanswered = id
+        break
       }
     }
     if (!wait) throw new MeshError('not_found', 'no task is ready for this session', { hint: 'mesh task list --all' })
     if (signal.aborted) throw new MeshError('timeout', 'no task became ready in time', { hint: 'mesh task list --all' })
-    await changed
+    await (unanswered === null ? changed : back(sidecar, signal))
   }
+}
+
+/** Resolves when it makes sense to ask the engine again. */
+async function back(sidecar: Sidecar, signal: AbortSignal): Promise<void> {
+  await delay(AWAY_MS, undefined, { signal }).catch(() => {})
+  await sidecar.link.whenUp(AWAY_MS)
 }
 
 /** Resolves with the next change, or when the signal ends the wait. */
@@ -164,7 +187,7 @@ async function moveOf(sidecar: Sidecar, given: Omit<Parsed<'task_change'>, 'op' 
     case 'comment':
       return { do: word, text: need(text, 'a text') }
     case 'link':
-      return { do: word, to: need(to, 'the id of a run or a message') }
+      return { do: word, to: await linkOf(sidecar, need(to, 'a run or a message')) }
     case 'edit': {
       const edit = { title, body, labels, priority, for: whom, after: after && (await idsOf(sidecar, after)) }
       if (Object.values(edit).every((value) => value === undefined)) need(undefined, 'something to change')
@@ -191,6 +214,27 @@ async function named(sidecar: Sidecar, key: string): Promise<Kept> {
   throw new MeshError('bad_request', `${key} fits ${found.length} tasks`, { hint: 'give more of the id' })
 }
 
+/** The id of a message or run that is known: given whole, by its beginning, a run also by its name. */
+async function linkOf(sidecar: Sidecar, key: string): Promise<string> {
+  if (!key.startsWith('m_')) return (await findRun(sidecar, key)).id
+  const id = await fullId(sidecar, key)
+  await checkKnown(sidecar, id)
+  return id
+}
+
+async function runsOf(sidecar: Sidecar, { links }: Task): Promise<Response<'task_show'>['runs']> {
+  const found = await Promise.all(
+    links.filter(isRunId).map((id) => sidecar.link.store.runs.records.get(id).catch(() => null)),
+  )
+  return found.flatMap((entry) =>
+    entry ? [{ id: entry.value.id, name: entry.value.name ?? null, state: entry.value.state }] : [],
+  )
+}
+
+function noted(note: string | undefined): { note?: string } {
+  return note === undefined ? {} : { note }
+}
+
 async function idsOf(sidecar: Sidecar, keys: readonly string[]): Promise<string[]> {
   return Promise.all(keys.map(async (key) => (await named(sidecar, key)).task.id))
 }
@@ -201,19 +245,19 @@ function rowOf(board: Board, { task, revision }: Kept): Response<'task_list'>[nu
   return {
     ...{ id, rev: revision, title, state, owner: claim?.holder.name ?? null },
     ...{ for: task.for ?? null, after, priority, labels },
+    ...{ waitsFor: isOver(task) ? [] : waitsFor(task, board.find), changedAt: task.change.at },
   }
 }
 
 function detailOf(board: Board, kept: Kept): Response<'task_claim'> {
   const { task } = kept
-  const { body = null, links, result = null, fence, claim, createdAt, createdBy, change } = task
+  const { body = null, links, result = null, fence, claim, createdAt, createdBy } = task
   return {
     ...rowOf(board, kept),
-    ...{ body, waitsFor: waitsFor(task, board.find), links, result, fence, createdAt },
+    ...{ body, links, result, fence, createdAt },
     claim: claim
       ? { ...claim, holder: claim.holder.name, deadline: claim.deadline ?? null, because: claim.because ?? null }
       : null,
     createdBy: createdBy.name,
-    changedAt: change.at,
   }
 }

@@ -11,17 +11,38 @@ import type { Sidecar } from './sidecar.ts'
 /** Nobody waits for what becomes of these messages. */
 const nobody: Call = { signal: new AbortController().signal, onAnswered: () => {} }
 
-/** The change is made, whether or not anybody can be told: a name that is not there any more is passed over. */
-export async function tellConcerned(sidecar: Sidecar, before: Task | null, after: Task): Promise<void> {
+/**
+ * The change is made, whether or not everybody can be told. Resolves to what whoever made it should know of those who
+ * cannot be told now, if anything.
+ */
+export async function tellConcerned(sidecar: Sidecar, before: Task | null, after: Task): Promise<string | undefined> {
   const all = [...sidecar.board.tasks].map(({ task }) => task)
+  const notes: string[] = []
   for (const { to, text } of newsOf(before, after, all, sidecar.board.find)) {
     // The same operation again sends the same message.
     const hash = createHash('sha256')
       .update(JSON.stringify([after.change.op, to, text]))
       .digest('hex')
     const letter = { id: `m_${hash.slice(0, 32)}`, to: parseRecipient(to), text, intent: 'task', hops: 0 }
-    await post(sidecar, letter, {}, nobody).catch((error) => {
+    try {
+      const { note } = await post(sidecar, letter, {}, nobody)
+      if (note) notes.push(note)
+    } catch (error) {
+      const { code } = MeshError.from(error)
+      if (code === 'not_found') notes.push(`there is no session ${to} yet: nobody was told`)
       sidecar.options.log.debug({ to, error: MeshError.from(error).toBody() }, 'not told of a task')
-    })
+    }
   }
+  return notes.length > 0 ? notes.join('; ') : undefined
+}
+
+/** The change `op` of a task as it was made earlier; null if it is no longer known. */
+export async function earlierChange(
+  sidecar: Sidecar,
+  id: string,
+  op: string,
+): Promise<{ before: Task | null; after: Task } | null> {
+  const revisions = (await sidecar.link.store.tasks.history(id)).map(({ value }) => value)
+  const at = revisions.findIndex(({ change }) => change.op === op)
+  return at < 0 ? null : { before: revisions[at - 1] ?? null, after: revisions[at]! }
 }

@@ -20,6 +20,8 @@ const known = {
   loopRounds: { least: 1, most: 10_000, unless: 20, whole: true },
   /** How long the claims on tasks of a session that ended wait for its return. */
   claimGraceSeconds: { least: 0, most: 86_400, unless: 60 },
+  /** How long the claims on tasks of a session that is lost, of which nobody saw an end, wait for its return. */
+  claimLostSeconds: { least: 0, most: 86_400, unless: 600 },
 } as const satisfies Record<string, Limits>
 
 export type Settings = Record<keyof typeof known, number>

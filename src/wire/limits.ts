@@ -158,8 +158,8 @@ export const times = {
   surfacedEvidence: 5 * SECOND,
   /** After this long without a word between two sessions their rounds are counted anew. */
   loopSilence: HOUR,
-  /** A claim on a task falls this long after its holder was lost. */
-  claimLost: 10 * MINUTE,
+  /** A person who left the shell keeps claims on tasks for this long: it is no crash. */
+  claimResting: DAY,
   /** A claim on files, unless the caller says for how long; and at most. */
   fileClaim: HOUR,
   fileClaimMost: 7 * DAY,

@@ -19,6 +19,8 @@ export const patterns = {
   assignee: new RegExp(`^(?:role:${TOKEN}|${NAME})$`),
   runId: new RegExp(`^r_[0-9a-f]{${ID_BITS / 4}}$`),
   eventId: new RegExp(`^r_[0-9a-f]{${ID_BITS / 4}}\\.[1-9][0-9]{0,14}$`),
+  /** A line that hides nothing: neither control nor bidirectional characters. */
+  title: /^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/u,
   recipient: new RegExp(`^(?:@all|operator|(?:topic|role):${TOKEN}|${NAME})$`),
 } as const
 

@@ -12,10 +12,19 @@ export const taskId = z.string().check(z.regex(patterns.taskId, 'not a task id')
 /** Made by whoever changes a task, so that a change whose answer was lost is recognised. */
 export const operationId = z.string().check(z.regex(/^[0-9a-f]{16,64}$/))
 export const taskTitle = z.string().check(z.minLength(1), z.maxLength(limits.taskTitle))
+/** Of a task that is added or renamed. */
+export const newTaskTitle = z
+  .string()
+  .check(
+    z.trim(),
+    z.minLength(1, 'a title says what is to be done'),
+    z.maxLength(limits.taskTitle),
+    z.regex(patterns.title, 'a title is one line without control characters'),
+  )
 export const taskText = z.string().check(z.maxLength(limits.taskText))
 /** What a task waits for, in words. */
 export const taskReason = z.string().check(z.minLength(1), z.maxLength(limits.taskReason))
-export const taskLabel = z.string().check(z.regex(patterns.token, 'not a label'))
+export const taskLabel = z.string().check(z.regex(patterns.token, 'not a label: lower-case letters, digits, - and _'))
 /** 0 comes first. */
 export const taskPriority = z.int().check(z.minimum(0), z.maximum(9))
 /** NAME or role:R. */

@@ -54,6 +54,11 @@ test('who waits for a task gets the next one; a watch prints each change', async
 test.each([
   [['task', 'add'], 2],
   [['task', 'add', 'x'.repeat(201)], 2],
+  [['task', 'add', '  '], 2],
+  [['task', 'add', 'a\nb'], 2],
+  [['task', 'add', 'x', '--label', 'Not One'], 2],
+  [['task', 'list', 'nonsense'], 2],
+  [['task', 'list', 'mine', '--all'], 2],
   [['task', 'add', 'x', '--priority', '10'], 2],
   [['task', 'add', 'x', '--for', 'A B'], 2],
   [['task', 'add', 'x', '--after', `t_${'0'.repeat(32)}`], 3],
@@ -67,8 +72,11 @@ test.each([
   expect((await mesh.run(args, as('api'))).code).toBe(code)
 })
 
-test('what a title hides is shown', async () => {
-  await mesh.json(['task', 'add', 'red \u001b[31m\u202e alert'], as('api'))
-  const { stdout } = await mesh.run(['task', 'list'], as('web'))
+test('a title that hides something is refused; what a foreign writer put on the board is shown', async () => {
+  const refused = await mesh.run(['task', 'add', 'red \u001b[31m\u202e alert', '--json'], { as: 'api' })
+  expect([refused.code, refused.error.code]).toEqual([2, 'bad_request'])
+  expect(refused.error.hint).toContain('--body')
+  await mesh.json(['task', 'add', 'plain', '--body', 'red \u001b[31m\u202e alert'], as('api'))
+  const { stdout } = await mesh.run(['task', 'claim', '--next'], as('web'))
   expect(stdout).toContain('red \\x1b[31m\\u{202e} alert')
 })

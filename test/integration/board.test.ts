@@ -103,6 +103,66 @@ test('the claim of a session that died falls, a waiting worker gets it, and the 
   ])
 })
 
+test('the claim of a session that nobody hears of falls, though nobody saw it end', async ({ project }) => {
+  const settings = { claimGraceSeconds: 3600, claimLostSeconds: 1 }
+  const { alice } = { alice: await project.node('alice', { settings }) }
+  const far = await project.node('far', { machine: await project.machine() })
+  const { id } = await add(alice, 'what the silent one held')
+  await claim(far, { id })
+  const waiting = claim(alice, { wait: true })
+  await far.crash()
+  // As long as it takes for a heartbeat to count as lost: the engine keeps none of a session that fell silent.
+  const { store } = alice.sidecar.link
+  const record = (await store.names.get('far'))!
+  await store.names.update(
+    'far',
+    { ...record.value, state: 'lost', endedAt: new Date().toISOString() },
+    record.revision,
+  )
+  expect(await waiting).toMatchObject({ id, owner: 'alice', fence: 2 })
+  expect((await alice.texts(1))[0]).toMatch(/task open again: .*far is lost/)
+})
+
+test('a wait for a task and a watch outlive the engine', async ({ project, world }) => {
+  const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
+  const waiting = claim(bob, { wait: true })
+  const { version } = await carol.call('task_news', {})
+  const news = carol.call('task_news', { since: version })
+  world.killEngine()
+  await until(() => !alice.sidecar.link.up, 'the engine is away')
+  await until(() => [alice, bob, carol].every((node) => node.sidecar.link.up), 'the engine is back')
+  const { id } = await add(alice, 'afterwards')
+  expect(await waiting).toMatchObject({ id, owner: 'bob' })
+  expect((await news).version).not.toBe(version)
+})
+
+test('of the members of a role one that is idle is told', async ({ project }) => {
+  const { alice, busy, idle } = await project.nodes('alice', 'busy', 'idle')
+  for (const node of [busy, idle]) await node.call('role_add', { role: 'reviewer' })
+  busy.status('busy')
+  await add(alice, 'review it', { for: 'role:reviewer' })
+  expect(await idle.texts(1)).toEqual([expect.stringContaining('task for you')])
+  expect(await claim(idle, {})).toMatchObject({ owner: 'idle', for: 'role:reviewer' })
+  expect(await busy.take()).toEqual([])
+})
+
+test('what is tied to a task is known, and said of', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  const { id } = await add(alice, 'x')
+  const sent = await alice.send('bob', 'about the task')
+  await bob.texts(1)
+  expect(await change(bob, id, 'link', { to: sent.id.slice(0, 12) })).toMatchObject({ links: [sent.id] })
+  expect(await codeOf(change(alice, id, 'link', { to: `m_${'0'.repeat(32)}` }))).toBe('not_found')
+  expect(await codeOf(change(alice, id, 'link', { to: `r_${'0'.repeat(32)}` }))).toBe('not_found')
+  expect(await codeOf(change(alice, id, 'link', { to: 'no-such-run' }))).toBe('not_found')
+})
+
+test('whoever assigns a task to a name that nobody has is told so', async ({ project }) => {
+  const { alice } = await project.nodes('alice')
+  expect((await add(alice, 'x', { for: 'nobody-yet' })).note).toContain('there is no session nobody-yet yet')
+  expect((await add(alice, 'y', { for: 'alice' })).note).toBeUndefined()
+})
+
 test('a session that is back in time keeps its claim, and so does one that takes another name', async ({ project }) => {
   const { alice } = await project.nodes('alice')
   const bob = await project.node('bob', { session: 'a conversation' })

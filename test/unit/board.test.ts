@@ -7,11 +7,11 @@ import {
   checkDependencies,
   circleOf,
   claimable,
-  judgeClaim,
   type Move,
   shownState,
   waitsFor,
 } from '../../src/core/board.ts'
+import { judgeClaim } from '../../src/core/task-lease.ts'
 import { MeshError } from '../../src/errors.ts'
 import { type Actor, type Task, task as taskSchema } from '../../src/wire/task.schema.ts'
 
@@ -100,6 +100,14 @@ describe('claims', () => {
     expect(refusal(() => step(claimed, { do: 'done' }, { ...alice, member: 'other', epoch: 9 })).code).toBe('conflict')
   })
 
+  test('who added a task may withdraw it from its holder, and whoever asks is told until when it is held', () => {
+    const claimed = step(made(1), { do: 'claim' }, bob)
+    expect(refusal(() => step(claimed, { do: 'cancel' }, who('carol'))).message).toContain('is held by bob')
+    expect(step(claimed, { do: 'cancel' }, alice)).toMatchObject({ state: 'cancelled' })
+    const warned = step(claimed, { do: 'expire', at: time(120), because: 'bob is lost' })
+    expect(refusal(() => step(warned, { do: 'claim' }, alice)).message).toContain(`falls at ${time(120)} (bob is lost)`)
+  })
+
   test('what is over stays over', () => {
     for (const move of ['done', 'fail', 'cancel'] as const) {
       const over = step(made(1), { do: move })
@@ -131,10 +139,25 @@ describe('what falls when', () => {
       { state: 'gone', at: time(990), reason: 'killed' },
       { do: 'expire', at: time(1050), because: 'alice is gone (killed)' },
     ],
+    [
+      'resting',
+      { state: 'resting', at: time(990), reason: 'idle' },
+      { do: 'expire', at: time(990 + 86_400), because: 'alice is gone (idle)' },
+    ],
     ['lost', { state: 'lost', at: time(990) }, { do: 'expire', at: time(1590), because: 'alice is lost' }],
     ['absent', { state: 'absent' }, { do: 'expire', at: time(1060), because: 'alice is gone' }],
   ] as const)('%s', (_, facts, move) => {
     expect(judgeClaim(claimed, facts, now, grace)).toEqual(move)
+  })
+
+  test('one that was lost, and is then seen to be over, falls as soon as any other', () => {
+    const lost = step(claimed, { do: 'expire', at: time(1500), because: 'alice is lost' })
+    const gone = { state: 'gone', at: time(990) } as const
+    expect(judgeClaim(lost, gone, now, grace)).toMatchObject({ do: 'expire', at: time(1050) })
+    const sooner = step(lost, { do: 'expire', at: time(1050), because: 'alice is gone' })
+    expect(judgeClaim(sooner, gone, now, grace)).toBeNull()
+    expect(judgeClaim(sooner, { state: 'lost', at: time(990) }, now, grace)).toBeNull()
+    expect(judgeClaim(sooner, { state: 'absent' }, now, grace)).toBeNull()
   })
 
   test('a deadline that passed lets it fall, a holder that is back lifts it', () => {

@@ -19,7 +19,7 @@ const read = (text?: string) => {
 }
 
 test('without a file the defaults hold', () => {
-  expect(read()).toEqual({ floorSeconds: 30, loopRounds: 20, claimGraceSeconds: 60 })
+  expect(read()).toEqual({ floorSeconds: 30, loopRounds: 20, claimGraceSeconds: 60, claimLostSeconds: 600 })
   expect(defaultSettings).toEqual(read())
 })
 

@@ -2,6 +2,7 @@
 import type { Session } from '../../api/ops.schema.ts'
 import type { Sidecar } from '../../client/sidecar.ts'
 import { MeshError } from '../../errors.ts'
+import { paint } from '../colour.ts'
 import type { Context } from '../context.ts'
 import type { Output } from '../output.ts'
 import { runListing } from '../runs.ts'
@@ -36,7 +37,7 @@ function listing(sessions: readonly Session[]): string[] {
   if (sessions.length === 0) return ['no sessions in this project']
   return paint(
     columns([['NAME', 'STATUS', 'ACTIVE', 'UNREAD', 'WAKE', 'HARNESS', 'HOST', 'CWD'], ...sessions.map(row)]),
-    sessions,
+    (row) => colours[sessions[row]!.status],
   )
 }
 
@@ -61,16 +62,6 @@ function wakeOf({ doors }: Session): string {
   const [best] = (doors ?? []).filter(({ state }) => state !== 'none')
   if (!best) return 'none'
   return best.provenAt ? `${best.name} proven ${ago(best.provenAt, Date.now())} ago` : `${best.name} available`
-}
-
-/** Colours only where a person looks. */
-function paint(lines: string[], sessions: readonly Session[]): string[] {
-  const { NO_COLOR, TERM } = process.env
-  if (!process.stdout.isTTY || NO_COLOR || TERM === 'dumb') return lines
-  return lines.map((line, i) => {
-    const colour = i > 0 && colours[sessions[i - 1]!.status]
-    return colour ? `\x1b[${colour}m${line}\x1b[0m` : line
-  })
 }
 
 /** On a terminal the table is drawn again; else each change is a line (with JSON: the whole list). */

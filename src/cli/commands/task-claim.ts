@@ -2,7 +2,8 @@
 import { newOperation } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
 import { misuse } from '../parse.ts'
-import { checkTaskId, printTask } from '../tasks.ts'
+import { printClaimed } from '../task-view.ts'
+import { checkTaskId } from '../tasks.ts'
 import { parseDuration } from '../units.ts'
 
 /** The sidecar keeps the time of a wait; this much later it is taken for stuck. */
@@ -10,11 +11,12 @@ const GRACE_MS = 10_000
 
 export async function run({ args, command, flags, out, sidecar }: Context): Promise<undefined> {
   const [id] = args
-  if (id === undefined ? !flags.next : flags.next) throw misuse(command, 'name a task, or say --next')
+  if (id === undefined ? !flags.next : flags.next)
+    throw misuse(command, id === undefined ? 'name a task, or say --next' : 'a task or --next, not both')
   if (id !== undefined && flags.waitForTask) throw misuse(command, '--wait goes with --next')
   const timeoutMs = flags.timeout === undefined ? undefined : parseDuration(flags.timeout, '--timeout')
   const which = id === undefined ? {} : { id: checkTaskId(id) }
   const wait = flags.waitForTask ? { wait: true, ...(timeoutMs !== undefined && { timeoutMs }) } : {}
   const patience = flags.waitForTask ? { timeoutMs: timeoutMs === undefined ? 0 : timeoutMs + GRACE_MS } : {}
-  await printTask(await sidecar().call('task_claim', { op: newOperation(), ...which, ...wait }, patience), out)
+  await printClaimed(await sidecar().call('task_claim', { op: newOperation(), ...which, ...wait }, patience), out)
 }

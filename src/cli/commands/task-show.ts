@@ -1,6 +1,7 @@
 /** `mesh task show`. */
 import type { Context } from '../context.ts'
-import { checkTaskId, taskLines } from '../tasks.ts'
+import { taskLines } from '../task-view.ts'
+import { checkTaskId } from '../tasks.ts'
 
 export async function run({ args, out, sidecar }: Context): Promise<undefined> {
   const task = await sidecar().call('task_show', { id: checkTaskId(args[0]!) })
