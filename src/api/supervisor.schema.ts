@@ -32,7 +32,9 @@ export const runSpec = z.object({
   timeoutMs: z.nullable(milliseconds),
   /** Absent: a process. */
   runKind: z.optional(runKind),
-  /** With a session: the client's id of the conversation that it was started with. */
+  /** Who tells it. Absent: a supervisor. A session that nobody supervises, and a subagent, are told by a sidecar. */
+  teller: z.optional(z.literal('sidecar')),
+  /** With a supervised session: the client's id of the conversation that it is started with, if known before. */
   session: z.optional(sessionId),
   /** The client's own daemon has the session's process; absent: it is the supervisor's child. */
   background: z.optional(z.literal(true)),
@@ -42,6 +44,8 @@ export const runSpec = z.object({
   schema: z.optional(z.unknown()),
   /** What of it wakes its owner besides its end and its waiting. */
   notify: z.optional(z.literal('progress')),
+  /** Nobody is woken by it: a session that nobody started is its own owner. */
+  attended: z.optional(z.boolean()),
   /** A process that runs already: watched instead of started. `command` says what it was seen to be. */
   attach: z.optional(processIdentity),
 })
@@ -71,6 +75,8 @@ export type FromSupervisor =
 /** What the sidecar of a supervised session sees of it. Told again after each change; the answer is the event's number. */
 const sessionReport = z.object({
   op: z.literal('session'),
+  /** The client's id of its conversation. */
+  session: sessionId,
   /** What it is called on the mesh. */
   name,
   state: z.enum(['running', 'waiting', 'idle', 'ended']),

@@ -8,7 +8,7 @@ import { recordAfter } from '../core/run.ts'
 import { MeshError } from '../errors.ts'
 import type { RunStore } from '../nats/run-store.ts'
 import { decodeEvent, encodeEvent, phaseOf } from '../wire/codec.ts'
-import type { RunEvent, RunRecord } from '../wire/run.schema.ts'
+import type { EventType, RunEvent, RunRecord } from '../wire/run.schema.ts'
 import { eventSubject } from '../wire/subjects.ts'
 import type { Journal } from './journal.ts'
 import type { Logger } from './log.ts'
@@ -16,6 +16,10 @@ import type { RunStep } from './run-files.ts'
 
 const RETRY_MS = 250
 const POLL_MS = 10
+/** Events that the engine has are kept for when it turns out to have lost them; this many. */
+const KEPT = 64
+/** The others are news for whoever looks. */
+const WAKING: readonly EventType[] = ['run_waiting', 'run_idle']
 
 interface AnnouncerOptions {
   journal: Journal<RunStep>
@@ -30,13 +34,17 @@ interface AnnouncerOptions {
 
 export class Announcer {
   readonly #options: AnnouncerOptions
-  readonly #events: RunEvent[] = []
+  /** The latest events; those before them, `base` many, are told and forgotten. */
+  #events: RunEvent[] = []
+  #base = 0
   /** Number of the last event that the engine has. */
   #told = 0
   /** Its position in the stream; null when not known. */
   #position: number | null = null
   #superseded = false
   #recorded: RunRecord
+  /** The record's revision; null when not known. */
+  #revision: number | null = null
   #isRecorded = true
   #store: RunStore | null = null
   #running = false
@@ -50,7 +58,10 @@ export class Announcer {
       else if (step.t === 'told') this.#told = step.seq
       else if (step.t === 'superseded') this.#superseded = true
     }
+    this.#base = (this.#events[0]?.seq ?? 1) - 1
     if (this.#told === 0) this.#position = 0
+    // A run without events has no record either.
+    if (this.#events.length === 0) this.#revision = 0
   }
 
   /** The last event, told or not. */
@@ -60,7 +71,7 @@ export class Announcer {
 
   /** Events that wait to be told. */
   get waiting(): number {
-    return this.#superseded ? 0 : this.#events.length - this.#told
+    return this.#superseded ? 0 : this.#base + this.#events.length - this.#told
   }
 
   /** Nothing is to be told any more: the end was, by us or by somebody else. */
@@ -120,7 +131,7 @@ export class Announcer {
   async #tellAll(): Promise<void> {
     try {
       for (let store = this.#store; store && this.waiting > 0; store = this.#store) {
-        await this.#tell(store, this.#events[this.#told]!)
+        await this.#tell(store, this.#events[this.#told - this.#base]!)
       }
       if (this.#store && !this.#isRecorded) await this.#record(this.#store)
     } catch (error) {
@@ -132,9 +143,13 @@ export class Announcer {
 
   async #tell(store: RunStore, event: RunEvent): Promise<void> {
     if (this.#position === null) return this.#read(store)
-    const { run, owner, from } = event
-    const subject = eventSubject(store.project, owner, run, phaseOf(event.type), from)
-    const bytes = encodeEvent(event, this.#options.key)
+    const { run, from } = event
+    const phase = phaseOf(event.type)
+    // Whoever is to be woken by it: the owner may have ended, and another session adopted the run.
+    if (phase === 'end' || WAKING.includes(event.type)) await this.#readRecord(store)
+    const { owner } = this.#recorded
+    const bytes = encodeEvent({ ...event, owner }, this.#options.key)
+    const subject = eventSubject(store.project, owner, run, phase, from)
     const position = await store.append(run, subject, bytes, `${from.member}.${event.id}`, this.#position)
     this.#position = position
     if (position === null) return
@@ -146,13 +161,15 @@ export class Announcer {
   async #read(store: RunStore): Promise<void> {
     const { run, from } = this.#events[0]!
     const line = await store.line(run)
-    let told = 0
+    let told = this.#base
     for (const { subject, data } of line) {
       const read = decodeEvent(store.project, subject, data, () => undefined)
       if ('undecodable' in read || read.event.from.member !== from.member) continue
-      const mine = this.#events[read.event.seq - 1]
-      if (mine?.id === read.event.id && mine.type === read.event.type) told = Math.max(told, read.event.seq)
-      else if (phaseOf(read.event.type) === 'end') return this.#supersede(read.event)
+      const { seq, id, type } = read.event
+      if (seq <= this.#base) continue
+      const mine = this.#events[seq - 1 - this.#base]
+      if (mine?.id === id && mine.type === type) told = Math.max(told, seq)
+      else if (phaseOf(type) === 'end') return this.#supersede(read.event)
     }
     // Also less than we thought: a damaged store lost it, and it goes again.
     if (told !== this.#told) this.#noteTold(told)
@@ -173,13 +190,50 @@ export class Announcer {
 
   /** Writes down where the run stands. The events are the truth; a failure here is made good with the next try. */
   async #record(store: RunStore): Promise<void> {
-    if (this.#told < this.#recorded.seq) this.#recorded = this.#options.record
-    for (const event of this.#events.slice(this.#recorded.seq, this.#told)) {
-      this.#recorded = { ...this.#recorded, ...recordAfter(this.#recorded, event) }
-    }
     this.#isRecorded = false
-    await store.records.put(this.#recorded.id, this.#recorded)
+    if (this.#revision === null) await this.#readRecord(store)
+    for (;;) {
+      const next = this.#recordNow()
+      const written = await store.records.update(next.id, next, this.#revision!)
+      if (written !== null) {
+        this.#recorded = next
+        this.#revision = written
+        break
+      }
+      await this.#readRecord(store)
+    }
     this.#isRecorded = true
+    this.#forget()
+  }
+
+  /** Whose the run is now is not ours to say: it may have been adopted. */
+  async #readRecord(store: RunStore): Promise<void> {
+    const { id } = this.#recorded
+    const current = await store.records.get(id)
+    this.#revision = current?.revision ?? (await store.records.revision(id))
+    if (!current) return
+    const { owner, formerOwners } = current.value
+    this.#recorded = { ...this.#recorded, owner, ...(formerOwners ? { formerOwners } : {}) }
+  }
+
+  #recordNow(): RunRecord {
+    const { owner, formerOwners, seq } = this.#recorded
+    const isBehind = this.#told < seq && this.#base === 0
+    const from = isBehind
+      ? { ...this.#options.record, owner, ...(formerOwners ? { formerOwners } : {}) }
+      : this.#recorded
+    let record = from
+    for (const event of this.#events) {
+      if (event.seq > from.seq && event.seq <= this.#told) record = { ...record, ...recordAfter(record, event) }
+    }
+    return record
+  }
+
+  #forget(): void {
+    const over = this.#told - this.#base - KEPT
+    if (over <= 0) return
+    this.#events = this.#events.slice(over)
+    this.#base += over
   }
 
   #note(step: RunStep, sync: boolean): void {

@@ -138,6 +138,7 @@ async function refuse(harness: Harness, { message, hint }: MeshError, log: Logge
     status() {},
     evidence() {},
     interrupted() {},
+    turnEnded() {},
     prompted() {},
     conversation: async () => visible(`mesh: this session did not join: ${message} (${hint})`),
     ended: finish,

@@ -1,11 +1,9 @@
 /** Which run a session is: one that a supervisor started it as, else one of its own that its process stands for. */
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { RunSpec } from '../api/supervisor.schema.ts'
-import { RUN_ENV_FILE } from '../harness/claude-code/hook-script.ts'
-import { readText, writeAtomic } from '../host/files.ts'
-import { type Home, runDir, sessionDir } from '../host/home.ts'
+import { readText, writeAtomic, writeNew } from '../host/files.ts'
+import { type Home, runDir, runEnvPath, sessionDir } from '../host/home.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { bounded, lineageIn, runEnv, type StartedIn, sessionRunId } from '../wire/lineage.ts'
 import { isRunId } from '../wire/names.ts'
@@ -21,7 +19,7 @@ export interface OwnRun {
   isSupervised: boolean
 }
 
-type Sidecar = Pick<SidecarOptions, 'home' | 'key' | 'place' | 'harness' | 'startedIn'>
+type Sidecar = Pick<SidecarOptions, 'env' | 'home' | 'key' | 'place' | 'harness' | 'startedIn'>
 
 interface Session {
   home: Home
@@ -29,15 +27,18 @@ interface Session {
   process: ProcessIdentity
   /** The client's id of the conversation that the process began with. */
   sessionId: string
-  /** What the session found in its environment. */
+  /** The run that the session was started in. */
   env: StartedIn
+  /** A run that it may be itself. */
+  candidate: string | undefined
   /** The run that an earlier sidecar of this process found. */
   earlier: string | null
 }
 
 export function ownRun(session: Session): OwnRun {
-  const { home, project, process, sessionId, env, earlier } = session
-  const spawned = spawnedAs(home, sessionId) ?? (earlier === null ? null : supervised(home, earlier))
+  const { home, project, process, sessionId, env, candidate, earlier } = session
+  const known = spawnedAs(home, sessionId) ?? (earlier === null ? null : supervised(home, earlier))
+  const spawned = known ?? claimed(home, candidate, sessionId)
   if (spawned?.project === project) return { id: spawned.run, lineage: spawned.lineage, isSupervised: true }
   const id = sessionRunId(project, process)
   return { id, lineage: bounded(lineageIn(env)).filter((above) => above !== id), isSupervised: false }
@@ -50,20 +51,32 @@ export function spawnedAs(home: Home, sessionId: string): RunSpec | null {
   return id === undefined || !isRunId(id) ? null : supervised(home, id)
 }
 
+/**
+ * The run of a session whose id its supervisor could not know before. The session itself is the first to ask; what it
+ * starts comes later, and has ids of its own.
+ */
+function claimed(home: Home, id: string | undefined, sessionId: string): RunSpec | null {
+  const spec = id !== undefined && isRunId(id) ? supervised(home, id) : null
+  if (!spec || spec.session !== undefined) return null
+  const path = files.claim(runDir(home, spec.run))
+  return writeNew(path, sessionId) || readText(path, 256) === sessionId ? spec : null
+}
+
 function supervised(home: Home, id: string): RunSpec | null {
   const spec = readSpec(runDir(home, id))
-  const isOurs = spec?.runKind === 'session' && spec.session !== undefined
-  return isOurs && !isOverHere(runDir(home, id)) ? spec : null
+  const isSpawned = spec?.runKind === 'session' && spec.teller !== 'sidecar'
+  return isSpawned && !isOverHere(runDir(home, id)) ? spec : null
 }
 
 /** The run of the session whose sidecar this is; null for a person at a shell. Leaves word of it for the session's shells. */
-export function findOwnRun({ home, key, place, harness, startedIn: env = {} }: Sidecar): OwnRun | null {
+export function findOwnRun({ home, key, place, harness, startedIn: started = {}, env }: Sidecar): OwnRun | null {
   if (harness.kind === 'shell') return null
   const before = readRecord(home, key)
   const isSame = before !== null && isDeepStrictEqual(before.process, harness.process)
   const { sessionId } = harness.conversation
   const earlier = (isSame && before.run) || null
-  const run = ownRun({ home, project: place.project, process: harness.process, sessionId, env, earlier })
+  const session = { sessionId, process: harness.process, env: started, candidate: env.MESH_RUN_ID, earlier }
+  const run = ownRun({ home, project: place.project, ...session })
   writeRunEnv(sessionDir(home, key), run)
   return run
 }
@@ -72,5 +85,5 @@ export function findOwnRun({ home, key, place, harness, startedIn: env = {} }: S
 function writeRunEnv(dir: string, { id, lineage }: OwnRun): void {
   const { MESH_RUN_ID, MESH_LINEAGE } = runEnv(lineage, id)
   const text = `export MESH_RUN_ID=${MESH_RUN_ID} MESH_LINEAGE=${MESH_LINEAGE}\n`
-  if (existsSync(dir)) writeAtomic(join(dir, RUN_ENV_FILE), text)
+  if (existsSync(dir)) writeAtomic(runEnvPath(dir), text)
 }

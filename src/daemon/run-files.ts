@@ -39,6 +39,10 @@ export const files = {
   log: (dir: string) => join(dir, 'supervisor.log'),
   output: (dir: string, stream: 'stdout' | 'stderr') => join(dir, stream),
   socket: socketPath,
+  /** With a session whose id was not known before: its id, written by itself. */
+  claim: (dir: string) => join(dir, 'session'),
+  /** Where the client's own record of a session's conversation is. */
+  transcript: (dir: string) => join(dir, 'transcript'),
   /** Which run a session was spawned as, by the client's id of its conversation. */
   spawned: (runs: string, session: string) => join(runs, `session-${session}`),
 } as const

@@ -24,10 +24,10 @@ export function eventOf(
   from: string,
   fields: Pick<RunEvent, 'type' | 'at'> & Partial<RunEvent>,
 ): RunEvent {
-  const { run, name, owner, project, lineage, runKind = 'process' } = spec
+  const { run, name, owner, project, lineage, runKind = 'process', attended } = spec
   const by = { member: LOCAL_MEMBER, name: from, epoch: 0 }
   const identity = { v: 1, kind: 'run_event', id: `${run}.${seq}`, project, run, runKind } as const
-  return { ...identity, name, owner, lineage, from: by, seq, ...fields }
+  return { ...identity, name, owner, lineage, from: by, seq, ...(attended ? { attended } : {}), ...fields }
 }
 
 /** A run's end as whoever awaits it reads it. */

@@ -4,9 +4,11 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RunSpec } from '../api/supervisor.schema.ts'
-import { judgeLost } from '../core/process-end.ts'
+import { type AgentRecord, judgeAgentEnd, noEvidence } from '../core/agent-end.ts'
+import { type Judged, judgeLost } from '../core/process-end.ts'
 import { isTerminal } from '../core/run.ts'
 import { MeshError } from '../errors.ts'
+import { readText } from '../host/files.ts'
 import { type Home, runDir } from '../host/home.ts'
 import { lockOwner, tryLock } from '../host/lock.ts'
 import { processState } from '../host/process.ts'
@@ -24,6 +26,7 @@ import {
   loggedTail,
   type RunStep,
   readSpec,
+  readSteps,
   readStop,
   removeRun,
   runIds,
@@ -33,6 +36,7 @@ import { eventOf, recordOf, spawnedBy } from './run-record.ts'
 /** Between looks at a run that nobody supervises while its command lives, or while the engine is away. */
 const LOOK_MS = 250
 const SCAN_MS = 3000
+const PATH_BYTES = 16_384
 /** Telling a run's events takes a moment each; what takes longer is tried again. */
 const TELL_MS = 5000
 
@@ -41,6 +45,8 @@ interface RunWitnessOptions {
   log: Logger
   name(): string
   store(): ProjectStore | null
+  /** What an agent's own record, a file, says of its end. */
+  readRecord(path: string): AgentRecord | null
   /** The run's supervisor has a connection to this process: its end will be noticed. */
   isFollowed(id: string): boolean
 }
@@ -59,11 +65,11 @@ export class RunWitness {
 
   /** Looks at every run of this machine, now and from time to time: a supervisor may die before it is connected. */
   start(): void {
-    this.#scan()
-    this.#timer = setInterval(() => this.#scan(), SCAN_MS).unref()
+    this.scan()
+    this.#timer = setInterval(() => this.scan(), SCAN_MS).unref()
   }
 
-  #scan(): void {
+  scan(): void {
     for (const id of runIds(this.#options.home)) if (!this.#settled.has(id)) void this.look(id)
   }
 
@@ -88,18 +94,20 @@ export class RunWitness {
     const { home, log, isFollowed } = this.#options
     const dir = runDir(home, id)
     try {
-      if (isToldWhole(dir)) return this.#sweep(id)
-      // Alive, also when it is stopped: a supervisor that sleeps is not lost.
-      if (lockOwner(files.lock(dir))) return isFollowed(id)
-      const store = this.#options.store()
       const spec = readSpec(dir)
+      // Alive, also when it is stopped: a supervisor that sleeps is not lost. A sidecar that ends is looked at by its key.
+      if (lockOwner(files.lock(dir))) return spec?.teller === 'sidecar' || isFollowed(id)
+      if (isToldWhole(dir)) return this.#sweep(id)
+      const store = this.#options.store()
       // Just being made, or its maker died before it had anything to do.
       if (!spec) return Date.now() - changedAt(home, id) < times.runDirAge || this.#sweep(id)
       if (!store) return false
       const lock = tryLock(files.lock(dir))
       if (!lock) return false
       try {
-        return await this.#tell(spec, await store.runs.sibling(spec.project))
+        const isTold = await this.#tell(spec, await store.runs.sibling(spec.project))
+        // The session may be there still, and its sidecar back in a moment.
+        return isTold || (spec.teller === 'sidecar' && !isGone(dir))
       } finally {
         lock.release()
       }
@@ -124,7 +132,7 @@ export class RunWitness {
       const last = announcer.last!
       // One that goes on without a supervisor is told to its last word so far, and its end when that comes.
       const isGone = !isTerminal(last.type) && processState(started.child) === 'dead'
-      if (isGone) announcer.push(eventOf(spec, last.seq + 1, name(), this.#lost(dir, started)))
+      if (isGone) announcer.push(eventOf(spec, last.seq + 1, name(), this.#lost(spec, started)))
       await announcer.settle(store, TELL_MS)
       return announcer.done
     } finally {
@@ -137,10 +145,26 @@ export class RunWitness {
     return true
   }
 
-  #lost(dir: string, { child, supervisor }: RunStep & { t: 'started' }) {
+  #lost(spec: RunSpec, started: RunStep & { t: 'started' }): Judged & { at: string } {
     const at = new Date().toISOString()
+    const dir = runDir(this.#options.home, spec.run)
+    if (spec.teller === 'sidecar') return { ...this.#lostAgent(spec, started.at), at }
+    const { child, supervisor } = started
     const evidence = `${this.#options.name()} found its supervisor (pid ${supervisor.pid}) and its command (pid ${child.pid}) gone at ${at}`
     return { ...judgeLost(readStop(dir), evidence, loggedTail(dir)), at }
+  }
+
+  /** Nobody saw it end, but its client's own record may say how far it was. */
+  #lostAgent({ run, runKind }: RunSpec, startedAt: string): Judged {
+    const dir = runDir(this.#options.home, run)
+    const transcript = readText(files.transcript(dir), PATH_BYTES)
+    return judgeAgentEnd({
+      ...noEvidence,
+      ...(runKind === 'subagent' ? { runKind, end: 'parent' } : { runKind: 'session', end: 'killed' }),
+      stop: readStop(dir),
+      record: transcript ? this.#options.readRecord(transcript) : null,
+      durationMs: Math.max(0, Date.now() - Date.parse(startedAt)),
+    })
   }
 
   #sweep(id: string): true {
@@ -150,4 +174,9 @@ export class RunWitness {
     if (isOld && !lockOwner(files.lock(runDir(home, id)))) removeRun(home, id)
     return true
   }
+}
+
+function isGone(dir: string): boolean {
+  const started = readSteps(dir).find((step) => step.t === 'started')
+  return !started || processState(started.child) === 'dead'
 }

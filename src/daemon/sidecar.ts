@@ -1,6 +1,7 @@
 /** One session on the mesh: wires link, name, mail, presence, roles and witness together, and ends it truthfully. */
 import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
+import type { AgentRecord } from '../core/agent-end.ts'
 import { type Entry, isOfRun } from '../core/inbox.ts'
 import { MeshError } from '../errors.ts'
 import type { Conversation, Harness } from '../harness/types.ts'
@@ -39,6 +40,7 @@ import { Roles } from './roles.ts'
 import { removeLocked, writeRecord } from './run-dir.ts'
 import { RunMail } from './run-mail.ts'
 import type { Sender } from './sender.ts'
+import { SessionRun } from './session-run.ts'
 import { Stalls } from './stalls.ts'
 import { startText } from './start-text.ts'
 import { tellConcerned } from './task-news.ts'
@@ -65,6 +67,8 @@ export interface SidecarOptions {
   startedIn?: StartedIn
   version: string
   log: Logger
+  /** What an agent's own record, a file, says of its end. */
+  readRecord?(path: string): AgentRecord | null
   onEnd(): void
 }
 
@@ -80,6 +84,7 @@ export class Sidecar {
   readonly run: OwnRun | null
   readonly loops: LoopGuard
   readonly #naming: Naming
+  readonly #session: SessionRun | null
   readonly #telling: Telling
   readonly runMail: RunMail
   readonly #roles: Roles
@@ -103,6 +108,9 @@ export class Sidecar {
     const { home, env, place, log, harness, desired } = options
     this.run = findOwnRun(options)
     this.#naming = new Naming({ harness, place, desired, run: this.run?.id ?? null, log, leave: () => this.leave() })
+    const { run, name } = { run: this.run, name: () => this.record.name }
+    const readRecord = options.readRecord ?? (() => null)
+    this.#session = run && new SessionRun({ home, run, harness, log, name, readRecord })
     this.#key = memberKey(home)
     this.ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
     this.#intake = new Intake(place.project, this.ring, log)
@@ -187,6 +195,7 @@ export class Sidecar {
       log,
       name: () => (this.registry.claimed ? this.registry.record.name : desired.name),
       store: () => (this.link.up ? this.link.store : null),
+      readRecord,
     })
   }
 
@@ -196,7 +205,8 @@ export class Sidecar {
     this.#witness.start()
     this.#linked = this.link.start()
     await harness.start({
-      status: (status) => this.#onStatus(status),
+      status: (status, waitingFor) => this.#onStatus(status, waitingFor),
+      turnEnded: (turn) => this.#session?.turnEnded(turn),
       conversation: (conversation) => this.#onConversation(conversation),
       evidence: (token, state, evidence) => this.courier.evidence(token, state, evidence),
       interrupted: (is) => this.courier.interrupted(is),
@@ -260,7 +270,10 @@ export class Sidecar {
     // Whoever has to tell it in our place finds the reason here.
     if (this.registry.claimed) this.#writeRecord({ reason, at: new Date().toISOString() })
     await this.courier.recallOffer().catch(() => {})
-    const told = await Promise.race([this.#farewell(reason), after(FAREWELL_MS)])
+    const [told] = await Promise.all([
+      Promise.race([this.#farewell(reason), after(FAREWELL_MS)]),
+      this.#session?.end(reason, FAREWELL_MS),
+    ])
     this.#witness.stop()
     this.#stalls.stop()
     this.board.close()
@@ -306,6 +319,7 @@ export class Sidecar {
     await this.#roles.attach(store, record.roles)
     this.runMail.attach(store.runs)
     this.board.resume(store)
+    this.#session?.attach(store)
     await this.#save(store)
     void this.loops.tell()
     if (before !== null && before !== record.name)
@@ -324,6 +338,7 @@ export class Sidecar {
     this.receipts.detach()
     this.presence.detach()
     this.runMail.detach()
+    this.#session?.detach()
     this.#roles.detach()
   }
 
@@ -527,9 +542,10 @@ export class Sidecar {
 
   // --- session
 
-  #onStatus(status: Courier['status']): void {
+  #onStatus(status: Courier['status'], waitingFor?: string): void {
     this.#touch()
     this.courier.status = status
+    this.#session?.status(status, waitingFor)
   }
 
   #touch(): void {
@@ -540,6 +556,7 @@ export class Sidecar {
   async #onConversation(conversation: Conversation): Promise<string> {
     const isCleared = conversation.source === 'clear' && conversation.sessionId !== this.sessionId
     this.#naming.conversation = conversation
+    this.#session?.conversation()
     if (isCleared) this.courier.forgotten()
     this.#touch()
     const joined = await Promise.race([this.#joined, after(START_TEXT_MS)])

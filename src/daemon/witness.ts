@@ -6,6 +6,7 @@ import { rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { AgentRecord } from '../core/agent-end.ts'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Home, sessionDir, socketPath } from '../host/home.ts'
@@ -37,6 +38,8 @@ interface WitnessOptions {
   name(): string
   /** The store, or null while the engine is away. */
   store(): ProjectStore | null
+  /** What an agent's own record, a file, says of its end. */
+  readRecord(path: string): AgentRecord | null
 }
 
 export class Witness {
@@ -155,6 +158,8 @@ export class Witness {
     try {
       while (!this.#stopped) {
         const record = readRecord(this.#options.home, key)
+        // It told its end itself, but perhaps not that of its runs.
+        if (!record) this.#runs.scan()
         if (!record || this.#followed.has(key) || processState(record.sidecar) === 'unknown') return
         // A dying process closes its sockets before it is dead: one that seems to live is looked at again.
         const isOver =
@@ -177,6 +182,7 @@ export class Witness {
       if (await witness(store, record, end)) await store.presence.delete(record.name)
       await drainOutbox(this.#options.home, store, record.name, this.#options.log)
       this.#clear(key, record)
+      this.#runs.scan()
       return true
     } catch (error) {
       this.#options.log.warn({ error: MeshError.from(error).toBody(), name: record.name }, 'end not told yet')

@@ -22,9 +22,18 @@ export interface Conversation {
  */
 export type EvidenceState = 'received' | 'held' | 'refused' | 'handed' | 'surfaced' | 'answered' | 'forgotten'
 
+export interface TurnEnd {
+  /** Null: the client told none. */
+  text: string | null
+  error: { kind: string; message: string } | null
+}
+
 /** What the client tells its sidecar, in the order in which it happened. */
 export interface HarnessEvents {
-  status(status: SessionStatus): void
+  /** `waitingFor`: with `waiting`, what for, in the client's words. */
+  status(status: SessionStatus, waitingFor?: string): void
+  /** A turn of the session's own ended: with the model's last words, or an error instead. */
+  turnEnded(turn: TurnEnd): void
   /** A conversation began, also in the same process (`clear`, `resume`). Resolves to the text for the model's start. */
   conversation(conversation: Conversation): Promise<string>
   /** What is seen of a hand-over. `token` is the one given to `Door.offer`. */
@@ -67,6 +76,8 @@ export interface Harness {
   readonly process: ProcessIdentity
   /** The conversation as known when the sidecar started. */
   readonly conversation: Conversation
+  /** The client's own record of the conversation, a file; null or absent if there is none. */
+  readonly transcript?: string | null
   /** Best first. */
   readonly doors: readonly Door[]
   start(events: HarnessEvents): Promise<void>

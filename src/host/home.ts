@@ -44,6 +44,11 @@ export function sessionDir(home: Home, key: string): string {
   return join(home.run, key)
 }
 
+/** Which run the session is whose directory is `dir`, as sh: its shells source it with each call. */
+export function runEnvPath(dir: string): string {
+  return join(dir, 'run-env')
+}
+
 /** What a name's holder must not forget: journal and outbox. */
 export function nameDir(home: Home, project: string, name: string): string {
   return join(home.projects, project, 'names', name)

@@ -120,7 +120,13 @@ export class Keeper {
     const { kind, dir } = this.session
     for (const path of [home.root, home.run, dir]) ensurePrivateDir(path)
     const errors = openSync(join(dir, 'stderr'), 'a', 0o600)
-    const { NODE_OPTIONS: _, NODE_EXTRA_CA_CERTS: __, ...own } = kind === 'mcp' ? scrub(env) : env
+    // The session's own: it belongs to the run that its client was started in.
+    const { MESH_RUN_ID, MESH_LINEAGE } = env
+    const {
+      NODE_OPTIONS: _,
+      NODE_EXTRA_CA_CERTS: __,
+      ...own
+    } = kind === 'mcp' ? { ...scrub(env), MESH_RUN_ID, MESH_LINEAGE } : env
     const child = spawn(process.execPath, [...sidecarFlags, sidecarPath, kind, dir], {
       cwd,
       // Out of the terminal's reach; its parent it stays.

@@ -94,6 +94,8 @@ export const limits = {
   runEventBytes: 192 * KIB,
   /** Runs above a run: a session's runs' sessions' runs ... */
   lineage: 64,
+  /** Owners of a run before the present one that are remembered. */
+  formerOwners: 16,
   /** Characters of a run's reason, and of the evidence for it. */
   reason: 200,
   evidence: 1000,
@@ -167,6 +169,8 @@ export const times = {
   fileEdit: HOUR,
   /** A session that goes on editing a file says so again after this long. */
   fileEditAgain: 5 * MINUTE,
+  /** The runs of a session that was lost this long ago are adopted. */
+  ownerLost: 10 * MINUTE,
   /** An operator's sidecar without a call for this long ends. */
   operatorIdle: 10 * MINUTE,
   /** JetStream remembers message ids for this long (its default `duplicate_window`). */

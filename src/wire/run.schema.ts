@@ -116,5 +116,7 @@ export const runRecord = z.object({
   /** Who watches it, for witnesses. */
   supervisor: z.optional(processIdentity),
   cwd: z.optional(z.string().check(z.maxLength(4096))),
+  /** Owners that had ended, or have another name now; the latest last. */
+  formerOwners: z.optional(z.array(name).check(z.maxLength(limits.formerOwners))),
 })
 export type RunRecord = z.output<typeof runRecord>

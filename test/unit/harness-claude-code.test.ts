@@ -79,6 +79,7 @@ async function start(conversation: (c: Conversation) => Promise<string> = async 
     },
     evidence: (...evidence) => told.push(['evidence', ...evidence]),
     prompted: () => told.push(['prompted']),
+    turnEnded: (turn) => told.push(['turnEnded', turn]),
     interrupted: (is) => told.push(['interrupted', is]),
     ended: (reason) => told.push(['ended', reason]),
   })

@@ -64,6 +64,7 @@ async function start(): Promise<Harness> {
     evidence: (...seen) => told.push(['evidence', ...seen]),
     prompted: () => {},
     interrupted: () => {},
+    turnEnded: () => {},
     ended: (reason) => told.push(['ended', reason]),
   })
   return harness

@@ -30,7 +30,7 @@ beforeEach(() => {
   home = meshHome({ MESH_HOME: temporary.path })
   mkdirSync(home.run)
   const log = pino({ enabled: false })
-  witness = new Witness({ home, key: 'op-me', log, name: () => 'me', store: () => null })
+  witness = new Witness({ home, key: 'op-me', log, name: () => 'me', store: () => null, readRecord: () => null })
 })
 afterEach(() => {
   witness.stop()

@@ -18,6 +18,10 @@ export const hookEvent = z.object({
   reason: z.optional(z.string()),
   /** UserPromptSubmit: also the text of a message from the inbox socket, without the client's wrapper. */
   prompt: z.optional(z.string()),
+  /** Stop: the model's last words. StopFailure: the text of the error. */
+  last_assistant_message: z.optional(z.string()),
+  /** StopFailure: server_error, max_output_tokens, invalid_request, unknown ... */
+  error: z.optional(z.string()),
   /** Stop: subagents, shells and the like that go on. */
   background_tasks: z.optional(z.array(z.unknown())),
 })
@@ -30,6 +34,8 @@ export const registryEntry = z.object({
   /** Seen: idle, busy, waiting; absent in the first milliseconds. */
   status: z.optional(z.string()),
   statusUpdatedAt: z.optional(z.number()),
+  /** With waiting: `permission prompt` and the like. */
+  waitingFor: z.optional(z.string().check(z.maxLength(1000))),
 })
 export type RegistryEntry = z.output<typeof registryEntry>
 

@@ -1,4 +1,6 @@
 /** The shell side of the harness: the one hook script and the settings lines that run it. Pure. */
+import { basename } from 'node:path'
+import { runEnvPath } from '../../host/home.ts'
 import { sidecarFlags } from '../../host/node-flags.ts'
 import { limits } from '../../wire/limits.ts'
 
@@ -10,8 +12,6 @@ const SIDECAR_TIMEOUT_S = 86_400
 const HOOK_TIMEOUT_S = 10
 /** In the run directory: the client watches it, and what lies in it wakes an idle session. */
 export const WATCHED_FILE = 'wake'
-/** In the run directory: which run the session is, as sh. Its Bash calls source it. */
-export const RUN_ENV_FILE = 'run-env'
 /** The script gave the wake's text. Not 2, with which sh ends by itself when something is missing. */
 const WAKE_EXIT = 42
 /** Ends every line that is ours, whatever version wrote it. */
@@ -112,7 +112,7 @@ export function hookScript(paths: ScriptPaths): string {
     EVENT_BYTES: String(limits.hookEventBytes),
     SPOOL_KIB: String(limits.spoolBytes / 1024),
     ANSWER_STEPS: String(ANSWER_STEPS),
-    RUN_ENV: RUN_ENV_FILE,
+    RUN_ENV: basename(runEnvPath('.')),
     WATCHED: WATCHED_FILE,
     WAKE_EXIT: String(WAKE_EXIT),
   }

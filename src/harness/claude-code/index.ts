@@ -6,11 +6,11 @@ import { ensurePrivateDir, readJson, writeAtomic } from '../../host/files.ts'
 import type { Env, Home } from '../../host/home.ts'
 import { identifyProcess, type ProcessState } from '../../host/process.ts'
 import type { ProcessIdentity, SessionStatus } from '../../wire/envelope.schema.ts'
-import type { Conversation, Door, Harness, HarnessEvents, Recalled } from '../types.ts'
+import type { Conversation, Door, Harness, HarnessEvents, Recalled, TurnEnd } from '../types.ts'
 import { endReason, SessionEnd } from './end.ts'
 import { EvidenceReader } from './evidence.ts'
 import { HookDoor } from './hook-door.ts'
-import { type ClientRecord, clientRecord, type RegistryEntry } from './hook-event.schema.ts'
+import { type ClientRecord, clientRecord, type HookEvent, type RegistryEntry } from './hook-event.schema.ts'
 import { registeredConversation, transcriptPath } from './hookless.ts'
 import { InboxDoor } from './inbox-door.ts'
 import { Lifeline } from './lifeline.ts'
@@ -75,6 +75,7 @@ class ClaudeCode implements Harness {
   #beat: NodeJS.Timeout | null = null
   #statusTimer: NodeJS.Timeout | null = null
   #status: SessionStatus | null = null
+  #waitingFor: string | undefined
   #interrupted = false
   /** The turn that a person stopped just now. */
   #stopped: { turn: StatusEvidence['turn']; timer: NodeJS.Timeout } | null = null
@@ -120,6 +121,10 @@ class ClaudeCode implements Harness {
 
   get conversation(): Conversation {
     return this.#conversation
+  }
+
+  get transcript(): string | null {
+    return this.#transcript
   }
 
   async start(events: HarnessEvents): Promise<void> {
@@ -197,8 +202,10 @@ class ClaudeCode implements Harness {
     if (name === 'MailTaken') this.#seen.onMailTaken(text)
     else if (name === 'SessionStart') this.#onStart(spooled)
     else if (name === 'UserPromptSubmit') this.#onPrompt(event?.prompt ?? '', at)
-    else if (name === 'Stop' || name === 'StopFailure') this.#onStop(name, event?.background_tasks ?? [], at)
-    else if (name === 'SessionEnd') this.#onEnd(event?.reason ?? '')
+    else if (name === 'Stop' || name === 'StopFailure') {
+      this.#events!.turnEnded(turnEnd(name, event))
+      this.#onStop(name, event?.background_tasks ?? [], at)
+    } else if (name === 'SessionEnd') this.#onEnd(event?.reason ?? '')
   }
 
   #onStop(name: string, background: unknown[], at: number): void {
@@ -251,6 +258,7 @@ class ClaudeCode implements Harness {
     // The hook at a turn's end comes before: idle without it means something else.
     if (status === 'idle') this.#spool.drain()
     if (!hasHooks(this.#options.runDir)) this.#compare(entry)
+    this.#waitingFor = entry.waitingFor
     this.#know({ registry: status ? { status, at: momentOf(statusUpdatedAt ?? Date.now()) } : null })
   }
 
@@ -303,7 +311,7 @@ class ClaudeCode implements Harness {
     }
     if (status !== this.#status) {
       this.#status = status
-      this.#events.status(status)
+      this.#events.status(status, status === 'waiting' ? this.#waitingFor : undefined)
     }
     if (changed && !interrupted) this.#events.interrupted(false)
   }
@@ -343,6 +351,12 @@ class ClaudeCode implements Harness {
     const isClean = !hasHooks(this.#options.runDir) && this.#registry.isRemoved
     this.#end.onDeath(isClean ? 'ended' : 'killed')
   }
+}
+
+function turnEnd(name: 'Stop' | 'StopFailure', event: HookEvent | null | undefined): TurnEnd {
+  const text = event?.last_assistant_message ?? null
+  if (name === 'Stop') return { text, error: null }
+  return { text: null, error: { kind: event?.error ?? 'unknown', message: text ?? '' } }
 }
 
 /**

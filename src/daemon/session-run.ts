@@ -1,0 +1,239 @@
+/**
+ * The run that this sidecar's session is. A supervised one is told by its supervisor, to which goes what is seen here;
+ * any other by this sidecar, and by the witness of the machine when both are gone.
+ */
+import type { SessionReport } from '../api/supervisor.schema.ts'
+import { ownerIn } from '../core/adoption.ts'
+import { type AgentEnd, type AgentRecord, judgeAgentEnd, noEvidence } from '../core/agent-end.ts'
+import { MeshError } from '../errors.ts'
+import type { Harness, TurnEnd } from '../harness/types.ts'
+import { writeAtomic } from '../host/files.ts'
+import { type Home, runDir } from '../host/home.ts'
+import type { ProjectStore } from '../nats/project-store.ts'
+import type { SessionStatus } from '../wire/envelope.schema.ts'
+import { limits } from '../wire/limits.ts'
+import type { RunState } from '../wire/run.schema.ts'
+import type { Logger } from './log.ts'
+import type { OwnRun } from './own-run.ts'
+import { files, readStop } from './run-files.ts'
+import { RunTeller } from './run-teller.ts'
+import { SupervisorLine } from './supervisor-line.ts'
+
+type Seen = 'running' | 'waiting' | 'idle'
+
+const SEEN: Readonly<Partial<Record<SessionStatus, Seen>>> = { busy: 'running', waiting: 'waiting', idle: 'idle' }
+const STEPS = { running: 'run_progress', waiting: 'run_waiting', idle: 'run_idle' } as const
+/** Somebody else may hold the run's lock for a moment: a witness that looks what became of it. */
+const AGAIN_MS = 500
+
+interface SessionRunOptions {
+  home: Home
+  run: OwnRun
+  harness: Harness
+  log: Logger
+  /** What the session is called now. */
+  name(): string
+  /** What the client's own record says. */
+  readRecord(path: string): AgentRecord | null
+}
+
+export class SessionRun {
+  readonly #options: SessionRunOptions
+  readonly #line: SupervisorLine | null
+  #teller: RunTeller | null = null
+  #store: ProjectStore | null = null
+  #timer: NodeJS.Timeout | null = null
+  #transcript: string | null = null
+  /** The last that was seen; null before the first turn. */
+  #seen: Seen | null = null
+  #waitingFor: string | undefined
+  #turn: TurnEnd | null = null
+  /** What was seen last is told. */
+  #isTold = true
+  #ended = false
+
+  constructor(options: SessionRunOptions) {
+    this.#options = options
+    const { home, run, log } = options
+    this.#line = run.isSupervised ? new SupervisorLine(home, run.id, log) : null
+  }
+
+  /** The session is on the mesh. */
+  attach(store: ProjectStore): void {
+    this.#store = store
+    this.#noteTranscript()
+    if (this.#line) this.#hello()
+    else if (this.#teller) this.#teller.attach(store.runs)
+    else void this.#begin(store)
+  }
+
+  detach(): void {
+    this.#store = null
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#teller?.detach()
+  }
+
+  status(status: SessionStatus, waitingFor?: string): void {
+    const seen = SEEN[status]
+    // Before its first turn a session waits for a directive too, but no turn of it ended.
+    if (!seen || seen === this.#seen || (seen === 'idle' && this.#seen === null)) return
+    this.#seen = seen
+    this.#waitingFor = waitingFor
+    if (seen === 'running') this.#turn = null
+    this.#isTold = false
+    this.#tell()
+  }
+
+  turnEnded(turn: TurnEnd): void {
+    this.#turn = turn
+  }
+
+  /** A conversation began: its record is another file. */
+  conversation(): void {
+    this.#noteTranscript()
+  }
+
+  /** The session is over. Written down at once; told within `ms`, or by whoever witnesses it. */
+  async end(reason: string, ms: number): Promise<void> {
+    if (this.#ended) return
+    this.#ended = true
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#noteTranscript()
+    if (this.#line) {
+      this.#line.send({ ...this.#report('ended'), reason: reason.slice(0, limits.reason) })
+      return this.#line.settle(ms)
+    }
+    const teller = this.#teller
+    if (!teller) return
+    teller.end(this.#judge(reason, teller.age))
+    if (this.#store) await teller.settle(this.#store.runs, ms)
+    teller.close()
+  }
+
+  /** This sidecar goes, the session does not. */
+  close(): void {
+    this.detach()
+    this.#teller?.close()
+  }
+
+  #judge(reason: string, durationMs: number) {
+    const { home, run, readRecord } = this.#options
+    const record = this.#transcript === null ? null : readRecord(this.#transcript)
+    return judgeAgentEnd({
+      ...noEvidence,
+      runKind: 'session',
+      end: endOf(reason),
+      stop: readStop(runDir(home, run.id)),
+      error: this.#turn?.error ?? null,
+      finalText: this.#turn?.text ?? null,
+      record,
+      durationMs,
+    })
+  }
+
+  /** Takes the run's lock and tells that it began, unless an earlier sidecar has. */
+  async #begin(store: ProjectStore): Promise<void> {
+    const { home, run, harness, log, name } = this.#options
+    try {
+      const owner = await this.#owner(store)
+      if (this.#ended || this.#teller || this.#store !== store) return
+      const { cwd } = harness.conversation
+      const spec = {
+        ...({ v: 1, run: run.id, name: name(), owner: owner ?? name(), project: store.project } as const),
+        ...{ lineage: run.lineage, command: [harness.kind], cwd, detach: true, timeoutMs: null },
+        ...({ runKind: 'session', teller: 'sidecar', ...(owner === null ? { attended: true } : {}) } as const),
+      }
+      const { process } = harness
+      this.#teller = RunTeller.open({ home, spec, process, log, from: name })
+    } catch (error) {
+      log.warn({ error: MeshError.from(error).toBody() }, 'the run of this session not begun yet')
+    }
+    if (!this.#teller) {
+      this.#timer = setTimeout(() => void this.#begin(store), AGAIN_MS)
+      return
+    }
+    this.#noteTranscript()
+    this.#seen ??= seenIn(this.#teller.state)
+    this.#teller.attach(store.runs)
+    this.#tell()
+  }
+
+  /** Whoever started it; null when nobody did. */
+  async #owner(store: ProjectStore): Promise<string | null> {
+    const { lineage } = this.#options.run
+    if (lineage.length === 0) return null
+    const [names, records] = await Promise.all([
+      store.names.all(),
+      Promise.all(lineage.map((id) => store.runs.records.get(id))),
+    ])
+    const runs = new Map(records.flatMap((entry) => (entry ? [[entry.value.id, entry.value]] : [])))
+    return ownerIn(lineage, { names: names.map(({ value }) => value), runs, now: Date.now() })
+  }
+
+  /** Only how it is now: what came and went before anybody could be told is no news. */
+  #tell(): void {
+    if (this.#isTold || this.#ended || this.#seen === null) return
+    if (this.#line) {
+      if (!this.#store) return
+      this.#line.send(this.#report(this.#seen))
+    } else {
+      if (!this.#teller) return
+      const { text, result, usage } = this.#report(this.#seen)
+      const isWatched = !this.#teller.spec.attended
+      const words = {
+        ...(text ? { text } : {}),
+        ...(result && isWatched ? { result } : {}),
+        ...(usage ? { usage } : {}),
+      }
+      this.#teller.step(STEPS[this.#seen], words)
+    }
+    this.#isTold = true
+  }
+
+  /** The supervisor learns which session is its run's before anything happens in it. */
+  #hello(): void {
+    this.#isTold = false
+    this.#seen ??= 'running'
+    this.#tell()
+  }
+
+  #report(state: SessionReport['state']): SessionReport {
+    const { name, harness } = this.#options
+    const { text = null, error = null } = state === 'idle' || state === 'ended' ? (this.#turn ?? {}) : {}
+    const waitingFor = state === 'waiting' ? this.#waitingFor?.slice(0, limits.progressChars).toWellFormed() : undefined
+    return {
+      ...{ op: 'session', session: harness.conversation.sessionId, name: name(), state },
+      ...(waitingFor ? { text: waitingFor } : {}),
+      ...(text ? { result: text.slice(0, limits.resultChars).toWellFormed() } : {}),
+      ...(error
+        ? { error: { kind: error.kind.slice(0, limits.reason), message: error.message.slice(0, limits.evidence) } }
+        : {}),
+      ...(this.#transcript ? { transcript: this.#transcript } : {}),
+    }
+  }
+
+  /** A witness finds it in the run's directory. */
+  #noteTranscript(): void {
+    const { harness, home, run, log } = this.#options
+    const { transcript } = harness
+    if (!transcript || transcript === this.#transcript) return
+    this.#transcript = transcript
+    if (!this.#teller) return
+    try {
+      writeAtomic(files.transcript(runDir(home, run.id)), transcript)
+    } catch (error) {
+      log.debug({ error }, 'the place of the transcript not noted')
+    }
+  }
+}
+
+/** What the client's word for its end, or a witness's, says of how it came. */
+function endOf(reason: string): AgentEnd {
+  if (reason === 'killed') return 'killed'
+  if (reason === 'finished') return 'own'
+  return reason === 'ended by a signal' ? 'signalled' : 'left'
+}
+
+function seenIn(state: RunState): Seen | null {
+  return state === 'running' || state === 'waiting' || state === 'idle' ? state : null
+}
