@@ -39,6 +39,12 @@ export interface AgentRecord {
   usage: { inputTokens: number; outputTokens: number; cost?: number } | null
 }
 
+/**
+ * Reads an agent's own record of itself; null if there is none that can be read. `since`: what is older is of an earlier
+ * process of the conversation (ISO 8601).
+ */
+export type ReadRecord = (path: string, options: { subagent: boolean; since?: string }) => AgentRecord | null
+
 export interface AgentEvidence {
   runKind: 'session' | 'subagent'
   end: AgentEnd

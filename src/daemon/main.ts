@@ -4,6 +4,7 @@ import { visible } from '../core/render.ts'
 import { isStopped } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
 import { askedName, startedIn } from '../harness/claude-code/background.ts'
+import { readAgentRecord } from '../harness/claude-code/ended.ts'
 import { createClaudeCode } from '../harness/claude-code/index.ts'
 import { createMcpSession } from '../harness/mcp.ts'
 import { createShell } from '../harness/shell.ts'
@@ -68,6 +69,7 @@ async function main(): Promise<void> {
     startedIn: startedIn(env),
     version: MESH_VERSION,
     log,
+    readRecord: readAgentRecord,
     onEnd: finish,
   })
   // Whoever ends the sidecar of a living agent session does not end the session. Its harness hears the signal first: if

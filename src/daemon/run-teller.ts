@@ -29,6 +29,8 @@ interface TellerOptions {
   spec: RunSpec
   /** The process that stands for it: when it is dead, so is the run. */
   process: ProcessIdentity
+  /** When it began, ISO 8601. */
+  startedAt: string
   log: Logger
   /** The session that tells it. */
   from(): string
@@ -46,7 +48,7 @@ export class RunTeller {
   #closed = false
 
   private constructor(options: TellerOptions, lock: Lock) {
-    const { home, process: child, log } = options
+    const { home, process: child, startedAt, log } = options
     this.#options = options
     this.#lock = lock
     this.#dir = runDir(home, options.spec.run)
@@ -56,7 +58,7 @@ export class RunTeller {
     const { journal, steps } = Journal.open<RunStep>(files.journal(this.#dir))
     this.#journal = journal
     const supervisor = identifyProcess(process.pid)!
-    const fresh = { t: 'started', child, supervisor, at: new Date().toISOString() } as const
+    const fresh = { t: 'started', child, supervisor, at: startedAt } as const
     const started = steps.find((step) => step.t === 'started')
     this.#started = started ?? fresh
     if (!started) journal.append([fresh], true)
@@ -93,9 +95,9 @@ export class RunTeller {
     return this.#run !== null && isOver(this.#run.state)
   }
 
-  /** How long the run has lasted, milliseconds. */
-  get age(): number {
-    return Math.max(0, Date.now() - Date.parse(this.#started.at))
+  /** When the run began, ISO 8601. */
+  get startedAt(): string {
+    return this.#started.at
   }
 
   attach(store: RunStore): void {

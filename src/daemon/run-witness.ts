@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RunSpec } from '../api/supervisor.schema.ts'
-import { type AgentRecord, judgeAgentEnd, noEvidence } from '../core/agent-end.ts'
+import { judgeAgentEnd, noEvidence, type ReadRecord } from '../core/agent-end.ts'
 import { type Judged, judgeLost } from '../core/process-end.ts'
 import { isTerminal } from '../core/run.ts'
 import { MeshError } from '../errors.ts'
@@ -45,8 +45,7 @@ interface RunWitnessOptions {
   log: Logger
   name(): string
   store(): ProjectStore | null
-  /** What an agent's own record, a file, says of its end. */
-  readRecord(path: string): AgentRecord | null
+  readRecord: ReadRecord
   /** The run's supervisor has a connection to this process: its end will be noticed. */
   isFollowed(id: string): boolean
 }
@@ -162,7 +161,9 @@ export class RunWitness {
       ...noEvidence,
       ...(runKind === 'subagent' ? { runKind, end: 'parent' } : { runKind: 'session', end: 'killed' }),
       stop: readStop(dir),
-      record: transcript ? this.#options.readRecord(transcript) : null,
+      record: transcript
+        ? this.#options.readRecord(transcript, { subagent: runKind === 'subagent', since: startedAt })
+        : null,
       durationMs: Math.max(0, Date.now() - Date.parse(startedAt)),
     })
   }

@@ -4,7 +4,7 @@
  */
 import type { SessionReport } from '../api/supervisor.schema.ts'
 import { ownerIn } from '../core/adoption.ts'
-import { type AgentEnd, type AgentRecord, judgeAgentEnd, noEvidence } from '../core/agent-end.ts'
+import { type AgentEnd, judgeAgentEnd, noEvidence, type ReadRecord } from '../core/agent-end.ts'
 import { MeshError } from '../errors.ts'
 import type { Harness, TurnEnd } from '../harness/types.ts'
 import { writeAtomic } from '../host/files.ts'
@@ -33,8 +33,9 @@ interface SessionRunOptions {
   log: Logger
   /** What the session is called now. */
   name(): string
-  /** What the client's own record says. */
-  readRecord(path: string): AgentRecord | null
+  readRecord: ReadRecord
+  /** When this sidecar started, ISO 8601: the first one of a session does before the first turn. */
+  startedAt: string
 }
 
 export class SessionRun {
@@ -105,7 +106,7 @@ export class SessionRun {
     }
     const teller = this.#teller
     if (!teller) return
-    teller.end(this.#judge(reason, teller.age))
+    teller.end(this.#judge(reason, teller.startedAt))
     if (this.#store) await teller.settle(this.#store.runs, ms)
     teller.close()
   }
@@ -116,9 +117,9 @@ export class SessionRun {
     this.#teller?.close()
   }
 
-  #judge(reason: string, durationMs: number) {
+  #judge(reason: string, since: string) {
     const { home, run, readRecord } = this.#options
-    const record = this.#transcript === null ? null : readRecord(this.#transcript)
+    const record = this.#transcript === null ? null : readRecord(this.#transcript, { subagent: false, since })
     return judgeAgentEnd({
       ...noEvidence,
       runKind: 'session',
@@ -127,13 +128,13 @@ export class SessionRun {
       error: this.#turn?.error ?? null,
       finalText: this.#turn?.text ?? null,
       record,
-      durationMs,
+      durationMs: Math.max(0, Date.now() - Date.parse(since)),
     })
   }
 
   /** Takes the run's lock and tells that it began, unless an earlier sidecar has. */
   async #begin(store: ProjectStore): Promise<void> {
-    const { home, run, harness, log, name } = this.#options
+    const { home, run, harness, log, name, startedAt } = this.#options
     try {
       const owner = await this.#owner(store)
       if (this.#ended || this.#teller || this.#store !== store) return
@@ -144,7 +145,7 @@ export class SessionRun {
         ...({ runKind: 'session', teller: 'sidecar', ...(owner === null ? { attended: true } : {}) } as const),
       }
       const { process } = harness
-      this.#teller = RunTeller.open({ home, spec, process, log, from: name })
+      this.#teller = RunTeller.open({ home, spec, process, startedAt, log, from: name })
     } catch (error) {
       log.warn({ error: MeshError.from(error).toBody() }, 'the run of this session not begun yet')
     }

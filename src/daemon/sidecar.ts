@@ -1,7 +1,7 @@
 /** One session on the mesh: wires link, name, mail, presence, roles and witness together, and ends it truthfully. */
 import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
-import type { AgentRecord } from '../core/agent-end.ts'
+import type { ReadRecord } from '../core/agent-end.ts'
 import { type Entry, isOfRun } from '../core/inbox.ts'
 import { MeshError } from '../errors.ts'
 import type { Conversation, Harness } from '../harness/types.ts'
@@ -67,8 +67,7 @@ export interface SidecarOptions {
   startedIn?: StartedIn
   version: string
   log: Logger
-  /** What an agent's own record, a file, says of its end. */
-  readRecord?(path: string): AgentRecord | null
+  readRecord?: ReadRecord
   onEnd(): void
 }
 
@@ -110,7 +109,7 @@ export class Sidecar {
     this.#naming = new Naming({ harness, place, desired, run: this.run?.id ?? null, log, leave: () => this.leave() })
     const { run, name } = { run: this.run, name: () => this.record.name }
     const readRecord = options.readRecord ?? (() => null)
-    this.#session = run && new SessionRun({ home, run, harness, log, name, readRecord })
+    this.#session = run && new SessionRun({ home, run, harness, log, name, readRecord, startedAt: this.#startedAt })
     this.#key = memberKey(home)
     this.ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
     this.#intake = new Intake(place.project, this.ring, log)

@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { AgentRecord } from '../core/agent-end.ts'
+import type { ReadRecord } from '../core/agent-end.ts'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Home, sessionDir, socketPath } from '../host/home.ts'
@@ -38,8 +38,7 @@ interface WitnessOptions {
   name(): string
   /** The store, or null while the engine is away. */
   store(): ProjectStore | null
-  /** What an agent's own record, a file, says of its end. */
-  readRecord(path: string): AgentRecord | null
+  readRecord: ReadRecord
 }
 
 export class Witness {

@@ -8,6 +8,7 @@ import { identifyProcess, type ProcessState } from '../../host/process.ts'
 import type { ProcessIdentity, SessionStatus } from '../../wire/envelope.schema.ts'
 import type { Conversation, Door, Harness, HarnessEvents, Recalled, TurnEnd } from '../types.ts'
 import { endReason, SessionEnd } from './end.ts'
+import { modelError } from './ended.ts'
 import { EvidenceReader } from './evidence.ts'
 import { HookDoor } from './hook-door.ts'
 import { type ClientRecord, clientRecord, type HookEvent, type RegistryEntry } from './hook-event.schema.ts'
@@ -356,7 +357,7 @@ class ClaudeCode implements Harness {
 function turnEnd(name: 'Stop' | 'StopFailure', event: HookEvent | null | undefined): TurnEnd {
   const text = event?.last_assistant_message ?? null
   if (name === 'Stop') return { text, error: null }
-  return { text: null, error: { kind: event?.error ?? 'unknown', message: text ?? '' } }
+  return { text: null, error: modelError(event?.error ?? 'unknown', text ?? '') }
 }
 
 /**
