@@ -7,6 +7,7 @@ import { door, intent, pairState } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import { fileOps } from './file-ops.schema.ts'
 import { runOps } from './run-ops.schema.ts'
+import { stateOps } from './state-ops.schema.ts'
 import { taskOps } from './task-ops.schema.ts'
 
 const time = z.string()
@@ -308,6 +309,7 @@ export const ops = {
   },
   ...taskOps,
   ...fileOps,
+  ...stateOps,
   ...runOps,
   health: {
     about:

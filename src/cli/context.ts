@@ -18,6 +18,8 @@ export interface Context {
   readonly args: readonly string[]
   /** The words after `--`; null without any. */
   readonly words: readonly string[] | null
+  /** `-` was given: the text comes from standard input. */
+  readonly stdin: boolean
   readonly flags: Flags
   readonly env: Env
   readonly cwd: string
@@ -39,7 +41,7 @@ export function createContext(parsed: Parsed, env: Env, cwd: string): Context {
   const { command, args, flags } = parsed
   const beforeStart = () => prepareEngine(env, home, out.note)
   return {
-    ...{ command, args, flags, env, cwd, home, out, words: parsed.text },
+    ...{ command, args, flags, env, cwd, home, out, words: parsed.text, stdin: parsed.stdin },
     onInterrupt: null,
     text: () => readText(parsed),
     sidecar: () => new Sidecar(findTarget(flags, env, cwd, home), { env, home, beforeStart }),

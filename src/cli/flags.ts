@@ -68,6 +68,9 @@ export const flagTable = {
   runs: ['--runs', 'the runs instead of the sessions'],
   ofRun: ['--run <id>', 'of this run only'],
   ofOwner: ['--owner <name>', 'of the runs of this session only'],
+  shared: ['--shared <name>', 'the document of this name that all sessions of the project share'],
+  ifRev: ['--if-rev <n>', 'only if the key was set last in this revision; 0: only if it is not there'],
+  rev: ['--rev <n>', 'as it was in this revision'],
   since: ['--since <time>', 'from this long ago, for example 10m, or from a time in ISO 8601'],
 } as const satisfies Record<string, readonly [string, string]>
 

@@ -46,11 +46,16 @@ function wordIndexes(argv: readonly string[]): number[] {
 }
 
 function unknownCommand(word: string): MeshError {
-  const names = [...new Set(commands.map(({ name }) => name.split(' ')[0]!))]
-  const [near] = names.filter((name) => distance(word, name) <= 2).sort((a, b) => distance(word, a) - distance(word, b))
+  const near = nearest(word, [...new Set(commands.map(({ name }) => name.split(' ')[0]!))])
   return new MeshError('bad_request', `there is no command ${quote(word)}`, {
     hint: near ? `did you mean: mesh ${near} --help` : 'mesh --help lists the commands',
   })
+}
+
+/** Of words equally near the one of the same length. */
+function nearest(word: string, names: readonly string[]): string | undefined {
+  const far = (name: string) => distance(word, name) + Math.abs(word.length - name.length) / 100
+  return names.filter((name) => distance(word, name) <= 2).sort((a, b) => far(a) - far(b))[0]
 }
 
 /** Edits from one word to another. */

@@ -3,6 +3,7 @@
 import { fileCommands } from './file-table.ts'
 import type { CommandInfo, FlagName } from './flags.ts'
 import { runCommands } from './run-table.ts'
+import { stateCommands } from './state-table.ts'
 import { taskCommands } from './task-table.ts'
 
 const sendFlags: readonly FlagName[] = ['thread', 'replyTo', 'intent', 'wait', 'timeout']
@@ -163,6 +164,7 @@ export const commands: readonly CommandInfo[] = [
   },
   ...taskCommands,
   ...fileCommands,
+  ...stateCommands,
   {
     name: 'up',
     about: 'start the engine',

@@ -8,6 +8,7 @@ import { checkName, checkToken, parseRecipient, quote, type Recipient } from '..
 import { pairsOf, resume } from './budget-ops.ts'
 import { isControlIntent } from './control.ts'
 import { deadline } from './deadline.ts'
+import { keyOf } from './documents.ts'
 import { clearName } from './drain.ts'
 import { createFileHandlers } from './file-handlers.ts'
 import {
@@ -29,6 +30,7 @@ import { createRunHandlers } from './run-handlers.ts'
 import type { Call, Handlers } from './server.ts'
 import { waitForSessions } from './session-waits.ts'
 import type { Sidecar } from './sidecar.ts'
+import { createStateHandlers } from './state-handlers.ts'
 import { createTaskHandlers } from './task-handlers.ts'
 
 /** Calls that can be answered without the engine: what is sent then waits in the outbox. */
@@ -39,6 +41,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
     ...createTaskHandlers(sidecar),
     ...createFileHandlers(sidecar),
     ...createRunHandlers(sidecar),
+    ...createStateHandlers(sidecar),
 
     async whoami() {
       const { record, courier, link } = sidecar
@@ -222,7 +225,11 @@ export function createHandlers(sidecar: Sidecar): Handlers {
       if (!(await store.names.delete(name, entry.revision)))
         throw new MeshError('conflict', `${name} has just returned`)
       await store.purgeMail(name, durableOf(entry.value))
-      await Promise.all([store.surfaced.delete(name), store.presence.delete(name)])
+      await Promise.all([
+        store.surfaced.delete(name),
+        store.presence.delete(name),
+        store.state.delete(keyOf({ own: name, epoch: 0 })),
+      ])
       return { name, unread: positions.filter((seq) => !wasRead(surfaced, seq)).length }
     },
 

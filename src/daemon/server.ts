@@ -22,7 +22,7 @@ export type Handlers = { [O in Op]: (request: Parsed<O>, call: Call) => Promise<
 
 const PATH_PREFIX = '/v0/'
 const SMALL_REQUEST_BYTES = 64 * 1024
-const LARGE_REQUESTS = new Set<Op>(['send', 'reply'])
+const LARGE_REQUESTS = new Set<Op>(['send', 'reply', 'state_change'])
 
 export interface ApiServer {
   /** Calls under way. */

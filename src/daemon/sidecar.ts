@@ -31,6 +31,7 @@ import type { Mailbox } from './mailbox.ts'
 import { joined } from './memberships.ts'
 import { Naming } from './naming.ts'
 import { findOwnRun, type OwnRun } from './own-run.ts'
+import { OwnState } from './own-state.ts'
 import { tellPeople, tellRenamed } from './post.ts'
 import { PresenceKeeper } from './presence.ts'
 import { Receipts } from './receipts.ts'
@@ -77,6 +78,7 @@ export class Sidecar {
   readonly link: Link<ProjectStore>
   readonly courier: Courier
   readonly board: Board
+  readonly state: OwnState
   readonly receipts: Receipts
   readonly presence: PresenceKeeper
   /** The run that the session is; null for a person at a shell. */
@@ -145,6 +147,7 @@ export class Sidecar {
       onFell: async (before, after) => void (await tellConcerned(this, before, after)),
     })
     this.board = new Board({ log, onOpen: (store) => claims.attach(store) })
+    this.state = new OwnState(log)
     this.receipts = new Receipts(log)
     this.#telling = new Telling(this.receipts, () => this.record)
     this.#stalls = new Stalls({ home, env, log })
@@ -312,6 +315,7 @@ export class Sidecar {
       await this.#naming.join(store)
     await this.#open(store)
     const { record } = this
+    await this.state.attach(store, record)
     this.presence.attach(store)
     await this.sender.attach(store)
     await this.receipts.attach(store, record.name)
@@ -405,6 +409,7 @@ export class Sidecar {
 
   /** Lets go of the held name. */
   leave(): void {
+    this.state.leave()
     this.runMail.detach()
     this.#roles.detach()
     this.receipts.detach()

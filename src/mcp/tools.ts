@@ -44,7 +44,7 @@ export function describeTools() {
 
 /** Hints and descriptions name commands; a model that has tools calls those. */
 export function forTools(text: string): string {
-  return text.replace(/\bmesh ((?:topic |role |task )?[a-z]+)/g, (command, words: string) => {
+  return text.replace(/\bmesh ((?:topic |role |task |state )?[a-z]+)/g, (command, words: string) => {
     const name = `mesh_${words.replace(' ', '_')}`
     return tools.has(name) ? name : command
   })

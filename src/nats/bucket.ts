@@ -63,6 +63,14 @@ export class Bucket<S extends z.ZodMiniType> {
     return entry?.revision ?? 0
   }
 
+  /** As `get` and `revision` at one moment; `isThere`: it holds something, be it unreadable. */
+  async look(key: string): Promise<{ value: z.output<S> | null; revision: number; isThere: boolean }> {
+    const entry = await this.#kv.get(key).catch(nullIfMissing)
+    const isThere = entry?.operation === 'PUT'
+    const value = isThere ? decodeRecord(this.#schema, entry.value) : null
+    return { value, revision: entry?.revision ?? 0, isThere }
+  }
+
   /** The revision at which `key` holds nothing that can be read, 0 if it never was; null while it holds a record. */
   async vacancy(key: string): Promise<number | null> {
     const entry = await this.#kv.get(key).catch(nullIfMissing)
@@ -115,6 +123,22 @@ export class Bucket<S extends z.ZodMiniType> {
     return stored.flatMap(
       ({ subject, data, seq, at }) => this.#entry(subject.slice(prefix.length), data, seq, at) ?? [],
     )
+  }
+
+  /** Every kept revision of every key, oldest first. */
+  async histories(): Promise<Map<string, Entry<z.output<S>>[]>> {
+    const prefix = `$KV.${this.#name}.`
+    const byKey = new Map<string, Entry<z.output<S>>[]>()
+    for (const { subject, data, seq, time } of await readFrom(
+      { nc: this.#nc, jsm: this.#jsm },
+      `KV_${this.#name}`,
+      `${prefix}>`,
+    )) {
+      const key = subject.slice(prefix.length)
+      const entry = this.#entry(key, data, seq, time.getTime())
+      if (entry) byKey.set(key, [...(byKey.get(key) ?? []), entry])
+    }
+    return byKey
   }
 
   /** Every kept revision of a key, oldest first. */

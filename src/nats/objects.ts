@@ -4,28 +4,43 @@ import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
 import { type ObjectInfo, type ObjectStore, Objm } from '@nats-io/obj'
 import type { NatsConnection } from 'nats'
 import { MeshError } from '../errors.ts'
+import { decodeRecord } from '../wire/codec.ts'
 import { limits } from '../wire/limits.ts'
 import { readFrom } from './direct.ts'
 import { toMeshError } from './errors.ts'
-
-/** Objects are kept for `limits`' time from when they were put: one that is sent again is put again, but not each time. */
-const RENEW_MS = 86_400_000
+import { objectInfo } from './object-info.schema.ts'
 
 interface ObjectsOptions {
   nc: NatsConnection
   js: JetStreamClient
   jsm: JetStreamManager
   name: string
+  /** What an object is, for errors. */
+  what: string
+  /** Objects are kept from when they were put: one that is put again is stored again if it is older than this. */
+  renewMs: number
+}
+
+/** An object as its metadata have it. */
+export interface StoredObject {
+  name: string
+  /** The engine's time of writing, milliseconds. */
+  storedAt: number
+  /** Subject and position of the metadata in the store's stream. */
+  subject: string
+  seq: number
+  /** What its chunks are stored under. */
+  nuid: string
 }
 
 export class Objects {
   readonly #store: ObjectStore
   readonly #engine: Pick<ObjectsOptions, 'nc' | 'jsm'>
-  readonly #name: string
+  readonly #options: Pick<ObjectsOptions, 'name' | 'what' | 'renewMs'>
 
-  private constructor({ nc, jsm, name }: ObjectsOptions, store: ObjectStore) {
+  private constructor({ nc, jsm, ...options }: ObjectsOptions, store: ObjectStore) {
     this.#engine = { nc, jsm }
-    this.#name = name
+    this.#options = options
     this.#store = store
   }
 
@@ -37,7 +52,7 @@ export class Objects {
   async put(bytes: Uint8Array): Promise<string> {
     const name = sha256(bytes)
     try {
-      if (!isFresh(await this.#store.info(name))) await this.#store.putBlob({ name }, bytes)
+      if (!isFresh(await this.#store.info(name), this.#options.renewMs)) await this.#store.putBlob({ name }, bytes)
       return name
     } catch (error) {
       throw toMeshError(error)
@@ -49,22 +64,47 @@ export class Objects {
     const info = await this.#store.info(name).catch((error) => {
       throw toMeshError(error)
     })
-    if (!info) throw new MeshError('not_found', 'the body of this message is no longer stored')
-    if (info.size > limits.bodyBytes) throw damaged()
-    const chunks = await readFrom(this.#engine, `OBJ_${this.#name}`, `$O.${this.#name}.C.${info.nuid}`)
+    const { what } = this.#options
+    if (!info) throw new MeshError('not_found', `${what} is no longer stored`)
+    const chunks =
+      info.size > limits.bodyBytes ? [] : await readFrom(this.#engine, this.#stream, this.#chunks(info.nuid))
     const bytes = Buffer.concat(chunks.map((chunk) => chunk.data))
-    if (sha256(bytes) !== name) throw damaged()
+    if (sha256(bytes) !== name) throw new MeshError('not_found', `${what} is damaged in the store`)
     return bytes
+  }
+
+  /** Every object that is there. */
+  async all(): Promise<StoredObject[]> {
+    const stored = await readFrom(this.#engine, this.#stream, `$O.${this.#options.name}.M.>`)
+    return stored.flatMap(({ seq, subject, time, data }) => {
+      const info = decodeRecord(objectInfo, data)
+      return info ? [{ name: info.name, nuid: info.nuid, storedAt: time.getTime(), subject, seq }] : []
+    })
+  }
+
+  /** Removes an object as it was found: one that was put again since stays. */
+  async remove({ subject, nuid, seq }: StoredObject): Promise<void> {
+    const { jsm } = this.#engine
+    try {
+      await jsm.streams.purge(this.#stream, { filter: this.#chunks(nuid) })
+      await jsm.streams.purge(this.#stream, { filter: subject, seq: seq + 1 })
+    } catch (error) {
+      throw toMeshError(error)
+    }
+  }
+
+  get #stream(): string {
+    return `OBJ_${this.#options.name}`
+  }
+
+  #chunks(nuid: string): string {
+    return `$O.${this.#options.name}.C.${nuid}`
   }
 }
 
 /** The time is that of the clock of whoever put it, be it wrong. */
-function isFresh(info: ObjectInfo | null): boolean {
-  return info !== null && Math.abs(Date.now() - Date.parse(info.mtime)) < RENEW_MS
-}
-
-function damaged(): MeshError {
-  return new MeshError('not_found', 'the body of this message is damaged in the store')
+function isFresh(info: ObjectInfo | null, renewMs: number): boolean {
+  return info !== null && Math.abs(Date.now() - Date.parse(info.mtime)) < renewMs
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -4,6 +4,7 @@ import type { NatsConnection } from 'nats'
 import { decodeRecord, encodeRecord } from '../wire/codec.ts'
 import { memberRecord, nameRecord, presence, type Receipt, receipt, surfaced, taker } from '../wire/envelope.schema.ts'
 import { fileClaims, fileEdits } from '../wire/files.schema.ts'
+import { statePointer } from '../wire/state.schema.ts'
 import type { Sender } from '../wire/subjects.ts'
 import {
   changeSubject,
@@ -23,6 +24,8 @@ import { Objects } from './objects.ts'
 import { RunStore } from './run-store.ts'
 import { ensureStreams, type StoreHealth, storeHealth } from './streams.ts'
 
+/** A large body that is sent again is kept anew from then on, but not stored each time. */
+const BODY_RENEW_MS = 86_400_000
 /** How long a publish waits for its acknowledgement. */
 const PUBLISH_TIMEOUT_MS = 2000
 
@@ -30,29 +33,23 @@ async function openBuckets(nc: NatsConnection, js: JetStreamClient, jsm: JetStre
   const names = storeNames(project)
   const engine = { nc, js, jsm }
   const changesOf = (bucket: 'names' | 'presence' | 'tasks') => (key: string) => changeSubject(project, bucket, key)
-  const [nameBucket, presenceBucket, surfacedBucket, takers, members, tasks, claims, edits, objects] =
-    await Promise.all([
-      Bucket.open({ ...engine, name: names.names, schema: nameRecord, changed: changesOf('names') }),
-      Bucket.open({ ...engine, name: names.presence, schema: presence, changed: changesOf('presence') }),
-      Bucket.open({ ...engine, name: names.surfaced, schema: surfaced }),
-      Bucket.open({ ...engine, name: names.takers, schema: taker }),
-      Bucket.open({ ...engine, name: names.members, schema: memberRecord }),
-      Bucket.open({ ...engine, name: names.tasks, schema: task, changed: changesOf('tasks') }),
-      Bucket.open({ ...engine, name: names.claims, schema: fileClaims }),
-      Bucket.open({ ...engine, name: names.edits, schema: fileEdits }),
-      Objects.open({ ...engine, name: names.objects }),
-    ])
-  return {
-    names: nameBucket,
-    presence: presenceBucket,
-    surfaced: surfacedBucket,
-    takers,
-    members,
-    tasks,
-    claims,
-    edits,
-    objects,
-  }
+  const [nameBucket, presenceBucket, surfacedBucket, takers, members, tasks, claims, edits] = await Promise.all([
+    Bucket.open({ ...engine, name: names.names, schema: nameRecord, changed: changesOf('names') }),
+    Bucket.open({ ...engine, name: names.presence, schema: presence, changed: changesOf('presence') }),
+    Bucket.open({ ...engine, name: names.surfaced, schema: surfaced }),
+    Bucket.open({ ...engine, name: names.takers, schema: taker }),
+    Bucket.open({ ...engine, name: names.members, schema: memberRecord }),
+    Bucket.open({ ...engine, name: names.tasks, schema: task, changed: changesOf('tasks') }),
+    Bucket.open({ ...engine, name: names.claims, schema: fileClaims }),
+    Bucket.open({ ...engine, name: names.edits, schema: fileEdits }),
+  ])
+  const [state, objects, documents] = await Promise.all([
+    Bucket.open({ ...engine, name: names.state, schema: statePointer }),
+    Objects.open({ ...engine, name: names.objects, what: 'the body of this message', renewMs: BODY_RENEW_MS }),
+    Objects.open({ ...engine, name: names.documents, what: 'this revision of the document', renewMs: 0 }),
+  ])
+  const people = { names: nameBucket, presence: presenceBucket, surfaced: surfacedBucket }
+  return { ...people, takers, members, tasks, claims, edits, objects, state, documents }
 }
 type Buckets = Awaited<ReturnType<typeof openBuckets>>
 
@@ -73,6 +70,9 @@ export class ProjectStore {
   readonly claims: Buckets['claims']
   readonly edits: Buckets['edits']
   readonly objects: Buckets['objects']
+  /** Pointers to the current revision of each state document, and the documents. */
+  readonly state: Buckets['state']
+  readonly documents: Buckets['documents']
   readonly runs: RunStore
   readonly #nc: NatsConnection
   readonly #js: JetStreamClient
@@ -100,6 +100,8 @@ export class ProjectStore {
     this.claims = open.claims
     this.edits = open.edits
     this.objects = open.objects
+    this.state = open.state
+    this.documents = open.documents
   }
 
   /** Opens the project's store and makes what is missing of it. Throws `mesh_down`, `store_full`. */

@@ -95,6 +95,9 @@ function definitions(project: string): Definition[] {
     bucket(names.claims),
     bucket(names.edits, { ageMs: times.fileEdit, memory: true }),
     objects(names.objects, times.messageAge),
+    bucket(names.state, { history: limits.stateHistory }),
+    // Kept for as long as a pointer names them.
+    objects(names.documents, 0),
     ...runDefinitions(project),
   ]
 }

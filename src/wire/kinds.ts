@@ -2,6 +2,7 @@
 import { envelope, memberRecord, nameRecord, presence, receipt, surfaced, taker } from './envelope.schema.ts'
 import { fileClaims, fileEdits } from './files.schema.ts'
 import { runEvent, runRecord } from './run.schema.ts'
+import { stateDocument, statePointer } from './state.schema.ts'
 import { task } from './task.schema.ts'
 
 export const wireKinds = {
@@ -17,4 +18,6 @@ export const wireKinds = {
   file_edits: fileEdits,
   run_event: runEvent,
   run: runRecord,
+  state: statePointer,
+  state_document: stateDocument,
 } as const

@@ -86,6 +86,20 @@ export const limits = {
   fileEditors: 16,
   /** Files that a sidecar remembers as edited by its session. */
   filesEdited: 1000,
+  /** UTF-8 bytes of all values and notes of one state document. */
+  stateBytes: MIB,
+  /** Characters of a state key. */
+  stateKey: 128,
+  /** Keys, and notes, of one state document; of the notes the newest are kept. */
+  stateKeys: 1000,
+  stateNotes: 100,
+  /** Characters of one note. */
+  stateNoteChars: 4 * KIB,
+  /** Operations that a state document remembers. */
+  stateRecent: 16,
+  /** Revisions of one state document that are kept, as long as they have no more than so many bytes together. */
+  stateHistory: 64,
+  stateHistoryBytes: 16 * MIB,
   /** Bytes of one spooled hook event. */
   hookEventBytes: 4 * MIB,
   /** Bytes of a spool directory. */
@@ -173,6 +187,8 @@ export const times = {
   ownerLost: 10 * MINUTE,
   /** An operator's sidecar without a call for this long ends. */
   operatorIdle: 10 * MINUTE,
+  /** Nobody writes a state document for longer than this: older objects that no revision names can go. */
+  stateGrace: HOUR,
   /** JetStream remembers message ids for this long (its default `duplicate_window`). */
   duplicateWindow: 2 * MINUTE,
 } as const

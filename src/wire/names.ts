@@ -6,6 +6,14 @@ import { limits } from './limits.ts'
 const RESERVED = new Set(['all', 'operator', 'topic', 'role'])
 const ID_BITS = 128
 const TOKEN = `[a-z0-9][a-z0-9_-]{0,${limits.name - 1}}`
+/**
+ * White space, controls, format characters, fillers, variation selectors and half characters, as a class for readers
+ * without Unicode properties. What is outside the basic plane has two halves.
+ */
+const UNSEEN = [
+  '\\s\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f',
+  '\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ud800-\\udfff\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\uffff',
+].join('')
 const NAME = `(?!(?:[mrt]_|(?:${[...RESERVED].join('|')})$))${TOKEN}`
 
 export type IdKind = 'm' | 'r' | 't'
@@ -15,6 +23,7 @@ export const patterns = {
   token: new RegExp(`^${TOKEN}$`),
   name: new RegExp(`^${NAME}$`),
   messageId: new RegExp(`^m_[0-9a-f]{${ID_BITS / 4}}$`),
+  stateKey: new RegExp(`^[^${UNSEEN}]{1,${limits.stateKey}}$`),
   taskId: new RegExp(`^t_[0-9a-f]{${ID_BITS / 4}}$`),
   assignee: new RegExp(`^(?:role:${TOKEN}|${NAME})$`),
   runId: new RegExp(`^r_[0-9a-f]{${ID_BITS / 4}}$`),

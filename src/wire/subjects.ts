@@ -141,5 +141,7 @@ export function storeNames(project: string) {
     edits: `mesh_${project}_edits`,
     events: `mesh_${project}_evt`,
     runs: `mesh_${project}_runs`,
+    state: `mesh_${project}_state`,
+    documents: `mesh_${project}_doc`,
   } as const
 }

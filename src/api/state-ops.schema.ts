@@ -1,0 +1,76 @@
+/** The operations on coordination state. Pure. */
+import * as z from 'zod/mini'
+import { limits } from '../wire/limits.ts'
+import { operationId } from '../wire/task.schema.ts'
+
+const time = z.string()
+/** Its grammar is checked by the rules, which say what is wrong with it. */
+const key = z.string().check(z.maxLength(limits.stateBytes))
+const shared = z.optional(
+  z.string().check(z.maxLength(4096), z.describe('a document that all sessions share, by its name; default: your own')),
+)
+const revision = z.int().check(z.minimum(0))
+
+const entry = z.object({ key: z.string(), value: z.string(), rev: z.int(), at: time, by: z.string() })
+const note = z.object({ at: time, by: z.string(), text: z.string() })
+
+const obligation = z.object({
+  /** ask, wait, owed, run, task, claim, parent, child, said. */
+  kind: z.string(),
+  /** Of the message, run or task that it is about. */
+  id: z.nullable(z.string()),
+  /** Who else has to do with it. */
+  with: z.nullable(z.string()),
+  /** Where it stands: open, interrupted, running, claimed … */
+  state: z.string(),
+  text: z.string(),
+  since: z.nullable(time),
+})
+
+const reads = { effect: 'reads', words: true } as const
+const changes = { effect: 'changes', made: 'op', words: true } as const
+
+export const stateOps = {
+  state_change: {
+    about:
+      'Keep something that has to survive compaction: set a key to a text, rm a key, or add a note. ifRev: only if the key is still at that revision (0: not there).',
+    tool: changes,
+    request: z.object({
+      op: operationId,
+      do: z.enum(['set', 'rm', 'note']),
+      /** set, rm. */
+      key: z.optional(key),
+      /** set. */
+      value: z.optional(z.string()),
+      /** note. */
+      text: z.optional(z.string()),
+      shared,
+      ifRev: z.optional(revision),
+    }),
+    response: z.object({ rev: z.int(), key: z.nullable(z.string()), shared: z.nullable(z.string()) }),
+  },
+  state_read: {
+    about: 'The keys and notes that were kept, or one key. rev: as they were in that revision.',
+    tool: reads,
+    request: z.object({ key: z.optional(key), shared, rev: z.optional(revision) }),
+    response: z.object({ rev: z.int(), entries: z.array(entry), notes: z.array(note) }),
+  },
+  state_history: {
+    about: 'The last changes of the kept state.',
+    tool: reads,
+    request: z.object({ shared }),
+    response: z.array(
+      z.object({ rev: z.int(), at: time, by: z.string(), what: z.string(), key: z.nullable(z.string()) }),
+    ),
+  },
+  state_show: {
+    about:
+      'All that you coordinate: what you kept, and what mesh keeps of open asks, waits, answers owed, runs, tasks.',
+    tool: reads,
+    request: z.object({}),
+    response: z.object({ entries: z.array(entry), notes: z.array(note), obligations: z.array(obligation) }),
+  },
+} as const
+
+export type ShownObligation = z.output<typeof obligation>
+export type ShownState = z.output<(typeof stateOps)['state_read']['response']>

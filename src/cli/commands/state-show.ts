@@ -1,0 +1,23 @@
+/** `mesh state show`: what the session coordinates, as it reads it itself after a compaction, but all of it. */
+import type { Context } from '../context.ts'
+import { entryLines, noteLines } from '../states.ts'
+import { ago, oneLine } from '../units.ts'
+
+export async function run({ out, sidecar }: Context): Promise<undefined> {
+  const state = await sidecar().call('state_show', {})
+  if (out.json) {
+    await out.value(state)
+    return
+  }
+  const { entries, notes, obligations } = state
+  const now = Date.now()
+  const duties = obligations.map(({ kind, text, since }) => {
+    return oneLine(`${kind}: ${text}${since ? ` (${ago(since, now)} ago)` : ''}`)
+  })
+  const lines = [
+    ...duties,
+    ...(entries.length > 0 ? ['', ...entryLines(entries, now)] : []),
+    ...(notes.length > 0 ? ['', ...noteLines(notes, now)] : []),
+  ]
+  await out.line(lines.join('\n').replace(/^\n/, '') || 'nothing is kept, and nothing is open')
+}

@@ -1,0 +1,63 @@
+/**
+ * Coordination state on the wire: the document, an immutable object named by its content, and the pointer to the
+ * current one, whose history is the document's. Pure.
+ */
+import * as z from 'zod/mini'
+import { count, time } from './envelope.schema.ts'
+import { limits } from './limits.ts'
+import { patterns } from './names.ts'
+import { actor, operationId } from './task.schema.ts'
+
+/** Never a path, a subject or a property's name: documents keep their entries in a list. */
+export const stateKey = z.string().check(z.regex(patterns.stateKey, 'not a key'))
+export const stateValue = z.string().check(z.maxLength(limits.stateBytes))
+export const stateNote = z.string().check(z.minLength(1), z.maxLength(limits.stateNoteChars))
+/** What a shared document is called. */
+export const sharedName = z.string().check(z.regex(patterns.token, 'not a name of a shared document'))
+
+export const stateEntry = z.object({
+  key: stateKey,
+  value: stateValue,
+  /** Revision of the document in which it was set last. */
+  rev: count,
+  at: time,
+  by: actor.shape.name,
+})
+export type StateEntry = z.output<typeof stateEntry>
+
+export const stateDocument = z.object({
+  v: z.literal(1),
+  kind: z.literal('state_document'),
+  /** In the order in which they were set last, newest last. */
+  entries: z.array(stateEntry).check(z.maxLength(limits.stateKeys)),
+  /** Newest last. */
+  notes: z.array(z.object({ at: time, by: actor.shape.name, text: stateNote })).check(z.maxLength(limits.stateNotes)),
+})
+export type StateDocument = z.output<typeof stateDocument>
+
+export const statePointer = z.object({
+  v: z.literal(1),
+  kind: z.literal('state'),
+  /** Of the name's holder; a holder with an older one is refused. 0: of a shared document. */
+  epoch: count,
+  /** Grows by one with each change of the document. 0: there is none yet. */
+  rev: count,
+  /** The document: SHA-256 of its bytes, hex. Absent with rev 0. */
+  object: z.optional(z.string().check(z.regex(/^[0-9a-f]{64}$/))),
+  /** Bytes of the object. */
+  size: count,
+  /** The change that made this revision. Absent with rev 0. */
+  change: z.optional(
+    z.object({
+      op: operationId,
+      at: time,
+      by: actor,
+      /** `set`, `rm`, `note`, … ; unknown words are shown as they are. */
+      what: z.string().check(z.regex(/^[a-z][a-z_-]{0,31}$/)),
+      key: z.optional(stateKey),
+    }),
+  ),
+  /** The last operations and the revisions that they made, newest last. */
+  recent: z.array(z.object({ op: operationId, rev: count })).check(z.maxLength(limits.stateRecent)),
+})
+export type StatePointer = z.output<typeof statePointer>
