@@ -28,6 +28,20 @@ export interface TurnEnd {
   error: { kind: string; message: string } | null
 }
 
+export interface Subagent {
+  /** The client's id of it within the session. */
+  id: string
+  /** What it was called when it was started. */
+  title: string
+  /** The subagent that started it; null: the session itself. */
+  parent: string | null
+  /** Its own record, a file. */
+  transcript: string
+}
+
+/** What the client shows of a subagent's end. */
+export type SubagentEnd = Pick<AgentEvidence, 'end' | 'clientSays' | 'error' | 'finalText' | 'record'>
+
 /** What the client tells its sidecar, in the order in which it happened. */
 export interface HarnessEvents {
   /** `waitingFor`: with `waiting`, what for, in the client's words. */
@@ -42,6 +56,15 @@ export interface HarnessEvents {
   interrupted(is: boolean): void
   /** A person said something to the model. */
   prompted(): void
+  /**
+   * A subagent began, or goes on after it was idle or had ended. `again`: an earlier sidecar may have seen it begin.
+   * False: it is not to be followed.
+   */
+  subagentStarted?(agent: Subagent, again: boolean): boolean
+  /** Its turn ended; it goes on by itself once its own background work is done. */
+  subagentIdle?(id: string): void
+  /** Also told when the session is over, before that. */
+  subagentEnded?(id: string, end: SubagentEnd): void
   /** The session is over. Told once. */
   ended(reason: string): void
 }

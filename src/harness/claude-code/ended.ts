@@ -5,6 +5,7 @@
 import type { AgentRecord, ModelError } from '../../core/agent-end.ts'
 import { type EndLine, endLine } from './hook-event.schema.ts'
 import { eachLine } from './lines.ts'
+import { isSubagents } from './subagent-files.ts'
 
 /** How far back a transcript is read: far more than a conversation holds between two compactions. */
 const RECORD_BYTES = 32 * 1024 * 1024
@@ -15,8 +16,8 @@ const NO_PROMPT = /^\s*<(?:command-name|command-message|local-command-|bash-inpu
 const KINDS: Readonly<Record<string, string>> = { max_output_tokens: 'max_tokens' }
 
 interface ReadOptions {
-  /** The transcript is a subagent's own. */
-  subagent: boolean
+  /** The transcript is a subagent's own. By default its name says. */
+  subagent?: boolean
   /** What is older is of an earlier process of the conversation, and counts for nothing (ISO 8601). */
   since?: string
 }
@@ -26,8 +27,8 @@ interface ReadOptions {
  * still holds, input with what the cache gave: null if that is not all, or nothing. The client writes what it did about
  * 0.1 s late, so that the record of a client that was killed may lack its last step.
  */
-export function readAgentRecord(path: string, options: ReadOptions): AgentRecord | null {
-  const reader = new RecordReader(options)
+export function readAgentRecord(path: string, options: ReadOptions = {}): AgentRecord | null {
+  const reader = new RecordReader({ subagent: isSubagents(path), ...options })
   try {
     const isWhole = eachLine(path, RECORD_BYTES, (line) => reader.read(line))
     return reader.record(isWhole)
@@ -37,7 +38,7 @@ export function readAgentRecord(path: string, options: ReadOptions): AgentRecord
 }
 
 class RecordReader {
-  readonly #options: ReadOptions
+  readonly #options: ReadOptions & { subagent: boolean }
   #last: AgentRecord['last'] = 'nothing'
   #stopReason: string | null = null
   #words: string[] = []
@@ -49,7 +50,7 @@ class RecordReader {
   readonly #usage = new Map<string, { inputTokens: number; outputTokens: number }>()
   #cost: AgentRecord['usage'] = null
 
-  constructor(options: ReadOptions) {
+  constructor(options: ReadOptions & { subagent: boolean }) {
     this.#options = options
   }
 

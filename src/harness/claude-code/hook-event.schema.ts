@@ -12,6 +12,7 @@ export const hookEvent = z.object({
   cwd: z.optional(path),
   /** Only inside a subagent: then the event is not the session's own. */
   agent_id: z.optional(z.string()),
+  agent_type: z.optional(z.string()),
   /** SessionStart: startup, resume, clear, compact, fork. */
   source: z.optional(z.string()),
   /** SessionEnd: prompt_input_exit, clear, resume, logout, other. */
@@ -110,6 +111,17 @@ export const endLine = z.object({
   ),
 })
 export type EndLine = z.output<typeof endLine>
+
+/** What goes into the session's queue, among others the client's notes on its subagents. */
+export const queueLine = z.object({ type: z.literal('queue-operation'), operation: z.string(), content: z.string() })
+
+/** `agent-<id>.meta.json` beside a subagent's transcript, undocumented: every field may be missing. */
+export const agentMeta = z.object({
+  agentType: word,
+  description: word,
+  parentAgentId: word,
+  finished: z.catch(z.optional(z.boolean()), undefined),
+})
 
 /** `state.json` of a background job, undocumented. */
 export const jobState = z.object({

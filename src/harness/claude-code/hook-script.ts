@@ -64,6 +64,8 @@ function hooksOf(line: (event: string) => string): Record<string, CommandHook[]>
     PostToolBatch: plain('PostToolBatch'),
     Stop: plain('Stop'),
     StopFailure: plain('StopFailure'),
+    SubagentStart: plain('SubagentStart'),
+    SubagentStop: plain('SubagentStop'),
     SessionEnd: plain('SessionEnd'),
     FileChanged: [hook(line('FileChanged'), { asyncRewake: true })],
   }

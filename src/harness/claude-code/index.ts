@@ -22,6 +22,7 @@ import { Registry, readEntry } from './registry.ts'
 import { peek, Spool, type Spooled } from './spool.ts'
 import { answerStart, conversationOf } from './start.ts'
 import { decideStatus, isInterrupted, promptedTurn, registeredTurn, type StatusEvidence } from './status.ts'
+import { Subagents } from './subagents.ts'
 import { WatchDoor } from './watch-door.ts'
 
 const BEAT_MS = 1000
@@ -69,6 +70,7 @@ class ClaudeCode implements Harness {
   readonly #seen: EvidenceReader
   readonly #hook: HookDoor
   readonly #end: SessionEnd
+  readonly #subagents: Subagents
   readonly #restarted: boolean
   readonly #onSignal = () => this.#signalled()
   #conversation: Conversation
@@ -116,7 +118,18 @@ class ClaudeCode implements Harness {
       onHookShown: (atStop) => this.#hook.onShown(atStop),
       onInterrupt: (at) => this.#onInterrupt(at),
     })
-    this.#end = new SessionEnd(this.#seen, (reason) => this.#events!.ended(reason))
+    this.#subagents = new Subagents(
+      {
+        started: (agent, again) => this.#events?.subagentStarted?.(agent, again) ?? false,
+        idle: (id) => this.#events?.subagentIdle?.(id),
+        ended: (id, end) => this.#events?.subagentEnded?.(id, end),
+      },
+      () => this.#spool.drain(),
+    )
+    this.#end = new SessionEnd(this.#seen, (reason) => {
+      this.#subagents.over()
+      this.#events!.ended(reason)
+    })
     this.doors = [this.#hook, watch, inbox].map((door) => this.#seen.observe(door))
   }
 
@@ -139,6 +152,7 @@ class ClaudeCode implements Harness {
     // Before the sidecar's own handler: what SessionEnd said is the better reason.
     process.prependListener('SIGTERM', this.#onSignal)
     this.#registry.read()
+    if (this.#restarted && this.#transcript) this.#subagents.recover(this.#transcript)
     this.#spool.start()
     this.#tell()
     this.#lifeline.start()
@@ -155,6 +169,7 @@ class ClaudeCode implements Harness {
     this.#registry.stop()
     this.#lifeline.stop()
     this.#seen.stop()
+    this.#subagents.stop()
   }
 
   recall(offers: readonly Offer[]): Recalled[] {
@@ -198,7 +213,11 @@ class ClaudeCode implements Harness {
 
   #onSpooled(spooled: Spooled): void {
     const { name, event, at, text } = spooled
-    if (this.#end.isOver || event?.agent_id !== undefined) return
+    if (this.#end.isOver) return
+    if (event?.agent_id !== undefined) {
+      this.#subagents.onHook(spooled)
+      return
+    }
     this.#switchTranscript(event?.transcript_path)
     if (name === 'MailTaken') this.#seen.onMailTaken(text)
     else if (name === 'SessionStart') this.#onStart(spooled)
@@ -248,6 +267,7 @@ class ClaudeCode implements Harness {
     this.#hook.onTurn()
     if (this.#stopped) this.#judgeStop()
     this.#seen.onPrompt(prompt)
+    this.#subagents.onPrompt(prompt)
     this.#know({ turn: promptedTurn(this.#evidence.turn, momentOf(at)) })
     if (isPersons(prompt)) this.#events!.prompted()
   }
@@ -281,6 +301,7 @@ class ClaudeCode implements Harness {
     this.#transcript = path
     this.#save()
     this.#seen.switchTranscript(path)
+    this.#subagents.onTranscript(path)
   }
 
   #onInterrupt(at: number): void {
@@ -330,6 +351,7 @@ class ClaudeCode implements Harness {
     this.#registry.read()
     this.#spool.drain()
     this.#seen.read()
+    this.#subagents.beat()
   }
 
   // --- the end

@@ -24,6 +24,7 @@ export class Spool {
   readonly #onEvent: (spooled: Spooled) => void
   readonly #onLoss: (what: string) => void
   #watcher: FSWatcher | null = null
+  #draining = false
 
   /** `onLoss` is told of events that nobody will see: an overflow mark, or a file that is no event. */
   constructor(dir: string, onEvent: (spooled: Spooled) => void, onLoss: (what: string) => void) {
@@ -45,11 +46,18 @@ export class Spool {
 
   /** Takes all events out of the spool. Also called on a slow beat: a watcher may miss one. */
   drain(): void {
-    for (const { path, id, at } of list(this.#dir)) {
-      const spooled = read(path, id, at)
-      rmSync(path, { force: true })
-      if (spooled) this.#onEvent(spooled)
-      else this.#onLoss(id)
+    // An event may lead to a look for more.
+    if (this.#draining) return
+    this.#draining = true
+    try {
+      for (const { path, id, at } of list(this.#dir)) {
+        const spooled = read(path, id, at)
+        rmSync(path, { force: true })
+        if (spooled) this.#onEvent(spooled)
+        else this.#onLoss(id)
+      }
+    } finally {
+      this.#draining = false
     }
   }
 
