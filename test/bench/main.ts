@@ -8,6 +8,7 @@ import { measureHeal } from './heal.ts'
 import { isLinux, Lab } from './lab.ts'
 import { measureMemory } from './memory.ts'
 import { type Row, table } from './row.ts'
+import { measureRuns } from './runs.ts'
 import { full, measureScale, small } from './scale.ts'
 import { measureSend } from './send.ts'
 import { measureStart } from './start.ts'
@@ -28,6 +29,7 @@ const measurements: Record<string, (lab: Lab) => Row | Promise<Row>> = {
   start: measureStart,
   heal: measureHeal,
   context: measureContext,
+  runs: measureRuns,
   doors: measureDoors,
   scale: (lab) => measureScale(lab, args.includes('--full') ? full : small),
 }
