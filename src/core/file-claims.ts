@@ -96,9 +96,9 @@ export function released(
   return { left: claims.filter((claim) => !gone.includes(claim)), gone }
 }
 
-/** The first claim of somebody else on the file at `path`. */
-export function claimOn(all: readonly Standing[], path: string, me: Actor): FileClaim | null {
-  return all.find(({ claim }) => !holds(me, claim) && covers(claim.path, path))?.claim ?? null
+/** Whether it is a claim of somebody else on the file at `path`. */
+export function claimOn(claim: FileClaim, path: string, me: Actor): boolean {
+  return !holds(me, claim) && covers(claim.path, path)
 }
 
 /** The claims with those of `from` held by `to`. */

@@ -271,14 +271,14 @@ export class Inbox {
   }
 }
 
-/** True for what does not come at a position of the mail: a role's messages, and the ends of one's runs. */
+/** True for what does not come at a position of the mail: a role's messages, and what the sidecar tells by itself. */
 export function isAside(to: string): boolean {
-  return isOfRole(to) || isOfRun(to)
+  return isOfRole(to) || isOwnMade(to)
 }
 
-/** True for the end of a run, which is mail of the sidecar's own making. */
-export function isOfRun(to: string): boolean {
-  return to.startsWith('run:')
+/** True for mail of the sidecar's own making: ends of runs, and news of files. No peer can address anything so. */
+export function isOwnMade(to: string): boolean {
+  return to.startsWith('run:') || to.startsWith('file:')
 }
 
 /** True for a role's messages, which are settled by their takers record. */

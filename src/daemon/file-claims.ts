@@ -1,7 +1,7 @@
 /** Claims on files in the engine: one record per repository, changed by compare-and-set. Keeps nothing in memory. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { type Asked, claimed, passed, released, type Standing, standing } from '../core/file-claims.ts'
+import { type Asked, claimed, claimOn, passed, released, type Standing, standing } from '../core/file-claims.ts'
 import type { Grace } from '../core/task-lease.ts'
 import { MeshError } from '../errors.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
@@ -40,6 +40,19 @@ export function releaseFiles(
 /** The claims of a repository that have not fallen. */
 export async function standingClaims(store: ProjectStore, repository: string, grace: Grace): Promise<Standing[]> {
   return judged(store, (await store.claims.get(repository))?.value.claims ?? [], grace)
+}
+
+/** The claim of another session on the file at `path`, if there is one. */
+export async function claimAgainst(
+  store: ProjectStore,
+  repository: string,
+  path: string,
+  me: Actor,
+  grace: Grace,
+): Promise<FileClaim | null> {
+  const stored = (await store.claims.get(repository))?.value.claims ?? []
+  const near = stored.filter((claim) => claimOn(claim, path, me))
+  return (await judged(store, near, grace))[0]?.claim ?? null
 }
 
 export interface HeldClaim {

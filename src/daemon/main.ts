@@ -142,6 +142,7 @@ async function refuse(harness: Harness, { message, hint }: MeshError, log: Logge
     interrupted() {},
     turnEnded() {},
     prompted() {},
+    edited() {},
     conversation: async () => visible(`mesh: this session did not join: ${message} (${hint})`),
     ended: finish,
   })

@@ -2,7 +2,7 @@
 import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import type { ReadRecord } from '../core/agent-end.ts'
-import { type Entry, isOfRun } from '../core/inbox.ts'
+import { type Entry, isOwnMade } from '../core/inbox.ts'
 import { MeshError } from '../errors.ts'
 import type { Conversation, Harness } from '../harness/types.ts'
 import { type Env, type Home, nameDir, sessionDir } from '../host/home.ts'
@@ -19,6 +19,7 @@ import { graceOf } from './claims.ts'
 import { isControl, obey } from './control.ts'
 import { Courier } from './courier.ts'
 import { drainAll } from './drain.ts'
+import { EditNews } from './edit-news.ts'
 import { passClaims } from './file-claims.ts'
 import { adoptFormer, catchUp } from './former.ts'
 import { Holding } from './holding.ts'
@@ -88,6 +89,7 @@ export class Sidecar {
   readonly #session: SessionRun | null
   readonly #telling: Telling
   readonly runMail: RunMail
+  readonly #edits = new EditNews(this)
   readonly #roles: Roles
   readonly #witness: Witness
   readonly #stalls: Stalls
@@ -213,6 +215,7 @@ export class Sidecar {
       evidence: (token, state, evidence) => this.courier.evidence(token, state, evidence),
       interrupted: (is) => this.courier.interrupted(is),
       prompted: () => void this.loops.resume(null, 'a person said something there'),
+      edited: (path) => this.#edits.edited(path),
       ended: (reason) => void this.end(reason),
     })
     await this.#linked
@@ -513,7 +516,7 @@ export class Sidecar {
   async #obey({ envelope, verified }: Pick<Entry, 'envelope' | 'verified'>): Promise<void> {
     this.mailbox.surface([envelope.id], Date.now())
     await this.loops.know(envelope.from)
-    this.#telling.one(envelope, 'delivered', obey(envelope, verified, this.loops))
+    this.#telling.one(envelope, 'delivered', obey(envelope, verified, this.loops, this.#edits))
   }
 
   /** Held messages go on. */
@@ -531,8 +534,8 @@ export class Sidecar {
 
   #onSurfaced(entries: readonly Entry[], evidence: string, door: string): void {
     for (const { envelope } of entries) {
-      // The end of a run has no sender who waits to hear of it.
-      if (!isOfRun(envelope.to)) this.#telling.one(envelope, 'surfaced', evidence, door)
+      // What this sidecar told by itself has no sender who waits to hear of it.
+      if (!isOwnMade(envelope.to)) this.#telling.one(envelope, 'surfaced', evidence, door)
       if (envelope.to.startsWith('role:')) void this.#roles.settle(envelope.to.slice(5), envelope.id).catch(() => {})
     }
     this.#touch()

@@ -1,5 +1,5 @@
 /** What the senders of messages are told of them, by receipts. */
-import type { Entry } from '../core/inbox.ts'
+import { type Entry, isOwnMade } from '../core/inbox.ts'
 import type { Envelope, NameRecord } from '../wire/envelope.schema.ts'
 import { isDirect } from './intake.ts'
 import { LOCAL_MEMBER } from './keys.ts'
@@ -25,6 +25,7 @@ export class Telling {
 
   /** A step on the way: everybody's and topics' messages have many readers, and only that they were read is told. */
   step(entries: readonly Entry[], state: Exclude<Told, 'surfaced'>, evidence: string): void {
-    for (const { envelope } of entries) if (isDirect(envelope)) this.one(envelope, state, evidence)
+    for (const { envelope } of entries)
+      if (isDirect(envelope) && !isOwnMade(envelope.to)) this.one(envelope, state, evidence)
   }
 }

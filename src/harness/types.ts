@@ -65,6 +65,8 @@ export interface HarnessEvents {
   subagentIdle?(id: string): void
   /** Also told when the session is over, before that. */
   subagentEnded?(id: string, end: SubagentEnd): void
+  /** The model, or a subagent, edited the file at this absolute path. */
+  edited(path: string): void
   /** The session is over. Told once. */
   ended(reason: string): void
 }

@@ -22,7 +22,7 @@ const recipient = z
 export const intent = z.string().check(z.regex(/^[a-z][a-z_-]{0,31}$/))
 
 /** Intents of what one sidecar says to another: settled there, never shown to a reader. Nobody else may send them. */
-export const controlIntents = ['ping', 'budget_resume'] as const
+export const controlIntents = ['ping', 'budget_resume', 'edited'] as const
 
 export const sender = z.object({
   /** The machine account; its key signs. */

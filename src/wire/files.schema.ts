@@ -2,6 +2,7 @@
 import * as z from 'zod/mini'
 import { limits } from './limits.ts'
 import { isPath } from './paths.ts'
+import { projectPattern } from './subjects.ts'
 import { actor } from './task.schema.ts'
 
 const time = z.iso.datetime().check(z.maxLength(40))
@@ -38,3 +39,16 @@ export const fileEdits = z.object({
   by: z.array(z.extend(actor, { at: time })).check(z.maxLength(limits.fileEditors)),
 })
 export type FileEdits = z.output<typeof fileEdits>
+
+const hash = z.string().check(z.regex(/^[0-9a-f]{16}$/))
+
+/** The text of an `edited` message, as JSON: its sender edited a file that the recipient edited too, or claims. */
+export const fileEdited = z.object({
+  path: claimPath,
+  repository: z.string().check(z.regex(projectPattern)),
+  /** Of host and directory. */
+  worktree: hash,
+  /** The recipient's. */
+  claim: z.optional(z.object({ path: claimPath })),
+})
+export type FileEdited = z.output<typeof fileEdited>

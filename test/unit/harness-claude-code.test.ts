@@ -78,6 +78,7 @@ async function start(conversation: (c: Conversation) => Promise<string> = async 
       return conversation(c)
     },
     evidence: (...evidence) => told.push(['evidence', ...evidence]),
+    edited: () => {},
     prompted: () => told.push(['prompted']),
     turnEnded: (turn) => told.push(['turnEnded', turn]),
     interrupted: (is) => told.push(['interrupted', is]),

@@ -62,6 +62,7 @@ async function start(): Promise<Harness> {
       return ''
     },
     evidence: (...seen) => told.push(['evidence', ...seen]),
+    edited: () => {},
     prompted: () => {},
     interrupted: () => {},
     turnEnded: () => {},

@@ -56,6 +56,15 @@ export const transcriptLine = z.object({
 })
 export type TranscriptLine = z.output<typeof transcriptLine>
 
+/** The result of a tool call that edited a file; of a failed one it is a text. */
+export const editLine = z.object({
+  timestamp: z.optional(z.string()),
+  toolUseResult: z.union([
+    z.object({ filePath: path, structuredPatch: z.array(z.unknown()) }),
+    z.object({ notebook_path: path, edit_mode: z.string(), error: z.optional(z.string()) }),
+  ]),
+})
+
 const tokens = z.catch(z.int().check(z.minimum(0)), 0)
 const word = z.catch(z.optional(z.string()), undefined)
 

@@ -7,6 +7,7 @@ import type { Env, Home } from '../../host/home.ts'
 import { identifyProcess, type ProcessState } from '../../host/process.ts'
 import type { ProcessIdentity, SessionStatus } from '../../wire/envelope.schema.ts'
 import type { Conversation, Door, Harness, HarnessEvents, Recalled, TurnEnd } from '../types.ts'
+import { EditWatch } from './edits.ts'
 import { endReason, SessionEnd } from './end.ts'
 import { modelError } from './ended.ts'
 import { EvidenceReader } from './evidence.ts'
@@ -68,6 +69,7 @@ class ClaudeCode implements Harness {
   readonly #registry: Registry
   readonly #lifeline: Lifeline
   readonly #seen: EvidenceReader
+  readonly #edits: EditWatch
   readonly #hook: HookDoor
   readonly #end: SessionEnd
   readonly #subagents: Subagents
@@ -130,6 +132,7 @@ class ClaudeCode implements Harness {
       this.#subagents.over()
       this.#events!.ended(reason)
     })
+    this.#edits = new EditWatch(this.#transcript, (path) => this.#events?.edited(path))
     this.doors = [this.#hook, watch, inbox].map((door) => this.#seen.observe(door))
   }
 
@@ -156,6 +159,7 @@ class ClaudeCode implements Harness {
     this.#spool.start()
     this.#tell()
     this.#lifeline.start()
+    this.#edits.read()
     this.#beat = setInterval(() => this.#onBeat(), BEAT_MS)
   }
 
@@ -170,6 +174,7 @@ class ClaudeCode implements Harness {
     this.#lifeline.stop()
     this.#seen.stop()
     this.#subagents.stop()
+    this.#edits.stop()
   }
 
   recall(offers: readonly Offer[]): Recalled[] {
@@ -230,6 +235,7 @@ class ClaudeCode implements Harness {
 
   #onStop(name: string, background: unknown[], at: number): void {
     this.#hook.onTurn()
+    this.#edits.read()
     if (name === 'Stop') this.#seen.onTurnEnd()
     const queued = this.#evidence.turn?.queued
     this.#know({ turn: { running: false, at: momentOf(at), background: background.length > 0, queued } })
@@ -265,6 +271,7 @@ class ClaudeCode implements Harness {
 
   #onPrompt(prompt: string, at: number): void {
     this.#hook.onTurn()
+    this.#edits.read()
     if (this.#stopped) this.#judgeStop()
     this.#seen.onPrompt(prompt)
     this.#subagents.onPrompt(prompt)
@@ -302,6 +309,7 @@ class ClaudeCode implements Harness {
     this.#save()
     this.#seen.switchTranscript(path)
     this.#subagents.onTranscript(path)
+    this.#edits.switchTranscript(path)
   }
 
   #onInterrupt(at: number): void {
@@ -352,6 +360,7 @@ class ClaudeCode implements Harness {
     this.#spool.drain()
     this.#seen.read()
     this.#subagents.beat()
+    if (this.#status !== 'idle') this.#edits.read()
   }
 
   // --- the end

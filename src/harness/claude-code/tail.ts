@@ -12,11 +12,11 @@ export class Tail {
   #watcher: FSWatcher | null = null
   #timer: NodeJS.Timeout | null = null
 
-  /** Begins at the file's present end; a file that does not exist yet is read from its start. */
-  constructor(path: string, onLine: (line: string) => void) {
+  /** Begins at `from`, else at the file's present end; a file that does not exist yet is read from its start. */
+  constructor(path: string, onLine: (line: string) => void, from?: number) {
     this.#path = path
     this.#lines = new LineSplitter(onLine)
-    this.#offset = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+    this.#offset = from ?? statSync(path, { throwIfNoEntry: false })?.size ?? 0
   }
 
   /** Gives lines as they come, until `stop`. */
