@@ -166,16 +166,20 @@ export class Board {
     const { store } = writing
     let now = this.#kept.get(id) ?? (await this.read(store, id))
     let tried: Task | null = null
+    let isRead = false
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const next = this.#tried(now.task, step)
       // Found made: by the try whose answer was lost, or by an earlier call.
-      if (next === now.task) return { ...now, before: tried }
+      if (next === now.task && isRead) return { ...now, before: tried }
       const isLegal = !(next instanceof MeshError)
-      const revision = isLegal ? await writing.write(next, now.revision) : null
-      if (isLegal && revision !== null) return this.#accept(store, { task: next, revision }, now.task, step)
-      if (isLegal) tried = now.task
+      if (isLegal && next !== now.task) {
+        const revision = await writing.write(next, now.revision)
+        if (revision !== null) return this.#accept(writing, { task: next, revision }, now.task, step)
+        tried = now.task
+      }
       // Refused by what we know, or somebody was faster: what is true now decides.
       const latest = await this.read(store, id)
+      isRead = true
       const isCurrent = latest.revision === now.revision
       if (!isLegal && isCurrent && !(await this.#refresh(store, latest.task))) throw next
       now = latest
@@ -201,9 +205,10 @@ export class Board {
     }
   }
 
-  async #accept(store: ProjectStore, kept: Kept, before: Task, step: Step): Promise<Changed> {
+  async #accept(writing: Writing, kept: Kept, before: Task, step: Step): Promise<Changed> {
     this.#keep(kept)
-    if (kept.task.after.some((id) => !before.after.includes(id))) await this.#refuseCircle(store, kept, before, step)
+    const isTied = kept.task.after.some((id) => !before.after.includes(id))
+    if (isTied) await writing.uncertainly(() => this.#refuseCircle(writing.store, kept, before, step))
     return { ...kept, before }
   }
 

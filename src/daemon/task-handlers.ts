@@ -74,8 +74,11 @@ export function createTaskHandlers(sidecar: Sidecar): TaskHandlers {
 
     async task_show({ id: key }) {
       const { store } = await open(sidecar)
-      const kept = await named(sidecar, key)
-      const revisions = await store.tasks.history(kept.task.id)
+      const known = await named(sidecar, key)
+      const revisions = await store.tasks.history(known.task.id)
+      const last = revisions.at(-1)
+      // As it is now, not as this sidecar last heard.
+      const kept = last ? { task: last.value, revision: last.revision } : known
       const history = revisions.map(({ value: { change }, revision }) => {
         return { rev: revision, at: change.at, by: change.by.name, what: change.what, text: change.text ?? null }
       })
@@ -97,7 +100,7 @@ export function createTaskHandlers(sidecar: Sidecar): TaskHandlers {
       const move = await moveOf(sidecar, given)
       const { before, ...kept } = await board.change(store, id, { move, by, at, op })
       // Made earlier, by a try whose answer was lost: who was not told then is told now.
-      const made = before ? { before, after: kept.task } : await earlierChange(sidecar, id, op)
+      const made = before ? { before, after: kept.task } : await earlierChange(sidecar, id, op).catch(() => null)
       const note = made ? await tellConcerned(sidecar, made.before, made.after) : undefined
       return { ...detailOf(board, kept), ...noted(note) }
     },

@@ -27,6 +27,13 @@ export class Writing {
     }
   }
 
+  /** What may yet take back what was written: until it is over, that is not certain. */
+  async uncertainly(work: () => Promise<void>): Promise<void> {
+    this.#isUnsure = true
+    await work()
+    this.#isUnsure = false
+  }
+
   isUnsure(error: unknown): boolean {
     return this.#isUnsure && isAway(MeshError.from(error).code)
   }

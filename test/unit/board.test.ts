@@ -14,6 +14,7 @@ import {
 import { judgeClaim } from '../../src/core/task-lease.ts'
 import { MeshError } from '../../src/errors.ts'
 import { type Actor, type Task, task as taskSchema } from '../../src/wire/task.schema.ts'
+import { newTask, play, sequences } from '../support/board-model.ts'
 
 const id = (n: number) => `t_${n.toString(16).padStart(32, '0')}`
 const time = (second: number) => new Date(Date.UTC(2026, 0, 1) + second * 1000).toISOString()
@@ -239,6 +240,34 @@ const moves: fc.Arbitrary<Move> = fc.oneof(
   fc.record({ do: fc.constant('edit' as const), after: fc.uniqueArray(fc.constantFrom(id(0), id(1), id(2))) }),
   fc.record({ do: fc.constant('comment' as const), text: fc.string({ maxLength: 20 }) }),
 )
+
+test('1,000 random histories end as the plain model of the board says', () => {
+  const ids = [id(0), id(1), id(2)]
+  const people = [alice, bob, who('carol')]
+  fc.assert(
+    fc.property(sequences(ids, people.length, { min: 1, max: 40 }), (sequence) => {
+      const tasks = [made(0), made(1), made(2)]
+      const model = Object.fromEntries(ids.map((one) => [one, newTask('alice')]))
+      for (const { on, by, command } of sequence) {
+        const actor = people[by]!
+        const outcome = play(model, ids[on]!, actor.name, command)
+        let real = 'ok'
+        try {
+          tasks[on] = step(tasks[on]!, command, actor, 1, tasks)
+        } catch (error) {
+          real = MeshError.from(error).code
+        }
+        expect(real).toBe(outcome)
+      }
+      for (const [i, { state, claim, fence, after, blockedOn }] of tasks.entries()) {
+        const holder = claim?.holder.name ?? null
+        const { creator: _, ...expected } = model[ids[i]!]!
+        expect({ state, holder, fence, after, words: blockedOn }).toEqual(expected)
+      }
+    }),
+    { numRuns: 1000 },
+  )
+})
 
 test('whatever is tried: a claimed task has one holder, what is over never changes its state, fences only grow, no circle', () => {
   const commands = fc.array(fc.tuple(fc.nat(2), moves, fc.constantFrom(alice, bob, who('carol'))), { maxLength: 40 })
