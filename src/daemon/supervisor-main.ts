@@ -7,18 +7,22 @@ import { createServer, Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { type FromSupervisor, type RunSpec, runRequest, toSupervisor } from '../api/supervisor.schema.ts'
 import { MeshError } from '../errors.ts'
+import { launchBackground } from '../harness/claude-code/background-launch.ts'
 import { SpawnedClaudeCode } from '../harness/claude-code/spawned.ts'
 import { findExecutable } from '../host/executable.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { meshHome, runDir } from '../host/home.ts'
 import { tryLock } from '../host/lock.ts'
+import { identifyProcess } from '../host/process.ts'
 import { parseJson } from '../wire/codec.ts'
 import { limits } from '../wire/limits.ts'
 import { quote } from '../wire/names.ts'
 import { AgentRun } from './agent-run.ts'
 import { type Logger, openLog } from './log.ts'
 import { schemaFault } from './result-schema.ts'
+import { BackgroundProcess } from './run-background.ts'
 import { files, removeRun, writeSpec } from './run-files.ts'
+import type { RunSubject } from './run-subject.ts'
 import { Supervisor } from './supervisor.ts'
 
 const STARTER_FD = 3
@@ -59,7 +63,9 @@ async function main(): Promise<void> {
     const { log } = openLog(files.log(dir), process.env.MESH_LOG_LEVEL ?? 'info')
     guard(log)
     const tell = (word: FromSupervisor) => starter.tell(word)
+    const subject = spec.background ? await inBackground(spec, found.path) : undefined
     supervisor = new Supervisor({
+      subject,
       spec,
       path: found.path,
       agent:
@@ -80,7 +86,7 @@ async function main(): Promise<void> {
   }
   for (const signal of SIGNALS) {
     // A process that was there before is not ours to end: the witness watches it from then on.
-    const isFree = () => supervisor.isOver || spec.attach !== undefined
+    const isFree = () => supervisor.isOver || spec.attach !== undefined || spec.background
     process.on(signal, () => (isFree() ? process.exit(0) : supervisor.forward(signal, 'its supervisor')))
   }
   starter.onSignal = (signal) => supervisor.forward(signal, spec.owner)
@@ -89,6 +95,14 @@ async function main(): Promise<void> {
   await starter.close()
   // The lock goes with this process: a dead holder's is none.
   process.exit(0)
+}
+
+/** The client's daemon starts it: it runs before it can be on record. */
+async function inBackground({ command, cwd, input = '' }: RunSpec, path: string): Promise<RunSubject> {
+  const { pid, stop } = await launchBackground({ path, env: process.env, cwd }, command.slice(1), input)
+  const identity = identifyProcess(pid)
+  if (identity) return new BackgroundProcess(identity, stop)
+  throw new MeshError('not_alive', 'the session ended as it began')
 }
 
 async function refuse(starter: Starter, fault: 'not_found' | 'not_executable', path: string): Promise<void> {

@@ -49,7 +49,7 @@ interface SupervisorOptions {
   /** What is known of a session besides its process; null for any other run. */
   agent: AgentRun | null
   /** A process that runs already. */
-  subject?: RunSubject
+  subject?: RunSubject | undefined
   home: Home
   env: Env
   log: Logger
@@ -227,7 +227,8 @@ export class Supervisor {
   #hear(request: RunRequest & { op: 'session' | 'done' }): RunAnswer {
     const { agent, spec } = this.#options
     if (!agent) throw new MeshError('bad_request', 'this run is a command: its exit code is its result')
-    if (isOver(this.#run!.state)) throw new MeshError('not_alive', 'the run is over')
+    if (!this.#run) throw new MeshError('conflict', 'the run has not begun')
+    if (isOver(this.#run.state)) throw new MeshError('not_alive', 'the run is over')
     if (request.op === 'session') {
       const told = agent.report(request, this.#run!.state)
       if (told) this.#push({ ...told, at: new Date().toISOString() })

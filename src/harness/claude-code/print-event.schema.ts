@@ -1,4 +1,4 @@
-/** The lines that `claude -p --output-format stream-json` writes (2.1.329), read leniently. */
+/** What the client prints for programs: `claude -p --output-format stream-json`, `claude agents --json` (2.1.329). Read leniently. */
 import * as z from 'zod/mini'
 
 const count = z.catch(z.int().check(z.minimum(0)), 0)
@@ -41,3 +41,8 @@ export const printResult = z.object({
   ),
 })
 export type PrintResult = z.output<typeof printResult>
+
+/** `claude agents --json`, documented for scripts: a background session has an id, and a pid while it runs. */
+export const listedAgents = z.array(
+  z.looseObject({ id: z.optional(z.string()), pid: z.optional(z.int().check(z.minimum(2))) }),
+)
