@@ -5,10 +5,11 @@ import type { Judged } from '../core/process-end.ts'
 import type { Run } from '../core/run.ts'
 import { MeshError } from '../errors.ts'
 import type { SpawnedSession } from '../harness/types.ts'
+import { writeAtomic } from '../host/files.ts'
 import { parseJson } from '../wire/codec.ts'
 import type { RunEvent } from '../wire/run.schema.ts'
 import { misfits } from './result-schema.ts'
-import { readDone, writeDone } from './run-files.ts'
+import { files, readDone, writeDone } from './run-files.ts'
 
 type Seen = Pick<AgentEvidence, 'exit' | 'stop' | 'timedOutMs' | 'outOfMemory' | 'durationMs'>
 type Told = Pick<RunEvent, 'type'> & { text?: string }
@@ -37,6 +38,9 @@ export class AgentRun {
 
   /** Takes what the session's sidecar sees. Returns what is to be told of it, if anything changed. */
   report(report: SessionReport, state: Run['state']): Told | null {
+    const { transcript } = report
+    // A witness finds it there.
+    if (transcript && transcript !== this.#last?.transcript) writeAtomic(files.transcript(this.#dir), transcript)
     this.#last = { ...this.#last, ...report }
     if (report.state === 'waiting') return { type: 'run_waiting', ...(report.text ? { text: report.text } : {}) }
     if (report.state === 'running' && (state === 'waiting' || state === 'idle')) return { type: 'run_progress' }

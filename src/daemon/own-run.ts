@@ -17,6 +17,8 @@ export interface OwnRun {
   lineage: string[]
   /** A supervisor tells it: what is seen of the session goes there. Else the session's sidecar tells it. */
   isSupervised: boolean
+  /** What it was spawned to be called: in the background nothing else tells it. */
+  name?: string
 }
 
 type Sidecar = Pick<SidecarOptions, 'env' | 'home' | 'key' | 'place' | 'harness' | 'startedIn'>
@@ -39,7 +41,10 @@ export function ownRun(session: Session): OwnRun {
   const { home, project, process, sessionId, env, candidate, earlier } = session
   const known = spawnedAs(home, sessionId) ?? (earlier === null ? null : supervised(home, earlier))
   const spawned = known ?? claimed(home, candidate, sessionId)
-  if (spawned?.project === project) return { id: spawned.run, lineage: spawned.lineage, isSupervised: true }
+  if (spawned?.project === project) {
+    const { run: id, lineage, name } = spawned
+    return { id, lineage, isSupervised: true, name }
+  }
   const id = sessionRunId(project, process)
   return { id, lineage: bounded(lineageIn(env)).filter((above) => above !== id), isSupervised: false }
 }

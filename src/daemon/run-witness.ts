@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RunSpec } from '../api/supervisor.schema.ts'
-import { judgeAgentEnd, noEvidence, type ReadRecord } from '../core/agent-end.ts'
+import { type AgentRecord, judgeAgentEnd, noEvidence, type ReadRecord } from '../core/agent-end.ts'
 import { type Judged, judgeLost } from '../core/process-end.ts'
 import { isTerminal } from '../core/run.ts'
 import { MeshError } from '../errors.ts'
@@ -19,6 +19,7 @@ import { Announcer } from './announcer.ts'
 import { Journal } from './journal.ts'
 import { memberKey } from './keys.ts'
 import type { Logger } from './log.ts'
+import { judgeLostSession } from './lost-session.ts'
 import {
   changedAt,
   files,
@@ -150,22 +151,28 @@ export class RunWitness {
     if (spec.teller === 'sidecar') return { ...this.#lostAgent(spec, started.at), at }
     const { child, supervisor } = started
     const evidence = `${this.#options.name()} found its supervisor (pid ${supervisor.pid}) and its command (pid ${child.pid}) gone at ${at}`
+    if (spec.runKind === 'session')
+      return { ...judgeLostSession(spec, dir, this.#record(spec, started.at), evidence), at }
     return { ...judgeLost(readStop(dir), evidence, loggedTail(dir)), at }
   }
 
   /** Nobody saw it end, but its client's own record may say how far it was. */
-  #lostAgent({ run, runKind }: RunSpec, startedAt: string): Judged {
+  #lostAgent(spec: RunSpec, startedAt: string): Judged {
+    const { run, runKind } = spec
     const dir = runDir(this.#options.home, run)
-    const transcript = readText(files.transcript(dir), PATH_BYTES)
     return judgeAgentEnd({
       ...noEvidence,
       ...(runKind === 'subagent' ? { runKind, end: 'parent' } : { runKind: 'session', end: 'killed' }),
       stop: readStop(dir),
-      record: transcript
-        ? this.#options.readRecord(transcript, { subagent: runKind === 'subagent', since: startedAt })
-        : null,
+      record: this.#record(spec, startedAt),
       durationMs: Math.max(0, Date.now() - Date.parse(startedAt)),
     })
+  }
+
+  #record({ run, runKind }: RunSpec, since: string): AgentRecord | null {
+    const transcript = readText(files.transcript(runDir(this.#options.home, run)), PATH_BYTES)
+    if (!transcript) return null
+    return this.#options.readRecord(transcript, { subagent: runKind === 'subagent', since })
   }
 
   #sweep(id: string): true {

@@ -107,9 +107,10 @@ export class Sidecar {
   #ending = false
 
   constructor(options: SidecarOptions) {
-    this.options = options
-    const { home, env, place, log, harness, desired } = options
     this.run = findOwnRun(options)
+    const asked = this.run?.name
+    this.options = asked === undefined ? options : { ...options, desired: { name: asked, explicit: true } }
+    const { home, env, place, log, harness, desired } = this.options
     this.#naming = new Naming({ harness, place, desired, run: this.run?.id ?? null, log, leave: () => this.leave() })
     const { run, name } = { run: this.run, name: () => this.record.name }
     const readRecord = options.readRecord ?? (() => null)
