@@ -22,6 +22,7 @@ import { type Logger, openLog } from './log.ts'
 import { schemaFault } from './result-schema.ts'
 import { BackgroundProcess } from './run-background.ts'
 import { files, removeRun, writeSpec } from './run-files.ts'
+import { RunLog } from './run-log.ts'
 import type { RunSubject } from './run-subject.ts'
 import { Supervisor } from './supervisor.ts'
 
@@ -63,7 +64,7 @@ async function main(): Promise<void> {
     const { log } = openLog(files.log(dir), process.env.MESH_LOG_LEVEL ?? 'info')
     guard(log)
     const tell = (word: FromSupervisor) => starter.tell(word)
-    const subject = spec.background ? await inBackground(spec, found.path) : undefined
+    const subject = spec.background ? await inBackground(spec, found.path, dir) : undefined
     supervisor = new Supervisor({
       subject,
       spec,
@@ -98,9 +99,11 @@ async function main(): Promise<void> {
 }
 
 /** The client's daemon starts it: it runs before it can be on record. */
-async function inBackground({ command, cwd, input = '' }: RunSpec, path: string): Promise<RunSubject> {
-  const { pid, stop } = await launchBackground({ path, env: process.env, cwd }, command.slice(1), input)
+async function inBackground({ command, cwd, input = '' }: RunSpec, path: string, dir: string): Promise<RunSubject> {
+  const { pid, said, stop } = await launchBackground({ path, env: process.env, cwd }, command.slice(1), input)
   const identity = identifyProcess(pid)
+  // What the session shows is the client's to show.
+  new RunLog(files.output(dir, 'stdout')).write(Buffer.from(said))
   if (identity) return new BackgroundProcess(identity, stop)
   throw new MeshError('not_alive', 'the session ended as it began')
 }

@@ -1,4 +1,5 @@
 /** Child sessions: their parent, which had ended its turn, is woken by how they ended, whatever that was, once. */
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -225,7 +226,8 @@ describe.skipIf(missing)('a child session', () => {
   test('waits for a permission in the background: its parent is told, and ends it', async () => {
     const { model, mesh } = suite
     model.script('asks', [{ call: [{ name: 'Write', input: { file_path: '/etc/mesh-test', content: 'x' } }] }])
-    await spawns("mesh spawn --bg --name asks -- 'play asks'")
+    model.script('lives-on', [{ call: [bash(`mesh done --result '"it is out"'`)] }, { say: 'Told.' }])
+    await spawns("mesh spawn --bg --name asks -- 'play asks'", "mesh spawn --bg --name lives-on -- 'play lives-on'")
     const waiting = await seen('asks', /^run_waiting$/)
     expect(waiting.text).toContain('permission')
     await eventually('the parent was told', () => told(' asks ') > 0)
@@ -234,11 +236,17 @@ describe.skipIf(missing)('a child session', () => {
     const stopped = await mesh.json<Event>('stop', 'asks', '--json')
     expect(stopped).toMatchObject({ type: 'run_cancelled' })
     await mesh.reaches(pid, 'gone')
+    // One that says that it is done is over with its turn, and goes on as a session.
+    expect(await seen('lives-on', ENDS)).toMatchObject({ type: 'run_completed', result: '"it is out"' })
+    const lives = await runOf('lives-on')
+    expect(await mesh.sessionOf(lives.pid)).toMatchObject({ name: 'lives-on', status: 'idle' })
+    const [, stop] = /(claude stop \w+)/.exec(await mesh.run('logs', 'lives-on'))!
+    execFileSync(suite.claude, stop!.split(' ').slice(1), { env: suite.lab.env, stdio: 'ignore' })
+    await mesh.reaches(lives.pid, 'gone')
   })
 
   afterAll(async () => {
     const { lab, claude } = suite
-    const { execFileSync } = await import('node:child_process')
     execFileSync(claude, ['daemon', 'stop', '--any'], { env: lab.env, cwd: lab.project, stdio: 'ignore' })
   })
 })

@@ -165,6 +165,8 @@ describe('a child session', () => {
 
   test('is named after its parent where nobody names it, and known as a session of its run', async () => {
     const child = await spawn(result('ok'))
+    const taken = await mesh.run(['spawn', '--name', 'tester', '--json', '--', 'x'], withClient())
+    expect(taken).toMatchObject({ code: 4, error: { code: 'name_taken' } })
     expect(child.name).toBe(`tester-${child.runId.slice(2, 6)}`)
     const end = await endOf(child.runId)
     expect(end).toMatchObject({ type: 'run_completed', kind: 'session', result: 'ok', code: 0 })

@@ -19,6 +19,8 @@ import { parseDuration } from '../units.ts'
 /** Of the name made for a child: its parent's, and enough of its run's id to tell it from its siblings. */
 const PARENT_CHARS = 48
 const ID_DIGITS = 4
+/** How long is asked whether a name is free. */
+const NAME_MS = 3000
 /** A value that becomes part of the client's command line. */
 const VALUE_CHARS = 4096
 
@@ -26,6 +28,7 @@ export async function run(context: Context): Promise<number> {
   const { home, out } = context
   const spec = await specOf(context)
   const { name } = spec
+  if (context.flags.spawnName !== undefined) await checkFree(context, name)
   try {
     const { pid } = await startRun(spec, environment(context, spec), home)
     if (out.json) await out.value({ runId: spec.run, name, pid })
@@ -67,6 +70,17 @@ async function specOf(context: Context): Promise<RunSpec> {
     ...(background ? { background } : { session }),
     ...(schema === undefined ? {} : { schema }),
   }
+}
+
+/** A name that a living session has would be told as one, and be another's. A mesh that is away keeps nobody from it. */
+async function checkFree(context: Context, name: string): Promise<void> {
+  const isAlive = await context
+    .sidecar()
+    .call('alive', { name }, { timeoutMs: NAME_MS })
+    .then(({ alive }) => alive)
+    .catch(() => false)
+  if (isAlive)
+    throw new MeshError('name_taken', `there is a session "${name}" already`, { hint: 'choose another --name' })
 }
 
 async function prompt(context: Context): Promise<string> {

@@ -24,6 +24,8 @@ interface Command {
 
 export interface BackgroundSession {
   pid: number
+  /** What the client said of it: how people attach to it, and see what it does. */
+  said: string
   /** Ends it for good: one that is only killed is started again by the daemon. */
   stop(): Promise<void>
 }
@@ -44,7 +46,7 @@ export async function launchBackground(command: Command, args: string[], prompt:
   while (performance.now() < deadline) {
     const jobs = listedAgents.safeParse(parseJson(Buffer.from((await client(command, ['agents', '--json'])).out))).data
     const pid = jobs?.find((job) => job.id === id)?.pid
-    if (pid !== undefined) return { pid, stop }
+    if (pid !== undefined) return { pid, said: said.out, stop }
     await sleep(POLL_MS)
   }
   await stop()

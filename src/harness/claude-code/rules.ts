@@ -19,6 +19,7 @@ const COMMANDS = [
   'topic',
   'role',
   'task',
+  'done',
   'claim',
   'claims',
   'release',
