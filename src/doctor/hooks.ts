@@ -6,6 +6,7 @@ import { sidecarPath } from '../client/spawn.ts'
 import { version } from '../client/version.ts'
 import { hasAny, type Inspection, type InstalledPlace, inspectClaudeCode } from '../harness/claude-code/inspect.ts'
 import { installScript, refreshClaudeCode } from '../harness/claude-code/install.ts'
+import { uninstallOf } from '../harness/claude-code/other-home.ts'
 import { readJson } from '../host/files.ts'
 import { readRepository } from '../host/git.ts'
 import type { Env } from '../host/home.ts'
@@ -51,7 +52,8 @@ function settings(setup: Setup, seen: Inspection, place: InstalledPlace): Findin
   }
   if (otherHome !== null) {
     const cause = `the hooks in ${path} are of another mesh home, ${otherHome}`
-    if (existsSync(otherHome)) return [fault('hooks.home', `${cause}: sessions join that one`, command)]
+    const replace = `${uninstallOf(otherHome)} && ${command}`
+    if (existsSync(otherHome)) return [fault('hooks.home', `${cause}: sessions join that one`, replace)]
     return [fault('hooks.home', `${cause}, which is gone`, command, refresh)]
   }
   const missing = Object.keys(hooks).filter((event) => hooks[event] === 'missing')
@@ -76,7 +78,7 @@ function abandoned(seen: Inspection, path: string): Finding[] {
 }
 
 function plugin(setup: Setup, seen: Inspection): Finding[] {
-  if (seen.plugin !== 'other') return []
+  if (seen.plugin !== 'other' || seen.places.some(({ otherHome }) => otherHome !== null)) return []
   const cause = 'the plugin is enabled, but its files are not those of this version'
   return [fault('hooks.plugin', cause, 'mesh install --plugin', () => refreshed(setup))]
 }

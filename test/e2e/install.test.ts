@@ -63,6 +63,26 @@ test('installs at the same time are one install', async () => {
   expect(readFileSync(settings, 'utf8')).toBe(text)
 })
 
+test('two mesh homes: install and uninstall leave the other’s hooks and say what to type', async () => {
+  const other = { env: { MESH_HOME: join(mesh.root, 'other') } }
+  await mesh.run(['install'])
+  const before = readFileSync(settings, 'utf8')
+  for (const call of [['install'], ['install', '--plugin'], ['install', '--print'], ['uninstall']]) {
+    const done = await mesh.run([...call, '--json'], other)
+    expect(done, call.join(' ')).toMatchObject({ code: 4, error: { code: 'conflict' } })
+    expect(done.error.message).toContain(`another mesh home, ${mesh.home}`)
+    expect(done.error.hint).toContain(`MESH_HOME='${mesh.home}' mesh uninstall`)
+    expect(readFileSync(settings, 'utf8')).toBe(before)
+  }
+  expect(existsSync(join(mesh.root, 'other', 'hooks'))).toBe(false)
+  await mesh.run(['uninstall'])
+  expect((await mesh.run(['install'], other)).code).toBe(0)
+  // One that is gone keeps nobody.
+  renameSync(join(mesh.root, 'other'), join(mesh.root, 'moved'))
+  expect((await mesh.run(['install'])).code).toBe(0)
+  expect(readFileSync(settings, 'utf8')).toContain(mesh.home)
+})
+
 test('install --project is for this repository, and says that the file is personal', async () => {
   const local = repository()
   const done = await mesh.run(['install', '--project'])

@@ -95,13 +95,15 @@ test('uninstall - nothing there, nothing done', async () => {
   expect(existsSync(settings)).toBe(false)
 })
 
-test('install - replaces older entries of ours, also those of another mesh home', () => {
+test('install - replaces older entries of ours, also those of a mesh home that is gone', () => {
   env.MESH_HOME = join(root, 'old')
   install()
   const old = read()
   old.hooks!.Retired = [{ hooks: [...old.hooks!.Stop![0]!.hooks] }]
   writeFileSync(settings, JSON.stringify(old))
   env.MESH_HOME = join(root, 'new')
+  expect(install).toThrow('another mesh home')
+  rmSync(join(root, 'old'), { recursive: true })
   install()
   expect(JSON.stringify(read())).not.toContain(join(root, 'old'))
   expect(read().hooks!.Retired).toBeUndefined()

@@ -76,6 +76,16 @@ export function isOurs(command: unknown): boolean {
   return typeof command === 'string' && command.includes(SCRIPT_NAME) && command.endsWith(MARK)
 }
 
+/** The mesh home that a line of ours names; null for one that finds it when it runs. */
+export function homeOfLine(command: string): string | null {
+  return unquoteWord(/^H=('(?:[^']|'\\'')*');/.exec(command)?.[1])
+}
+
+/** The reverse of `quoteWord`; null for nothing. */
+export function unquoteWord(word: string | undefined): string | null {
+  return word === undefined ? null : word.slice(1, -1).replaceAll(`'\\''`, `'`)
+}
+
 /**
  * Exit code 2 of a hook blocks the user's prompt, and sh exits 2 by itself when its script is missing: so the line
  * tests first and ends in `exit 0` (seen on 2.1.329 with dash and bash). Clients without CLAUDE_PID run the line as

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { MeshError } from '../../errors.ts'
 import { readText } from '../../host/files.ts'
 import type { Env, Home } from '../../host/home.ts'
-import { hookScript, isOurs, scriptName, settingsHooks } from './hook-script.ts'
+import { homeOfLine, hookScript, isOurs, scriptName, settingsHooks, unquoteWord } from './hook-script.ts'
 import { localSettings, userSettings } from './install.ts'
 import { listRecords } from './install-record.ts'
+import { otherHome } from './other-home.ts'
 import { pluginFiles } from './plugin.ts'
 import { isObject, type Json, openSettings } from './settings-file.ts'
 import { pluginId } from './settings-merge.ts'
@@ -25,7 +26,7 @@ export interface InstalledPlace {
   unreadable: string | null
   /** By event. */
   hooks: Record<string, HookState>
-  /** The mesh home that entries `elsewhere` name. */
+  /** The other mesh home that entries `elsewhere`, or the plugin, name. */
   otherHome: string | null
 }
 
@@ -97,14 +98,12 @@ function lookAt(path: string, repository: string | null, home: Home): InstalledP
   const { settings, unreadable } = readSettings(path)
   const found = object(settings.hooks)
   const hooks: Record<string, HookState> = {}
-  let otherHome: string | null = null
   for (const [event, wanted] of Object.entries(settingsHooks(home.root))) {
     const ours = handlers(found[event]).filter(({ command }) => isOurs(command))
-    const other = ours.map(({ command }) => homeOf(String(command))).find((root) => root !== null && root !== home.root)
-    otherHome ??= other ?? null
-    hooks[event] = stateOf(ours, wanted, other !== undefined)
+    const isElsewhere = (root: string | null) => root !== null && root !== home.root
+    hooks[event] = stateOf(ours, wanted, ours.map(({ command }) => homeOfLine(String(command))).some(isElsewhere))
   }
-  return { path, repository, unreadable, hooks, otherHome }
+  return { path, repository, unreadable, hooks, otherHome: otherHome(settings, home) }
 }
 
 function stateOf(ours: Json[], wanted: object[], isElsewhere: boolean): HookState {
@@ -118,18 +117,10 @@ function pluginState(user: string, home: Home, packageDir: string): Inspection['
   return pluginFiles(home, packageDir).some(({ changed }) => changed) ? 'other' : 'current'
 }
 
-function homeOf(command: string): string | null {
-  return unquote(/^H=('(?:[^']|'\\'')*');/.exec(command)?.[1])
-}
-
 function startsOf(script: string): { node: string; sidecar: string } | null {
-  const value = (name: string) => unquote(new RegExp(`^${name}=('(?:[^']|'\\\\'')*')$`, 'm').exec(script)?.[1])
+  const value = (name: string) => unquoteWord(new RegExp(`^${name}=('(?:[^']|'\\\\'')*')$`, 'm').exec(script)?.[1])
   const [node, sidecar] = [value('node'), value('sidecar')]
   return node === null || sidecar === null ? null : { node, sidecar }
-}
-
-function unquote(word: string | undefined): string | null {
-  return word === undefined ? null : word.slice(1, -1).replaceAll(`'\\''`, `'`)
 }
 
 function readSettings(path: string): { settings: Json; unreadable: string | null } {

@@ -8,6 +8,7 @@ import { readRepository } from '../../host/git.ts'
 import type { Env, Home } from '../../host/home.ts'
 import { type CommandHook, hookScript, scriptName, settingsHooks } from './hook-script.ts'
 import { type InstallRecord, listRecords, readRecord, writeRecord } from './install-record.ts'
+import { refuseOther } from './other-home.ts'
 import {
   findClient,
   installCommands,
@@ -66,7 +67,8 @@ export interface Installed {
 /**
  * Merges our hooks into the settings; what else is there stays. Doing it twice is doing it once, and older entries of
  * ours are replaced. Throws `bad_request` if the settings are not a JSON object, `denied` if a repository's settings
- * lead out of it, `conflict` if somebody writes them at the same time: then they stay as they are.
+ * lead out of it, `conflict` if somebody writes them at the same time or they have another mesh home's hooks: then they
+ * stay as they are.
  */
 export function installClaudeCode(options: InstallOptions): Installed {
   for (let attempt = 1; ; attempt++) {
@@ -84,6 +86,7 @@ function installOnce(options: InstallOptions): Installed {
   const { path, repository } = options.project === undefined ? userSettings(env) : projectSettings(options.project)
   if (repository) checkWithin(path, repository)
   const file = openSettings(path)
+  if (!options.rulesOnly) refuseOther(path, file.settings, home, repository ? and('--project') : and())
   const wanted = settingsHooks(home.root)
   const rules = options.allow ? permissionRules : []
   const merged = mergeOurs(file.settings, options.rulesOnly ? null : wanted, rules, path)
@@ -196,11 +199,12 @@ export interface PluginInstalled {
 
 /**
  * Writes the plugin into the mesh home and has the client install it, for all sessions of this user. Throws
- * `bad_request` if the user's settings are unreadable, `internal` with the client's words if it refuses.
+ * `bad_request` if the user's settings are unreadable, `conflict` if they have another mesh home's hooks, `internal` with the client's words if it refuses.
  */
 export async function installPlugin(options: InstallOptions & { packageDir: string }): Promise<PluginInstalled> {
   const { env, home, dryRun = false } = options
   const file = openSettings(userSettings(env).path)
+  refuseOther(file.path, file.settings, home, and('--plugin'))
   const script = scriptFile(options)
   const plugin = pluginFiles(home, options.packageDir)
   const client = findClient(env)
@@ -223,6 +227,11 @@ export async function installPlugin(options: InstallOptions & { packageDir: stri
   if (failure === null)
     return { changed: changed || !isSame(now.settings, file.settings), files, commands, installed: true }
   throw new MeshError('internal', `the client refused the plugin: ${failure}`, { hint: hintOf(commands) })
+}
+
+/** What is typed once another's hooks are out. */
+function and(...flags: string[]): string {
+  return [' && mesh install', ...flags].join(' ')
 }
 
 function hintOf(commands: readonly string[][]): string {

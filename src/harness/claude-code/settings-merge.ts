@@ -94,13 +94,19 @@ const PLUGIN_ENTRIES = [
   ['extraKnownMarketplaces', marketplaceName],
 ] as const
 
+/** The command lines of our hooks, of whatever mesh home. */
+export function ourCommands({ hooks }: Json): string[] {
+  const entries = isObject(hooks) ? Object.values(hooks).filter(Array.isArray).flat() : []
+  return entries.flatMap(handlers).flatMap(({ command }) => (isOurs(command) ? [command as string] : []))
+}
+
 /** True if hooks or the plugin of ours are in it. */
 export function hasOurs(settings: Json): boolean {
   return hasHooks(settings) || hasPlugin(settings)
 }
 
 export function hasHooks(settings: Json): boolean {
-  return isObject(settings.hooks) && Object.values(settings.hooks).some(listHasOurs)
+  return ourCommands(settings).length > 0
 }
 
 export function hasPlugin(settings: Json): boolean {

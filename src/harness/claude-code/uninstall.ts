@@ -6,6 +6,7 @@ import { readRepository } from '../../host/git.ts'
 import type { Env, Home } from '../../host/home.ts'
 import { localSettings, userSettings } from './install.ts'
 import { type InstallRecord, listRecords, readRecord, removeRecord } from './install-record.ts'
+import { refuseOther } from './other-home.ts'
 import { findClient, removePlugin, runClient, uninstallCommands } from './plugin.ts'
 import {
   checkWithin,
@@ -84,6 +85,7 @@ async function leave(env: Env, home: Home, path: string, repository: string | un
       return { path, did: 'nothing' }
     }
     if (repository) checkWithin(path, repository)
+    refuseOther(path, openSettings(path).settings, home)
     const record = readRecord(home, path)
     const found = currentHash(path)
     const untouched = record?.before !== undefined && record.after === found
