@@ -148,7 +148,8 @@ function header(message: Shown, shortId: (id: string) => string): string {
     hops >= MANY_HOPS ? `, ${hops} replies in a row` : '',
     message.repeat ? ', possible repeat' : '',
   ]
-  const sender = `${field(message.from)}${message.verified ? '' : ' (unverified)'}`
+  const isOwn = message.verified && message.from === message.to
+  const sender = isOwn ? 'yourself' : `${field(message.from)}${message.verified ? '' : ' (unverified)'}`
   return `[${shortId(message.id)} from ${sender}${marks.join('')}]`
 }
 

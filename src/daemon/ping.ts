@@ -25,8 +25,9 @@ export async function ping(sidecar: Sidecar, request: Parsed<'ping'>, call: Call
   const signal = deadline(call.signal, timeoutMs)
   const letter = { id, to: { kind: 'session', name } as const, hops: 0 }
   const own = sidecar.record.name
+  const whose = name === own ? 'mesh doctor tests this door' : `mesh ping from ${own}`
   const { state } = wake
-    ? await post(sidecar, { ...letter, text: `mesh ping from ${own}, no answer needed` }, {}, call)
+    ? await post(sidecar, { ...letter, text: `${whose}, no answer needed` }, {}, call)
     : await post(sidecar, { ...letter, text: '', intent: 'ping' }, {}, call)
   const goals = wake ? ['surfaced', 'held', 'replied'] : ['delivered']
   const told = await sidecar.receipts.first(id, (one) => goals.includes(one), signal)

@@ -1,7 +1,7 @@
 /** One tool call: the operation that it stands for, with its progress, its cancellation and what it showed. */
+import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
 import type { Op, Request, Response } from '../api/ops.schema.ts'
 import type { Sidecar } from '../client/sidecar.ts'
-import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { newId, newOperation } from '../wire/names.ts'
 import { dataResult, errorResult, fitting, inboxText, type Result, sentText, textResult, waitText } from './results.ts'
@@ -20,10 +20,13 @@ export interface Call {
   afterAnswer(act: () => void): void
 }
 
-/** Runs a tool. Operating errors are results; throws `bad_request` for a tool that does not exist. */
+/** Runs a tool. Operating errors are results; a tool that does not exist is the protocol's, `-32602` (MCP, server/tools). */
 export async function callTool(sidecar: Sidecar, name: string, args: unknown, call: Call): Promise<Result> {
   const tool = tools.get(name)
-  if (!tool) throw new MeshError('bad_request', `there is no tool ${JSON.stringify(name.slice(0, 80))}`)
+  if (!tool) {
+    const message = `there is no tool ${JSON.stringify(name.slice(0, 80))}: tools/list has them`
+    throw new ProtocolError(ProtocolErrorCode.InvalidParams, message)
+  }
   const begun = performance.now()
   const beat = setInterval(() => call.progress(Math.round((performance.now() - begun) / 1000)), PROGRESS_MS)
   try {

@@ -30,7 +30,7 @@ describe.skipIf(missing)('doctor', () => {
     const door = findings.find(({ check }) => check === 'door.session')!
     console.log(door.detail)
     expect(door).toMatchObject({ ok: true, detail: expect.stringContaining('through inbox-socket') })
-    expect(model.saw('mesh ping').length).toBeGreaterThan(0)
+    expect(model.saw('from yourself]\nmesh doctor tests this door').length).toBeGreaterThan(0)
   })
 
   test('a client killed together with all that could have told it is told by doctor', async () => {

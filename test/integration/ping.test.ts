@@ -76,6 +76,19 @@ test('with wake it proves a door, and ps shows it', async ({ project }) => {
   await until(async () => (await doorsOf(api, 'web')).doors[0]?.[1] === 'proven', 'proven in ps')
 })
 
+test('doctor wakes a session by its own sidecar: its model reads neither a peer nor its own name', async ({
+  project,
+}) => {
+  const door = new FakeDoor()
+  const web = await project.node('web', { doors: [door] })
+  const pinged = ping(web, 'web', { wake: true })
+  await until(() => door.offers.length > 0, 'an offer')
+  const [{ text, token } = { text: '', token: '' }] = door.offers
+  expect(text).toMatch(/^\[m_\w+ from yourself\]\nmesh doctor tests this door, no answer needed$/m)
+  web.harness.events.evidence(token, 'surfaced', 'seen by the model')
+  expect(await pinged).toMatchObject({ state: 'surfaced' })
+})
+
 test('with wake and a door that does not lead to the model now: how far it got and why', async ({ project }) => {
   const api = await project.node('api')
   const web = await project.node('web', { doors: [new FakeDoor()] })
