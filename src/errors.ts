@@ -26,7 +26,7 @@ const codes = {
   sidecar_down: { http: 503, exit: 5, hint: 'run any mesh command from a shell, or restart the session' },
   store_full: { http: 503, exit: 5, hint: 'free disk space; mesh status shows the data directory' },
   version_skew: { http: 426, exit: 5, hint: 'restart the session so that its sidecar is of this version' },
-  denied: { http: 403, exit: 6, hint: 'check the owner and permissions of the mesh home directory' },
+  denied: { http: 403, exit: 6, hint: 'mesh doctor tells what is wrong with the mesh home' },
   timeout: { http: 504, exit: 124, hint: 'the outcome is unknown; mesh trace ID tells' },
 } as const satisfies Record<string, CodeInfo>
 

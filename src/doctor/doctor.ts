@@ -5,6 +5,7 @@ import { lookAtClock } from './clock.ts'
 import { lookAtDoors } from './doors.ts'
 import { lookAtEngine } from './engine.ts'
 import { type Finding, fault } from './finding.ts'
+import { faultOfHome } from './home.ts'
 import { lookAtHooks } from './hooks.ts'
 import { lookAtOrphans } from './orphans.ts'
 import { lookAtPermissions } from './permissions.ts'
@@ -44,6 +45,8 @@ export interface Mended {
 /** Looks at everything; changes nothing. `say` hears which subject is being looked at. */
 export async function examine(options: SetupOptions, say: (subject: string) => void): Promise<Finding[]> {
   const setup = new Setup(options)
+  // Nothing else can be seen, or be right, there.
+  if (faultOfHome(setup)) return safely('place', CHECK_MS, () => lookAtPlace(setup))
   say('looking at files, engine, sessions and hooks')
   const found = (
     await Promise.all(checks.map(({ subject, look }) => safely(subject, CHECK_MS, () => look(setup))))

@@ -85,7 +85,8 @@ function plugin(setup: Setup, seen: Inspection): Finding[] {
 
 function script(setup: Setup, seen: Inspection): Finding[] {
   const { scriptPath: path, starts } = seen
-  const isNamed = seen.plugin !== 'none' || seen.places.some((place) => place.unreadable === null && hasAny(place))
+  const names = (place: InstalledPlace) => place.unreadable === null && place.otherHome === null && hasAny(place)
+  const isNamed = seen.plugin !== 'none' || seen.places.some(names)
   const remake = isNamed ? () => remakeScript(setup) : undefined
   const bad = (check: string, cause: string) => fault(check, cause, 'mesh install --script', remake)
   if (seen.script === 'missing') return isNamed ? [bad('hooks.script', `${path} is missing: the hooks do nothing`)] : []

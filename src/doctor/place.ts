@@ -1,12 +1,13 @@
 /** The place itself: Node, the mesh home and its path, keys, the environment, the clock of the files. */
 import { createPrivateKey } from 'node:crypto'
-import { existsSync, lstatSync, realpathSync, type Stats, statSync } from 'node:fs'
+import { existsSync, lstatSync, statSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { version } from '../client/version.ts'
 import { MeshError } from '../errors.ts'
 import { readJson, readText } from '../host/files.ts'
 import { sessionDir, socketPath } from '../host/home.ts'
 import { type Finding, fault, good, word } from './finding.ts'
+import { faultOfHome, notOwnDir } from './home.ts'
 import type { Setup } from './setup.ts'
 
 const MIN_NODE = 20
@@ -18,6 +19,7 @@ const LONGEST_KEY = `op-${'0'.repeat(16)}`
 const FUTURE_MS = 60_000
 
 export async function lookAtPlace(setup: Setup): Promise<Finding[]> {
+  if (faultOfHome(setup)) return [...programs(), ...environment(setup), ...home(setup)]
   return [...programs(), ...environment(setup), ...home(setup), ...sockets(setup), ...keys(setup), ...fileClock(setup)]
 }
 
@@ -51,16 +53,18 @@ function culpritOf({ code, message }: MeshError, name: string | undefined): stri
   return name !== undefined && message.includes(name.slice(0, 16)) ? 'MESH_NAME' : null
 }
 
-function home({ env, home: { root } }: Setup): Finding[] {
+function home(setup: Setup): Finding[] {
+  const { env } = setup
+  const { root } = setup.home
   const findings: Finding[] = []
   if (env.MESH_HOME && !isAbsolute(env.MESH_HOME)) {
     const cause = `MESH_HOME is ${env.MESH_HOME}, which is another directory in every working directory`
     findings.push(fault('home.path', `${cause}; hooks ignore it`, `export MESH_HOME=${word(root)}`))
   }
-  const stat = lstatSync(root, { throwIfNoEntry: false })
-  if (!stat) return [...findings, good('home.path', `${root} is not there yet: nothing was started on this mesh home`)]
-  const wrong = notOwnDir(stat)
-  if (wrong) findings.push(fault('home.path', `${root} ${wrong}: mesh refuses it`, elsewhere(root, stat)))
+  const wrong = faultOfHome(setup)
+  if (wrong) return [...findings, wrong]
+  if (!existsSync(root))
+    return [...findings, good('home.path', `${root} is not there yet: nothing was started on this mesh home`)]
   const config = join(root, 'config.json')
   if (existsSync(config) && typeof readJson(config, CONFIG_BYTES) !== 'object')
     findings.push(
@@ -71,17 +75,6 @@ function home({ env, home: { root } }: Setup): Finding[] {
       ),
     )
   return findings.length > 0 ? findings : [good('home.path', root)]
-}
-
-function notOwnDir(stat: Stats): string | null {
-  if (stat.isSymbolicLink()) return 'is a symbolic link'
-  if (!stat.isDirectory()) return 'is not a directory'
-  return stat.uid === process.getuid?.() ? null : 'belongs to another user'
-}
-
-function elsewhere(root: string, stat: Stats): string {
-  const target = stat.isSymbolicLink() && existsSync(root) ? realpathSync(root) : `${root}-2`
-  return `export MESH_HOME=${word(target)}`
 }
 
 /** A socket's path is short: below a long mesh home, sockets are in a directory that any user could have made. */

@@ -4,6 +4,7 @@ import {
   chmodSync,
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   fsyncSync,
   linkSync,
@@ -25,12 +26,26 @@ import { MeshError } from '../errors.ts'
  */
 export function ensurePrivateDir(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
+    makeDir(path)
     const stat = lstatSync(path)
     checkOwn(stat, path)
     if ((stat.mode & 0o077) !== 0) chmodSync(path, 0o700)
   } catch (error) {
+    if (errno(error) === 'ENOENT') throw new MeshError('denied', `${path} cannot be made`, { cause: error })
     throw fileError(error, path)
+  }
+}
+
+/** With its parents. Node's own `recursive` never returns where a file system refuses with ENOENT, as /proc does. */
+function makeDir(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })) return
+  const parent = dirname(path)
+  if (!existsSync(parent)) makeDir(parent)
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    // Another process was faster.
+    if (errno(error) !== 'EEXIST') throw error
   }
 }
 
@@ -160,7 +175,7 @@ export function fileError(error: unknown, path: string): unknown {
   if (['ENOSPC', 'EDQUOT'].includes(code)) {
     return new MeshError('store_full', `no space left for ${path}`, { cause: error })
   }
-  if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'].includes(code)) {
+  if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP', 'ENAMETOOLONG'].includes(code)) {
     return new MeshError('denied', `${path} cannot be used: ${(error as Error).message}`, { cause: error })
   }
   return error

@@ -259,6 +259,24 @@ const breakages: Breakage[] = [
     env: { MESH_HOME: join(mesh.root, 'link') },
   },
   {
+    name: 'a mesh home below a file',
+    harm: () => writeFileSync(join(mesh.root, 'in-the-way'), ''),
+    check: 'home.path',
+    mend: 'command',
+    env: { MESH_HOME: join(mesh.root, 'in-the-way', 'mesh'), HOME: join(mesh.root, 'other-user') },
+  },
+  {
+    name: 'a mesh home that is of another user',
+    harm: () => {
+      mkdirSync(join(mesh.root, 'theirs'))
+      chownSync(join(mesh.root, 'theirs'), 65534, 65534)
+    },
+    check: 'home.path',
+    mend: 'command',
+    env: { MESH_HOME: join(mesh.root, 'theirs'), HOME: join(mesh.root, 'other-user') },
+    skip: process.getuid?.() !== 0,
+  },
+  {
     name: 'a relative mesh home',
     harm: () => {},
     check: 'home.path',

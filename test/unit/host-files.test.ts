@@ -36,6 +36,13 @@ test('ensurePrivateDir - tightens a directory that others may read', () => {
   expect(statSync(at('open')).mode & 0o777).toBe(0o700)
 })
 
+test.runIf(process.platform === 'linux')(
+  'ensurePrivateDir - says so where nothing can be made, and does not hang',
+  () => {
+    expect(() => ensurePrivateDir('/proc/mesh/run')).toThrow('cannot be made')
+  },
+)
+
 test('ensurePrivateDir - refuses a symbolic link and a file', () => {
   mkdirSync(at('real'))
   symlinkSync(at('real'), at('link'))

@@ -50,6 +50,7 @@ const table: Record<string, Rule> = {
       'wire',
       'harness/claude-code/install',
       'harness/claude-code/inspect',
+      'harness/claude-code/other-home',
     ],
     types: ['api'],
   },
