@@ -19,6 +19,8 @@ export interface OwnRun {
   isSupervised: boolean
   /** What it was spawned to be called: in the background nothing else tells it. */
   name?: string
+  /** Who spawned it. */
+  startedBy?: string
 }
 
 type Sidecar = Pick<SidecarOptions, 'env' | 'home' | 'key' | 'place' | 'harness' | 'startedIn'>
@@ -42,8 +44,8 @@ export function ownRun(session: Session): OwnRun {
   const known = spawnedAs(home, sessionId) ?? (earlier === null ? null : supervised(home, earlier))
   const spawned = known ?? claimed(home, candidate, sessionId)
   if (spawned?.project === project) {
-    const { run: id, lineage, name } = spawned
-    return { id, lineage, isSupervised: true, name }
+    const { run: id, lineage, name, owner: startedBy } = spawned
+    return { id, lineage, isSupervised: true, name, startedBy }
   }
   const id = sessionRunId(project, process)
   return { id, lineage: bounded(lineageIn(env)).filter((above) => above !== id), isSupervised: false }

@@ -583,6 +583,7 @@ export class Sidecar {
       held: this.loops.startNote(),
       desired: desired.name,
       goesOn: conversation.source === 'compact',
+      startedBy: this.run?.startedBy ?? null,
     })
   }
 

@@ -15,9 +15,20 @@ interface Start {
   desired: string
   /** The model was told before how it came to its name. */
   goesOn: boolean
+  startedBy: string | null
 }
 
-export function startText({ name, project, sessions, unread, held, claimed, desired, goesOn }: Start): string {
+export function startText({
+  name,
+  project,
+  sessions,
+  unread,
+  held,
+  claimed,
+  desired,
+  goesOn,
+  startedBy,
+}: Start): string {
   const { outcome, previous, twin, heir } = claimed
   return renderStart({
     name,
@@ -30,5 +41,6 @@ export function startText({ name, project, sessions, unread, held, claimed, desi
     renamedFrom: outcome === 'suffixed' ? desired : null,
     twin: twin?.name ?? null,
     heir: heir?.name ?? null,
+    startedBy,
   })
 }

@@ -119,7 +119,10 @@ describe.skipIf(missing)('a child session', () => {
     const ends = gate()
     model.script('fine', [{ call: [bash('env > child.env')] }, ends.then({ say: `All of it is done: ${report}.` })])
     await spawns("mesh spawn --name fine -- '--version play fine'")
-    await eventually('the child works', () => model.requests.find(({ fresh }) => fresh.includes('--version play fine')))
+    const asked = await eventually('the child works', () =>
+      model.requests.find(({ fresh }) => fresh.includes('--version play fine')),
+    )
+    expect(asked.text).toMatch(/You are "fine" on mesh.*\n"parent" started you/)
     expect(model.saw(report)).toEqual([])
     ends.open()
     const request = await eventually('the parent reads it', () =>
@@ -198,6 +201,7 @@ describe.skipIf(missing)('a child session', () => {
       misfit: { type: 'run_completed', reason: 'mesh done', result: '{"n":12}' },
       'empty-handed': { type: 'run_failed', reason: 'no result that fits its schema' },
     })
+    expect(model.saw('play misfit')[0]!.text).toMatch(/give your result as JSON .*\nmesh done --result[\s\S]*"integer"/)
     const [misfit] = model.saw('the result does not fit')
     expect(misfit!.fresh).toContain('/n: Instance type "string" is invalid. Expected "integer"')
     for (const name of Object.keys(ends))

@@ -164,12 +164,13 @@ describe('a child session', () => {
   })
 
   test('is named after its parent where nobody names it, and known as a session of its run', async () => {
-    const child = await spawn(result('ok'))
+    const child = await spawn(result('ok', { permission_denials: [{ tool_name: 'Write' }, { tool_name: 'Write' }] }))
     const taken = await mesh.run(['spawn', '--name', 'tester', '--json', '--', 'x'], withClient())
     expect(taken).toMatchObject({ code: 4, error: { code: 'name_taken' } })
     expect(child.name).toBe(`tester-${child.runId.slice(2, 6)}`)
     const end = await endOf(child.runId)
     expect(end).toMatchObject({ type: 'run_completed', kind: 'session', result: 'ok', code: 0 })
+    expect(end.evidence).toContain('refused for want of permission: Write')
     expect(end.usage).toEqual({ inputTokens: 60, outputTokens: 5, cost: 0.25 })
   })
 

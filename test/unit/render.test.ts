@@ -326,6 +326,9 @@ describe('the start text', () => {
   })
 
   test('says when nobody is there', () => {
+    expect(renderStart(start({ startedBy: 'api' }))).toContain(
+      '\n"api" started you and is given your last message as your report.\n',
+    )
     expect(renderStart(start({ peers: [] }))).toContain('No peers yet.')
   })
 

@@ -29,7 +29,8 @@ export const printResult = z.object({
   /** `completed`, `api_error` … */
   terminal_reason: z.nullish(z.string()),
   api_error_status: z.nullish(z.number()),
-  num_turns: z.optional(z.number()),
+  /** Calls that it would have had to ask for. */
+  permission_denials: z.catch(z.array(z.looseObject({ tool_name: z.string() })), []),
   total_cost_usd: z.optional(z.number().check(z.minimum(0))),
   usage: z.optional(
     z.object({

@@ -10,6 +10,9 @@ import { PrintStream } from './print-stream.ts'
 /** The client's words when four responses in a row were cut (2.1.329): it tells no kind. */
 const CUT = /exceeded the \d+ output token maximum/
 
+/** Tools named of those that it was refused. */
+const REFUSED = 5
+
 export class SpawnedClaudeCode implements SpawnedSession {
   readonly #stream = new PrintStream()
   readonly #env: Env
@@ -44,7 +47,12 @@ export class SpawnedClaudeCode implements SpawnedSession {
     }
     const text = result.result ?? ''
     const told: AgentRecord = { last: 'text', stopReason: result.stop_reason ?? null, text, error: null, usage: null }
-    return { clientSays: 'completed', error: null, finalText: text, record: withUsage(record ?? told, usage) }
+    return {
+      clientSays: `completed${refused(result)}`,
+      error: null,
+      finalText: text,
+      record: withUsage(record ?? told, usage),
+    }
   }
 
   #path(): string | null {
@@ -66,6 +74,12 @@ function usageOf({ usage, total_cost_usd: cost }: PrintResult): AgentRecord['usa
 
 function withUsage(record: AgentRecord | null, usage: AgentRecord['usage']): AgentRecord | null {
   return record && usage ? { ...record, usage } : record
+}
+
+/** Whoever reads that it completed may want to know what it was not allowed to do. */
+function refused({ permission_denials: denials }: PrintResult): string {
+  const names = [...new Set(denials.map(({ tool_name }) => tool_name))].slice(0, REFUSED)
+  return names.length === 0 ? '' : `, with calls refused for want of permission: ${names.join(', ')}`
 }
 
 function errorOf({ subtype, result = '', api_error_status, terminal_reason }: PrintResult): ModelError {
