@@ -163,6 +163,12 @@ describe('a child session', () => {
     expect(words).not.toContain('--version')
   })
 
+  test('is of the client whose session calls, where PATH has none', async () => {
+    const env = { PATH: '/usr/bin:/bin', CLAUDE_CODE_EXECPATH: join(bin, 'claude') }
+    const { runId } = await spawn(result('own'), [], { env })
+    expect(await endOf(runId)).toMatchObject({ result: 'own' })
+  })
+
   test('is named after its parent where nobody names it, and known as a session of its run', async () => {
     const child = await spawn(result('ok', { permission_denials: [{ tool_name: 'Write' }, { tool_name: 'Write' }] }))
     const taken = await mesh.run(['spawn', '--name', 'tester', '--json', '--', 'x'], withClient())

@@ -1,10 +1,18 @@
 /** How a child session is started: its environment, its command line, and what is read of what it writes. */
 import { describe, expect, test } from 'vitest'
 import { misfits, schemaFault } from '../../src/daemon/result-schema.ts'
-import { childEnv, launchCommand } from '../../src/harness/claude-code/launch.ts'
+import { childEnv, clientCommand, launchCommand } from '../../src/harness/claude-code/launch.ts'
 import { PrintStream } from '../../src/harness/claude-code/print-stream.ts'
 
-const launch = { session: 's-1', name: 'kid', background: false, worktree: false, context: '', env: {} }
+const launch = {
+  client: 'claude',
+  session: 's-1',
+  name: 'kid',
+  background: false,
+  worktree: false,
+  context: '',
+  env: {},
+}
 
 describe('the environment of a child', () => {
   test('has what authenticates and configures the client, and nothing of the session that starts it', () => {
@@ -53,6 +61,14 @@ describe('the environment of a child', () => {
 })
 
 describe('the command line of a child', () => {
+  test('is the client in PATH, else the one whose session calls', () => {
+    const env = { CLAUDE_CODE_EXECPATH: '/home/ann/.claude/local/claude' }
+    expect(clientCommand(env, () => true)).toBe('claude')
+    expect(clientCommand(env, () => false)).toBe(env.CLAUDE_CODE_EXECPATH)
+    expect(clientCommand({ CLAUDE_CODE_EXECPATH: '/usr/bin/node' }, () => false)).toBe('claude')
+    expect(clientCommand({}, () => false)).toBe('claude')
+  })
+
   test('is a print session with an id of our choice; no word of it can be taken for another flag', () => {
     const words = launchCommand({
       ...launch,

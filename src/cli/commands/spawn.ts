@@ -4,7 +4,8 @@ import { resolve } from 'node:path'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { Refused, startRun } from '../../client/runs.ts'
 import { MeshError } from '../../errors.ts'
-import { childEnv, DONE_RULE, launchCommand, resultContext } from '../../harness/claude-code/launch.ts'
+import { childEnv, clientCommand, DONE_RULE, launchCommand, resultContext } from '../../harness/claude-code/launch.ts'
+import { findExecutable } from '../../host/executable.ts'
 import { readText } from '../../host/files.ts'
 import { readRepository } from '../../host/git.ts'
 import { limits } from '../../wire/limits.ts'
@@ -54,7 +55,9 @@ async function specOf(context: Context): Promise<RunSpec> {
   const lineage = lineageOf(env)
   const session = randomUUID()
   const background = flags.background === true
+  const client = clientCommand(env, (word) => isInPath(word, env.PATH, cwd))
   const words = launchCommand({
+    client,
     ...{ session, name, background, worktree: flags.worktree === true },
     context: schema === undefined ? '' : resultContext(JSON.stringify(schema)),
     env: { ...runEnv(lineage, run), ...meshEnv(context, { name, project }) },
@@ -81,6 +84,11 @@ async function checkFree(context: Context, name: string): Promise<void> {
     .catch(() => false)
   if (isAlive)
     throw new MeshError('name_taken', `there is a session "${name}" already`, { hint: 'choose another --name' })
+}
+
+function isInPath(word: string, path: string | undefined, cwd: string): boolean {
+  const found = findExecutable(word, path, cwd)
+  return !('fault' in found) || found.fault !== 'not_found'
 }
 
 async function prompt(context: Context): Promise<string> {

@@ -1,8 +1,16 @@
 /** How a session of Claude Code is started by mesh: its command line, and an environment without the caller's session. */
 import type { Env } from '../../host/home.ts'
 
-/** The client's command, looked up in PATH. */
-export const CLIENT = 'claude'
+const CLIENT = 'claude'
+const EXECUTABLE = /(^|\/)claude[^/]*$/
+
+/**
+ * The client's command: as PATH has it, else the very client whose session calls (`CLAUDE_CODE_EXECPATH`, 2.1.329), which
+ * a shell's alias may have started.
+ */
+export function clientCommand({ CLAUDE_CODE_EXECPATH: own = '' }: Env, isInPath: (word: string) => boolean): string {
+  return isInPath(CLIENT) || !EXECUTABLE.test(own) ? CLIENT : own
+}
 
 /**
  * What a session of the client adds to the environment of its hooks, shells, MCP servers and background jobs (2.1.329,
@@ -22,6 +30,8 @@ export function childEnv(env: Env): Env {
 }
 
 export interface Launch {
+  /** The client's command. */
+  client: string
   /** The id of the conversation: a UUID. In the background the client chooses it. */
   session: string
   /** Shown in the client's lists. */
@@ -43,7 +53,7 @@ export interface Launch {
  * flag (`--version` reaches the model as it is). Values are joined to their flags for the same reason.
  */
 export function launchCommand(launch: Launch): string[] {
-  const { session, name, background, worktree, context, env, model, permissionMode, allowedTools } = launch
+  const { client, session, name, background, worktree, context, env, model, permissionMode, allowedTools } = launch
   const form = background
     ? ['--bg', `--settings=${JSON.stringify({ env })}`]
     : ['-p', '--output-format=stream-json', '--verbose', `--session-id=${session}`]
@@ -56,7 +66,7 @@ export function launchCommand(launch: Launch): string[] {
     'append-system-prompt': context === '' ? undefined : context,
   }
   const flags = Object.entries(more).flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}=${value}`]))
-  return [CLIENT, ...form, ...flags]
+  return [client, ...form, ...flags]
 }
 
 /** With this rule the model says that it is done without a dialog, which nobody would answer. */
