@@ -83,11 +83,12 @@ export const runOps = {
     response: z.object({ events: z.array(event), next: z.int() }),
   },
   run_wait: {
-    about: 'Block until one of the runs, or all of them, ended.',
+    about: 'Block until one of the runs, or all of them, ended; or are idle, or go on, which an end is too.',
     tool: null,
     request: z.object({
       runs: z.array(someRun).check(z.minLength(1), z.maxLength(limits.recipients)),
       all: z.optional(z.boolean()),
+      until: z.optional(z.enum(['end', 'idle', 'progress'])),
       timeoutMs: z.optional(milliseconds),
     }),
     response: z.object({ events: z.array(event) }),

@@ -6,7 +6,7 @@ export const runCommands: readonly CommandInfo[] = [
     name: 'run',
     command: true,
     about: 'run a command under supervision: whatever happens, its end is told; exits with its code',
-    flags: ['runName', 'timeLimit', 'detach', 'cwd'],
+    flags: ['runName', 'timeLimit', 'detach', 'cwd', 'notify'],
     examples: [
       'mesh run -- npm test',
       'mesh run --detach --name build --timeout 1h -- make all',
@@ -32,6 +32,7 @@ export const runCommands: readonly CommandInfo[] = [
       'background',
       'printForm',
       'spawnTime',
+      'notify',
       'schema',
       'model',
       'permissionMode',

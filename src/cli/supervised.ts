@@ -4,6 +4,8 @@ import type { Env } from '../host/home.ts'
 import { limits } from '../wire/limits.ts'
 import { lineageIn } from '../wire/lineage.ts'
 import type { Context } from './context.ts'
+import type { Flags } from './flags.ts'
+import { parseChoice } from './units.ts'
 
 /** Says which run there is now. */
 export async function told({ out }: Context, runId: string, pid: number): Promise<number> {
@@ -26,4 +28,9 @@ export function lineageOf(env: Env): string[] {
   throw new MeshError('conflict', `runs are nested ${runs.length} deep here`, {
     hint: 'does a run start itself again?',
   })
+}
+
+/** What of the run wakes its owner besides its end. */
+export function notifyIn({ notify }: Flags): { notify?: 'progress' } {
+  return notify === undefined ? {} : { notify: parseChoice(notify, '--notify', ['progress'] as const) }
 }

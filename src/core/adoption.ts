@@ -11,16 +11,18 @@ export interface Kin {
   now: number
 }
 
-type Owned = Pick<RunRecord, 'owner' | 'lineage'>
+type Owned = Pick<RunRecord, 'owner' | 'lineage' | 'endedAt'>
 
 /**
  * The session that is to have the run instead of its owner; null while the owner is to keep it: it lives, or nobody
- * above the run does. A rename is followed. A name that nobody ever held is that of a person who has not come yet.
+ * above the run does, or the run ended while it lived, and its mail waits for its return. A rename is followed. A name
+ * that nobody ever held is that of a person who has not come yet.
  */
-export function heirOf({ owner, lineage }: Owned, kin: Kin): string | null {
+export function heirOf({ owner, lineage, endedAt }: Owned, kin: Kin): string | null {
   const holder = holderOf(owner, kin)
   if (holder === null) return null
   if (isLiving(holder, kin.now)) return holder.name === owner ? null : holder.name
+  if (endedAt !== undefined && endedAt < (holder.endedAt ?? '')) return null
   return nearest(lineage, kin)
 }
 

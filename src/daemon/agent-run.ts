@@ -12,7 +12,7 @@ import { misfits } from './result-schema.ts'
 import { files, readDone, writeDone } from './run-files.ts'
 
 type Seen = Pick<AgentEvidence, 'exit' | 'stop' | 'timedOutMs' | 'outOfMemory' | 'durationMs'>
-type Told = Pick<RunEvent, 'type'> & { text?: string }
+type Told = Pick<RunEvent, 'type'> & { text?: string; result?: string }
 
 export class AgentRun {
   readonly client: SpawnedSession
@@ -45,7 +45,8 @@ export class AgentRun {
     if (report.state === 'waiting') return { type: 'run_waiting', ...(report.text ? { text: report.text } : {}) }
     if (report.state === 'running' && (state === 'waiting' || state === 'idle')) return { type: 'run_progress' }
     // One that was started for a single prompt is over with its turn.
-    if (report.state === 'idle' && this.#spec.background && state !== 'idle') return { type: 'run_idle' }
+    if (report.state === 'idle' && this.#spec.background && state !== 'idle')
+      return { type: 'run_idle', ...(report.result ? { result: report.result } : {}) }
     return null
   }
 

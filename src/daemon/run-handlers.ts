@@ -19,14 +19,14 @@ import { signalAttached } from './run-attached.ts'
 import { files, readSpec, readSteps, writeStop } from './run-files.ts'
 import { recordOf } from './run-record.ts'
 import { signalGroup } from './run-subject.ts'
-import type { Call, Handlers } from './server.ts'
+import { nextChange, telling, waitForRuns } from './run-waits.ts'
+import type { Handlers } from './server.ts'
 import type { Sidecar } from './sidecar.ts'
 
 type RunOp = 'runs' | 'run_events' | 'run_wait' | 'run_stop'
 
 const ID_PREFIX = /^r_[0-9a-f]{8,31}$/
 const DAY_MS = 86_400_000
-const LOOK_MS = 2000
 /** A supervisor that is awake answers within the grace and this. */
 const ANSWER_MS = 3000
 const POLL_MS = 50
@@ -53,7 +53,9 @@ export function createRunHandlers(sidecar: Sidecar): Pick<Handlers, RunOp> {
         const changed = nextChange(store, scope, signal)
         const stored = await store.read(scope, position)
         position = (stored.at(-1)?.seq ?? position - 1) + 1
-        const events = stored.flatMap((one) => read(sidecar, one) ?? []).filter(({ at }) => Date.parse(at) >= after)
+        const events = stored
+          .flatMap((one) => showEvent(sidecar, one) ?? [])
+          .filter(({ at }) => Date.parse(at) >= after)
         if (events.length > 0 || signal.aborted) {
           changed.stop()
           return { events, next: position }
@@ -62,11 +64,10 @@ export function createRunHandlers(sidecar: Sidecar): Pick<Handlers, RunOp> {
       }
     },
 
-    async run_wait({ runs, all = false, timeoutMs = FOREVER_MS }, call) {
+    async run_wait({ runs, all = false, until = 'end', timeoutMs = FOREVER_MS }, call) {
       const ids = await Promise.all(runs.map(async (run) => (await findRun(sidecar, run)).id))
-      return telling(sidecar, ids, call, async () => {
-        return { events: await untilEnded(sidecar, ids, all, deadline(call.signal, timeoutMs)) }
-      })
+      const work = () => waitForRuns(sidecar, ids, until, all, deadline(call.signal, timeoutMs))
+      return { events: await telling(sidecar, ids, until, call, work) }
     },
 
     async run_stop({ run, signal = 'SIGTERM', graceMs = times.runGrace }, call) {
@@ -79,30 +80,12 @@ export function createRunHandlers(sidecar: Sidecar): Pick<Handlers, RunOp> {
       if (isOver(record.state)) throw new MeshError('not_alive', `${record.id} is over: ${record.state}`)
       if (record.host !== hostName())
         throw new MeshError('conflict', `${record.id} runs on ${quote(record.host ?? '?')}`, { hint: 'stop it there' })
-      const told = telling(sidecar, [record.id], call, async () => {
+      const told = await telling(sidecar, [record.id], 'end', call, async () => {
         await stopRun(sidecar, record, signal, graceMs)
-        return { events: await untilEnded(sidecar, [record.id], true, call.signal) }
+        return waitForRuns(sidecar, [record.id], 'end', true, call.signal)
       })
-      return (await told).events[0]!
+      return told[0]!
     },
-  }
-}
-
-/** The caller is told of the ends of these runs, and no other way tells them then. */
-async function telling(
-  sidecar: Sidecar,
-  ids: readonly string[],
-  call: Call,
-  work: () => Promise<{ events: ShownEvent[] }>,
-): Promise<{ events: ShownEvent[] }> {
-  const over = sidecar.runMail.await(ids)
-  try {
-    const told = await work()
-    call.onAnswered((delivered) => over(delivered ? told.events.map(({ runId }) => runId) : []))
-    return told
-  } catch (error) {
-    over([])
-    throw error
   }
 }
 
@@ -165,12 +148,12 @@ function isSupervised(sidecar: Sidecar, { id, host }: RunRecord): boolean | null
   return lockOwner(files.lock(runDir(sidecar.options.home, id))) !== null
 }
 
-function decode(sidecar: Sidecar, { subject, data }: Delivery) {
+export function decode(sidecar: Sidecar, { subject, data }: Delivery) {
   const read = decodeEvent(sidecar.options.place.project, subject, data, (member) => sidecar.ring.keyOf(member))
   return 'event' in read ? read : null
 }
 
-function read(sidecar: Sidecar, delivery: Delivery): ShownEvent | null {
+export function showEvent(sidecar: Sidecar, delivery: Delivery): ShownEvent | null {
   const found = decode(sidecar, delivery)
   return found && shownEvent(found.event, found.verified)
 }
@@ -191,53 +174,6 @@ export function shownEvent(event: RunEvent, verified: boolean): ShownEvent {
   return { ...rest, runId: run, kind: runKind, lineage, parent: lineage.at(-1) ?? null, verified }
 }
 
-/** Resolves when one (or `all`) of the runs ended. Outlives the engine. */
-async function untilEnded(
-  sidecar: Sidecar,
-  ids: readonly string[],
-  all: boolean,
-  signal: AbortSignal,
-): Promise<ShownEvent[]> {
-  while (!signal.aborted) {
-    try {
-      const store = sidecar.link.store.runs
-      const changed = nextChange(store, ids.length === 1 ? { run: ids[0]!, phase: 'end' } : { phase: 'end' }, signal)
-      const ends = await Promise.all(ids.map((id) => store.end(id)))
-      const events = ends.flatMap((end) => (end && read(sidecar, end)) ?? [])
-      if (all ? events.length === ids.length : events.length > 0) {
-        changed.stop()
-        return events
-      }
-      await changed.happened
-    } catch (error) {
-      if (!['mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
-      await sidecar.link.whenUp(LOOK_MS)
-    }
-  }
-  throw new MeshError('timeout', `${ids.join(', ')}: no end in time`, {
-    hint: 'it goes on; mesh ps --runs shows its state',
-  })
-}
-
-/** Told from the moment of the call, so that nothing that happens while the caller reads is missed. */
-function nextChange(store: RunStore, scope: Parameters<RunStore['follow']>[0], signal: AbortSignal) {
-  let stop = () => {}
-  const happened = new Promise<void>((resolve) => {
-    const done = () => {
-      unfollow()
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const unfollow = store.follow(scope, done)
-    // The connection may go: whoever waits looks again.
-    const timer = setTimeout(done, LOOK_MS)
-    signal.addEventListener('abort', done, { once: true })
-    stop = done
-  })
-  return { happened, stop: () => stop() }
-}
-
 /** Asks the supervisor; one that is gone or asleep is done without, in its own process group's face. */
 async function stopRun(sidecar: Sidecar, record: RunRecord, signal: string, graceMs: number): Promise<void> {
   const dir = runDir(sidecar.options.home, record.id)
@@ -254,9 +190,15 @@ async function stopRun(sidecar: Sidecar, record: RunRecord, signal: string, grac
   }
   const started = readSteps(dir).find((step) => step.t === 'started')
   if (!started || processState(started.child) === 'dead') return
-  const isAttached = readSpec(dir)?.attach !== undefined
+  const spec = readSpec(dir)
+  if (spec?.runKind === 'subagent')
+    throw new MeshError('conflict', `${record.id} is a subagent`, {
+      hint: `stop its session: ${record.lineage.at(-1)}`,
+    })
+  // A process that nobody of mesh started may be in a group with others.
+  const isForeign = spec?.attach !== undefined || spec?.teller === 'sidecar'
   const send = (name: NodeJS.Signals | 0) =>
-    isAttached ? signalAttached(started.child, name) : signalGroup(started.child.pid, name)
+    isForeign ? signalAttached(started.child, name) : signalGroup(started.child.pid, name)
   send(0)
   writeStop(dir, { by, signal, at: new Date().toISOString() })
   send(signal as NodeJS.Signals)

@@ -24,10 +24,12 @@ export function eventOf(
   from: string,
   fields: Pick<RunEvent, 'type' | 'at'> & Partial<RunEvent>,
 ): RunEvent {
-  const { run, name, owner, project, lineage, runKind = 'process', attended } = spec
+  const { run, name, owner, project, lineage, runKind = 'process', attended, notify } = spec
   const by = { member: LOCAL_MEMBER, name: from, epoch: 0 }
+  const isAskedFor = notify === 'progress' && fields.type === 'run_progress' && fields.text !== undefined
+  const marks = { ...(attended ? { attended } : {}), ...(isAskedFor ? { notify: true } : {}) }
   const identity = { v: 1, kind: 'run_event', id: `${run}.${seq}`, project, run, runKind } as const
-  return { ...identity, name, owner, lineage, from: by, seq, ...(attended ? { attended } : {}), ...fields }
+  return { ...identity, name, owner, lineage, from: by, seq, ...marks, ...fields }
 }
 
 /** A run's end as whoever awaits it reads it. */

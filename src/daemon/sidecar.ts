@@ -12,6 +12,7 @@ import type { Settings } from '../host/settings.ts'
 import { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import type { StartedIn } from '../wire/lineage.ts'
+import { Adoption } from './adoption.ts'
 import { Arrivals } from './arrivals.ts'
 import { actorOf, Board } from './board.ts'
 import { ClaimWatch } from './claim-watch.ts'
@@ -87,6 +88,7 @@ export class Sidecar {
   readonly loops: LoopGuard
   readonly #naming: Naming
   readonly #session: SessionRun | null
+  readonly #adoption: Adoption
   readonly #telling: Telling
   readonly runMail: RunMail
   readonly #edits = new EditNews(this)
@@ -166,6 +168,7 @@ export class Sidecar {
     })
     this.runMail = new RunMail({
       ring: this.ring,
+      key: this.#key,
       log,
       me: () => this.record.name,
       mailbox: () => this.mailbox,
@@ -174,6 +177,14 @@ export class Sidecar {
         this.presence.changed()
         this.courier.poke()
       },
+      onEnd: (event) => this.#adoption.ended(event),
+    })
+    this.#adoption = new Adoption({
+      run: this.run,
+      log,
+      me: () => this.record.name,
+      onAdopted: ({ id }) => this.runMail.adopt(id),
+      onTaken: (record) => this.runMail.tellAdopted(record),
     })
     this.presence = new PresenceKeeper({ log, current: () => this.#heartbeat(), onBeat: () => void this.#checkName() })
     this.#roles = new Roles({
@@ -327,6 +338,7 @@ export class Sidecar {
     this.runMail.attach(store.runs)
     this.board.resume(store)
     this.#session?.attach(store)
+    this.#adoption.attach(store, before === null && ['new', 'suffixed'].includes(this.#naming.claimed!.outcome))
     await this.#save(store)
     void this.loops.tell()
     if (before !== null && before !== record.name)
@@ -346,6 +358,7 @@ export class Sidecar {
     this.presence.detach()
     this.runMail.detach()
     this.#session?.detach()
+    this.#adoption.detach()
     this.#roles.detach()
   }
 
@@ -415,6 +428,7 @@ export class Sidecar {
   leave(): void {
     this.state.leave()
     this.runMail.detach()
+    this.#adoption.detach()
     this.#roles.detach()
     this.receipts.detach()
     this.presence.detach()

@@ -84,6 +84,8 @@ export const runEvent = z.object({
   /** With run_spawned: where. */
   host: z.optional(z.string().check(z.maxLength(255))),
   pid: z.optional(z.int().check(z.minimum(1))),
+  /** With run_progress: its owner wants to be woken by it. */
+  notify: z.optional(z.boolean()),
   /** With run_progress: what and how much of it; with run_waiting: for what. */
   text: z.optional(z.string().check(z.maxLength(limits.progressChars))),
   percent: z.optional(z.number().check(z.minimum(0), z.maximum(100))),

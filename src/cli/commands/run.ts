@@ -10,7 +10,7 @@ import { checkName, newId, quote, toName } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
 import { fail } from '../output.ts'
 import { misuse } from '../parse.ts'
-import { lineageOf, ownerOf, told } from '../supervised.ts'
+import { lineageOf, notifyIn, ownerOf, told } from '../supervised.ts'
 import { oneLine, parseDuration } from '../units.ts'
 
 const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const
@@ -54,6 +54,7 @@ function specOf(context: Context): RunSpec {
     command: [...words],
     cwd: directory(resolve(context.cwd, flags.cwd ?? '.')),
     detach: flags.detach === true,
+    ...notifyIn(flags),
     timeoutMs: flags.timeLimit === undefined ? null : parseDuration(flags.timeLimit, '--timeout'),
   }
 }

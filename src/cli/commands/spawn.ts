@@ -14,7 +14,7 @@ import { checkName, newId, quote } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
 import { fail } from '../output.ts'
 import { misuse } from '../parse.ts'
-import { lineageOf, ownerOf } from '../supervised.ts'
+import { lineageOf, notifyIn, ownerOf } from '../supervised.ts'
 import { parseDuration } from '../units.ts'
 
 /** Of the name made for a child: its parent's, and enough of its run's id to tell it from its siblings. */
@@ -69,6 +69,7 @@ async function specOf(context: Context): Promise<RunSpec> {
     ...({ v: 1, run, name, owner, project, lineage, cwd, input, runKind: 'session' } as const),
     command: words,
     detach: true,
+    ...notifyIn(flags),
     timeoutMs: flags.spawnTime === undefined ? null : parseDuration(flags.spawnTime, '--timeout'),
     ...(background ? { background } : { session }),
     ...(schema === undefined ? {} : { schema }),

@@ -10,7 +10,8 @@ import { oneLine, parseChoice, parseDuration } from '../units.ts'
 import { checkTarget } from '../values.ts'
 
 const GRACE_MS = 10_000
-const untilWhat = ['idle', 'end', 'message'] as const
+const untilWhat = ['idle', 'end', 'message', 'progress'] as const
+const untilSession = ['idle', 'end', 'message'] as const
 
 type Result = Response<'wait'>['results'][number]
 
@@ -18,7 +19,9 @@ const HOW = { session_idle: 'is idle', session_ended: 'ended: gone', session_los
 
 export async function run(context: Context): Promise<number | undefined> {
   const { flags, out } = context
-  if (context.args.some((target) => target.startsWith('r_'))) return waitForRuns(context)
+  if (flags.any && flags.all) throw misuse(context.command, 'it is --any or --all')
+  const until = untilOfRuns(context)
+  if (until !== null) return waitForRuns(context, until)
   const request = readRequest(context)
   const sidecar = context.sidecar()
   const timeoutMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
@@ -31,14 +34,11 @@ export async function run(context: Context): Promise<number | undefined> {
   await taken(sidecar, handover, out)
 }
 
-/** Until one of the runs, or all of them, ended. The exit code tells how. */
-async function waitForRuns(context: Context): Promise<number> {
-  const { args, flags, out, command } = context
-  if (!args.every((target) => target.startsWith('r_'))) throw misuse(command, 'runs cannot be waited for with others')
-  if (flags.until !== undefined && flags.until !== 'end') throw misuse(command, '--until end is all that runs have')
-  const timeoutMs = flags.timeout === undefined ? undefined : parseDuration(flags.timeout, '--timeout')
-  const request = { runs: [...args], ...(flags.all && { all: true }), ...(timeoutMs !== undefined && { timeoutMs }) }
-  const callMs = timeoutMs === undefined ? 0 : timeoutMs + GRACE_MS
+/** Until one of the runs, or all of them, got so far. The exit code tells how they ended. */
+async function waitForRuns(context: Context, until: 'end' | 'idle' | 'progress'): Promise<number> {
+  const { args, flags, out } = context
+  const request = { runs: [...args], until, ...(flags.all && { all: true }), ...timeoutOf(context) }
+  const callMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
   const { events } = await context.sidecar().call('run_wait', request, { timeoutMs: callMs })
   for (const event of events) {
     if (out.json) await out.value(event)
@@ -47,16 +47,34 @@ async function waitForRuns(context: Context): Promise<number> {
   return exitOf(events)
 }
 
-function readRequest({ args, flags, command }: Context) {
+/** Runs are waited for by what they tell, and so is progress of whoever makes it. */
+function untilOfRuns({ args, flags, command }: Context): 'end' | 'idle' | 'progress' | null {
+  const until = flags.until === undefined ? undefined : parseChoice(flags.until, '--until', untilWhat)
+  const runs = args.filter((target) => target.startsWith('r_'))
+  if (runs.length === 0 && until !== 'progress') return null
+  const isMixed = runs.length < args.length && until !== 'progress'
+  if (isMixed) throw misuse(command, 'runs cannot be waited for with others')
+  if (args.length === 0) throw misuse(command, 'whose progress?')
+  if (args.some((target) => target.startsWith('m_'))) throw misuse(command, 'a message makes no progress')
+  if (until === 'message') throw misuse(command, '--until message is for sessions: give the name')
+  return until ?? 'end'
+}
+
+function timeoutOf({ flags }: Context): { timeoutMs?: number } {
+  return flags.timeout === undefined ? {} : { timeoutMs: parseDuration(flags.timeout, '--timeout') }
+}
+
+function readRequest(context: Context) {
+  const { args, flags, command } = context
   if (args.length > limits.recipients) throw misuse(command, `more than ${limits.recipients} targets`)
   const targets = args.map(checkTarget)
   const onMessages = targets.filter((target) => target.startsWith('m_'))
   if (flags.until !== undefined && onMessages.length > 0) throw misuse(command, '--until is for sessions, not for ids')
   return {
     targets,
-    ...(flags.until !== undefined && { until: parseChoice(flags.until, '--until', untilWhat) }),
+    ...(flags.until !== undefined && { until: parseChoice(flags.until, '--until', untilSession) }),
     ...(flags.all && { all: true }),
-    ...(flags.timeout !== undefined && { timeoutMs: parseDuration(flags.timeout, '--timeout') }),
+    ...timeoutOf(context),
   }
 }
 
