@@ -15,7 +15,7 @@ const entry = z.object({ key: z.string(), value: z.string(), rev: z.int(), at: t
 const note = z.object({ at: time, by: z.string(), text: z.string() })
 
 const obligation = z.object({
-  /** ask, wait, owed, run, task, claim, parent, child, said. */
+  /** owed, ask, wait, task, run, child, claim, parent, said. */
   kind: z.string(),
   /** Of the message, run or task that it is about. */
   id: z.nullable(z.string()),
@@ -24,6 +24,8 @@ const obligation = z.object({
   /** Where it stands: open, interrupted, running, claimed … */
   state: z.string(),
   text: z.string(),
+  /** Words that may be a peer's. */
+  quote: z.nullable(z.string()),
   since: z.nullable(time),
 })
 

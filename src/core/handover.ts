@@ -38,6 +38,8 @@ export interface Situation {
   doors: readonly DoorView[]
   /** Unread messages in no hand-over. */
   deliverable: number
+  /** There is a text of mesh's own that starts no turn: it goes with mail, or alone with what turns there are. */
+  hasAside: boolean
   inFlight: InFlight | null
   /** A waiting call is there for one of the messages in flight: it comes before every door. */
   isWanted: boolean
@@ -58,7 +60,7 @@ export type Decision =
 /** A door whose offers can be taken back as long as nobody took them. */
 const WITHDRAWABLE = new Set(['hook', 'file-watch'])
 /** Starts no turn, and whatever starts one takes what lies there along. */
-const KEEPER = 'hook'
+export const KEEPER = 'hook'
 const DROPPED = 'the client did not take it: too much at once, or its settings keep messages out'
 /** A door may open without any sign, as the inbox socket does when its budget is refilled. */
 const DOOR_LOOK_MS = 2500
@@ -66,7 +68,7 @@ const DOOR_LOOK_MS = 2500
 export function decide(situation: Situation): Decision {
   const { now, inFlight, deliverable } = situation
   if (inFlight) return decideInFlight(situation, inFlight)
-  if (deliverable === 0) return { do: 'nothing', until: null }
+  if (deliverable === 0 && !situation.hasAside) return { do: 'nothing', until: null }
   const door = bestDoor(situation)
   if (!door) return { do: 'nothing', until: situation.doors.length > 0 ? now + DOOR_LOOK_MS : null }
   return { do: 'offer', door: door.name }
@@ -75,9 +77,13 @@ export function decide(situation: Situation): Decision {
 /** The door that leads to the model soon, else the one that leads there with the next turn. */
 function bestDoor(situation: Situation): DoorView | undefined {
   const keeper = situation.doors.find(({ name, available }) => name === KEEPER && available)
-  if (hasFloor(situation)) return keeper
+  if (hasFloor(situation) || isAsideAlone(situation)) return keeper
   const { doors, status } = situation
   return doors.find(({ available, reaches }) => available && reaches.includes(status)) ?? keeper
+}
+
+function isAsideAlone({ deliverable, inFlight }: Situation): boolean {
+  return deliverable === 0 && (inFlight?.count ?? 0) === 0
 }
 
 function hasFloor({ now, floorUntil }: Situation): boolean {
@@ -109,6 +115,7 @@ function atDeadline({ now }: Situation, deadline: number, decision: Decision): D
 }
 
 function decideUntaken(situation: Situation, inFlight: InFlight): Decision {
+  if (inFlight.count === 0 && !situation.hasAside) return { do: 'withdraw' }
   // Either another way leads there sooner now, or more has come and goes with it.
   const door = bestDoor(situation)
   const grows = situation.deliverable > 0 && !inFlight.isFull

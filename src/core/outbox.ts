@@ -98,6 +98,14 @@ export class Outbox {
     return this.#messages.get(id)
   }
 
+  /** The last `count` messages that were written, newest first. */
+  latest(count: number): Outgoing[] {
+    return [...this.#messages.values()]
+      .slice(-count)
+      .map(({ message }) => message)
+      .reverse()
+  }
+
   /** Ids that begin with `prefix`. */
   idsFrom(prefix: string): string[] {
     return [...this.#messages.keys()].filter((id) => id.startsWith(prefix))

@@ -71,7 +71,7 @@ export const wholeByTools: Telling = {
  * What a model reads of `messages`, oldest first: one element whose tag holds `nonce`, so that no body can end it.
  *
  * Bounded by limits.shownMessages, shownMessageChars and shownHandoverChars; what is left out is said. `more` is how
- * many wait besides `messages`; `note` is one line of mesh's own about mail. `count` says how many of `messages` are in
+ * many wait besides `messages`; `note` is one line of mesh's own about mail, `before` a text of its own that stands first. `count` says how many of `messages` are in
  * the text; the others stay unread. Without messages the text is empty.
  */
 export function renderHandover(
@@ -80,14 +80,15 @@ export function renderHandover(
   more: number,
   telling: Telling = byCommands,
   note = '',
+  before = '',
 ): { text: string; count: number } {
-  if (messages.length === 0) return { text: '', count: 0 }
+  if (messages.length === 0) return { text: before, count: 0 }
   const tag = `mesh-${nonce.replace(/[^A-Za-z0-9_-]/g, '').slice(0, FIELD_CHARS)}`
   const end = `</${tag}>`
   const parts = [`<${tag}>`, noticeOf(messages, telling)]
   const shortIds = shortIdsOf(messages)
   const notes = note === '' ? [] : [`[${field(note, NOTE_CHARS)}]`]
-  let room = limits.shownHandoverChars - lengthOf([...parts, ...notes, end]) - LEFT_OUT_CHARS
+  let room = limits.shownHandoverChars - lengthOf([...parts, ...notes, end, before]) - LEFT_OUT_CHARS
   let count = 0
   for (const message of messages.slice(0, limits.shownMessages)) {
     const block = renderMessage(message, shortIds, telling)
@@ -99,7 +100,7 @@ export function renderHandover(
   const left = messages.length - count + more
   if (left > 0) parts.push(`[${left} more: ${telling.inbox}]`)
   parts.push(...notes, end)
-  return { text: parts.join('\n'), count }
+  return { text: (before === '' ? parts : [before, ...parts]).join('\n'), count }
 }
 
 function noticeOf(messages: readonly Shown[], telling: Telling): string {
@@ -174,13 +175,13 @@ function shortIdsOf(messages: readonly Shown[]): (id: string) => string {
 }
 
 /** A value inside a header: one line, bounded, unable to end the header or to add a mark to it. */
-function field(text: string, max = FIELD_CHARS): string {
+export function field(text: string, max = FIELD_CHARS): string {
   const { shown, left } = cut(text.replace(/[[\]"\n\t]/g, ' '), max)
   return left === '' ? shown : `${shown}…`
 }
 
 /** As much of `text`, made safe, as fits into `max` characters, and what is left of it. Never splits an escape. */
-function cut(text: string, max: number): { shown: string; left: string } {
+export function cut(text: string, max: number): { shown: string; left: string } {
   // Every shown character stands for at most two of the text (\r\n), so a body of 8 MiB is not escaped for its beginning.
   const head = text.slice(0, max * 2 + 2)
   let shown = ''
@@ -236,7 +237,7 @@ export interface StartInput {
   /** One line about messages that are held. */
   held?: string
   /** This session follows one that ended, and has its mail. */
-  takenOver?: { session: string; unread: number } | null
+  takenOver?: { session: string; unread: number; kept?: number } | null
   /** It had ended, and has its name and mail again. */
   isBack?: boolean
   /** The name that it asked for and somebody else has. */
@@ -276,7 +277,8 @@ function situation({ unread, held, takenOver, isBack }: StartInput): string[] {
   const lines = []
   if (takenOver) {
     const mail = takenOver.unread === 0 ? '' : ` Its unread mail (${takenOver.unread}) is now yours.`
-    lines.push(`The name was that of session ${field(takenOver.session)}, which has ended.${mail}`)
+    const kept = takenOver.kept ? ' So is what it coordinated: mesh state show.' : ''
+    lines.push(`The name was that of session ${field(takenOver.session)}, which has ended.${mail}${kept}`)
   }
   const waited = isBack ? ' They waited for your return.' : ''
   lines.push(unread === 0 ? 'No unread messages.' : `Unread messages: ${unread}.${waited}`)

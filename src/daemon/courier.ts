@@ -3,7 +3,7 @@
  * are core's; this performs them and settles messages on evidence only.
  */
 import { randomBytes } from 'node:crypto'
-import { backoff, decide, type InFlight, type Situation, waitsFor } from '../core/handover.ts'
+import { backoff, decide, type InFlight, KEEPER, type Situation, waitsFor } from '../core/handover.ts'
 import { batchOf, type Entry, type Offer, readerHandover } from '../core/inbox.ts'
 import { renderHandover } from '../core/render.ts'
 import type { Waiter } from '../core/waiters.ts'
@@ -40,6 +40,8 @@ interface CourierOptions {
   onSurfaced(entries: readonly Entry[], evidence: string, door: string): void
   /** A line of mesh's own for the next hand-over; `read` is called once the model has it. Null: nothing to say. */
   note?(): { text: string; read(): void } | null
+  /** A text of mesh's own that the hooks should give: with mail, or alone. It starts no turn. */
+  aside?: { readonly isDue: boolean; again(token: string): { text: string; read(): void; lost(): void } | null }
   /** Doors, unread count or status changed. */
   onChange(): void
 }
@@ -59,6 +61,8 @@ export class Courier {
   #inFlight: InFlight | null = null
   /** What the last offered hand-over says besides its messages. */
   #note: { token: string; read(): void } | null = null
+  /** What the hand-over in flight holds besides its messages. */
+  #aside: { token: string; read(): void; lost(): void } | null = null
   #floorUntil: number | null = null
   #timer: NodeJS.Timeout | null = null
   /** Calls that ask for unread messages just now: no door gets any. */
@@ -278,6 +282,10 @@ export class Courier {
       this.#note.read()
       this.#note = null
     }
+    if (this.#aside?.token === token) {
+      this.#aside.read()
+      this.#aside = null
+    }
     if (door !== INBOX) this.#doors.prove(door)
     if (inFlight) this.#inFlight = null
     if (entries.length > 0) {
@@ -350,6 +358,7 @@ export class Courier {
       statusSince: this.#statusSince,
       doors: this.#doors.views(),
       deliverable: mailbox.inbox.deliverable().length,
+      hasAside: this.#options.aside?.isDue ?? false,
       inFlight: this.#inFlight,
       isWanted: this.#isWanted(mailbox),
       floorUntil: this.#floorUntil,
@@ -368,16 +377,19 @@ export class Courier {
     const waiting = mailbox.inbox.deliverable()
     const note = this.#options.note?.() ?? null
     this.#note = note && { token, read: note.read }
+    const aside = name === KEEPER ? (this.#options.aside?.again(token) ?? null) : null
+    this.#aside = aside && { token, read: aside.read, lost: aside.lost }
     const { text, count } = renderHandover(
       waiting.slice(0, limits.shownMessages).map(shownOf),
       nonce,
       Math.max(0, waiting.length - limits.shownMessages),
       undefined,
       note?.text,
+      aside?.text,
     )
     const entries = waiting.slice(0, count)
     const isFull = count < waiting.length
-    mailbox.hand(token, entries, name, Date.now())
+    if (count > 0) mailbox.hand(token, entries, name, Date.now())
     const nothingYet = { receivedAt: null, heldAt: null, asked: false, handedAt: null }
     this.#inFlight = { token, door: name, offeredAt: Date.now(), count, isFull, ...nothingYet }
     try {
@@ -404,6 +416,7 @@ export class Courier {
     const { token, door } = this.#inFlight!
     const entries = this.#box.inbox.inHandover(token)
     this.#inFlight = null
+    if (this.#aside?.token === token) this.#aside.lost()
     this.giveBack(token, certain, door)
     if (certain) this.#waits.refused(entries, 'delivered', why)
     this.#doors.fail(door, new MeshError('timeout', why))

@@ -32,6 +32,7 @@ import { waitForSessions } from './session-waits.ts'
 import type { Sidecar } from './sidecar.ts'
 import { createStateHandlers } from './state-handlers.ts'
 import { createTaskHandlers } from './task-handlers.ts'
+import { watchCalls } from './watched-calls.ts'
 
 /** Calls that can be answered without the engine: what is sent then waits in the outbox. */
 const ALWAYS = new Set<string>(['send', 'reply', 'taken', 'health', 'stop'])
@@ -247,7 +248,7 @@ export function createHandlers(sidecar: Sidecar): Handlers {
     },
   }
   const gated = Object.entries(handlers).map(([op, handle]) => {
-    const call = handle as (...args: unknown[]) => Promise<unknown>
+    const call = watchCalls(sidecar, op, handle as never) as (...args: unknown[]) => Promise<unknown>
     const afterReady = (...args: unknown[]) => sidecar.ready().then(() => call(...args))
     return [op, ALWAYS.has(op) ? call : afterReady]
   })

@@ -1,4 +1,4 @@
-/** What a held name keeps on this machine: its directory's lock, mailbox, outbox and counted rounds, and the reader of its mail. */
+/** What a held name keeps on this machine: its directory's lock, mailbox, outbox, counted rounds and ledger, and the reader of its mail. */
 
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir } from '../host/files.ts'
@@ -10,6 +10,7 @@ import type { NameRecord } from '../wire/envelope.schema.ts'
 import { mailFilters } from '../wire/subjects.ts'
 import { BudgetBook } from './budget-book.ts'
 import { dirLock, LOCK_MS } from './drain.ts'
+import { LedgerBook } from './ledger-book.ts'
 import type { Logger } from './log.ts'
 import { Mailbox } from './mailbox.ts'
 import { durableOf } from './registry.ts'
@@ -31,6 +32,7 @@ export class Holding {
   readonly mailbox: Mailbox
   readonly sender: Sender
   readonly book: BudgetBook
+  readonly ledger: LedgerBook
   readonly #options: HoldingOptions
   readonly #lock: Lock
   #reader: MailReader | null = null
@@ -44,6 +46,7 @@ export class Holding {
     this.#lock = held
     this.mailbox = Mailbox.open(dir, log)
     this.book = BudgetBook.open(dir, log)
+    this.ledger = LedgerBook.open(dir, log)
     this.sender = new Sender({ dir, member: record.member, log, check, onStored, onRefused })
   }
 
@@ -104,6 +107,7 @@ export class Holding {
     this.sender.close()
     this.mailbox.close()
     this.book.close()
+    this.ledger.close()
     this.#lock.release()
   }
 }

@@ -56,6 +56,7 @@ export async function post(
     if (to.kind === 'session' && !isControlIntent(letter.intent)) sidecar.loops.sent(to.name)
     // In one go: the sequence number is taken when the message enters the outbox.
     await sidecar.sender.send(seal(sidecar, { ...letter, intent, to }, body))
+    sidecar.obligations.sent({ ...letter, intent }, formatRecipient(to), letter.text)
     if (letter.answers && letter.replyTo) tellReplied(sidecar, letter.answers, letter.replyTo, letter.id)
   }
   await sidecar.settled()

@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import { Outbox, type OutboxStep, type Outgoing, type Sent } from '../core/outbox.ts'
 import { MeshError } from '../errors.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
+import { decodeRecord } from '../wire/codec.ts'
+import { envelope } from '../wire/envelope.schema.ts'
 import { limits, times } from '../wire/limits.ts'
+import { isControlIntent } from './control.ts'
 import { Journal } from './journal.ts'
 import type { Logger } from './log.ts'
 
@@ -13,6 +16,8 @@ const SENT_BYTES = 8 * 1024 * 1024
 /** After so many messages that the store no longer has, no more are looked for. */
 const REMOVED = 32
 const RETRY_MS = 250
+/** Messages looked at for the last that was no sidecar's own. */
+const LATEST = 8
 
 /** Whoever awaits that a message is stored. */
 interface Pending {
@@ -107,6 +112,17 @@ export class Sender {
 
   get(id: string): Sent | undefined {
     return this.#outbox.get(id)
+  }
+
+  /** The last message that was no sidecar's own, of the last few. */
+  lastSaid(): { id: string; to: string; at: number; text: string } | null {
+    for (const { id, to, at, bytes } of this.#outbox.latest(LATEST)) {
+      const read = decodeRecord(envelope, bytes)
+      if (!read || isControlIntent(read.intent)) continue
+      const text = 'text' in read.body ? read.body.text : read.body.preview
+      return { id, to, at, text: text.slice(0, limits.ledgerText).toWellFormed() }
+    }
+    return null
   }
 
   idsFrom(prefix: string): string[] {

@@ -32,6 +32,7 @@ import { LoopGuard } from './loop-guard.ts'
 import type { Mailbox } from './mailbox.ts'
 import { joined } from './memberships.ts'
 import { Naming } from './naming.ts'
+import { Obligations } from './obligations.ts'
 import { findOwnRun, type OwnRun } from './own-run.ts'
 import { OwnState } from './own-state.ts'
 import { tellPeople, tellRenamed } from './post.ts'
@@ -46,12 +47,16 @@ import type { Sender } from './sender.ts'
 import { SessionRun } from './session-run.ts'
 import { Stalls } from './stalls.ts'
 import { startText } from './start-text.ts'
+import { StateTelling } from './state-telling.ts'
 import { tellConcerned } from './task-news.ts'
 import { Telling } from './telling.ts'
 import { Witness } from './witness.ts'
 
 /** A client's start waits for its hook: past this it starts without our text. */
 const START_TEXT_MS = 2500
+/** Runs, tasks and claims are read in a few milliseconds; a start is answered without them after this long. */
+const FRESH_MS = 1000
+const AWAY = 'mesh: the engine is not reachable now; peers and messages are not available.'
 /** The end of `claude -p` waits for its hooks' children: what is not told by then is told by a witness. */
 const FAREWELL_MS = 100
 /** An engine that died is back within this long, or it will take time. */
@@ -81,6 +86,8 @@ export class Sidecar {
   readonly courier: Courier
   readonly board: Board
   readonly state: OwnState
+  readonly obligations: Obligations
+  readonly #stateTelling: StateTelling
   readonly receipts: Receipts
   readonly presence: PresenceKeeper
   /** The run that the session is; null for a person at a shell. */
@@ -153,6 +160,18 @@ export class Sidecar {
     })
     this.board = new Board({ log, onOpen: (store) => claims.attach(store) })
     this.state = new OwnState(log)
+    const held = () => this.#holding
+    this.obligations = new Obligations({ log, run: this.run, held, me: () => this.record.name })
+    this.#stateTelling = new StateTelling({
+      tokens: options.settings.stateTokens,
+      me: () => this.record.name,
+      document: () => this.state.document,
+      obligations: () => this.obligations.list(),
+      book: () => held()?.ledger ?? null,
+      follow: (token) => harness.follow?.(token),
+      wasRead: (token) => harness.wasRead?.(token) ?? false,
+      onDue: () => this.courier.poke(),
+    })
     this.receipts = new Receipts(log)
     this.#telling = new Telling(this.receipts, () => this.record)
     this.#stalls = new Stalls({ home, env, log })
@@ -164,6 +183,7 @@ export class Sidecar {
       onStep: (entries, state, evidence) => this.#telling.step(entries, state, evidence),
       onSurfaced: (entries, evidence, door) => this.#onSurfaced(entries, evidence, door),
       note: () => this.loops.note(),
+      aside: this.#stateTelling,
       onChange: () => this.presence.changed(),
     })
     this.runMail = new RunMail({
@@ -222,9 +242,14 @@ export class Sidecar {
     this.#linked = this.link.start()
     await harness.start({
       status: (status, waitingFor) => this.#onStatus(status, waitingFor),
-      turnEnded: (turn) => this.#session?.turnEnded(turn),
+      turnEnded: (turn) => {
+        this.#session?.turnEnded(turn)
+        this.#stateTelling.onTurnEnded()
+      },
       conversation: (conversation) => this.#onConversation(conversation),
-      evidence: (token, state, evidence) => this.courier.evidence(token, state, evidence),
+      evidence: (token, state, evidence) => {
+        if (!this.#stateTelling.evidence(token, state)) this.courier.evidence(token, state, evidence)
+      },
       interrupted: (is) => this.courier.interrupted(is),
       prompted: () => void this.loops.resume(null, 'a person said something there'),
       edited: (path) => this.#edits.edited(path),
@@ -330,7 +355,6 @@ export class Sidecar {
       await this.#naming.join(store)
     await this.#open(store)
     const { record } = this
-    await this.state.attach(store, record)
     this.presence.attach(store)
     await this.sender.attach(store)
     await this.receipts.attach(store, record.name)
@@ -357,6 +381,7 @@ export class Sidecar {
     this.receipts.detach()
     this.presence.detach()
     this.runMail.detach()
+    this.obligations.detach()
     this.#session?.detach()
     this.#adoption.detach()
     this.#roles.detach()
@@ -401,9 +426,11 @@ export class Sidecar {
       // A crash may have come between its arrival and its answer.
       for (const entry of this.mailbox.inbox.unread()) if (isControl(entry.envelope)) await this.#obey(entry)
       this.courier.attach(this.#holding.mailbox)
+      this.#stateTelling.resume()
     }
+    this.obligations.attach(store)
     const wentBack = await this.registry.fitTo(store)
-    await this.#holding.read(store, this.record, wentBack)
+    await Promise.all([this.#holding.read(store, this.record, wentBack), this.state.attach(store, this.record)])
     const isOperator = this.options.harness.kind === 'shell'
     if (isOperator && !this.record.roles.includes('operator')) await this.addRole(store, 'operator')
     this.#writeRecord()
@@ -427,6 +454,7 @@ export class Sidecar {
   /** Lets go of the held name. */
   leave(): void {
     this.state.leave()
+    this.obligations.detach()
     this.runMail.detach()
     this.#adoption.detach()
     this.#roles.detach()
@@ -523,6 +551,7 @@ export class Sidecar {
     else if (held) this.#telling.one(envelope, 'held', this.loops.evidence(envelope.from.name))
     else if (isNew && isDirect(envelope)) this.#telling.one(envelope, 'delivered', 'in the journal of its sidecar')
     if (held) void this.loops.tell()
+    if (isNew) this.obligations.arrived(envelope)
     this.presence.changed()
     this.courier.poke()
   }
@@ -553,6 +582,7 @@ export class Sidecar {
       if (!isOwnMade(envelope.to)) this.#telling.one(envelope, 'surfaced', evidence, door)
       if (envelope.to.startsWith('role:')) void this.#roles.settle(envelope.to.slice(5), envelope.id).catch(() => {})
     }
+    this.obligations.surfaced(entries)
     this.#touch()
     if (this.link.up) void this.#save(this.link.store).catch(() => {})
   }
@@ -567,6 +597,7 @@ export class Sidecar {
   #onStatus(status: Courier['status'], waitingFor?: string): void {
     this.#touch()
     this.courier.status = status
+    this.#stateTelling.onStatus(status)
     this.#session?.status(status, waitingFor)
   }
 
@@ -582,12 +613,20 @@ export class Sidecar {
     if (isCleared) this.courier.forgotten()
     this.#touch()
     const joined = await Promise.race([this.#joined, after(START_TEXT_MS)])
-    if (!joined || !this.link.up) return 'mesh: the engine is not reachable now; peers and messages are not available.'
-    const { store } = this.link
+    if (!joined) return AWAY
+    const start = this.link.up ? await this.#startText(this.link.store, conversation).catch(orAway) : AWAY
+    // A document in memory is given also while the engine is away.
+    const state = this.registry.claimed ? this.#stateTelling.begin(conversation.source) : ''
+    return state === '' ? start : `${start}\n${state}`
+  }
+
+  async #startText(store: ProjectStore, { source }: Conversation): Promise<string> {
     if (this.#naming.isNewConversation) await this.#follow(store)
     const { desired, place } = this.options
+    const fresh = Promise.race([this.obligations.fresh(), after(FRESH_MS)])
     const unread = Math.max(this.unread, this.#held.backlog)
     const sessions = await this.presence.sessions(store)
+    await fresh
     return startText({
       project: place.project,
       sessions,
@@ -596,7 +635,8 @@ export class Sidecar {
       name: this.record.name,
       held: this.loops.startNote(),
       desired: desired.name,
-      goesOn: conversation.source === 'compact',
+      goesOn: source === 'compact',
+      kept: this.state.document.entries.length + this.obligations.list().length,
       startedBy: this.run?.startedBy ?? null,
     })
   }
@@ -611,6 +651,11 @@ export class Sidecar {
     const further = { ...(shut.length > 0 ? { shut } : {}), ...(pairs.length > 0 ? { budget: pairs } : {}) }
     return { name, epoch, status, lastActivityAt, doors, unread: this.unread, version, ...further }
   }
+}
+
+function orAway(error: unknown): string {
+  if (['mesh_down', 'timeout'].includes(MeshError.from(error).code)) return AWAY
+  throw error
 }
 
 function after(ms: number): Promise<null> {

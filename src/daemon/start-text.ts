@@ -13,6 +13,8 @@ interface Start {
   claimed: Claimed
   /** The name that was asked for. */
   desired: string
+  /** Keys of its state and what is open. */
+  kept: number
   /** The model was told before how it came to its name. */
   goesOn: boolean
   startedBy: string | null
@@ -27,6 +29,7 @@ export function startText({
   claimed,
   desired,
   goesOn,
+  kept,
   startedBy,
 }: Start): string {
   const { outcome, previous, twin, heir } = claimed
@@ -37,7 +40,7 @@ export function startText({
     unread,
     held,
     isBack: outcome === 'resumed' && !goesOn,
-    takenOver: outcome === 'taken_over' && !goesOn ? { session: previous?.session ?? '', unread } : null,
+    takenOver: outcome === 'taken_over' && !goesOn ? { session: previous?.session ?? '', unread, kept } : null,
     renamedFrom: outcome === 'suffixed' ? desired : null,
     twin: twin?.name ?? null,
     heir: heir?.name ?? null,

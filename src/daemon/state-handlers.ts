@@ -51,8 +51,11 @@ export function createStateHandlers(sidecar: Sidecar): StateHandlers {
     },
 
     async state_show() {
-      const { document } = await readDocument(sidecar.link.store, refOf(sidecar))
-      return { ...shown(document), obligations: [] }
+      const [{ document }] = await Promise.all([
+        readDocument(sidecar.link.store, refOf(sidecar)),
+        sidecar.obligations.read(),
+      ])
+      return { ...shown(document), obligations: sidecar.obligations.list() }
     },
   }
 }

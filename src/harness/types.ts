@@ -111,6 +111,10 @@ export interface Harness {
    * Not there: nothing is known of any.
    */
   recall?(offers: readonly Offer[]): Recalled[]
+  /** A text with this token goes to the model at a start: from here on evidence of it is told. */
+  follow?(token: string): void
+  /** Whether the client's own record shows that the model was given it. */
+  wasRead?(token: string): boolean
   stop(): Promise<void>
 }
 

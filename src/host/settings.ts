@@ -22,6 +22,8 @@ const known = {
   claimGraceSeconds: { least: 0, most: 86_400, unless: 60 },
   /** How long the claims on tasks of a session that is lost, of which nobody saw an end, wait for its return. */
   claimLostSeconds: { least: 0, most: 86_400, unless: 600 },
+  /** What a session's state may cost, in tokens, when it is given to its model after a compaction; 0: nothing. */
+  stateTokens: { least: 0, most: 2000, unless: 600, whole: true },
 } as const satisfies Record<string, Limits>
 
 export type Settings = Record<keyof typeof known, number>

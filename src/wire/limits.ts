@@ -100,6 +100,10 @@ export const limits = {
   /** Revisions of one state document that are kept, as long as they have no more than so many bytes together. */
   stateHistory: 64,
   stateHistoryBytes: 16 * MIB,
+  /** Open asks, answers owed, waits and tasks of one session that its ledger keeps, each. */
+  ledger: 64,
+  /** Characters of a message that the ledger keeps. */
+  ledgerText: 200,
   /** Bytes of one spooled hook event. */
   hookEventBytes: 4 * MIB,
   /** Bytes of a spool directory. */
@@ -189,6 +193,10 @@ export const times = {
   operatorIdle: 10 * MINUTE,
   /** Nobody writes a state document for longer than this: older objects that no revision names can go. */
   stateGrace: HOUR,
+  /** An ask without an answer, and an answer that is owed, are kept for this long ... */
+  askAge: 7 * DAY,
+  /** ... and a wait whose call was cut off for this long. */
+  waitAge: DAY,
   /** JetStream remembers message ids for this long (its default `duplicate_window`). */
   duplicateWindow: 2 * MINUTE,
 } as const

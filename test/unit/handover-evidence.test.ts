@@ -13,6 +13,7 @@ function situation(change: Partial<Situation> = {}): Situation {
     statusSince: NOW - 60_000,
     doors: [hook, inbox],
     deliverable: 1,
+    hasAside: false,
     inFlight: null,
     isWanted: false,
     floorUntil: null,

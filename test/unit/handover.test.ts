@@ -15,6 +15,7 @@ const situation = (more: Partial<Situation>): Situation => ({
   statusSince: NOW - 60_000,
   doors: [hook, shut(watch), inbox],
   deliverable: 1,
+  hasAside: false,
   inFlight: null,
   isWanted: false,
   floorUntil: null,
@@ -114,4 +115,17 @@ describe('a watched file', () => {
       until: handedAt + times.surfacedEvidence,
     })
   })
+})
+
+test("a text of mesh's own waits in the file for whatever turn there is, and starts none", () => {
+  const aside = { deliverable: 0, hasAside: true }
+  expect(decideOn(aside)).toEqual({ do: 'offer', door: 'hook' })
+  expect(decideOn({ ...aside, status: 'busy' })).toEqual({ do: 'offer', door: 'hook' })
+  const lying = flying('hook', { count: 0 })
+  expect(decideOn({ ...aside, inFlight: lying })).toMatchObject({ do: 'nothing' })
+  // Mail opens a door of its own, or goes along.
+  expect(decideOn({ ...aside, deliverable: 1 })).toEqual({ do: 'offer', door: 'inbox-socket' })
+  expect(decideOn({ ...aside, status: 'busy', deliverable: 1, inFlight: lying })).toEqual({ do: 'withdraw' })
+  // It was read another way meanwhile.
+  expect(decideOn({ deliverable: 0, inFlight: lying })).toEqual({ do: 'withdraw' })
 })

@@ -19,7 +19,13 @@ const read = (text?: string) => {
 }
 
 test('without a file the defaults hold', () => {
-  expect(read()).toEqual({ floorSeconds: 30, loopRounds: 20, claimGraceSeconds: 60, claimLostSeconds: 600 })
+  expect(read()).toEqual({
+    floorSeconds: 30,
+    loopRounds: 20,
+    claimGraceSeconds: 60,
+    claimLostSeconds: 600,
+    stateTokens: 600,
+  })
   expect(defaultSettings).toEqual(read())
 })
 

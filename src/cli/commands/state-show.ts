@@ -11,8 +11,9 @@ export async function run({ out, sidecar }: Context): Promise<undefined> {
   }
   const { entries, notes, obligations } = state
   const now = Date.now()
-  const duties = obligations.map(({ kind, text, since }) => {
-    return oneLine(`${kind}: ${text}${since ? ` (${ago(since, now)} ago)` : ''}`)
+  const duties = obligations.map(({ kind, id, text, quote, state, since }) => {
+    const about = [id?.slice(0, 12), text, state === 'interrupted' && '(interrupted)', quote && `"${quote}"`]
+    return oneLine(`${kind}: ${about.filter(Boolean).join(' ')}${since ? ` (${ago(since, now)} ago)` : ''}`)
   })
   const lines = [
     ...duties,

@@ -73,6 +73,12 @@ export class EvidenceReader {
     if (this.#tokens.size > TOKENS) this.#settle(this.#tokens.keys().next().value!)
   }
 
+  /** As `follow`, of what a hook is giving just now. */
+  given(token: string): void {
+    this.follow(token)
+    this.#tokens.get(token)!.got = 'handed'
+  }
+
   follows(token: string): boolean {
     return this.#tokens.has(token)
   }

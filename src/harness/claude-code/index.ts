@@ -183,6 +183,14 @@ class ClaudeCode implements Harness {
     return offers.map((offer) => this.#recallOne(offer))
   }
 
+  follow(token: string): void {
+    this.#seen.given(token)
+  }
+
+  wasRead(token: string): boolean {
+    return lastSeen(this.#transcript, [token]).get(token)?.state === 'surfaced'
+  }
+
   #recallOne({ handover: token, door }: Offer): Recalled {
     const isOpen = this.#restarted || this.#seen.follows(token)
     // First of all, so that no line is missed.
