@@ -22,9 +22,10 @@ export function newsKey({ run, id, type }: Pick<RunEvent, 'run' | 'id' | 'type'>
   return isTerminal(type) ? `end of ${run}` : id
 }
 
-/** The first line says what happened, the rest is what the run wrote. */
+/** The first line says what happened, the rest is what the run wrote. Its subagent's words a session has from its client. */
 export function newsText(event: RunEvent): string {
-  const { type, result, stderrTail, text } = event
+  const { type, runKind, stderrTail, text } = event
+  const result = runKind === 'subagent' ? event.evidence : event.result
   const words = isTerminal(type) || type === 'run_idle' ? result?.slice(0, RESULT_CHARS) : undefined
   const tail = isTerminal(type) && !result ? stderrTail?.trimEnd().slice(-TAIL_CHARS) : undefined
   const more = type === 'run_progress' ? text : undefined

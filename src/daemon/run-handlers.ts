@@ -78,6 +78,15 @@ export function createRunHandlers(sidecar: Sidecar): Pick<Handlers, RunOp> {
           hint: 'ask its owner, or an operator',
         })
       if (isOver(record.state)) throw new MeshError('not_alive', `${record.id} is over: ${record.state}`)
+      // It has no process of its own: a signal would end its session.
+      if (record.runKind === 'subagent')
+        throw new MeshError(
+          'bad_request',
+          `${record.id} is a subagent of ${record.owner}: only its session can stop it`,
+          {
+            hint: `mesh send ${record.owner} -- please stop ${record.name}`,
+          },
+        )
       if (record.host !== hostName())
         throw new MeshError('conflict', `${record.id} runs on ${quote(record.host ?? '?')}`, { hint: 'stop it there' })
       const told = await telling(sidecar, [record.id], 'end', call, async () => {

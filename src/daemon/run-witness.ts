@@ -160,19 +160,26 @@ export class RunWitness {
   #lostAgent(spec: RunSpec, startedAt: string): Judged {
     const { run, runKind } = spec
     const dir = runDir(this.#options.home, run)
-    return judgeAgentEnd({
+    const isSubagent = runKind === 'subagent'
+    const judged = judgeAgentEnd({
       ...noEvidence,
-      ...(runKind === 'subagent' ? { runKind, end: 'parent' } : { runKind: 'session', end: 'killed' }),
+      ...(isSubagent ? { runKind, end: 'parent' } : { runKind: 'session', end: 'killed' }),
       stop: readStop(dir),
       record: this.#record(spec, startedAt),
       durationMs: Math.max(0, Date.now() - Date.parse(startedAt)),
     })
+    // Whoever resumes the session is told of it by the client.
+    return isSubagent ? { ...judged, attended: true } : judged
   }
 
   #record({ run, runKind }: RunSpec, since: string): AgentRecord | null {
     const transcript = readText(files.transcript(runDir(this.#options.home, run)), PATH_BYTES)
     if (!transcript) return null
-    return this.#options.readRecord(transcript, { subagent: runKind === 'subagent', since })
+    // A subagent's transcript begins before anybody sees it; a session's may hold earlier processes.
+    return this.#options.readRecord(
+      transcript,
+      runKind === 'subagent' ? { subagent: true } : { subagent: false, since },
+    )
   }
 
   #sweep(id: string): true {

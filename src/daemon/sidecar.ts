@@ -48,6 +48,7 @@ import { SessionRun } from './session-run.ts'
 import { Stalls } from './stalls.ts'
 import { startText } from './start-text.ts'
 import { StateTelling } from './state-telling.ts'
+import { SubagentRuns } from './subagent-runs.ts'
 import { tellConcerned } from './task-news.ts'
 import { Telling } from './telling.ts'
 import { Witness } from './witness.ts'
@@ -96,6 +97,7 @@ export class Sidecar {
   readonly #naming: Naming
   readonly #session: SessionRun | null
   readonly #adoption: Adoption
+  readonly #subagents: SubagentRuns | null
   readonly #telling: Telling
   readonly runMail: RunMail
   readonly #edits = new EditNews(this)
@@ -124,6 +126,8 @@ export class Sidecar {
     const { run, name } = { run: this.run, name: () => this.record.name }
     const readRecord = options.readRecord ?? (() => null)
     this.#session = run && new SessionRun({ home, run, harness, log, name, readRecord, startedAt: this.#startedAt })
+    const called = () => (this.registry.claimed ? this.record.name : desired.name)
+    this.#subagents = run && new SubagentRuns({ home, run, project: place.project, harness, log, name: called })
     this.#key = memberKey(home)
     this.ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
     this.#intake = new Intake(place.project, this.ring, log)
@@ -253,6 +257,9 @@ export class Sidecar {
       interrupted: (is) => this.courier.interrupted(is),
       prompted: () => void this.loops.resume(null, 'a person said something there'),
       edited: (path) => this.#edits.edited(path),
+      subagentStarted: (agent, again) => this.#subagents?.started(agent, again) ?? false,
+      subagentIdle: (id) => this.#subagents?.idle(id),
+      subagentEnded: (id, end) => this.#subagents?.ended(id, end),
       ended: (reason) => void this.end(reason),
     })
     await this.#linked
@@ -315,6 +322,7 @@ export class Sidecar {
     const [told] = await Promise.all([
       Promise.race([this.#farewell(reason), after(FAREWELL_MS)]),
       this.#session?.end(reason, FAREWELL_MS),
+      this.#subagents?.end(FAREWELL_MS),
     ])
     this.#witness.stop()
     this.#stalls.stop()
@@ -363,6 +371,7 @@ export class Sidecar {
     this.board.resume(store)
     this.#session?.attach(store)
     this.#adoption.attach(store, before === null && ['new', 'suffixed'].includes(this.#naming.claimed!.outcome))
+    this.#subagents?.attach(store.runs)
     await this.#save(store)
     void this.loops.tell()
     if (before !== null && before !== record.name)
@@ -384,6 +393,7 @@ export class Sidecar {
     this.obligations.detach()
     this.#session?.detach()
     this.#adoption.detach()
+    this.#subagents?.detach()
     this.#roles.detach()
   }
 

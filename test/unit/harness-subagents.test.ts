@@ -127,7 +127,7 @@ test('subagents - a failure is told by its hook before the transcript has it', a
   hook('SubagentStart')
   hook('StopFailure', { error: 'max_output_tokens', last_assistant_message: 'API Error: too long' })
   queue(noteOf('failed', 'Agent "a kid" failed: x', 'two'))
-  await vi.waitFor(() => expect(told.at(-1)).toBe('run_terminated max_tokens'), 3000)
+  await vi.waitFor(() => expect(told.at(-1)).toBe('run_terminated max_tokens'), 6000)
 })
 
 test('subagents - one that waits for its own background work is idle, and goes on', async () => {
@@ -158,7 +158,7 @@ test('subagents - one that is resumed after its end begins again', async () => {
 
 test('subagents - a late note of an earlier life does not end the next one', async () => {
   has('subagent-resumed')
-  const note = noteOf('completed', undefined, 'kid report')
+  const note = noteOf('completed', undefined, 'more report')
   hook('SubagentStart')
   queue(note)
   await vi.waitFor(() => expect(told).toHaveLength(2))

@@ -4,7 +4,7 @@
  * whose own background work is done, begins again under its id.
  */
 import { createHash } from 'node:crypto'
-import type { AgentRecord } from '../../core/agent-end.ts'
+import { type AgentRecord, TURN_LIMIT } from '../../core/agent-end.ts'
 import type { Subagent, SubagentEnd } from '../types.ts'
 import { modelError, readAgentRecord } from './ended.ts'
 import type { Spooled } from './spool.ts'
@@ -17,10 +17,10 @@ const LOOK_MS = 50
 const META_MS = 1000
 /** The note comes within 0.2 s after the hook; not at all for a subagent's own subagents. */
 const NOTE_MS = 2000
-/** The transcript is written every 0.1 s. */
-const RECORD_MS = 1000
+/** The transcript is written every 0.1 s, later on a machine that has much to do. */
+const RECORD_MS = 3000
 /** A file that did not grow for so long has everything. */
-const QUIET_MS = 150
+const QUIET_MS = 300
 /** Notes that were seen one way and may yet come the other. */
 const NOTES = 64
 
@@ -37,6 +37,8 @@ interface Followed {
   state: 'running' | 'stopped' | 'idle'
   isTold: boolean
   begun: number
+  /** Its hook told that the model had its last word. */
+  hasStopped: boolean
   text: string | null
   error: { kind: string; message: string } | null
   /** Something else of the session worked in the background when it stopped: it may wait for that. */
@@ -66,6 +68,7 @@ export class Subagents {
     const followed = this.#followed.get(id)
     if (!followed || (name !== 'SubagentStop' && name !== 'StopFailure')) return
     const words = event.last_assistant_message ?? null
+    followed.hasStopped = name === 'SubagentStop'
     followed.text = name === 'SubagentStop' ? words : null
     followed.error = name === 'StopFailure' ? modelError(event.error ?? 'unknown', words ?? '') : null
     followed.hasOthers = (event.background_tasks ?? []).some((task) => this.#mayBelongTo(id, task))
@@ -131,7 +134,14 @@ export class Subagents {
     const path = transcriptOf(transcript, id)
     if (path === null) return
     const followed = this.#followed.get(id) ?? this.#add(id, path, type)
-    Object.assign(followed, { state: 'running', text: null, error: null, note: null, begun: performance.now() })
+    Object.assign(followed, {
+      state: 'running',
+      hasStopped: false,
+      text: null,
+      error: null,
+      note: null,
+      begun: performance.now(),
+    })
     this.#follow(transcript)
     if (followed.isTold) {
       this.#wait(followed, 0, () => {})
@@ -203,8 +213,7 @@ export class Subagents {
   #settle(followed: Followed, until = performance.now() + RECORD_MS): void {
     const { path, size, changedMs } = agentFiles(followed.agent.transcript)
     const record = size === 0 ? null : readAgentRecord(path)
-    const isQuiet = followed.note?.isStopped || (changedMs > QUIET_MS && isFinished(path))
-    if (performance.now() < until && !isQuiet && !hasAll(followed, record)) {
+    if (performance.now() < until && !hasAll(followed, record, changedMs)) {
       this.#wait(followed, LOOK_MS, () => this.#settle(followed, until))
     } else this.#end(followed, null)
   }
@@ -227,7 +236,7 @@ export class Subagents {
     const { title = type ?? 'subagent', parent = null } = readMeta(transcript) ?? {}
     const followed: Followed = {
       agent: { id, title, parent, transcript },
-      ...{ state: 'running', isTold: false, begun: performance.now(), hasOthers: false },
+      ...{ state: 'running', isTold: false, begun: performance.now(), hasStopped: false, hasOthers: false },
       ...{ text: null, error: null, note: null, timer: null },
     }
     this.#followed.set(id, followed)
@@ -266,10 +275,19 @@ function isOver(transcript: string): boolean {
   return isFinished(transcript) || readAgentRecord(transcript)?.last === 'interrupted'
 }
 
-/** The record has caught up with what the client told. */
-function hasAll({ text, error, note }: Followed, record: AgentRecord | null): boolean {
+/** The record has caught up with what the client told, and nothing more is to come. */
+function hasAll(
+  { agent, hasStopped, text, error, note }: Followed,
+  record: AgentRecord | null,
+  changedMs: number,
+): boolean {
+  if (note?.isStopped) return true
   if (!record) return false
-  if (error) return record.error !== null
+  if (error ?? note?.error) return record.error !== null || note?.error?.kind === TURN_LIMIT
   const words = text ?? note?.text ?? null
-  return words !== null && record.text.includes(words.trim()) && record.last === 'text'
+  if (words !== null && !record.text.includes(words.trim())) return false
+  if (record.last === 'text' && (hasStopped || words !== null)) return true
+  // The hook comes only after the model's last word.
+  if (hasStopped) return false
+  return changedMs > QUIET_MS && isFinished(agent.transcript)
 }
