@@ -26,6 +26,7 @@ import { adoptFormer, catchUp } from './former.ts'
 import { Holding } from './holding.ts'
 import { type Arrived, Intake, isDirect } from './intake.ts'
 import { exchangeKeys, KeyRing, LOCAL_MEMBER, memberKey } from './keys.ts'
+import { LateStart } from './late-start.ts'
 import { Link } from './link.ts'
 import type { Logger } from './log.ts'
 import { LoopGuard } from './loop-guard.ts'
@@ -102,6 +103,7 @@ export class Sidecar {
   readonly runMail: RunMail
   readonly #edits = new EditNews(this)
   readonly #roles: Roles
+  readonly #late: LateStart
   readonly #witness: Witness
   readonly #stalls: Stalls
   readonly #key: KeyObject
@@ -210,6 +212,7 @@ export class Sidecar {
       onAdopted: ({ id }) => this.runMail.adopt(id),
       onTaken: (record) => this.runMail.tellAdopted(record),
     })
+    this.#late = new LateStart(harness)
     this.presence = new PresenceKeeper({ log, current: () => this.#heartbeat(), onBeat: () => void this.#checkName() })
     this.#roles = new Roles({
       log,
@@ -260,6 +263,10 @@ export class Sidecar {
       subagentStarted: (agent, again) => this.#subagents?.started(agent, again) ?? false,
       subagentIdle: (id) => this.#subagents?.idle(id),
       subagentEnded: (id, end) => this.#subagents?.ended(id, end),
+      startMissed: () => {
+        this.#late.owe(() => this.#beginning(this.#naming.conversation))
+        if (this.link.up) void this.#giveLate()
+      },
       ended: (reason) => void this.end(reason),
     })
     await this.#linked
@@ -374,6 +381,7 @@ export class Sidecar {
     this.#subagents?.attach(store.runs)
     await this.#save(store)
     void this.loops.tell()
+    void this.#giveLate()
     if (before !== null && before !== record.name)
       void tellRenamed(this, before).catch((error) => log.warn({ error: MeshError.from(error).toBody() }, 'not told'))
     log.info({ name: record.name, epoch: record.epoch, project: store.project }, 'on the mesh')
@@ -623,11 +631,22 @@ export class Sidecar {
     if (isCleared) this.courier.forgotten()
     this.#touch()
     const joined = await Promise.race([this.#joined, after(START_TEXT_MS)])
-    if (!joined) return AWAY
-    const start = this.link.up ? await this.#startText(this.link.store, conversation).catch(orAway) : AWAY
+    if (joined) return this.#beginning(conversation)
+    this.#late.owe(() => this.#beginning(conversation))
+    return AWAY
+  }
+
+  async #beginning(conversation: Conversation): Promise<string> {
+    const text = () => this.#startText(this.link.store, conversation)
+    const start = this.link.up ? await text().catch(orAway) : AWAY
+    this.#late.owe(start === AWAY ? text : null)
     // A document in memory is given also while the engine is away.
     const state = this.registry.claimed ? this.#stateTelling.begin(conversation.source) : ''
     return state === '' ? start : `${start}\n${state}`
+  }
+
+  async #giveLate(): Promise<void> {
+    await this.#late.give().catch((error) => this.options.log.warn({ error: String(error) }, 'no text for the start'))
   }
 
   async #startText(store: ProjectStore, { source }: Conversation): Promise<string> {

@@ -67,6 +67,8 @@ export interface HarnessEvents {
   subagentEnded?(id: string, end: SubagentEnd): void
   /** The model, or a subagent, edited the file at this absolute path. */
   edited(path: string): void
+  /** The text that `conversation` gave came too late for the client. */
+  startMissed?(): void
   /** The session is over. Told once. */
   ended(reason: string): void
 }
@@ -115,6 +117,8 @@ export interface Harness {
   follow?(token: string): void
   /** Whether the client's own record shows that the model was given it. */
   wasRead?(token: string): boolean
+  /** Leaves a text of mesh's own, which the model reads with whatever starts its next turn. Null takes it back. */
+  leave?(text: string | null): void
   stop(): Promise<void>
 }
 

@@ -200,6 +200,16 @@ describe.each(shells)('hooks with %s', (shell) => {
     ).toEqual(['MailTaken', 'UserPromptSubmit'])
   })
 
+  test('UserPromptSubmit gives what mesh itself left, once, and mail before it', () => {
+    const [mail, left] = ['mail', 'left']
+    writeFileSync(join(dir, 'left'), JSON.stringify(left))
+    writeFileSync(join(dir, 'mail'), JSON.stringify(mail))
+    expect(run('UserPromptSubmit')).toMatchObject({ ...silent, stdout: context('UserPromptSubmit', mail) })
+    expect(run('UserPromptSubmit')).toMatchObject({ ...silent, stdout: context('UserPromptSubmit', left) })
+    expect(run('UserPromptSubmit')).toMatchObject(silent)
+    expect(readdirSync(dir).filter((name) => /left|taken/.test(name))).toEqual([])
+  })
+
   test('UserPromptSubmit takes waiting mail along, after its event', () => {
     writeFileSync(join(dir, 'mail'), JSON.stringify(mail))
     expect(run('UserPromptSubmit')).toMatchObject({ ...silent, stdout: context('UserPromptSubmit', mail) })

@@ -12,6 +12,8 @@ const SIDECAR_TIMEOUT_S = 86_400
 const HOOK_TIMEOUT_S = 10
 /** In the run directory: the client watches it, and what lies in it wakes an idle session. */
 export const WATCHED_FILE = 'wake'
+/** In the run directory: a text of mesh's own that the next prompt takes along. */
+export const LEFT_FILE = 'left'
 /** The script gave the wake's text. Not 2, with which sh ends by itself when something is missing. */
 const WAKE_EXIT = 42
 /** Ends every line that is ours, whatever version wrote it. */
@@ -126,6 +128,7 @@ export function hookScript(paths: ScriptPaths): string {
     ANSWER_STEPS: String(ANSWER_STEPS),
     RUN_ENV: basename(runEnvPath('.')),
     WATCHED: WATCHED_FILE,
+    LEFT: LEFT_FILE,
     WAKE_EXIT: String(WAKE_EXIT),
   }
   return SCRIPT.replace(/@([A-Z_]+)@/g, (_, name: string) => values[name]!)
@@ -185,12 +188,15 @@ spool() {
   return 1
 }
 
-# Gives the waiting mail to the model. mv decides between takers: exactly one gets it.
-give_mail() {
-  [ -e "$dir/mail" ] && mv -f "$dir/mail" "$dir/taken-$$" || return 1
+# Gives a waiting text to the model. mv decides between takers: exactly one gets it.
+give() {
+  [ -e "$dir/$1" ] && mv -f "$dir/$1" "$dir/taken-$$" || return 1
   printf '{"hookSpecificOutput":{"hookEventName":"%s","additionalContext":' "$event"
   cat "$dir/taken-$$"
   printf '}}\\n'
+}
+give_mail() {
+  give mail || return 1
   mv -f "$dir/taken-$$" "$dir/spool/MailTaken-$$.json"
   return 0
 }
@@ -305,9 +311,9 @@ Stop)
   fi
   ;;
 UserPromptSubmit)
-  # A prompt, or whatever else starts a turn, takes the mail along.
+  # A prompt, or whatever else starts a turn, takes the mail along, else what mesh itself has to say.
   spool
-  give_mail
+  give_mail || { give @LEFT@ && rm -f "$dir/taken-$$"; }
   ;;
 FileChanged)
   wake

@@ -1,4 +1,5 @@
 /** A Claude Code session as its sidecar sees it: its conversations, status, doors, evidence and end. */
+import { existsSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Offer } from '../../core/inbox.ts'
 import { MeshError } from '../../errors.ts'
@@ -21,12 +22,14 @@ import { isPersons } from './prompt.ts'
 import { lastSeen } from './recall.ts'
 import { Registry, readEntry } from './registry.ts'
 import { peek, Spool, type Spooled } from './spool.ts'
-import { answerStart, conversationOf } from './start.ts'
+import { answerStart, conversationOf, leaveText } from './start.ts'
 import { decideStatus, isInterrupted, promptedTurn, registeredTurn, type StatusEvidence } from './status.ts'
 import { Subagents } from './subagents.ts'
 import { WatchDoor } from './watch-door.ts'
 
 const BEAT_MS = 1000
+/** A hook that waits takes its answer within a step of 20 ms. */
+const ANSWER_TAKEN_MS = 1000
 /** The transcript's lines come up to 0.3 s late (CLAUDE_CODE_PROBES P2). */
 const STOP_LINE_MS = 500
 const RECORD_BYTES = 64 * 1024
@@ -265,9 +268,25 @@ class ClaudeCode implements Harness {
 
   #answer(id: string, text: string): void {
     try {
-      answerStart(this.#options.runDir, id, text)
+      const path = answerStart(this.#options.runDir, id, text)
+      if (text === '') return
+      setTimeout(() => this.#lookAtAnswer(path), ANSWER_TAKEN_MS).unref()
     } catch (error) {
       this.#options.log('warn', 'the start was not answered', { error: String(error) })
+    }
+  }
+
+  #lookAtAnswer(path: string): void {
+    if (this.#end.isOver || !existsSync(path)) return
+    rmSync(path, { force: true })
+    this.#events!.startMissed?.()
+  }
+
+  leave(text: string | null): void {
+    try {
+      leaveText(this.#options.runDir, text)
+    } catch (error) {
+      this.#options.log('warn', 'a text could not be left', { error: String(error) })
     }
   }
 

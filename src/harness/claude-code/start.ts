@@ -6,7 +6,7 @@ import type { Env } from '../../host/home.ts'
 import type { Conversation, StartSource } from '../types.ts'
 import { movedAt } from './background.ts'
 import type { HookEvent } from './hook-event.schema.ts'
-import { WATCHED_FILE } from './hook-script.ts'
+import { LEFT_FILE, WATCHED_FILE } from './hook-script.ts'
 import { CONTEXT_CHARS } from './mail-file.ts'
 
 /** The conversation of a SessionStart event; without one, of the hook's environment. */
@@ -29,9 +29,9 @@ function startSource(event: HookEvent | null | undefined): StartSource | null {
 
 /**
  * Answers the SessionStart hook `id`, which prints what it finds, also without a text: the client then watches the file
- * of the watch door. Throws if the disk refuses.
+ * of the watch door. Returns the path, where nothing is once the hook has it. Throws if the disk refuses.
  */
-export function answerStart(runDir: string, id: string, text: string): void {
+export function answerStart(runDir: string, id: string, text: string): string {
   const hookSpecificOutput = {
     hookEventName: 'SessionStart',
     ...(text === '' ? {} : { additionalContext: text.slice(0, CONTEXT_CHARS) }),
@@ -41,5 +41,14 @@ export function answerStart(runDir: string, id: string, text: string): void {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   // A hook that no longer waited left its answer.
   for (const name of readdirSync(dir)) rmSync(join(dir, name), { force: true })
-  writeAtomic(join(dir, id), `${JSON.stringify({ hookSpecificOutput })}\n`)
+  const path = join(dir, id)
+  writeAtomic(path, `${JSON.stringify({ hookSpecificOutput })}\n`)
+  return path
+}
+
+/** A text that the next UserPromptSubmit hook gives the model; null takes it back. */
+export function leaveText(runDir: string, text: string | null): void {
+  const path = join(runDir, LEFT_FILE)
+  if (text === null) rmSync(path, { force: true })
+  else writeAtomic(path, JSON.stringify(text.slice(0, CONTEXT_CHARS)))
 }
