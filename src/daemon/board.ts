@@ -42,6 +42,9 @@ export class Board {
   /** A later sidecar's numbers are beyond this one's: whoever watches cannot take one for the other. */
   #version = Date.now()
   #loading: Promise<void> | null = null
+  #isLoaded = false
+  /** Revisions that this sidecar wrote, until the engine tells of them. */
+  readonly #own = new Set<number>()
   /** Somebody asked for it: it is read again over each new connection. */
   #isWanted = false
 
@@ -76,8 +79,10 @@ export class Board {
   /** Reads the board, once per connection. Throws `mesh_down`, `timeout`. */
   async open(store: ProjectStore): Promise<void> {
     this.#isWanted = true
+    if (store === this.#store && this.#isLoaded) return
     if (store !== this.#store || !this.#loading) {
       this.#store = store
+      this.#isLoaded = false
       this.#loading = this.#load(store)
       this.#loading.catch(() => {
         if (this.#store === store) this.#loading = null
@@ -104,17 +109,21 @@ export class Board {
   close(): void {
     this.#store = null
     this.#loading = null
+    this.#isLoaded = false
   }
 
   async #load(store: ProjectStore): Promise<void> {
     this.#kept.clear()
+    this.#own.clear()
     // First: a change between the two is told, and has the higher revision.
-    await store.tasks.watch('>', (task, revision) => {
+    const onChange = (task: Task | null, revision: number) => {
       if (task && this.serves(store)) this.#keep({ task, revision })
-    })
+    }
+    await store.tasks.watch('>', onChange, (revision) => this.#own.delete(revision))
     const entries = await store.tasks.latest()
     if (!this.serves(store)) throw new MeshError('mesh_down', 'the engine went away')
     for (const { value, revision } of entries) this.#keep({ task: value, revision })
+    this.#isLoaded = true
     this.#options.onOpen(store)
   }
 
@@ -125,15 +134,22 @@ export class Board {
     for (const listener of this.#listeners) listener(kept)
   }
 
+  /** The engine may have told of it already. */
+  #keepOwn(kept: Kept): Kept {
+    if ((this.get(kept.task.id)?.revision ?? 0) < kept.revision) this.#own.add(kept.revision)
+    this.#keep(kept)
+    return kept
+  }
+
   /** Puts a new task on the board; the same operation again is the same task. Throws as `change`. */
   async add(store: ProjectStore, task: Task): Promise<Kept> {
     if (this.#kept.size >= limits.tasks) throw new MeshError('too_large', `the board has ${limits.tasks} tasks already`)
     const writing = new Writing(store)
     try {
       const revision = await writing.write(task, 0)
-      const kept = revision === null ? await this.#readAdded(store, task.id) : { task, revision }
+      if (revision !== null) return this.#keepOwn({ task, revision })
+      const kept = await this.#readAdded(store, task.id)
       if (!isApplied(kept.task, task.change.op)) throw new MeshError('conflict', `there is a task ${task.id} already`)
-      this.#keep(kept)
       return kept
     } catch (error) {
       throw writing.isUnsure(error) ? unsure(`${task.id} was added`, 'mesh task list tells', error) : error
@@ -206,7 +222,7 @@ export class Board {
   }
 
   async #accept(writing: Writing, kept: Kept, before: Task, step: Step): Promise<Changed> {
-    this.#keep(kept)
+    this.#keepOwn(kept)
     const isTied = kept.task.after.some((id) => !before.after.includes(id))
     if (isTied) await writing.uncertainly(() => this.#refuseCircle(writing.store, kept, before, step))
     return { ...kept, before }

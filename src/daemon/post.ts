@@ -39,26 +39,11 @@ export async function post(
   options: SendOptions,
   call: Call,
 ): Promise<Response<'send'>> {
-  if (!sidecar.registry.claimed) await sidecar.ready()
-  const bytes = checkText(letter.text)
-  const { to, note } = await sidecar.recipients.resolve(
-    sidecar.link.up ? sidecar.link.store : null,
-    letter.to,
-    sidecar.record.name,
-  )
-  await sidecar.settled()
-  const earlier = sidecar.sender.get(letter.id)
-  if (!earlier) {
-    const body = await bodyOf(sidecar, letter.text, bytes)
-    const intent = letter.intent ?? (options.wait === 'reply' ? 'request' : undefined)
-    await sidecar.settled()
-    // Before it goes: the answer may be here sooner than we know that it went.
-    if (to.kind === 'session' && !isControlIntent(letter.intent)) sidecar.loops.sent(to.name)
-    // In one go: the sequence number is taken when the message enters the outbox.
-    await sidecar.sender.send(seal(sidecar, { ...letter, intent, to }, body))
-    sidecar.obligations.sent({ ...letter, intent }, formatRecipient(to), letter.text)
-    if (letter.answers && letter.replyTo) tellReplied(sidecar, letter.answers, letter.replyTo, letter.id)
-  }
+  const intent = letter.intent ?? (options.wait === 'reply' ? 'request' : undefined)
+  const { to, note, isNew, stored } = await enter(sidecar, { ...letter, intent })
+  await stored
+  if (isNew) sidecar.obligations.sent({ ...letter, intent }, formatRecipient(to), letter.text)
+  if (isNew && letter.answers && letter.replyTo) tellReplied(sidecar, letter.answers, letter.replyTo, letter.id)
   await sidecar.settled()
   const position = sidecar.sender.get(letter.id)?.position ?? null
   const sent = {
@@ -68,6 +53,35 @@ export async function post(
     ...note,
   } as const
   return options.wait ? followUp(sidecar, sent, options, call) : sent
+}
+
+/** What is known once a message is in the outbox: `stored` settles as `Sender.send` does. */
+interface Entered {
+  to: Recipient
+  note: { note?: string }
+  /** It was not sent before. */
+  isNew: boolean
+  stored: Promise<unknown>
+}
+
+/** Puts a message into the outbox; the same id again is the same message. Throws `not_found`, `too_large`. */
+export async function enter(sidecar: Sidecar, letter: Letter): Promise<Entered> {
+  if (!sidecar.registry.claimed) await sidecar.ready()
+  const bytes = checkText(letter.text)
+  const { to, note } = await sidecar.recipients.resolve(
+    sidecar.link.up ? sidecar.link.store : null,
+    letter.to,
+    sidecar.record.name,
+  )
+  await sidecar.settled()
+  if (sidecar.sender.get(letter.id)) return { to, note, isNew: false, stored: Promise.resolve() }
+  const body = await bodyOf(sidecar, letter.text, bytes)
+  await sidecar.settled()
+  // Before it goes: the answer may be here sooner than we know that it went.
+  if (to.kind === 'session' && !isControlIntent(letter.intent)) sidecar.loops.sent(to.name)
+  // In one go: the sequence number is taken when the message enters the outbox.
+  const stored = sidecar.sender.send(seal(sidecar, { ...letter, to }, body))
+  return { to, note, isNew: true, stored }
 }
 
 /** Tells the people, once per hold, that a peer's messages to this session are held. */

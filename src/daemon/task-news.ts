@@ -4,12 +4,8 @@ import { newsOf } from '../core/task-news.ts'
 import { MeshError } from '../errors.ts'
 import { parseRecipient } from '../wire/names.ts'
 import type { Task } from '../wire/task.schema.ts'
-import { post } from './post.ts'
-import type { Call } from './server.ts'
+import { enter } from './post.ts'
 import type { Sidecar } from './sidecar.ts'
-
-/** Nobody waits for what becomes of these messages. */
-const nobody: Call = { signal: new AbortController().signal, onAnswered: () => {} }
 
 /**
  * The change is made, whether or not everybody can be told. Resolves to what whoever made it should know of those who
@@ -24,13 +20,18 @@ export async function tellConcerned(sidecar: Sidecar, before: Task | null, after
       .update(JSON.stringify([after.change.op, to, text]))
       .digest('hex')
     const letter = { id: `m_${hash.slice(0, 32)}`, to: parseRecipient(to), text, intent: 'task', hops: 0 }
-    try {
-      const { note } = await post(sidecar, letter, {}, nobody)
-      if (note) notes.push(note)
-    } catch (error) {
-      const { code } = MeshError.from(error)
+    const failed = (error: unknown) => {
+      const { code, message } = MeshError.from(error)
       if (code === 'not_found') notes.push(`there is no session ${to} yet: nobody was told`)
-      sidecar.options.log.debug({ to, error: MeshError.from(error).toBody() }, 'not told of a task')
+      sidecar.options.log.debug({ to, code, message }, 'not told of a task')
+    }
+    try {
+      // Once it is in the outbox it will be told: nobody waits for that.
+      const { note, stored } = await enter(sidecar, letter)
+      if (note.note) notes.push(note.note)
+      stored.catch(failed)
+    } catch (error) {
+      failed(error)
     }
   }
   return notes.length > 0 ? notes.join('; ') : undefined

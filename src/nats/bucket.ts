@@ -149,9 +149,14 @@ export class Bucket<S extends z.ZodMiniType> {
 
   /**
    * Tells each change of `key` (`>`: of any) once it is stored, until the returned function is called or the connection
-   * is over: callers also poll. The engine republishes changes, so that a watch costs no consumer.
+   * is over: callers also poll. The engine republishes changes, so that a watch costs no consumer. A revision that is
+   * `known` is passed over unread: the own ones, whose acknowledgement comes at the same time and is taken first.
    */
-  async watch(key: string, onChange: (value: z.output<S> | null, revision: number) => void): Promise<() => void> {
+  async watch(
+    key: string,
+    onChange: (value: z.output<S> | null, revision: number) => void,
+    known?: (revision: number) => boolean,
+  ): Promise<() => void> {
     const subject = this.#changed?.(key)
     if (!subject) throw new MeshError('internal', `changes of ${this.#name} are not told`)
     try {
@@ -161,7 +166,9 @@ export class Bucket<S extends z.ZodMiniType> {
           const isPut = !message.headers?.get('KV-Operation')
           // ADR-28: the position of what is republished.
           const revision = Number(message.headers?.get('Nats-Sequence'))
-          onChange(isPut ? decodeRecord(this.#schema, message.data) : null, revision)
+          const tell = () => onChange(isPut ? decodeRecord(this.#schema, message.data) : null, revision)
+          if (known) setImmediate(() => known(revision) || tell())
+          else tell()
         },
       })
       await whileOpen(this.#nc, this.#nc.flush())

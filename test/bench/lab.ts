@@ -80,8 +80,8 @@ export class Lab {
   }
 
   /** Runs the mesh command and gives what it printed. Throws when it fails. */
-  async mesh(args: string[], as = 'bench'): Promise<string> {
-    const child = this.start(process.execPath, [this.bin, ...args], { env: { MESH_NAME: as } })
+  async mesh(args: string[], as = 'bench', env: Record<string, string> = {}): Promise<string> {
+    const child = this.start(process.execPath, [this.bin, ...args], { env: { MESH_NAME: as, ...env } })
     const { code, stdout, stderr } = await finished(child)
     if (code !== 0) throw new Error(`mesh ${args.join(' ')}: exit ${code}: ${stderr}`)
     return stdout
@@ -96,6 +96,12 @@ export class Lab {
   /** Makes sure that an operator's sidecar runs; resolves to its pid. */
   async join(name: string): Promise<number> {
     return (await this.json<{ pid: number }>(['whoami'], name)).pid
+  }
+
+  /** The same in another project. */
+  async pidOf(name: string, project: string): Promise<number> {
+    const told = await this.mesh(['whoami', '--json'], name, { MESH_PROJECT: project })
+    return (JSON.parse(told) as { pid: number }).pid
   }
 
   enginePid(): number {
@@ -172,6 +178,7 @@ export function timeProcess(command: string, args: string[], env: Record<string,
   const done = spawnSync(command, args, {
     env,
     input,
+    maxBuffer: 64 << 20,
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   })
   const took = performance.now() - startedAt

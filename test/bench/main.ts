@@ -1,6 +1,7 @@
 /** The benchmark: runs each measurement on a mesh of its own and prints DESIGN's table of budgets. */
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
+import { measureBoard, measureBoardList, measureBoardPush } from './board.ts'
 import { measureCommand } from './command.ts'
 import { measureContext } from './context.ts'
 import { measureDoors } from './doors.ts'
@@ -25,10 +26,13 @@ const measurements: Record<string, (lab: Lab) => Row | Promise<Row>> = {
   send: measureSend,
   command: measureCommand,
   wake: measureWake,
+  board: measureBoard,
+  push: measureBoardPush,
   memory: measureMemory,
   start: measureStart,
   heal: measureHeal,
   context: measureContext,
+  list: measureBoardList,
   runs: measureRuns,
   doors: measureDoors,
   scale: (lab) => measureScale(lab, args.includes('--full') ? full : small),

@@ -14,7 +14,7 @@ const banner = { js: "import { createRequire } from 'node:module'; const require
 
 await build({
   absWorkingDir: here,
-  entryPoints: ['main.ts', 'latency.ts', 'crowd.ts'],
+  entryPoints: ['main.ts', 'latency.ts', 'board-inside.ts', 'crowd.ts'],
   outdir: join(root, 'bench'),
   outExtension: { '.js': '.mjs' },
   bundle: true,

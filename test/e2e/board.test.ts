@@ -1,4 +1,6 @@
 /** The task board by the command alone. */
+import { copyFileSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { TestMesh } from '../support/mesh.ts'
 
@@ -51,7 +53,50 @@ test('who waits for a task gets the next one; a watch prints each change', async
   watch.child.kill()
 })
 
-test.each([
+test('two mesh homes on one engine see each other’s changes', async () => {
+  const far = join(mesh.root, 'far')
+  mkdirSync(join(far, 'engine'), { recursive: true, mode: 0o700 })
+  for (const file of ['member.key', 'engine/engine.json', 'engine/user.key'])
+    copyFileSync(join(mesh.home, file), join(far, file))
+  const there = { as: 'there', env: { MESH_HOME: far } }
+  const watch = mesh.start(['task', 'list', '--watch'], there)
+  await watch.sees(/no open tasks/)
+  const { id } = await mesh.json(['task', 'add', 'from here'], as('api'))
+  await watch.sees(/open .* from here\n/)
+  await mesh.json(['task', 'claim', id], there)
+  const refused = await mesh.run(['task', 'claim', id, '--json'], as('api'))
+  expect(refused.error.message).toContain('is held by there')
+  await mesh.json(['task', 'done', id], there)
+  expect(await mesh.texts('api')).toEqual([expect.stringContaining('by there')])
+  await watch.sees(/off this list {2}from here\n/)
+  watch.child.kill()
+  // Not by mesh down, which would end the engine of both.
+  process.kill((await mesh.json(['whoami'], there)).pid, 'SIGTERM')
+})
+
+test('what people type is understood', async () => {
+  const [one, two] = [
+    await mesh.json(['task', 'add', 'one'], as('api')),
+    await mesh.json(['task', 'add', 'two'], as('api')),
+  ]
+  const after = ['--after', one.id, two.id.slice(0, 10), '--label', 'a', '--label', 'b,c']
+  const three = await mesh.json(['task', 'add', 'three', ...after], as('api'))
+  expect(three).toMatchObject({ after: [one.id, two.id], labels: ['a', 'b', 'c'], state: 'blocked' })
+  const titles = async (...args: string[]) =>
+    (await mesh.json(['task', 'list', ...args], as('api'))).map(({ title }: { title: string }) => title)
+  expect(await titles('blocked')).toEqual(['three'])
+  expect(await titles('--open')).toEqual(['one', 'two', 'three'])
+  await mesh.json(['task', 'fail', one.id, '--result', 'no'], as('api'))
+  expect(await titles('open')).toEqual(['two', 'three'])
+  expect(await titles('all')).toHaveLength(3)
+  const { error } = await mesh.run(['task', 'claim', three.id, '--json'], as('web'))
+  expect(error.message).toContain(`${one.id} (failed)`)
+  expect(error.hint).toBe(`mesh task unblock ${three.id} --on ${one.id} goes on without it`)
+  const typo = await mesh.run(['tasks'], as('api'))
+  expect(typo.stderr).toContain('did you mean: mesh task --help')
+})
+
+const badCalls: [string[], number][] = [
   [['task', 'add'], 2],
   [['task', 'add', 'x'.repeat(201)], 2],
   [['task', 'add', '  '], 2],
@@ -68,8 +113,15 @@ test.each([
   [['task', 'claim', '--next', '--wait', '--timeout', '100ms'], 124],
   [['task', 'show', 't_0000'], 3],
   [['task', 'block', 't_0000'], 2],
-])('mesh %j: exit %i', async (args, code) => {
-  expect((await mesh.run(args, as('api'))).code).toBe(code)
+]
+
+test('a wrong call says so in one line, with its exit code, and leaves nothing', async () => {
+  for (const [args, code] of badCalls) {
+    const done = await mesh.run(args, as('api'))
+    expect([args, done.code, done.stdout]).toEqual([args, code, ''])
+    expect(done.stderr).toMatch(/^mesh: [^\n]+\)\n$/)
+  }
+  expect(await mesh.json(['task', 'list', 'all'], as('web'))).toEqual([])
 })
 
 test('a title that hides something is refused; what a foreign writer put on the board is shown', async () => {

@@ -186,6 +186,24 @@ test('a change is pushed to who watches', async ({ project }) => {
   expect(await bob.call('task_list', {})).toMatchObject([{ id, title: 'new', state: 'open' }])
 })
 
+test('another machine is told of changes, and asks for none', async ({ project }) => {
+  const machine = await project.machine()
+  const [here, there] = [await project.node('here'), await project.node('there', { machine })]
+  await there.call('task_list', {})
+  // What it sends: its heartbeats, of which there is one every ten seconds and one per change of its own state.
+  const before = machine.cable.sent
+  const changes = 40
+  for (let i = 0; i < changes; i++) {
+    const { version } = await there.call('task_news', {})
+    const news = there.call('task_news', { since: version })
+    const { id } = await add(here, `task ${i}`)
+    await news
+    expect((await there.call('task_list', {})).some((task) => task.id === id)).toBe(true)
+  }
+  // One question per change would be more.
+  expect(machine.cable.sent - before).toBeLessThan(changes * 60)
+})
+
 test('two changes at once close no circle', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   for (let round = 0; round < 10; round++) {

@@ -542,11 +542,16 @@ class Cable {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #isCut = false
+  /** Bytes from this machine to the engine. */
+  sent = 0
 
   private constructor(to: number) {
     this.#server = createServer((near) => {
       if (this.#isCut) return void near.destroy()
       const far = dial(to, '127.0.0.1')
+      near.on('data', (chunk: Buffer) => {
+        this.sent += chunk.length
+      })
       for (const [a, b] of [
         [near, far],
         [far, near],
