@@ -209,10 +209,10 @@ export class Announcer {
   /** Whose the run is now is not ours to say: it may have been adopted. */
   async #readRecord(store: RunStore): Promise<void> {
     const { id } = this.#recorded
-    const current = await store.records.get(id)
-    this.#revision = current?.revision ?? (await store.records.revision(id))
-    if (!current) return
-    const { owner, formerOwners } = current.value
+    const { value, revision } = await store.records.look(id)
+    this.#revision = revision
+    if (!value) return
+    const { owner, formerOwners } = value
     this.#recorded = { ...this.#recorded, owner, ...(formerOwners ? { formerOwners } : {}) }
   }
 

@@ -81,13 +81,12 @@ export class EditNews {
     const key = `${this.#worktreeOf(file.top)}.${hashOf(folded(file.path))}`
     if (Date.now() - (this.#noted.get(key) ?? 0) < times.fileEditAgain) return []
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const entry = await store.edits.get(key)
+      const { value, revision } = await store.edits.look(key)
       const now = Date.now()
-      const lately = (entry?.value.by ?? []).filter(({ at }) => now - Date.parse(at) < times.fileEdit)
+      const lately = (value?.by ?? []).filter(({ at }) => now - Date.parse(at) < times.fileEdit)
       const others = lately.filter(({ member, name }) => member !== me.member || name !== me.name)
       const by = [...others, { ...me, at: new Date(now).toISOString() }].slice(-limits.fileEditors)
       const record: FileEdits = { v: 1, kind: 'file_edits', by }
-      const revision = entry?.revision ?? (await store.edits.revision(key))
       if ((await store.edits.update(key, record, revision)) === null) continue
       this.#noted.delete(key)
       this.#noted.set(key, now)

@@ -87,9 +87,9 @@ type Change<T> = (all: readonly Standing[], stored: readonly FileClaim[]) => { c
 
 async function change<T>(store: ProjectStore, repository: string, grace: Grace, make: Change<T>): Promise<T> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const entry = await store.claims.get(repository)
-    const revision = entry?.revision ?? (await store.claims.revision(repository))
-    const stored = entry?.value.claims ?? []
+    const { value, revision, isThere } = await store.claims.look(repository)
+    if (isThere && !value) throw new MeshError('version_skew', 'the claims of this repository are of a newer mesh')
+    const stored = value?.claims ?? []
     const { claims, result } = make(await judged(store, stored, grace), stored)
     if (claims === null || (await written(store, repository, claims, revision))) return result
     await sleep(Math.random() * RETRY_MS * attempt)

@@ -72,19 +72,18 @@ export class Mailbox {
 
   /** Reads the surfaced record: what earlier holders of the name have read. Returns where reading begins. */
   async load(store: ProjectStore, name: string, since: number): Promise<number> {
-    const entry = await store.surfaced.get(name)
-    this.#record = entry?.value ?? null
-    this.#revision = entry?.revision ?? (await store.surfaced.revision(name))
+    const { value, revision } = await store.surfaced.look(name)
+    this.#record = value
+    this.#revision = revision
     return startPosition(this.#record, since)
   }
 
   /** Makes the surfaced record this holder's, so that a former one that does not know yet is refused. */
   async fence(store: ProjectStore, { name, epoch, since }: NameRecord): Promise<void> {
     for (;;) {
-      const entry = await store.surfaced.get(name)
-      if ((entry?.value.epoch ?? 1) >= epoch) return
-      const revision = entry?.revision ?? (await store.surfaced.revision(name))
-      const position = entry?.value ?? { v: 1, kind: 'surfaced', high: since, unread: [] }
+      const { value, revision } = await store.surfaced.look(name)
+      if ((value?.epoch ?? 1) >= epoch) return
+      const position = value ?? { v: 1, kind: 'surfaced', high: since, unread: [] }
       if ((await store.surfaced.update(name, { ...position, epoch }, revision)) !== null) return
     }
   }
@@ -194,10 +193,10 @@ export class Mailbox {
 
   /** After a lost compare-and-set: an own write whose answer was lost, or another holder's. */
   async #reread(store: ProjectStore, name: string, epoch: number): Promise<boolean> {
-    const current = await store.surfaced.get(name)
-    this.#revision = current?.revision ?? (await store.surfaced.revision(name))
+    const { value, revision } = await store.surfaced.look(name)
+    this.#revision = revision
     this.#dirty = true
-    return !current || current.value.epoch <= epoch
+    return !value || value.epoch <= epoch
   }
 
   #step(step: InboxStep): void {
