@@ -57,13 +57,10 @@ export class Bucket<S extends z.ZodMiniType> {
     return this.#entry(key, entry.value, entry.revision, entry.created.getTime())
   }
 
-  /** The revision of a key whatever its value, deleted or unreadable ones included; 0 if it never was. */
-  async revision(key: string): Promise<number> {
-    const entry = await this.#kv.get(key).catch(nullIfMissing)
-    return entry?.revision ?? 0
-  }
-
-  /** As `get` and `revision` at one moment; `isThere`: it holds something, be it unreadable. */
+  /**
+   * The value and the revision (0: it never was) at one moment: a key made between two looks would be written over.
+   * `isThere`: it holds something, be it unreadable.
+   */
   async look(key: string): Promise<{ value: z.output<S> | null; revision: number; isThere: boolean }> {
     const entry = await this.#kv.get(key).catch(nullIfMissing)
     const isThere = entry?.operation === 'PUT'
