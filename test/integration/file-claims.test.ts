@@ -114,7 +114,9 @@ test('the claim of a session that died falls after the grace period, one that is
   expect(early?.message ?? 'victim is gone').toMatch(/held by victim.*src|victim is gone/)
   await until(async () => (await refusal(claim(worker, 'src/a.ts'))) === null, 'the claim falls')
   await victim.start()
-  expect((await refusal(victim.call('claim', { paths: ['src'], cwd: main })))?.message).toContain('is held by worker as "src/a.ts"')
+  expect((await refusal(victim.call('claim', { paths: ['src'], cwd: main })))?.message).toContain(
+    'is held by worker as "src/a.ts"',
+  )
   await far.crash()
   const { store } = worker.sidecar.link
   const record = (await store.names.get('far'))!
