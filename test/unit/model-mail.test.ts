@@ -108,8 +108,7 @@ class MailModel {
 function memoryStore() {
   let entry: { value: Surfaced; revision: number } | null = null
   const surfaced = {
-    get: async () => entry,
-    revision: async () => entry?.revision ?? 0,
+    look: async () => entry ?? { value: null, revision: 0 },
     update: async (_name: string, value: Surfaced, revision: number) => {
       if ((entry?.revision ?? 0) !== revision) return null
       entry = { value, revision: revision + 1 }
