@@ -31,6 +31,8 @@ export class EditNews {
   readonly #pending = new Set<string>()
   /** When this session was last put into a file's record. */
   readonly #noted = new Map<string, number>()
+  /** The connection over which it was. */
+  #store: ProjectStore | null = null
   #running = false
 
   constructor(sidecar: Sidecar) {
@@ -68,6 +70,9 @@ export class EditNews {
   async #look(path: string): Promise<void> {
     const { place, settings } = this.#sidecar.options
     const { store } = this.#sidecar.link
+    // An engine that was started anew remembers no edits.
+    if (store !== this.#store) this.#noted.clear()
+    this.#store = store
     const file = locateFile(path, place.worktree)
     if (!file || !isPath(file.path)) return
     const me = actorOf(this.#sidecar.record)

@@ -143,11 +143,44 @@ test('who edits one file of a worktree is told of each other, once; who edits it
   expect(await alice.texts(1)).toEqual([expect.stringMatching(/^src\/a\.ts: bob edits it too, in your worktree\./)])
   expect(await bob.texts(1)).toEqual([expect.stringMatching(/^src\/a\.ts: alice edits it too/)])
   edit(carol)
-  expect(await carol.texts(2)).toEqual([expect.stringContaining('alice'), expect.stringContaining('bob')])
+  expect((await carol.texts(2)).sort()).toEqual([expect.stringContaining('alice'), expect.stringContaining('bob')])
   expect(await alice.texts(1)).toEqual([expect.stringContaining('carol edits it too')])
   expect(await bob.texts(1)).toEqual([expect.stringContaining('carol edits it too')])
   for (const node of [alice, bob, carol]) edit(node)
   for (const node of [alice, bob, carol, far]) await node.nothingElse()
+})
+
+test('after the engine was killed who goes on editing is known again, and nobody is told twice', async ({
+  project,
+  world,
+}) => {
+  const { main } = repository(project)
+  const [alice, bob] = [await project.node('alice', { worktree: main }), await project.node('bob', { worktree: main })]
+  const edit = (node: Node, file: string) => node.harness.events.edited(join(main, file))
+  const isShared = async (by: string, count: number) => {
+    const { edits } = bob.sidecar.link.store
+    const records = await edits.all().catch(() => [])
+    return records.filter(({ value }) => value.by.some(({ name }) => name === by)).length === count
+  }
+  edit(alice, 'shared')
+  await until(() => isShared('alice', 1), 'the edit is shared')
+  edit(bob, 'shared')
+  expect(await alice.texts(1)).toHaveLength(1)
+  expect(await bob.texts(1)).toHaveLength(1)
+  const { link } = alice.sidecar
+  const before = link.store
+  world.killEngine()
+  await until(() => link.up && link.store !== before, 'the engine is back')
+  await alice.joined()
+  await bob.joined()
+  edit(alice, 'shared')
+  edit(alice, 'later')
+  await until(() => isShared('alice', 2), 'the edits are shared again')
+  edit(bob, 'later')
+  edit(bob, 'shared')
+  expect(await alice.texts(1)).toEqual([expect.stringMatching(/^later: bob/)])
+  expect(await bob.texts(1)).toEqual([expect.stringMatching(/^later: alice/)])
+  for (const node of [alice, bob]) await node.nothingElse()
 })
 
 test('of two that edit at the same moment both are told, every time', async ({ project }) => {
