@@ -130,7 +130,7 @@ export class EditNews {
     const envelope: Envelope = {
       ...{ v: 1, kind: 'message', id, project: options.place.project, seq: 1, hops: 0 },
       from: { member, name: news.peer, epoch },
-      to: `file:${hashOf(folded(news.path))}`,
+      to: `file:${news.path}`,
       sentAt: new Date().toISOString(),
       body: { text: fileNewsText(news) },
     }
