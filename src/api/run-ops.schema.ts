@@ -63,14 +63,18 @@ export type ShownEvent = z.output<typeof event>
 
 export const runOps = {
   runs: {
-    about: 'The runs of the project: those that go on, and those that ended within a day.',
-    tool: null,
-    request: z.object({ run: z.optional(someRun) }),
+    about:
+      'The runs of the project (supervised commands, sessions, subagents), each with its owner and parent: those that go on, and those that ended within a day.',
+    tool: { effect: 'reads', words: true },
+    request: z.object({
+      run: z.optional(someRun.check(z.describe('only this one: its id, a beginning of it, or its name'))),
+    }),
     response: z.array(run),
   },
   run_events: {
-    about: 'Events of runs, oldest first, from a position or a time on; with waitMs until there are some.',
-    tool: null,
+    about:
+      'What happened to runs, oldest first: begun, progress, waiting, idle, ended and why. From a position or a time on; with waitMs until there is some.',
+    tool: { effect: 'reads', words: true },
     request: z.object({
       run: z.optional(someRun),
       owner: z.optional(someName),
@@ -82,9 +86,31 @@ export const runOps = {
     }),
     response: z.object({ events: z.array(event), next: z.int() }),
   },
-  run_wait: {
-    about: 'Block until one of the runs, or all of them, ended; or are idle, or go on, which an end is too.',
+  run_trace: {
+    about: 'What happened to a run, step by step, each with its evidence: from its cause to the eyes of its owner.',
     tool: null,
+    request: z.object({ run: someRun }),
+    response: z.object({
+      id: z.string(),
+      name: z.string(),
+      owner: z.string(),
+      state: runState,
+      steps: z.array(
+        z.object({
+          /** What an event says, or what became of it: stored, delivered, handed, surfaced ... */
+          state: z.string(),
+          /** Null when that is not known. */
+          at: z.nullable(z.string()),
+          by: z.string(),
+          evidence: z.string(),
+        }),
+      ),
+    }),
+  },
+  run_wait: {
+    about:
+      'Block until one of the runs, or all of them, ended (or are idle, or made progress), and tell how: reason, exit code, last words, result. Without it you are told the ends of your own runs as messages.',
+    tool: { effect: 'reads', words: true },
     request: z.object({
       runs: z.array(someRun).check(z.minLength(1), z.maxLength(limits.recipients)),
       all: z.optional(z.boolean()),
@@ -96,7 +122,7 @@ export const runOps = {
   run_stop: {
     about:
       'End a run of this session: a signal to its whole process group, and SIGKILL after a grace. Resolves to its end.',
-    tool: null,
+    tool: { effect: 'removes', words: true },
     request: z.object({
       run: someRun,
       signal: z.optional(z.string().check(z.regex(/^SIG[A-Z0-9]{1,12}$/))),

@@ -278,7 +278,12 @@ export function isAside(to: string): boolean {
 
 /** True for mail of the sidecar's own making: ends of runs, and news of files. No peer can address anything so. */
 export function isOwnMade(to: string): boolean {
-  return to.startsWith('run:') || to.startsWith('file:')
+  return isOfRun(to) || to.startsWith('file:')
+}
+
+/** True for mail made of a run's events. */
+export function isOfRun(to: string): boolean {
+  return to.startsWith('run:')
 }
 
 /** True for a role's messages, which are settled by their takers record. */

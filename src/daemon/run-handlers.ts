@@ -19,11 +19,12 @@ import { signalAttached } from './run-attached.ts'
 import { files, readSpec, readSteps, writeStop } from './run-files.ts'
 import { recordOf } from './run-record.ts'
 import { signalGroup } from './run-subject.ts'
+import { traceRun } from './run-trace.ts'
 import { nextChange, telling, waitForRuns } from './run-waits.ts'
 import type { Handlers } from './server.ts'
 import type { Sidecar } from './sidecar.ts'
 
-type RunOp = 'runs' | 'run_events' | 'run_wait' | 'run_stop'
+type RunOp = 'runs' | 'run_events' | 'run_trace' | 'run_wait' | 'run_stop'
 
 const ID_PREFIX = /^r_[0-9a-f]{8,31}$/
 const DAY_MS = 86_400_000
@@ -62,6 +63,10 @@ export function createRunHandlers(sidecar: Sidecar): Pick<Handlers, RunOp> {
         }
         await changed.happened
       }
+    },
+
+    async run_trace({ run }) {
+      return traceRun(sidecar, await findRun(sidecar, run))
     },
 
     async run_wait({ runs, all = false, until = 'end', timeoutMs = FOREVER_MS }, call) {

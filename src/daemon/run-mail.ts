@@ -34,6 +34,8 @@ interface RunMailOptions {
   /** Where it is noted how far the events were read, for the name held now. */
   cursorPath(): string
   onArrived(): void
+  /** How far the mail of an event got, for whoever traces the run. */
+  tell(mail: Pick<Envelope, 'id' | 'from'>, state: 'delivered' | 'surfaced', evidence: string): void
   /** The end of a run of mine, whether it is news or not. */
   onEnd(event: RunEvent): void
 }
@@ -147,6 +149,7 @@ export class RunMail {
       this.#options.mailbox().know({ id, from, hops: 0, seq: 0 })
       this.#drop(event.run)
       this.#pending.delete(event.id)
+      this.#options.tell({ id, from }, 'surfaced', 'told by a waiting call')
     } catch (error) {
       this.#options.log.debug({ error, run: event.run }, 'not noted as told')
     }
@@ -264,7 +267,9 @@ export class RunMail {
     }
     // What nobody has read yet of this run is out of date.
     if (supersedes) this.#drop(news.run)
-    mailbox().arrive({ seq: 0, envelope: mailOf(id, news), verified: true }, Date.now())
+    const mail = mailOf(id, news)
+    mailbox().arrive({ seq: 0, envelope: mail, verified: true }, Date.now())
+    this.#options.tell(mail, 'delivered', `made mail (${id}), in the journal of its sidecar`)
     onArrived()
     return true
   }
@@ -280,6 +285,11 @@ export class RunMail {
   #readEvent(store: RunStore, { subject, data }: Delivery): RunEvent | null {
     const read = decodeEvent(store.project, subject, data, (member) => this.#options.ring.keyOf(member))
     return 'event' in read && read.verified ? read.event : null
+  }
+
+  /** The id of the mail that is made of an event, by whichever session of this member. */
+  mailId(event: Told): string {
+    return this.#idOf(newsKey(event))
   }
 
   /** One id per news, however often it is read. */

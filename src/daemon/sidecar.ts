@@ -2,7 +2,7 @@
 import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import type { ReadRecord } from '../core/agent-end.ts'
-import { type Entry, isOwnMade } from '../core/inbox.ts'
+import type { Entry } from '../core/inbox.ts'
 import { MeshError } from '../errors.ts'
 import type { Conversation, Harness } from '../harness/types.ts'
 import { type Env, type Home, nameDir, sessionDir } from '../host/home.ts'
@@ -51,7 +51,7 @@ import { startText } from './start-text.ts'
 import { StateTelling } from './state-telling.ts'
 import { SubagentRuns } from './subagent-runs.ts'
 import { tellConcerned } from './task-news.ts'
-import { Telling } from './telling.ts'
+import { isToldOf, Telling } from './telling.ts'
 import { Witness } from './witness.ts'
 
 /** A client's start waits for its hook: past this it starts without our text. */
@@ -203,6 +203,7 @@ export class Sidecar {
         this.presence.changed()
         this.courier.poke()
       },
+      tell: (mail, state, evidence) => this.#telling.one(mail, state, evidence),
       onEnd: (event) => this.#adoption.ended(event),
     })
     this.#adoption = new Adoption({
@@ -596,8 +597,7 @@ export class Sidecar {
 
   #onSurfaced(entries: readonly Entry[], evidence: string, door: string): void {
     for (const { envelope } of entries) {
-      // What this sidecar told by itself has no sender who waits to hear of it.
-      if (!isOwnMade(envelope.to)) this.#telling.one(envelope, 'surfaced', evidence, door)
+      if (isToldOf(envelope.to)) this.#telling.one(envelope, 'surfaced', evidence, door)
       if (envelope.to.startsWith('role:')) void this.#roles.settle(envelope.to.slice(5), envelope.id).catch(() => {})
     }
     this.obligations.surfaced(entries)

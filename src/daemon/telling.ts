@@ -1,11 +1,16 @@
 /** What the senders of messages are told of them, by receipts. */
-import { type Entry, isOwnMade } from '../core/inbox.ts'
+import { type Entry, isOfRun, isOwnMade } from '../core/inbox.ts'
 import type { Envelope, NameRecord } from '../wire/envelope.schema.ts'
 import { isDirect } from './intake.ts'
 import { LOCAL_MEMBER } from './keys.ts'
 import type { Receipts } from './receipts.ts'
 
 type Told = 'delivered' | 'held' | 'handed' | 'surfaced'
+
+/** What a sidecar told by itself has no sender who waits to hear of it; but runs are traced. */
+export function isToldOf(to: string): boolean {
+  return !isOwnMade(to) || isOfRun(to)
+}
 
 export class Telling {
   readonly #receipts: Receipts
@@ -17,7 +22,7 @@ export class Telling {
   }
 
   /** `door`: what it went through. */
-  one({ id, from }: Envelope, state: Told, evidence: string, door?: string): void {
+  one({ id, from }: Pick<Envelope, 'id' | 'from'>, state: Told, evidence: string, door?: string): void {
     const { name, epoch } = this.#me()
     const told = { id, state, evidence, ...(door === undefined ? {} : { door }) }
     this.#receipts.tell(from, { member: LOCAL_MEMBER, name, epoch }, told)
@@ -26,6 +31,6 @@ export class Telling {
   /** A step on the way: everybody's and topics' messages have many readers, and only that they were read is told. */
   step(entries: readonly Entry[], state: Exclude<Told, 'surfaced'>, evidence: string): void {
     for (const { envelope } of entries)
-      if (isDirect(envelope) && !isOwnMade(envelope.to)) this.one(envelope, state, evidence)
+      if (isDirect(envelope) && isToldOf(envelope.to)) this.one(envelope, state, evidence)
   }
 }

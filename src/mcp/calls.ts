@@ -83,7 +83,8 @@ async function readInbox(
 
 /** How long the sidecar may take to answer; 0: as long as it likes. */
 function patience(op: Op, body: { wait?: unknown; timeoutMs?: unknown }): number | undefined {
-  const waits = op === 'wait' || (body.wait !== undefined && body.wait !== 'stored')
+  const waits =
+    op === 'wait' || op === 'run_wait' || op === 'run_stop' || (body.wait !== undefined && body.wait !== 'stored')
   if (!waits) return undefined
   return typeof body.timeoutMs === 'number' ? body.timeoutMs + GRACE_MS : 0
 }

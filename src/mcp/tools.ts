@@ -42,9 +42,18 @@ export function describeTools() {
   })
 }
 
+/** Commands whose tool has another name. */
+const OF_RUNS: Readonly<Record<string, string>> = {
+  'mesh ps --runs': 'mesh_runs',
+  'mesh tree': 'mesh_runs',
+  'mesh events': 'mesh_run_events',
+  'mesh stop': 'mesh_run_stop',
+}
+
 /** Hints and descriptions name commands; a model that has tools calls those. */
 export function forTools(text: string): string {
-  return text.replace(/\bmesh ((?:topic |role |task |state )?[a-z]+)/g, (command, words: string) => {
+  const named = text.replace(/\bmesh (ps --runs|tree|events|stop)\b/g, (command) => OF_RUNS[command]!)
+  return named.replace(/\bmesh ((?:topic |role |task |state )?[a-z]+)/g, (command, words: string) => {
     const name = `mesh_${words.replace(' ', '_')}`
     return tools.has(name) ? name : command
   })

@@ -12,6 +12,11 @@ import { ensureRunStreams } from './streams.ts'
 
 const PUBLISH_TIMEOUT_MS = 2000
 
+export interface StoredEvent extends Delivery {
+  /** When the engine stored it, by its clock. */
+  at: number
+}
+
 export class RunStore {
   readonly project: string
   readonly records: Bucket<typeof runRecord>
@@ -74,15 +79,18 @@ export class RunStore {
   }
 
   /** The events of one run, oldest first. */
-  async line(run: string): Promise<Delivery[]> {
+  async line(run: string): Promise<StoredEvent[]> {
     return this.read({ run })
   }
 
   /** Events, oldest first, from position `seq` on. */
-  async read(scope: Parameters<typeof eventFilter>[1], seq = 1): Promise<Delivery[]> {
+  async read(scope: Parameters<typeof eventFilter>[1], seq = 1): Promise<StoredEvent[]> {
     const { events } = storeNames(this.project)
     const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, events, eventFilter(this.project, scope), seq)
-    return stored.map((message) => ({ subject: message.subject, data: message.data, seq: message.seq }))
+    return stored.map((message) => ({
+      ...{ subject: message.subject, data: message.data, seq: message.seq },
+      at: message.time.getTime(),
+    }))
   }
 
   /** The end of a run; null while there is none. */

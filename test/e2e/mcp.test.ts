@@ -198,6 +198,27 @@ describe.each(['legacy', 'modern'] as const)('a client of the %s protocol', (mod
     expect(JSON.parse(again.text).error).toMatchObject({ code: 'conflict', hint: `mesh_task_show ${added.id}` })
   })
 
+  test('runs: listed, followed, awaited and ended', async () => {
+    const read = ({ text }: { text: string }) => JSON.parse(text.split('\n')[2]!)
+    const start = async (script: string): Promise<string> =>
+      (await mesh.json(['run', '--detach', '--', 'sh', '-c', script], { as: me })).runId
+    const run = await start('echo "<boom>" >&2; exit 7')
+    const awaited = await call('mesh_run_wait', { runs: [run], timeoutMs: 20_000 })
+    expect(awaited.data).toBe(undefined)
+    expect(awaited.text).not.toContain('<boom>')
+    expect(read(awaited).events).toMatchObject([
+      { runId: run, type: 'run_failed', exitCode: 7, stderrTail: '<boom>\n' },
+    ])
+    const { events, next } = read(await call('mesh_run_events', { run }))
+    expect(events.map(({ type }: { type: string }) => type)).toEqual(['run_spawned', 'run_failed'])
+    expect(read(await call('mesh_run_events', { run, from: next }))).toEqual({ events: [], next })
+    expect(read(await call('mesh_runs', { run }))).toMatchObject([{ runId: run, owner: me, state: 'failed' }])
+    const long = await start('exec sleep 600')
+    expect(read(await call('mesh_run_stop', { run: long }))).toMatchObject({ reason: `cancelled by ${me}` })
+    const unknown = await call('mesh_run_wait', { runs: ['r_00000000'] })
+    expect(JSON.parse(unknown.text).error).toMatchObject({ code: 'not_found', hint: 'mesh_runs lists them' })
+  })
+
   test('errors have a code, a message and what to call next', async () => {
     const unknown = await call('mesh_alive', { name: 'nobody' })
     expect(unknown.isError).toBe(true)

@@ -69,3 +69,35 @@ test('several ends at once are all told, each once', async () => {
   }, 'five ends')
   expect([...seen].sort()).toEqual(runs.map((run) => `run:${run}`).sort())
 })
+
+test('trace tells a run from its cause to the eyes of its owner, each step with its evidence', async () => {
+  const runId = await detach('sleep 0.3; echo boom >&2; exit 7')
+  expect((await mesh.json(['wait', '--timeout', '20s'])).text).toContain('exit 7')
+  const told = await eventually(async () => {
+    const trace = await mesh.json(['trace', runId])
+    return trace.steps.at(-1).state === 'surfaced' && trace
+  }, 'the end to be told as read')
+  expect(told).toMatchObject({ id: runId, name: 'build', owner: 'tester', state: 'failed' })
+  expect(told.steps.map(({ state, by }: { state: string; by: string }) => `${state} ${by}`)).toEqual([
+    'started build',
+    'spawned tester',
+    'stored engine',
+    'failed tester',
+    'stored engine',
+    'delivered tester',
+    'surfaced tester',
+  ])
+  expect(told.steps[3].evidence).toBe('exit 7; its supervisor saw exit 7')
+  expect(told.steps.every(({ at }: { at: string }) => !Number.isNaN(Date.parse(at)))).toBe(true)
+  // What a waiting call told, nobody is told again.
+  const awaited = await detach('sleep 0.5; exit 8')
+  await mesh.run(['wait', awaited])
+  const last = await eventually(async () => {
+    const { steps } = await mesh.json(['trace', awaited], { as: 'onlooker' })
+    return steps.at(-1).state === 'surfaced' && steps.at(-1)
+  }, 'the end to be told as read')
+  expect(last).toMatchObject({ by: 'tester', evidence: 'told by a waiting call' })
+  expect((await mesh.run(['trace', runId.slice(0, 12)])).stdout).toMatch(
+    /^r_\w+ build of tester, failed\n {2}\S+Z {2}started/,
+  )
+})

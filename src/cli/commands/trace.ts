@@ -1,12 +1,15 @@
-/** `mesh trace`: the steps of a message, each with its evidence. */
+/** `mesh trace`: the steps of a message or a run, each with its evidence. */
 import type { Context } from '../context.ts'
 import { columns, oneLine } from '../units.ts'
 import { checkId } from '../values.ts'
 
 export async function run({ args, out, sidecar }: Context): Promise<undefined> {
-  const id = checkId(args[0]!)
-  const trace = await sidecar().call('trace', { id })
+  const id = args[0]!
+  const trace = id.startsWith('r_')
+    ? await sidecar().call('run_trace', { run: id })
+    : await sidecar().call('trace', { id: checkId(id) })
   if (out.json) return void (await out.value(trace))
-  const rows = trace.steps.map(({ state, at, by, evidence }) => [at, state, oneLine(by), oneLine(evidence)])
-  await out.line([trace.id, ...columns(rows).map((row) => `  ${row}`)].join('\n'))
+  const rows = trace.steps.map(({ state, at, by, evidence }) => [at ?? '-', state, oneLine(by), oneLine(evidence)])
+  const head = 'owner' in trace ? `${trace.id} ${trace.name} of ${trace.owner}, ${trace.state}` : trace.id
+  await out.line([oneLine(head), ...columns(rows).map((row) => `  ${row}`)].join('\n'))
 }
