@@ -3,6 +3,7 @@ import { MeshError } from '../errors.ts'
 import type { Delivery } from '../nats/mail.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { Envelope, NameRecord } from '../wire/envelope.schema.ts'
+import { limits } from '../wire/limits.ts'
 import { isForFormer } from './former.ts'
 import { type Arrived, type Intake, isDirect, isFor } from './intake.ts'
 import type { Mailbox } from './mailbox.ts'
@@ -20,6 +21,8 @@ interface ArrivalsOptions {
   know(from: Envelope['from']): Promise<void>
   /** True for a message that is to be held. It arrives right after. */
   judge(envelope: Envelope, verified: boolean): boolean
+  /** True while a call awaits one particular message: there is more room then. */
+  isAwaited(): boolean
   /** A message is in the journal; `isNew` unless it was there before. */
   onArrived(arrived: Arrived, isNew: boolean, held: boolean): void
 }
@@ -72,11 +75,11 @@ export class Arrivals {
   }
 
   async #receive(arrived: Arrived, repeat: boolean): Promise<void> {
-    const { intake, know, judge, onArrived } = this.#options
+    const { intake, know, judge, isAwaited, onArrived } = this.#options
     const { envelope, verified } = arrived
     await know(envelope.from)
     const mailbox = this.#options.mailbox()
-    while (!mailbox.hasRoom) {
+    while (!mailbox.hasRoomFor(isAwaited() ? limits.unreadAwaited : limits.unread)) {
       await new Promise((resolve) => setTimeout(resolve, NO_ROOM_MS))
       if (mailbox !== this.#options.mailbox()) throw new MeshError('conflict', 'the name was given up')
     }

@@ -146,6 +146,11 @@ export class Courier {
     return this.#doors.states(this.#status, this.#calls.takesAny ? [WAITING_CALL] : [])
   }
 
+  /** True while a call awaits one particular message. */
+  get awaitsOne(): boolean {
+    return this.#calls.takesOne
+  }
+
   /** Names of the doors that lead nowhere now. */
   get shut(): string[] {
     return this.#doors.shut

@@ -67,7 +67,11 @@ export class Mailbox {
 
   /** True while there is room for another message in memory; the rest waits in the stream. */
   get hasRoom(): boolean {
-    return this.#inbox.size < limits.unread && this.#inbox.bytes < limits.unreadBytes
+    return this.hasRoomFor(limits.unread)
+  }
+
+  hasRoomFor(count: number): boolean {
+    return this.#inbox.size < count && this.#inbox.bytes < limits.unreadBytes
   }
 
   /** Reads the surfaced record: what earlier holders of the name have read. Returns where reading begins. */

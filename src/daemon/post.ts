@@ -172,7 +172,9 @@ async function followUp(
       'timeout',
       `${sent.id} is ${await stateNow(sidecar, sent)} but not ${wait === 'reply' ? 'answered' : wait} yet`,
       {
-        hint: `mesh trace ${sent.id}`,
+        hint: isFull(sidecar)
+          ? `${sidecar.unread} unread messages are before what comes now: mesh inbox`
+          : `mesh trace ${sent.id}`,
       },
     )
   if (wait === 'reply') {
@@ -190,6 +192,11 @@ async function followUp(
   const told = await sidecar.receipts.reached(sent.id, wait === 'surfaced' ? 'surfaced' : 'delivered', signal)
   if (!told) throw await late()
   return { ...sent, state: told.state }
+}
+
+/** No more is read from the stream until some of what is there is read by somebody. */
+function isFull({ mailbox }: Sidecar): boolean {
+  return !mailbox.hasRoomFor(limits.unreadAwaited)
 }
 
 /** How far it is known to be, and what shows it. */

@@ -139,6 +139,7 @@ export class Sidecar {
       mailbox: () => this.mailbox,
       store: () => this.link.store,
       isSent: (id) => this.sender.get(id) !== undefined,
+      isAwaited: () => this.courier.awaitsOne,
       know: (from) => this.loops.know(from),
       judge: (envelope, verified) => !isControl(envelope) && this.loops.judge(envelope, verified),
       onArrived: (arrived, isNew, held) => this.#onArrived(arrived, isNew, held),

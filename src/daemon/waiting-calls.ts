@@ -32,6 +32,11 @@ export class WaitingCalls {
     return this.#waiters.some(({ wants }) => wants.kind === 'any')
   }
 
+  /** Whether some call takes only messages of one kind. */
+  get takesOne(): boolean {
+    return this.#waiters.some(({ wants }) => wants.kind !== 'any')
+  }
+
   /** Blocks until messages fit. The signal ends the wait; then nothing is handed over. */
   await(wants: Waiter['wants'], signal: AbortSignal): Promise<Handover> {
     if (this.#waiters.length >= limits.waiters) {

@@ -36,6 +36,8 @@ export const limits = {
   recipients: 64,
   /** Unread messages that a sidecar holds in memory; the rest waits in the stream. */
   unread: 1000,
+  /** As long as a call awaits one particular message, which may be behind them. The surfaced record has room for these. */
+  unreadAwaited: 2000,
   /** Bytes of unread messages that a sidecar holds in memory. */
   unreadBytes: 32 * MIB,
   /** Messages of one `mesh inbox` answer. */

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
 import { limits } from '../../src/wire/limits.ts'
+import { newId } from '../../src/wire/names.ts'
 import { storeNames } from '../../src/wire/subjects.ts'
 import { type Node, test, WAIT } from '../support/node.ts'
 
@@ -83,4 +84,21 @@ test('1,500 messages for a session that reads nothing are held within bounds and
   expect(bob.sidecar.mailbox.inbox.size).toBe(0)
   await bob.nothingElse()
   expect((await bob.consumer()).num_redelivered).toBe(0)
+})
+
+test('an answer that is awaited is found behind more unread messages than are held otherwise', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  const attacker = await project.attacker()
+  const texts = Array.from({ length: 1200 }, (_, i) => `number ${i}`)
+  const say = (text: string) => attacker.say('bob', text, 'carol')
+  for (let i = 0; i < texts.length; i += 100) await Promise.all(texts.slice(i, i + 100).map(say))
+  await expect.poll(() => bob.sidecar.mailbox.inbox.size, WAIT).toBe(limits.unread)
+  const asked = bob.send('alice', 'still there?', { wait: 'reply', timeoutMs: WAIT.timeout })
+  const [question] = await alice.messages(1)
+  await alice.call('reply', { id: newId('m'), replyTo: question!.id, text: 'yes' })
+  const { reply, handover } = await asked
+  expect(reply?.text).toBe('yes')
+  await bob.call('taken', { handover: handover! })
+  expect(await bob.texts(texts.length)).toEqual(expect.arrayContaining(['number 0', 'number 1199']))
+  expect(bob.sidecar.unread).toBe(0)
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { encodeEnvelope } from '../../src/wire/codec.ts'
+import { surfaced } from '../../src/wire/envelope.schema.ts'
 import { limits, maxConsumers, times } from '../../src/wire/limits.ts'
 import { testKey, unsigned } from './samples.ts'
 
@@ -31,6 +32,11 @@ test('a preview is never larger than an inline body', () => {
 test('what a model is shown stays below the 10,000 characters at which Claude Code cuts hook text', () => {
   expect(limits.shownHandoverChars).toBeLessThan(10_000)
   expect(limits.shownMessageChars * 2).toBeLessThan(limits.shownHandoverChars)
+})
+
+test('unread messages fit into the surfaced record', () => {
+  const unread = Array.from({ length: limits.unreadAwaited }, (_, i) => i)
+  expect(surfaced.parse({ v: 1, kind: 'surfaced', epoch: 1, high: 1, unread }).unread).toHaveLength(unread.length)
 })
 
 test('ages grow in the order in which they are judged', () => {
