@@ -70,6 +70,7 @@ class Awaited {
   #next = 1
   #isRead = false
   #last: ShownEvent | null = null
+  #found: ShownEvent | null = null
 
   constructor(sidecar: Sidecar, id: string, until: RunUntil) {
     this.#sidecar = sidecar
@@ -86,16 +87,13 @@ class Awaited {
     const stored = await store.read({ run: this.#id }, this.#next)
     const events = stored.flatMap((one) => showEvent(this.#sidecar, one) ?? [])
     this.#next = (stored.at(-1)?.seq ?? this.#next - 1) + 1
-    const isFirst = !this.#isRead
-    this.#isRead = true
     this.#last = events.at(-1) ?? this.#last
     // Progress is what comes from now on; idle, and over, is also what is so already.
-    if (this.#until === 'progress' && !isFirst) return events.at(-1) ?? null
-    return this.#last && isTerminal(this.#last.type) ? this.#last : this.#idle()
-  }
-
-  #idle(): ShownEvent | null {
-    return this.#until === 'idle' && this.#last?.type === 'run_idle' ? this.#last : null
+    if (this.#isRead && this.#until === 'progress') this.#found ??= events[0] ?? null
+    this.#isRead = true
+    const isSo =
+      this.#last && (isTerminal(this.#last.type) || (this.#until === 'idle' && this.#last.type === 'run_idle'))
+    return this.#found ?? (isSo ? this.#last : null)
   }
 }
 

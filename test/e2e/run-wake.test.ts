@@ -1,6 +1,9 @@
 /** The end of a run comes to its owner as mail does: by a waiting call or the inbox, once, and kept while it is away. */
+import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { eventually, TestMesh } from '../support/mesh.ts'
+import { eventually, meshBin, TestMesh } from '../support/mesh.ts'
 
 let mesh: TestMesh
 beforeEach(async () => {
@@ -100,4 +103,50 @@ test('trace tells a run from its cause to the eyes of its owner, each step with 
   expect((await mesh.run(['trace', runId.slice(0, 12)])).stdout).toMatch(
     /^r_\w+ build of tester, failed\n {2}\S+Z {2}started/,
   )
+})
+
+test('an owner that took another name is told of the runs that it had before', async () => {
+  const gate = join(mesh.root, 'gate')
+  const runId = await detach(`until [ -e ${gate} ]; do sleep 0.05; done; exit 7`)
+  await mesh.json(['rename', 'renamed'])
+  writeFileSync(gate, '')
+  const waiting = await mesh.json(['wait', '--timeout', '20s'], { as: 'renamed' })
+  expect(waiting).toMatchObject({ to: `run:${runId}`, text: expect.stringContaining('build failed: exit 7') })
+  expect(await mesh.json(['inbox'], { as: 'renamed' })).toEqual([])
+})
+
+test('nobody can send what would pass for the news of a run, and so keep it away', async () => {
+  await mesh.join('peer')
+  const gate = join(mesh.root, 'gate')
+  const runId = await detach(`until [ -e ${gate} ]; do sleep 0.05; done; exit 7`)
+  const id = `m_${createHash('sha256').update(`end of ${runId}`).digest('hex').slice(0, 32)}`
+  const sent = await mesh.post('peer', '/v0/send', JSON.stringify({ id, to: 'tester', text: 'nothing to see' }))
+  expect(sent.status).toBe(200)
+  await eventually(async () => (await mesh.json(['inbox'])).length === 1, 'the message')
+  writeFileSync(gate, '')
+  expect(await mesh.json(['wait', '--timeout', '20s'])).toMatchObject({ to: `run:${runId}` })
+})
+
+test('progress wakes only an owner who asked for it, and can be waited for', async () => {
+  const [one, two] = [join(mesh.root, 'one'), join(mesh.root, 'two')]
+  const progress = `'${process.execPath}' '${meshBin}' progress`
+  const wait = (path: string) => `until [ -e ${path} ]; do sleep 0.05; done`
+  const script = `${wait(one)}; ${progress} one; ${wait(two)}; while :; do ${progress} two; done`
+  const start = ['run', '--detach', '--name', 'work', '--notify', 'progress', '--', 'sh', '-c', script]
+  const { runId } = await mesh.json(start)
+  const silent = await detach(script)
+  writeFileSync(one, '')
+  const told = await mesh.json(['wait', '--timeout', '20s'])
+  expect(told).toMatchObject({ to: `run:${runId}`, text: `${runId.slice(0, 12)} work progress\none` })
+  await eventually(async () => {
+    const runs = await mesh.json(['tree'])
+    return runs.every(({ text }: { text?: string }) => text === 'one')
+  }, 'the progress of both')
+  expect(await mesh.json(['inbox', '--peek'])).toEqual([])
+  const waiting = mesh.start(['wait', runId, silent, '--until', 'progress', '--all', '--json', '--timeout', '20s'])
+  writeFileSync(two, '')
+  const { stdout } = await waiting.finished
+  const events = stdout.trim().split('\n')
+  expect(events.map((line) => JSON.parse(line).text)).toEqual(['two', 'two'])
+  for (const run of [runId, silent]) await mesh.json(['stop', run])
 })
