@@ -45,7 +45,7 @@ export class AgentRun {
     if (report.state === 'waiting') return { type: 'run_waiting', ...(report.text ? { text: report.text } : {}) }
     if (report.state === 'running' && (state === 'waiting' || state === 'idle')) return { type: 'run_progress' }
     // One that was started for a single prompt is over with its turn.
-    if (report.state === 'idle' && this.#spec.background && state !== 'idle')
+    if (report.state === 'idle' && this.#spec.background && state !== 'idle' && !this.saidDone)
       return { type: 'run_idle', ...(report.result ? { result: report.result } : {}) }
     return null
   }

@@ -242,6 +242,7 @@ describe.skipIf(missing)('a child session', () => {
     await mesh.reaches(pid, 'gone')
     // One that says that it is done is over with its turn, and goes on as a session.
     expect(await seen('lives-on', ENDS)).toMatchObject({ type: 'run_completed', result: '"it is out"' })
+    expect((await eventsOf('lives-on')).map(({ type }) => type)).toEqual(['run_spawned', 'run_completed'])
     const lives = await runOf('lives-on')
     expect(await mesh.sessionOf(lives.pid)).toMatchObject({ name: 'lives-on', status: 'idle' })
     const [, stop] = /(claude stop \w+)/.exec(await mesh.run('logs', 'lives-on'))!
