@@ -135,8 +135,11 @@ function meshEnv({ home }: Context, { name, project }: { name: string; project: 
   return { MESH_HOME: home.root, MESH_PROJECT: project, MESH_NAME: name }
 }
 
-/** The client's daemon keeps the environment of whoever starts it: a background session's own is in its settings. */
+/**
+ * The client's daemon keeps the environment of whoever starts it for all its sessions, those of other projects too: what
+ * is this one's own is in its settings.
+ */
 function environment(context: Context, spec: RunSpec) {
-  const env = childEnv(context.env)
+  const { MESH_PROJECT: _, ...env } = childEnv(context.env)
   return spec.background ? env : { ...env, ...meshEnv(context, spec) }
 }
