@@ -227,6 +227,32 @@ describe.skipIf(missing)('a child session', () => {
     expect(asked.length).toBeGreaterThan(0)
   })
 
+  test('fails after every session between it and the root has ended: the root is told', async () => {
+    const { model, mesh } = suite
+    const fails = gate()
+    model.script('leaf', [fails.then({ fail: 400 })])
+    model.script('mid', [{ call: [bash("mesh spawn --name leaf -- 'play leaf'")] }, { say: 'It works on it.' }])
+    model.script('top', [{ call: [bash("mesh spawn --name mid -- 'play mid'")] }, { say: 'It sees to it.' }])
+    await spawns("mesh spawn --name top -- 'play top'")
+    for (const name of ['top', 'mid']) {
+      await seen(name, ENDS)
+      await eventually(`${name} is gone`, async () =>
+        (await mesh.ps()).some((one) => one.name === name && one.status === 'gone'),
+      )
+    }
+    fails.open()
+    const end = await seen('leaf', ENDS)
+    const request = await eventually('the root reads it', () =>
+      model.requests.find(
+        ({ sessionId, fresh }) => sessionId === parentSession() && fresh.includes(' leaf terminated: API error'),
+      ),
+    )
+    console.log(`end of a great-grandchild → the root’s model request: ${request.at - Date.parse(end.at)} ms`)
+    expect(await runOf('leaf')).toMatchObject({ owner: 'parent' })
+    await mesh.reaches(parent.pid, 'idle')
+    expect(told(' leaf terminated')).toBe(1)
+  })
+
   test('waits for a permission in the background: its parent is told, and ends it', async () => {
     const { model, mesh } = suite
     model.script('asks', [{ call: [{ name: 'Write', input: { file_path: '/etc/mesh-test', content: 'x' } }] }])
