@@ -13,7 +13,7 @@ export default defineConfig({
   define: { MESH_VERSION: JSON.stringify(manifest.version) },
   test: {
     projects: [
-      suite('unit'),
+      suite('unit', ceiling),
       suite('integration', ceiling),
       suite('e2e', ceiling),
       suite('fault', { testTimeout: 300_000, hookTimeout: 60_000 }),
