@@ -2,16 +2,17 @@
 
 import type { CommandInfo } from './flags.ts'
 import { usageOf } from './parse.ts'
-import { commands } from './table.ts'
+import { commands, sections } from './table.ts'
 import { columns } from './units.ts'
 
 /** Prints what `mesh` alone says; with `full` also the rarer commands. */
 export function printOverview(full: boolean): void {
-  const shown = commands.filter(({ rare }) => full || !rare)
+  const blocks = sections.flatMap(({ title, commands }) => {
+    return ['', title, ...list(commands.filter(({ rare }) => full || !rare))]
+  })
   const lines = [
     'mesh connects coding-agent sessions: who is there, durable messages, wakes.',
-    '',
-    ...list(shown),
+    ...blocks,
     '',
     'TO is a NAME, topic:T, role:R, operator or @all. Every command takes --json, --as NAME and --help.',
     full ? 'Start with: mesh up, then mesh install' : 'More: mesh --help, mesh COMMAND --help',
