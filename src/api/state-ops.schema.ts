@@ -65,6 +65,21 @@ export const stateOps = {
       z.object({ rev: z.int(), at: time, by: z.string(), what: z.string(), key: z.nullable(z.string()) }),
     ),
   },
+  handoff: {
+    about:
+      'Give what you coordinate to another session: your kept state, the tasks and files you hold, and your unread mail. You keep your name.',
+    tool: changes,
+    request: z.object({ op: operationId, to: z.string().check(z.maxLength(4096)) }),
+    response: z.object({
+      to: z.string(),
+      /** taken: the other session has all of it; committed: it is its own, and it takes it when its sidecar is there. */
+      state: z.enum(['taken', 'committed']),
+      keys: z.int(),
+      tasks: z.int(),
+      claims: z.int(),
+      messages: z.int(),
+    }),
+  },
   state_show: {
     about:
       'All that you coordinate: what you kept, and what mesh keeps of open asks, waits, answers owed, runs, tasks.',

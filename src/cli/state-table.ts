@@ -67,4 +67,11 @@ export const stateCommands: readonly CommandInfo[] = [
     examples: ['mesh state export > state.json'],
     load: () => import('./commands/state-export.ts'),
   },
+  {
+    name: 'handoff',
+    args: '<name>',
+    about: 'give your kept state, the tasks and files you hold and your unread mail to another session',
+    examples: ['mesh handoff api-worker'],
+    load: () => import('./commands/handoff.ts'),
+  },
 ]

@@ -17,6 +17,8 @@ export interface Entry {
   repeat: boolean
   /** Kept from every door and waiting call until the people let its sender go on. */
   held: boolean
+  /** Another name's mail, handed over: its position says nothing of this one's. */
+  aside?: boolean
 }
 
 /** What an answer needs to know of the message it answers. */
@@ -41,7 +43,16 @@ export function readerHandover(nonce: string): string {
 
 /** One step, as kept in the journal. */
 export type InboxStep =
-  | { t: 'in'; seq: number; at: number; verified: boolean; envelope: Envelope; repeat?: boolean; held?: boolean }
+  | {
+      t: 'in'
+      seq: number
+      at: number
+      verified: boolean
+      envelope: Envelope
+      repeat?: boolean
+      held?: boolean
+      aside?: boolean
+    }
   /** A position that needs no reading: undecodable, one's own, before one joined. */
   | { t: 'skip'; seq: number }
   | { t: 'handed'; handover: string; ids: string[]; door: string; at: number }
@@ -127,14 +138,15 @@ export class Inbox {
   #arrive(step: InboxStep & { t: 'in' }): void {
     const { id, to } = step.envelope
     // A role's message comes on another way, ahead of mail at earlier positions or long behind it.
-    if (!isAside(to)) this.#high = Math.max(this.#high, step.seq)
+    if (!isAside(to) && !step.aside) this.#high = Math.max(this.#high, step.seq)
     const known = this.#entries.get(id) ?? this.#known.get(id)
     if (known) {
       if (known.seq === NOWHERE) known.seq = step.seq
       return
     }
-    const { seq, at, verified, envelope, repeat = false, held = false } = step
-    this.#entries.set(id, { seq, envelope, verified, arrivedAt: at, handover: null, repeat, held })
+    const { seq, at, verified, envelope, repeat = false, held = false, aside } = step
+    const entry = { seq, envelope, verified, arrivedAt: at, handover: null, repeat, held }
+    this.#entries.set(id, aside ? { ...entry, aside } : entry)
     this.#bytes += sizeOf(envelope)
   }
 
@@ -244,7 +256,7 @@ export class Inbox {
 
   /** What is read, for the surfaced record. Role messages are settled by their takers record instead. */
   position(epoch: number): Surfaced {
-    const unread = this.unread().filter(({ envelope }) => !isAside(envelope.to))
+    const unread = this.unread().filter(({ envelope, aside }) => !isAside(envelope.to) && !aside)
     return { v: 1, kind: 'surfaced', epoch, high: this.#high, unread: unread.map(({ seq }) => seq) }
   }
 
@@ -255,8 +267,8 @@ export class Inbox {
       { t: 'known', origins: [...this.#known.values()] },
     ]
     for (const entry of this.unread()) {
-      const { seq, envelope, verified, arrivedAt, repeat, held } = entry
-      const marks = { ...(repeat ? { repeat } : {}), ...(held ? { held } : {}) }
+      const { seq, envelope, verified, arrivedAt, repeat, held, aside } = entry
+      const marks = { ...(repeat ? { repeat } : {}), ...(held ? { held } : {}), ...(aside ? { aside } : {}) }
       steps.push({ t: 'in', seq, at: arrivedAt, verified, envelope, ...marks })
     }
     for (const offer of this.offers()) {

@@ -13,6 +13,13 @@ export type StateChange =
   | { do: 'set'; key: string; value: string; ifRev?: number }
   | { do: 'rm'; key: string; ifRev?: number }
   | { do: 'note'; text: string }
+  /** What another session handed over: its keys beside one's own, under its name where both have one. */
+  | { do: 'merge'; from: string; given: Pick<StateDocument, 'entries' | 'notes'> }
+  /** It was handed over, if that was its last revision. */
+  | { do: 'clear'; ifDocumentRev: number }
+
+/** Of a document that takes another in: for what is noted about it. */
+const ROOM_BYTES = 1024
 
 export const emptyDocument: StateDocument = { v: 1, kind: 'state_document', entries: [], notes: [] }
 
@@ -44,6 +51,8 @@ export function applyChange(
   change: StateChange,
   { rev, at, by }: { rev: number; at: string; by: string },
 ): StateDocument {
+  if (change.do === 'clear') return cleared(change.ifDocumentRev, rev)
+  if (change.do === 'merge') return merged(document, change, { rev, at, by })
   if (change.do === 'note') return withNote(document, { at, by, text: checkNote(change.text) })
   const key = checkKey(change.key)
   const before = entryOf(document, key)
@@ -56,6 +65,35 @@ export function applyChange(
   }
   checkText(change.value)
   return checkSize({ ...document, entries: [...others, { key, value: change.value, rev, at, by }] })
+}
+
+function cleared(expected: number, rev: number): StateDocument {
+  if (expected === rev - 1) return emptyDocument
+  throw new MeshError('conflict', `the document is at revision ${rev - 1}, not at ${expected}`)
+}
+
+/** As much as there is room for; how much was left is noted. */
+function merged(
+  document: StateDocument,
+  { from, given }: StateChange & { do: 'merge' },
+  { rev, at, by }: { rev: number; at: string; by: string },
+): StateDocument {
+  let next = document
+  let left = 0
+  for (const entry of given.entries) {
+    const own = entryOf(document, entry.key)
+    if (own?.value === entry.value) continue
+    const key = own ? `${from}/${entry.key}`.slice(0, limits.stateKey) : entry.key
+    const others = next.entries.filter((one) => one.key !== key)
+    const more = { ...next, entries: [...others, { ...entry, key, rev }] }
+    if (more.entries.length < limits.stateKeys && sizeOf(more) <= limits.stateBytes - ROOM_BYTES) next = more
+    else left++
+  }
+  const notes = [...given.notes, ...next.notes].sort((a, b) => (a.at < b.at ? -1 : 1)).slice(-limits.stateNotes + 1)
+  const all = { ...next, notes }
+  const fitting = sizeOf(all) <= limits.stateBytes - ROOM_BYTES ? all : next
+  const lost = { at, by, text: `${left} keys of ${from} did not fit: mesh state history there has them` }
+  return left === 0 ? fitting : { ...fitting, notes: [...fitting.notes, lost].slice(-limits.stateNotes) }
 }
 
 function checkRev(key: string, before: StateEntry | undefined, ifRev: number | undefined): void {

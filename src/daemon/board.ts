@@ -249,16 +249,24 @@ export class Board {
     })
   }
 
+  /** Tasks that this holder holds. */
+  heldBy(holder: Actor): Task[] {
+    return [...this.#kept.values()].map(({ task }) => task).filter((task) => task.claim && holds(holder, task.claim))
+  }
+
   /** A session that takes another name holds what it held. */
   async rename(store: ProjectStore, former: Actor, current: Actor): Promise<void> {
     await this.open(store)
-    const to = actorOf(current)
-    const by = actorOf(former)
-    for (const { task } of [...this.#kept.values()]) {
-      if (!task.claim || !holds(by, task.claim)) continue
-      const move = { do: 'pass', to } as const
-      await this.change(store, task.id, { move, by, at: new Date().toISOString(), op: findingId(task, move) })
+    for (const task of this.heldBy(former)) {
+      const op = findingId(task, { do: 'pass', to: actorOf(current) })
+      await this.pass(store, task.id, { from: former, to: current, op })
     }
+  }
+
+  /** Gives a task that `from` holds to `to`. Throws as `change`. */
+  async pass(store: ProjectStore, id: string, { from, to, op }: { from: Actor; to: Actor; op: string }): Promise<void> {
+    const move = { do: 'pass', to: actorOf(to) } as const
+    await this.change(store, id, { move, by: actorOf(from), at: new Date().toISOString(), op })
   }
 
   /** A task as the engine has it now. Throws `not_found`. */

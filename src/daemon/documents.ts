@@ -129,7 +129,7 @@ async function tried(
   const putAt = performance.now()
   const object = await store.documents.put(bytes)
   const epoch = 'own' in ref ? ref.epoch : 0
-  const key = change.do === 'note' ? {} : { key: change.key }
+  const key = 'key' in change ? { key: change.key } : {}
   const stored = { object, size: bytes.length, epoch }
   return {
     pointer: nextPointer(pointer, stored, { op, at, by, what: change.do, ...key }),

@@ -122,11 +122,12 @@ export class Mailbox {
   arrive(
     arrived: { seq: number; envelope: Envelope; verified: boolean },
     at: number,
-    { repeat = false, held = false }: { repeat?: boolean; held?: boolean } = {},
+    { repeat = false, held = false, aside = false }: { repeat?: boolean; held?: boolean; aside?: boolean } = {},
   ): void {
     const { seq, envelope, verified } = arrived
     const mark = repeat || wasRead(this.#outdated, seq) ? { repeat: true } : {}
-    this.#step({ t: 'in', seq, at, verified, envelope, ...mark, ...(held ? { held } : {}) })
+    const marks = { ...mark, ...(held ? { held } : {}), ...(aside ? { aside } : {}) }
+    this.#step({ t: 'in', seq, at, verified, envelope, ...marks })
   }
 
   /** Lets held messages go on: of one sender, or all (null). Returns them. */

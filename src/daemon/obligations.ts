@@ -78,6 +78,16 @@ export class Obligations {
     if (performance.now() - this.#readAt > FRESH_MS) await this.read()
   }
 
+  /** Messages that were read and wait for an answer. */
+  owed(): string[] {
+    return this.#options.held()?.ledger.ledger.owed.map(({ id }) => id) ?? []
+  }
+
+  /** Others see to these from now on. */
+  settle(ids: readonly string[]): void {
+    for (const id of ids) this.#note({ t: 'settled', id })
+  }
+
   hasAsked(idOrPrefix: string): boolean {
     return this.#options.held()?.ledger.ledger.asks.some(({ id }) => id.startsWith(idOrPrefix)) ?? false
   }

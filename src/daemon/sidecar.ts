@@ -23,6 +23,7 @@ import { drainAll } from './drain.ts'
 import { EditNews } from './edit-news.ts'
 import { passClaims } from './file-claims.ts'
 import { adoptFormer, catchUp } from './former.ts'
+import { finishHandoffs, HANDOFF, takeHandoffs } from './handoff.ts'
 import { Holding } from './holding.ts'
 import { type Arrived, Intake, isDirect } from './intake.ts'
 import { exchangeKeys, KeyRing, LOCAL_MEMBER, memberKey } from './keys.ts'
@@ -112,6 +113,7 @@ export class Sidecar {
   readonly #arrivals: Arrivals
   readonly #joined: Promise<true>
   #linked: Promise<void> = Promise.resolve()
+  #handing: Promise<void> = Promise.resolve()
   #renaming: Promise<unknown> = Promise.resolve()
   #resolveJoined!: (joined: true) => void
   #holding: Holding | null = null
@@ -384,6 +386,7 @@ export class Sidecar {
     await this.#save(store)
     void this.loops.tell()
     void this.#giveLate()
+    void this.#handOffs()
     if (before !== null && before !== record.name)
       void tellRenamed(this, before).catch((error) => log.warn({ error: MeshError.from(error).toBody() }, 'not told'))
     log.info({ name: record.name, epoch: record.epoch, project: store.project }, 'on the mesh')
@@ -572,8 +575,35 @@ export class Sidecar {
     else if (isNew && isDirect(envelope)) this.#telling.one(envelope, 'delivered', 'in the journal of its sidecar')
     if (held) void this.loops.tell()
     if (isNew) this.obligations.arrived(envelope)
+    if (isNew && envelope.intent === HANDOFF) void this.#handOffs()
     this.presence.changed()
     this.courier.poke()
+  }
+
+  /** One after the other: two would take the same. */
+  #handOffs(): Promise<void> {
+    const done = this.#handing.then(async () => {
+      await takeHandoffs(this)
+      await finishHandoffs(this)
+    })
+    this.#handing = done.catch((error) => {
+      this.options.log.warn({ error: MeshError.from(error).toBody() }, 'not handed over yet')
+    })
+    return this.#handing
+  }
+
+  /** Unread mail at these positions, and answers owed for it, are another session's now. */
+  gaveMail(positions: ReadonlySet<number>, to: string): void {
+    const entries = this.mailbox.inbox.unread().filter(({ seq, handover }) => handover === null && positions.has(seq))
+    this.mailbox.surface(
+      entries.map(({ envelope }) => envelope.id),
+      Date.now(),
+    )
+    this.#telling.step(entries, 'delivered', `handed over to ${to}`)
+    const owed = this.obligations.owed().filter((id) => positions.has(this.mailbox.inbox.origin(id)?.seq ?? 0))
+    this.obligations.settle(owed)
+    this.presence.changed()
+    void this.#save(this.link.store).catch(() => {})
   }
 
   /** What another sidecar says to this one: settled here, and its receipt is the answer. */

@@ -13,10 +13,11 @@ import {
   type KeptDocument,
   readDocument,
 } from './documents.ts'
+import { handOff } from './handoff.ts'
 import type { Handlers } from './server.ts'
 import type { Sidecar } from './sidecar.ts'
 
-type StateHandlers = Pick<Handlers, Extract<keyof Handlers, `state_${string}`>>
+type StateHandlers = Pick<Handlers, Extract<keyof Handlers, `state_${string}`> | 'handoff'>
 
 export function createStateHandlers(sidecar: Sidecar): StateHandlers {
   return {
@@ -31,7 +32,7 @@ export function createStateHandlers(sidecar: Sidecar): StateHandlers {
               at: new Date().toISOString(),
               by: actorOf(sidecar.record),
             })
-      return { rev, key: change.do === 'note' ? null : change.key, shared: shared ?? null }
+      return { rev, key: 'key' in change ? change.key : null, shared: shared ?? null }
     },
 
     async state_read({ key, shared, rev }) {
@@ -48,6 +49,10 @@ export function createStateHandlers(sidecar: Sidecar): StateHandlers {
       return history.flatMap(({ rev, change }) => {
         return change ? [{ rev, at: change.at, by: change.by.name, what: change.what, key: change.key ?? null }] : []
       })
+    },
+
+    async handoff(request) {
+      return handOff(sidecar, request)
     },
 
     async state_show() {

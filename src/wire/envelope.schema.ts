@@ -136,6 +136,12 @@ export const nameRecord = z.object({
   renamedTo: z.optional(name),
   /** Who held the name before this epoch. */
   previous: z.optional(z.object({ session: z.string().check(z.maxLength(128)), endedAt: z.optional(time) })),
+  /** To whom its holder gave what it coordinated, the latest last: what is kept under `handoff.<op>` is theirs from then on. */
+  handedOver: z.optional(
+    z
+      .array(z.object({ op: z.string().check(z.regex(/^[0-9a-f]{32}$/)), to: name, at: time }))
+      .check(z.maxLength(limits.handoffs)),
+  ),
   /** Conversations that had the name before the present one, the latest first. */
   earlier: z.optional(z.array(z.string().check(z.maxLength(128))).check(z.maxLength(limits.earlierSessions))),
 })

@@ -104,6 +104,8 @@ export const limits = {
   stateHistoryBytes: 16 * MIB,
   /** Open asks, answers owed, waits and tasks of one session that its ledger keeps, each. */
   ledger: 64,
+  /** Hand-offs that a name remembers. */
+  handoffs: 8,
   /** Characters of a message that the ledger keeps. */
   ledgerText: 200,
   /** Bytes of one spooled hook event. */

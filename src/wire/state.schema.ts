@@ -6,7 +6,7 @@ import * as z from 'zod/mini'
 import { count, time } from './envelope.schema.ts'
 import { limits } from './limits.ts'
 import { patterns } from './names.ts'
-import { actor, operationId } from './task.schema.ts'
+import { actor, operationId, taskId } from './task.schema.ts'
 
 /** Never a path, a subject or a property's name: documents keep their entries in a list. */
 export const stateKey = z.string().check(z.regex(patterns.stateKey, 'not a key'))
@@ -59,5 +59,15 @@ export const statePointer = z.object({
   ),
   /** The last operations and the revisions that they made, newest last. */
   recent: z.array(z.object({ op: operationId, rev: count })).check(z.maxLength(limits.stateRecent)),
+  /** Under `handoff.<op>`: a document on its way to another session, with what goes along. */
+  handoff: z.optional(
+    z.object({
+      from: actor,
+      to: actor.shape.name,
+      /** Positions of messages that are unread, or read and not answered. */
+      mail: z.array(count).check(z.maxLength(limits.unread)),
+      tasks: z.array(taskId).check(z.maxLength(limits.unread)),
+    }),
+  ),
 })
 export type StatePointer = z.output<typeof statePointer>

@@ -219,6 +219,22 @@ describe.each(['legacy', 'modern'] as const)('a client of the %s protocol', (mod
     expect(JSON.parse(unknown.text).error).toMatchObject({ code: 'not_found', hint: 'mesh_runs lists them' })
   })
 
+  test('coordination state, and what becomes of it in a hand-off', async () => {
+    const heir = `heir-${mode}`
+    await mesh.run(['whoami'], { as: heir })
+    await call('mesh_state_change', { do: 'set', key: 'plan', value: 'parser <first>' })
+    await call('mesh_state_change', { do: 'note', text: 'a remark' })
+    const shown = (await call('mesh_state_show', {})).text
+    expect(shown).toMatch(/^<mesh-[0-9a-f]{8}>\nPeers' words/)
+    expect(shown).toContain('parser \\u003cfirst>')
+    expect((await call('mesh_state_read', { key: 'plan' })).text).toContain('parser \\u003cfirst>')
+    expect((await call('mesh_state_history', {})).text).toContain('"what":"note"')
+    const bad = await call('mesh_state_change', { do: 'set', key: 'a b', value: 'x' })
+    expect(JSON.parse(bad.text).error).toMatchObject({ code: 'bad_request' })
+    expect((await call('mesh_handoff', { to: heir })).text).toContain('"state":"taken"')
+    expect((await mesh.run(['state', 'get', 'plan'], { as: heir })).stdout).toBe('parser <first>\n')
+  })
+
   test('errors have a code, a message and what to call next', async () => {
     const unknown = await call('mesh_alive', { name: 'nobody' })
     expect(unknown.isError).toBe(true)
