@@ -89,6 +89,24 @@ test('keys that are paths or properties elsewhere are words here', async () => {
   expect(await mesh.json(['state', 'list'], as('api'))).toHaveLength(4)
 })
 
+test('a hand-off gives state, tasks, file claims and unread mail, and is refused where nobody takes it', async () => {
+  await mesh.run(['state', 'set', 'plan', 'parser first'], as('api'))
+  const { id } = await mesh.json(['task', 'add', 'port the parser'], as('api'))
+  await mesh.run(['task', 'claim', id], as('api'))
+  await mesh.run(['claim', 'src/parser.ts'], as('api'))
+  await mesh.run(['send', 'api', '--', 'not read yet'], as('web'))
+  const refused = await mesh.run(['handoff', 'nobody', '--json'], as('api'))
+  expect([refused.code, refused.error.code]).toEqual([3, 'not_found'])
+  expect((await mesh.run(['handoff', 'api'], as('api'))).code).toBe(2)
+  const { stdout } = await mesh.run(['handoff', 'web'], as('api'))
+  expect(stdout).toBe('handed over: 1 keys, 1 tasks, 1 file claims, 1 messages; web has them\n')
+  expect((await mesh.run(['state', 'get', 'plan'], as('web'))).stdout).toBe('parser first\n')
+  expect((await mesh.json(['task', 'show', id], as('web'))).owner).toBe('web')
+  expect(await mesh.json(['claims'], as('api'))).toMatchObject([{ path: 'src/parser.ts', holder: 'web' }])
+  expect(await mesh.texts('web')).toEqual(expect.arrayContaining(['not read yet']))
+  expect(await mesh.texts('api')).toEqual([])
+})
+
 test('what cannot be done is refused in one line, with the right exit code', async () => {
   const cases: [string[], number][] = [
     [['state'], 2],
