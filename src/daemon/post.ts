@@ -91,6 +91,11 @@ export async function tellPeople(sidecar: Sidecar, peer: string, rounds: number)
     `${name} and ${peer} answered each other ${rounds} times without a person: what ${peer} sends ${name} from now on is`,
     `held, nothing is lost. To let them go on, say something to ${name}, or in a plain shell: mesh budget resume ${name}`,
   ].join(' ')
+  await tellOperators(sidecar, text)
+}
+
+/** Tells the people something that concerns them. */
+export async function tellOperators(sidecar: Sidecar, text: string): Promise<void> {
   for (const to of await people(sidecar)) await tell(sidecar, to, text)
 }
 

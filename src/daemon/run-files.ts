@@ -41,6 +41,8 @@ export const files = {
   socket: socketPath,
   /** With a session whose id was not known before: its id, written by itself. */
   claim: (dir: string) => join(dir, 'session'),
+  /** The people were told of its end, since nobody else was there. */
+  people: (dir: string) => join(dir, 'people'),
   /** Where the client's own record of a session's conversation is. */
   transcript: (dir: string) => join(dir, 'transcript'),
   /** Which run a session was spawned as, by the client's id of its conversation. */

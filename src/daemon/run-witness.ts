@@ -32,6 +32,7 @@ import {
   removeRun,
   runIds,
 } from './run-files.ts'
+import { tellOrphan } from './run-orphans.ts'
 import { eventOf, recordOf, spawnedBy } from './run-record.ts'
 
 /** Between looks at a run that nobody supervises while its command lives, or while the engine is away. */
@@ -47,6 +48,7 @@ interface RunWitnessOptions {
   name(): string
   store(): ProjectStore | null
   readRecord: ReadRecord
+  tellPeople(text: string): Promise<void>
   /** The run's supervisor has a connection to this process: its end will be noticed. */
   isFollowed(id: string): boolean
 }
@@ -97,7 +99,7 @@ export class RunWitness {
       const spec = readSpec(dir)
       // Alive, also when it is stopped: a supervisor that sleeps is not lost. A sidecar that ends is looked at by its key.
       if (lockOwner(files.lock(dir))) return spec?.teller === 'sidecar' || isFollowed(id)
-      if (isToldWhole(dir)) return this.#sweep(id)
+      if (isToldWhole(dir)) return await this.#tellOrphan(id, spec)
       const store = this.#options.store()
       // Just being made, or its maker died before it had anything to do.
       if (!spec) return Date.now() - changedAt(home, id) < times.runDirAge || this.#sweep(id)
@@ -115,6 +117,18 @@ export class RunWitness {
       log.warn({ run: id, error: MeshError.from(error).toBody() }, 'run not settled yet')
       return false
     }
+  }
+
+  /** Told whole: but was anybody there to hear it? */
+  async #tellOrphan(id: string, spec: RunSpec | null): Promise<true> {
+    const store = this.#options.store()
+    // Looked at again, but not at once.
+    if (!store) return true
+    if (spec) {
+      const dir = runDir(this.#options.home, id)
+      await tellOrphan(spec, dir, await store.sibling(spec.project), this.#options.tellPeople)
+    }
+    return this.#sweep(id)
   }
 
   /** Under the run's lock. */

@@ -37,7 +37,7 @@ import { Naming } from './naming.ts'
 import { Obligations } from './obligations.ts'
 import { findOwnRun, type OwnRun } from './own-run.ts'
 import { OwnState } from './own-state.ts'
-import { tellPeople, tellRenamed } from './post.ts'
+import { tellOperators, tellPeople, tellRenamed } from './post.ts'
 import { PresenceKeeper } from './presence.ts'
 import { Receipts } from './receipts.ts'
 import { Recipients } from './recipients.ts'
@@ -243,6 +243,7 @@ export class Sidecar {
       name: () => (this.registry.claimed ? this.registry.record.name : desired.name),
       store: () => (this.link.up ? this.link.store : null),
       readRecord,
+      tellPeople: (text) => tellOperators(this, text),
     })
   }
 

@@ -39,6 +39,7 @@ interface WitnessOptions {
   /** The store, or null while the engine is away. */
   store(): ProjectStore | null
   readRecord: ReadRecord
+  tellPeople(text: string): Promise<void>
 }
 
 export class Witness {

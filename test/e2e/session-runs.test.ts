@@ -164,3 +164,24 @@ test('an adopter whose sidecar was down meanwhile hears of it when it is back, a
   expect(await news(all.root, /work failed/)).toHaveLength(1)
   expect(await inbox(back)).toEqual([])
 })
+
+test('a run that ends with nobody left above it is told to the people, once', async () => {
+  const root = await session('root')
+  const run = await failing(root)
+  await root.server.end()
+  await reached('root', 'completed')
+  run.fail()
+  const told = async () => {
+    const messages: { text: string }[] = await mesh.json(['inbox', '--peek'], { as: 'onlooker' })
+    return messages.map(({ text }) => text).filter((text) => text.includes('work failed'))
+  }
+  await eventually(async () => (await told()).length > 0, 'the people are told')
+  expect(await told()).toEqual([
+    expect.stringMatching(/^A run of root, which has ended, .*: r_\w+ work failed: exit 7/),
+  ])
+  // Its owner is told when it comes back, and the people not again by the next witness.
+  await mesh.signal('onlooker', 'SIGKILL')
+  const back = await session('root')
+  expect(await news(back, /work failed/)).toHaveLength(1)
+  expect(await told()).toHaveLength(1)
+})

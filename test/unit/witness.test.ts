@@ -30,7 +30,15 @@ beforeEach(() => {
   home = meshHome({ MESH_HOME: temporary.path })
   mkdirSync(home.run)
   const log = pino({ enabled: false })
-  witness = new Witness({ home, key: 'op-me', log, name: () => 'me', store: () => null, readRecord: () => null })
+  witness = new Witness({
+    home,
+    key: 'op-me',
+    log,
+    name: () => 'me',
+    store: () => null,
+    readRecord: () => null,
+    tellPeople: async () => {},
+  })
 })
 afterEach(() => {
   witness.stop()
