@@ -6,6 +6,8 @@ import { fail } from './output.ts'
 import { findCommand, parseArgs, printHelp } from './parse.ts'
 
 const INTERRUPTED = 130
+/** Of `mesh run`, whose other codes are its command's: as shells and env(1) have it. */
+const OWN_FAILURE = 125
 
 async function main(argv: string[]): Promise<number> {
   const words = beforeText(argv)
@@ -76,7 +78,8 @@ main(argv).then(
     process.exitCode = code
   },
   (error) => {
-    process.exitCode = fail(error, beforeText(argv).includes('--json'))
+    const code = fail(error, beforeText(argv).includes('--json'))
+    process.exitCode = argv[0] === 'run' ? OWN_FAILURE : code
     // Whoever still writes to us (100 MB on standard input) is not listened to.
     process.stdin.destroy()
   },

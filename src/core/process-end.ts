@@ -84,6 +84,13 @@ export function judgeLost(stop: StopRequest | null, evidence: string, stderrTail
   return { type: 'run_terminated', reason: 'supervisor lost', ...words }
 }
 
+/** What nobody saw end because the whole machine did. */
+export function withHost(lost: Judged, evidence: string): Judged {
+  // Its own word, its record or whoever asked for its end explain it better.
+  if (lost.reason !== 'supervisor lost' && lost.reason !== 'killed') return lost
+  return { ...lost, reason: 'host lost', evidence: short(`${evidence}; ${lost.evidence ?? ''}`, limits.evidence) }
+}
+
 function short(text: string, max: number): string {
   return visible(text).slice(0, max).toWellFormed()
 }

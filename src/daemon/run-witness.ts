@@ -5,13 +5,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RunSpec } from '../api/supervisor.schema.ts'
 import { type AgentRecord, judgeAgentEnd, noEvidence, type ReadRecord } from '../core/agent-end.ts'
-import { type Judged, judgeLost } from '../core/process-end.ts'
+import { type Judged, judgeLost, withHost } from '../core/process-end.ts'
 import { isTerminal } from '../core/run.ts'
 import { MeshError } from '../errors.ts'
 import { readText } from '../host/files.ts'
 import { type Home, runDir } from '../host/home.ts'
 import { lockOwner, tryLock } from '../host/lock.ts'
-import { processState } from '../host/process.ts'
+import { bootId, processState } from '../host/process.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { RunStore } from '../nats/run-store.ts'
 import { times } from '../wire/limits.ts'
@@ -161,13 +161,19 @@ export class RunWitness {
 
   #lost(spec: RunSpec, started: RunStep & { t: 'started' }): Judged & { at: string } {
     const at = new Date().toISOString()
+    const judged = this.#judgeLost(spec, started, at)
+    const { boot } = started.child
+    if (boot === bootId()) return { ...judged, at }
+    return { ...withHost(judged, `the machine was started anew: it ran in boot ${boot}, now it is ${bootId()}`), at }
+  }
+
+  #judgeLost(spec: RunSpec, started: RunStep & { t: 'started' }, at: string): Judged {
     const dir = runDir(this.#options.home, spec.run)
-    if (spec.teller === 'sidecar') return { ...this.#lostAgent(spec, started.at), at }
+    if (spec.teller === 'sidecar') return this.#lostAgent(spec, started.at)
     const { child, supervisor } = started
     const evidence = `${this.#options.name()} found its supervisor (pid ${supervisor.pid}) and its command (pid ${child.pid}) gone at ${at}`
-    if (spec.runKind === 'session')
-      return { ...judgeLostSession(spec, dir, this.#record(spec, started.at), evidence), at }
-    return { ...judgeLost(readStop(dir), evidence, loggedTail(dir)), at }
+    if (spec.runKind === 'session') return judgeLostSession(spec, dir, this.#record(spec, started.at), evidence)
+    return judgeLost(readStop(dir), evidence, loggedTail(dir))
   }
 
   /** Nobody saw it end, but its client's own record may say how far it was. */

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { eventually, type RunOptions, TestMesh } from '../support/mesh.ts'
+import { eventually, meshBin, type RunOptions, TestMesh } from '../support/mesh.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever a command printed
 type Json = any
@@ -307,12 +307,69 @@ test('a run of another project, of nobody, or no id at all is said to be so', as
   expect(await mesh.run(['wait', runId])).toMatchObject({ code: 0 })
 })
 
+test('the machine is started anew in the middle: host lost, told by the next sidecar, with the last words', async () => {
+  const { runId, pid } = await detach('echo last words >&2; exec sleep 600')
+  await eventually(async () => (await mesh.run(['logs', runId, '--stderr'])).stdout !== '', 'the words')
+  await mesh.signal('tester', 'SIGKILL')
+  tryKill(supervisorOf(runId))
+  tryKill(pid)
+  const path = join(mesh.home, 'runs', runId, 'journal.jsonl')
+  writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/"boot":"[^"]*"/g, '"boot":"an earlier one"'))
+  const end = await endOf(runId)
+  expect(end).toMatchObject({ type: 'run_terminated', reason: 'host lost', stderrTail: 'last words\n', code: 11 })
+  expect(end.evidence).toMatch(/^the machine was started anew: it ran in boot an earlier one, now it is /)
+})
+
+test('a command that is stopped waits, and says how it goes on', async () => {
+  const { runId, pid } = await detach('exec sleep 600')
+  process.kill(pid, 'SIGSTOP')
+  const waiting = await eventually(async () => {
+    const [run] = await mesh.json(['ps', '--runs'])
+    return run.state === 'waiting' && run
+  }, 'waiting')
+  expect(waiting.runId).toBe(runId)
+  const [news] = await eventually(async () => {
+    const messages = await mesh.json(['inbox'])
+    return messages.length > 0 && messages
+  }, 'its owner to be told')
+  expect(news.text).toContain(`waits: stopped by a signal; goes on with: kill -CONT ${pid}`)
+  process.kill(pid, 'SIGCONT')
+  await eventually(async () => (await mesh.json(['ps', '--runs']))[0].state === 'running', 'going on')
+  await mesh.json(['stop', runId])
+})
+
+test('nonsense in flags and words is refused before anything runs, and nothing of it is told', async () => {
+  const evil = '\u001b[2J'
+  for (const flags of [
+    ['--timeout', 'soon'],
+    ['--timeout', '-1s'],
+    ['--timeout', '1e9h'],
+    ['--nosuch'],
+    ['--timeout', '25000h'],
+    ['--cwd', '/nowhere/at/all'],
+    ['--name', evil],
+    ['--name', `r_${'0'.repeat(32)}`],
+    ['--name', 'x'.repeat(65)],
+  ]) {
+    const done = await mesh.run(['run', ...flags, '--', 'touch', 'ran'])
+    expect(done, flags.join(' ')).toMatchObject({ code: 125, stdout: '' })
+    expect(done.stderr).not.toContain(evil)
+  }
+  expect(existsSync(join(mesh.cwd, 'ran'))).toBe(false)
+  expect(await mesh.json(['tree'])).toEqual([])
+})
+
 test('what a command writes cannot pass for more than that', async () => {
   const { runId } = await detach("printf '\\033[2J\\033]52;c;aGk=\\007\\342\\200\\256evil\\n' >&2; exit 1")
   await endOf(runId)
-  const shown = (await mesh.run(['events', '--run', runId])).stdout
-  expect(shown).toContain('\\x1b[2J')
-  expect(shown).not.toMatch(/[\u001b\u0007\u202e]/)
+  const script = `"${process.execPath}" "${meshBin}" progress "$(printf '\\033]0;x\\007\\342\\200\\256')"`
+  const talking = await detach(script)
+  await endOf(talking.runId)
+  for (const command of [['events'], ['tree'], ['trace', runId], ['ps', '--runs'], ['inbox']]) {
+    const shown = (await mesh.run(command)).stdout
+    expect(shown, command.join(' ')).not.toMatch(/[\u001b\u0007\u202e]/)
+    if (command[0] === 'events') expect(shown).toMatch(/\\x1b\[2J[\s\S]*run_progress.*\\x1b\]0;x/)
+  }
 })
 
 test('followers see what happens as it happens', async () => {
