@@ -24,7 +24,7 @@ const ROOM_MS = 100
 /** What is followed at once by the end, or by going on, is told with it. */
 const SETTLE_MS = 250
 
-interface RunMailOptions {
+export interface RunMailOptions {
   ring: KeyRing
   /** Makes the ids of this mail, so that nobody else can have sent one with such an id before. */
   key: KeyObject

@@ -65,7 +65,7 @@ function wordsOf(event: RunEvent, verified: boolean): string {
 /** The mail that was made of an event, and how far it got. */
 async function told(sidecar: Sidecar, event: RunEvent): Promise<Steps> {
   if (!wakes(event)) return []
-  const receipts = await sidecar.link.store.receiptsOf(sidecar.runMail.mailId(event))
+  const receipts = await sidecar.link.store.receiptsOf(sidecar.runs.mail.mailId(event))
   const steps = receipts.map(({ state, at, by, evidence }) => ({ state, at, by: by.name, evidence }))
   if (steps.length > 0 || !isTerminal(event.type)) return steps
   const evidence = 'its sidecar has not told that it read the event: it is away, or this was more than a day ago'

@@ -20,7 +20,7 @@ export async function telling(
   call: Call,
   work: () => Promise<ShownEvent[]>,
 ): Promise<ShownEvent[]> {
-  const over = sidecar.runMail.await(ids, ({ type }) => fits(type, until))
+  const over = sidecar.runs.mail.await(ids, ({ type }) => fits(type, until))
   try {
     const told = await work()
     const events = told.map(({ runId, seq, type }) => ({ run: runId, id: `${runId}.${seq}`, type }))

@@ -1,19 +1,18 @@
 /** One session on the mesh: wires link, name, mail, presence, roles and witness together, and ends it truthfully. */
 import type { KeyObject } from 'node:crypto'
-import { join } from 'node:path'
 import type { ReadRecord } from '../core/agent-end.ts'
 import type { Entry } from '../core/inbox.ts'
 import { MeshError } from '../errors.ts'
 import type { Conversation, Harness } from '../harness/types.ts'
-import { type Env, type Home, nameDir, sessionDir } from '../host/home.ts'
+import { type Env, type Home, sessionDir } from '../host/home.ts'
 import { identifyProcess } from '../host/process.ts'
 import type { Place } from '../host/project.ts'
 import type { Settings } from '../host/settings.ts'
 import { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import type { StartedIn } from '../wire/lineage.ts'
-import { Adoption } from './adoption.ts'
 import { Arrivals } from './arrivals.ts'
+import { Beginnings } from './beginnings.ts'
 import { actorOf, Board } from './board.ts'
 import { ClaimWatch } from './claim-watch.ts'
 import { graceOf } from './claims.ts'
@@ -27,7 +26,6 @@ import { finishHandoffs, HANDOFF, takeHandoffs } from './handoff.ts'
 import { Holding } from './holding.ts'
 import { type Arrived, Intake, isDirect } from './intake.ts'
 import { exchangeKeys, KeyRing, LOCAL_MEMBER, memberKey } from './keys.ts'
-import { LateStart } from './late-start.ts'
 import { Link } from './link.ts'
 import type { Logger } from './log.ts'
 import { LoopGuard } from './loop-guard.ts'
@@ -44,22 +42,14 @@ import { Recipients } from './recipients.ts'
 import type { Registry } from './registry.ts'
 import { Roles } from './roles.ts'
 import { removeLocked, writeRecord } from './run-dir.ts'
-import { RunMail } from './run-mail.ts'
+import { Runs } from './runs.ts'
 import type { Sender } from './sender.ts'
-import { SessionRun } from './session-run.ts'
 import { Stalls } from './stalls.ts'
-import { startText } from './start-text.ts'
 import { StateTelling } from './state-telling.ts'
-import { SubagentRuns } from './subagent-runs.ts'
 import { tellConcerned } from './task-news.ts'
 import { isToldOf, Telling } from './telling.ts'
 import { Witness } from './witness.ts'
 
-/** A client's start waits for its hook: past this it starts without our text. */
-const START_TEXT_MS = 2500
-/** Runs, tasks and claims are read in a few milliseconds; a start is answered without them after this long. */
-const FRESH_MS = 1000
-const AWAY = 'mesh: the engine is not reachable now; peers and messages are not available.'
 /** The end of `claude -p` waits for its hooks' children: what is not told by then is told by a witness. */
 const FAREWELL_MS = 100
 /** An engine that died is back within this long, or it will take time. */
@@ -97,25 +87,20 @@ export class Sidecar {
   readonly run: OwnRun | null
   readonly loops: LoopGuard
   readonly #naming: Naming
-  readonly #session: SessionRun | null
-  readonly #adoption: Adoption
-  readonly #subagents: SubagentRuns | null
   readonly #telling: Telling
-  readonly runMail: RunMail
+  readonly runs: Runs
   readonly #edits = new EditNews(this)
   readonly #roles: Roles
-  readonly #late: LateStart
+  readonly #beginnings: Beginnings
   readonly #witness: Witness
   readonly #stalls: Stalls
   readonly #key: KeyObject
   readonly ring: KeyRing
   readonly #intake: Intake
   readonly #arrivals: Arrivals
-  readonly #joined: Promise<true>
   #linked: Promise<void> = Promise.resolve()
   #handing: Promise<void> = Promise.resolve()
   #renaming: Promise<unknown> = Promise.resolve()
-  #resolveJoined!: (joined: true) => void
   #holding: Holding | null = null
   readonly #startedAt = new Date().toISOString()
   #lastActivityAt = this.#startedAt
@@ -127,11 +112,7 @@ export class Sidecar {
     this.options = asked === undefined ? options : { ...options, desired: { name: asked, explicit: true } }
     const { home, env, place, log, harness, desired } = this.options
     this.#naming = new Naming({ harness, place, desired, run: this.run?.id ?? null, log, leave: () => this.leave() })
-    const { run, name } = { run: this.run, name: () => this.record.name }
     const readRecord = options.readRecord ?? (() => null)
-    this.#session = run && new SessionRun({ home, run, harness, log, name, readRecord, startedAt: this.#startedAt })
-    const called = () => (this.registry.claimed ? this.record.name : desired.name)
-    this.#subagents = run && new SubagentRuns({ home, run, project: place.project, harness, log, name: called })
     this.#key = memberKey(home)
     this.ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
     this.#intake = new Intake(place.project, this.ring, log)
@@ -155,9 +136,6 @@ export class Sidecar {
       onReleased: (entries, evidence) => this.#onReleased(entries, evidence),
       tellPeople: (peer, rounds) => tellPeople(this, peer, rounds),
       onChange: () => this.presence.changed(),
-    })
-    this.#joined = new Promise((resolve) => {
-      this.#resolveJoined = resolve
     })
     const claims = new ClaimWatch({
       log,
@@ -195,28 +173,17 @@ export class Sidecar {
       aside: this.#stateTelling,
       onChange: () => this.presence.changed(),
     })
-    this.runMail = new RunMail({
-      ring: this.ring,
-      key: this.#key,
-      log,
-      me: () => this.record.name,
-      mailbox: () => this.mailbox,
-      cursorPath: () => join(nameDir(home, place.project, this.record.name), 'events.json'),
-      onArrived: () => {
-        this.presence.changed()
-        this.courier.poke()
-      },
+    this.runs = new Runs(this, {
+      startedAt: this.#startedAt,
+      readRecord,
       tell: (mail, state, evidence) => this.#telling.one(mail, state, evidence),
-      onEnd: (event) => this.#adoption.ended(event),
     })
-    this.#adoption = new Adoption({
-      run: this.run,
-      log,
-      me: () => this.record.name,
-      onAdopted: ({ id }) => this.runMail.adopt(id),
-      onTaken: (record) => this.runMail.tellAdopted(record),
+    this.#beginnings = new Beginnings({
+      sidecar: this,
+      naming: this.#naming,
+      follow: (store) => this.#follow(store),
+      kept: (source) => this.#stateTelling.begin(source),
     })
-    this.#late = new LateStart(harness)
     this.presence = new PresenceKeeper({ log, current: () => this.#heartbeat(), onBeat: () => void this.#checkName() })
     this.#roles = new Roles({
       log,
@@ -255,7 +222,7 @@ export class Sidecar {
     await harness.start({
       status: (status, waitingFor) => this.#onStatus(status, waitingFor),
       turnEnded: (turn) => {
-        this.#session?.turnEnded(turn)
+        this.runs.session?.turnEnded(turn)
         this.#stateTelling.onTurnEnded()
       },
       conversation: (conversation) => this.#onConversation(conversation),
@@ -265,13 +232,8 @@ export class Sidecar {
       interrupted: (is) => this.courier.interrupted(is),
       prompted: () => void this.loops.resume(null, 'a person said something there'),
       edited: (path) => this.#edits.edited(path),
-      subagentStarted: (agent, again) => this.#subagents?.started(agent, again) ?? false,
-      subagentIdle: (id) => this.#subagents?.idle(id),
-      subagentEnded: (id, end) => this.#subagents?.ended(id, end),
-      startMissed: () => {
-        this.#late.owe(() => this.#beginning(this.#naming.conversation))
-        if (this.link.up) void this.#giveLate()
-      },
+      ...this.runs.subagentEvents,
+      startMissed: () => this.#beginnings.missed(),
       ended: (reason) => void this.end(reason),
     })
     await this.#linked
@@ -319,6 +281,11 @@ export class Sidecar {
     return this.#holding?.mailbox.inbox.size ?? 0
   }
 
+  /** Unread messages, with those that are still in the stream. */
+  get waiting(): number {
+    return Math.max(this.unread, this.#held.backlog)
+  }
+
   get sessionId(): string {
     return this.#naming.conversation.sessionId
   }
@@ -333,8 +300,7 @@ export class Sidecar {
     await this.courier.recallOffer().catch(() => {})
     const [told] = await Promise.all([
       Promise.race([this.#farewell(reason), after(FAREWELL_MS)]),
-      this.#session?.end(reason, FAREWELL_MS),
-      this.#subagents?.end(FAREWELL_MS),
+      this.runs.end(reason, FAREWELL_MS),
     ])
     this.#witness.stop()
     this.#stalls.stop()
@@ -379,14 +345,11 @@ export class Sidecar {
     await this.sender.attach(store)
     await this.receipts.attach(store, record.name)
     await this.#roles.attach(store, record.roles)
-    this.runMail.attach(store.runs)
+    this.runs.attach(store, before === null && ['new', 'suffixed'].includes(this.#naming.claimed!.outcome))
     this.board.resume(store)
-    this.#session?.attach(store)
-    this.#adoption.attach(store, before === null && ['new', 'suffixed'].includes(this.#naming.claimed!.outcome))
-    this.#subagents?.attach(store.runs)
     await this.#save(store)
     void this.loops.tell()
-    void this.#giveLate()
+    void this.#beginnings.giveLate()
     void this.#handOffs()
     if (before !== null && before !== record.name)
       void tellRenamed(this, before).catch((error) => log.warn({ error: MeshError.from(error).toBody() }, 'not told'))
@@ -403,11 +366,8 @@ export class Sidecar {
     this.#holding?.detach()
     this.receipts.detach()
     this.presence.detach()
-    this.runMail.detach()
+    this.runs.detach()
     this.obligations.detach()
-    this.#session?.detach()
-    this.#adoption.detach()
-    this.#subagents?.detach()
     this.#roles.detach()
   }
 
@@ -458,7 +418,7 @@ export class Sidecar {
     const isOperator = this.options.harness.kind === 'shell'
     if (isOperator && !this.record.roles.includes('operator')) await this.addRole(store, 'operator')
     this.#writeRecord()
-    this.#resolveJoined(true)
+    this.#beginnings.joined()
   }
 
   #hold(store: ProjectStore): Promise<Holding> {
@@ -479,8 +439,7 @@ export class Sidecar {
   leave(): void {
     this.state.leave()
     this.obligations.detach()
-    this.runMail.detach()
-    this.#adoption.detach()
+    this.runs.leave()
     this.#roles.detach()
     this.receipts.detach()
     this.presence.detach()
@@ -648,7 +607,7 @@ export class Sidecar {
     this.#touch()
     this.courier.status = status
     this.#stateTelling.onStatus(status)
-    this.#session?.status(status, waitingFor)
+    this.runs.session?.status(status, waitingFor)
   }
 
   #touch(): void {
@@ -656,50 +615,13 @@ export class Sidecar {
   }
 
   /** A conversation began; the text is what its model reads at the start. */
-  async #onConversation(conversation: Conversation): Promise<string> {
+  #onConversation(conversation: Conversation): Promise<string> {
     const isCleared = conversation.source === 'clear' && conversation.sessionId !== this.sessionId
     this.#naming.conversation = conversation
-    this.#session?.conversation()
+    this.runs.session?.conversation()
     if (isCleared) this.courier.forgotten()
     this.#touch()
-    const joined = await Promise.race([this.#joined, after(START_TEXT_MS)])
-    if (joined) return this.#beginning(conversation)
-    this.#late.owe(() => this.#beginning(conversation))
-    return AWAY
-  }
-
-  async #beginning(conversation: Conversation): Promise<string> {
-    const text = () => this.#startText(this.link.store, conversation)
-    const start = this.link.up ? await text().catch(orAway) : AWAY
-    this.#late.owe(start === AWAY ? text : null)
-    // A document in memory is given also while the engine is away.
-    const state = this.registry.claimed ? this.#stateTelling.begin(conversation.source) : ''
-    return state === '' ? start : `${start}\n${state}`
-  }
-
-  async #giveLate(): Promise<void> {
-    await this.#late.give().catch((error) => this.options.log.warn({ error: String(error) }, 'no text for the start'))
-  }
-
-  async #startText(store: ProjectStore, { source }: Conversation): Promise<string> {
-    if (this.#naming.isNewConversation) await this.#follow(store)
-    const { desired, place } = this.options
-    const fresh = Promise.race([this.obligations.fresh(), after(FRESH_MS)])
-    const unread = Math.max(this.unread, this.#held.backlog)
-    const sessions = await this.presence.sessions(store)
-    await fresh
-    return startText({
-      project: place.project,
-      sessions,
-      unread,
-      claimed: this.#naming.claimed!,
-      name: this.record.name,
-      held: this.loops.startNote(),
-      desired: desired.name,
-      goesOn: source === 'compact',
-      kept: this.state.document.entries.length + this.obligations.list().length,
-      startedBy: this.run?.startedBy ?? null,
-    })
+    return this.#beginnings.text(conversation)
   }
 
   #heartbeat() {
@@ -712,11 +634,6 @@ export class Sidecar {
     const further = { ...(shut.length > 0 ? { shut } : {}), ...(pairs.length > 0 ? { budget: pairs } : {}) }
     return { name, epoch, status, lastActivityAt, doors, unread: this.unread, version, ...further }
   }
-}
-
-function orAway(error: unknown): string {
-  if (['mesh_down', 'timeout'].includes(MeshError.from(error).code)) return AWAY
-  throw error
 }
 
 function after(ms: number): Promise<null> {
