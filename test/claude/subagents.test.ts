@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { reports } from '../unit/reports.ts'
 import { kill, runPrint, submit } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
 import { bash, type Model, type ModelRequest, type Step, type ToolCall } from './support/mock-model.ts'
@@ -13,6 +14,8 @@ import { missing, testNothingLeft, useSuite } from './support/suite.ts'
 const suite = useSuite()
 /** A subagent that calls this is cut off there, by a hook of the project: the client tells that it `completed`. */
 const CUT = 'echo cut-here'
+/** Subagents of one turn. */
+const AT_ONCE = 10
 const look = bash('echo looked')
 const cut = (status: number, times = 6): Step[] => Array<Step>(times).fill({ fail: status })
 
@@ -218,6 +221,22 @@ describe.skipIf(missing)('subagents', () => {
     })
   })
 
+  test('a sidecar that is killed meanwhile tells the end that came while it was away', async () => {
+    const { model, mesh, terminal, lab } = suite
+    const gate = join(lab.project, 'away')
+    model.script('kid-away', [{ call: [bash(`until [ -e ${gate} ]; do sleep 0.05; done`)] }, { say: 'All is well.' }])
+    model.script('away', [{ call: [launch('away')] }, { say: 'launched' }])
+    const session = await terminal.start()
+    await mesh.reaches(session.pid, 'idle')
+    await submit(session, 'play away')
+    await eventually('its subagent works', async () => (await runs()).some(({ name }) => name === 'away'))
+    process.kill(mesh.sidecarPid(session.pid), 'SIGKILL')
+    writeFileSync(gate, '')
+    await isEnded('away', { state: 'completed', reason: 'finished' })
+    kill(session.pid, 'SIGKILL')
+    await mesh.reaches(session.pid, 'gone')
+  })
+
   test('in claude -p as well', async () => {
     const { model, lab, claude } = suite
     const some = ['normal', 'announced', 'cutoff', 'bad', 'endless']
@@ -229,7 +248,48 @@ describe.skipIf(missing)('subagents', () => {
     for (const [name, ending] of Object.entries(list)) await isEnded(`print-${name}`, ending)
   })
 
-  async function diesWith(name: string, before: (pid: number) => void): Promise<void> {
+  test.skipIf(!process.env.MESH_CLAUDE_FULL)(
+    'over a hundred reports of varied wording are completed, without a suspicion and without a word',
+    async () => {
+      const { model, mesh, terminal } = suite
+      const session = await terminal.start()
+      await mesh.reaches(session.pid, 'idle')
+      for (let from = 0; from < reports.length; from += AT_ONCE) {
+        const batch = reports.slice(from, from + AT_ONCE).map((text, i) => ({ name: `report-${from + i}`, text }))
+        for (const { name, text } of batch) model.script(`kid-${name}`, [{ call: [look] }, { say: text }])
+        model.script(`reports-${from}`, [{ call: batch.map(({ name }) => launch(name)) }, { say: 'launched' }])
+        await mesh.reaches(session.pid, 'idle')
+        await submit(session, `play reports-${from}`)
+        for (const { name } of batch) await isEnded(name, { state: 'completed', reason: 'finished' })
+      }
+      await mesh.reaches(session.pid, 'idle')
+      const { sessionId } = model.saw('play reports-0')[0]!
+      expect(ofSession(model, sessionId).flatMap((request) => words(request, 'report-\\d+'))).toEqual([])
+      kill(session.pid, 'SIGKILL')
+      await mesh.reaches(session.pid, 'gone')
+    },
+    600_000,
+  )
+
+  test.skipIf(!process.env.MESH_CLAUDE_FULL)(
+    'a session that is resumed reads of them from its client alone',
+    async () => {
+      const { model, mesh, terminal } = suite
+      const pid = await diesWith('resumed', () => {})
+      const { sessionId } = model.saw('play dies-resumed')[0]!
+      const session = await terminal.start({ args: ['--resume', sessionId] })
+      await mesh.reaches(session.pid, 'idle')
+      await submit(session, `hello-${pid}`)
+      const request = await eventually('the model reads the prompt', () => model.saw(`hello-${pid}`)[0])
+      expect(request.text).toContain("didn't finish before the previous session ended")
+      await mesh.reaches(session.pid, 'idle')
+      expect(words(ofSession(model, sessionId).at(-1)!, 'of-resumed')).toEqual([])
+      kill(session.pid, 'SIGKILL')
+      await mesh.reaches(session.pid, 'gone')
+    },
+  )
+
+  async function diesWith(name: string, before: (pid: number) => void): Promise<number> {
     const { model, mesh, terminal, lab } = suite
     const gate = join(lab.project, `end-${name}`)
     model.script(`kid-of-${name}`, [{ call: [bash(`until [ -e ${gate} ]; do sleep 0.05; done`)] }])
@@ -244,6 +304,7 @@ describe.skipIf(missing)('subagents', () => {
     await isEnded(`of-${name}`, { state: 'terminated', reason: 'its session ended' })
     // The command of a client that was killed goes on.
     writeFileSync(gate, '')
+    return session.pid
   }
 })
 

@@ -187,6 +187,15 @@ test('subagents - with its session all that runs ends; one whose turn was over h
   await nothingMore()
 })
 
+test('subagents - one that waits for its own background work is cut off with its session', () => {
+  has('subagent-own-background')
+  hook('SubagentStart')
+  hook('SubagentStop', { last_assistant_message: 'Now the report.' })
+  agents.onPrompt(noteOf('completed', 'Agent "a kid" is waiting on its own background work'))
+  agents.over()
+  expect(told).toEqual(['started a kid', 'idle', 'run_terminated its session ended'])
+})
+
 test('subagents - a sidecar that is started again goes on with them, and tells what ended meanwhile', async () => {
   has('subagent-killed', { description: 'runs on' })
   has('subagent-result-last', { description: 'cut off', finished: true }, 'b1')

@@ -13,8 +13,8 @@ import { Tail } from './tail.ts'
 import { lastNotes, noteInLine, readTaskNote, type TaskNote } from './task-note.ts'
 
 const LOOK_MS = 50
-/** The client writes down what a subagent is up to 0.5 s after it began. */
-const META_MS = 1000
+/** The client writes down what a subagent is up to 0.5 s after it began, and later on a machine that has much to do. */
+const META_MS = 5000
 /** The note comes within 0.2 s after the hook; not at all for a subagent's own subagents. */
 const NOTE_MS = 2000
 /** The transcript is written every 0.1 s, later on a machine that has much to do. */
@@ -33,8 +33,8 @@ export interface SubagentListener {
 
 interface Followed {
   agent: Subagent
-  /** `stopped`: its turn is over, and what that means is not known yet. */
-  state: 'running' | 'stopped' | 'idle'
+  /** `stopped`: its turn is over, and what that means is not known yet; `unknown`: nor will it be, unless it goes on. */
+  state: 'running' | 'stopped' | 'idle' | 'unknown'
   isTold: boolean
   begun: number
   /** Its hook told that the model had its last word. */
@@ -113,7 +113,7 @@ export class Subagents {
   over(): void {
     this.#read()
     for (const followed of [...this.#followed.values()]) {
-      const isOwn = followed.state !== 'running' || followed.note !== null
+      const isOwn = followed.note !== null || followed.state === 'stopped' || followed.state === 'unknown'
       this.#end(followed, isOwn ? null : 'parent')
     }
   }
@@ -190,7 +190,7 @@ export class Subagents {
 
   #take(followed: Followed, note: TaskNote): void {
     this.#tell(followed)
-    if (note.isWaiting) this.#idle(followed)
+    if (note.isWaiting) this.#rest(followed, 'idle')
     else {
       followed.note = note
       this.#settle(followed)
@@ -199,13 +199,13 @@ export class Subagents {
 
   #onNoNote(followed: Followed): void {
     this.#tell(followed)
-    if (followed.hasOthers) this.#idle(followed)
+    if (followed.hasOthers) this.#rest(followed, 'unknown')
     else this.#settle(followed)
   }
 
-  #idle(followed: Followed): void {
+  #rest(followed: Followed, state: 'idle' | 'unknown'): void {
     this.#wait(followed, 0, () => {})
-    followed.state = 'idle'
+    followed.state = state
     this.#listener.idle(followed.agent.id)
   }
 
