@@ -163,9 +163,10 @@ describe('a child session', () => {
     expect(words).not.toContain('--version')
   })
 
-  test('is of the client whose session calls, where PATH has none', async () => {
+  test('is of the client whose session calls, where PATH has none; its name is that of its run', async () => {
     const env = { PATH: '/usr/bin:/bin', CLAUDE_CODE_EXECPATH: join(bin, 'claude') }
-    const { runId } = await spawn(result('own'), [], { env })
+    const { runId } = await spawn(`sleep 0.5; ${result('own')}`, ['--name', 'byname'], { env })
+    expect((await mesh.run(['wait', 'byname', '--json'])).json).toMatchObject({ runId, result: 'own' })
     expect(await endOf(runId)).toMatchObject({ result: 'own' })
   })
 

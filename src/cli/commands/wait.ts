@@ -18,10 +18,28 @@ type Result = Response<'wait'>['results'][number]
 const HOW = { session_idle: 'is idle', session_ended: 'ended: gone', session_lost: 'is lost: nobody saw it end' }
 
 export async function run(context: Context): Promise<number | undefined> {
-  const { flags, out } = context
+  const { flags } = context
   if (flags.any && flags.all) throw misuse(context.command, 'it is --any or --all')
   const until = untilOfRuns(context)
   if (until !== null) return waitForRuns(context, until)
+  try {
+    return await waitForOthers(context)
+  } catch (error) {
+    if (!isUnknown(error) || flags.until === 'message') throw error
+    // It may be what a run is called, also that of a session that was spawned just now and has not joined yet.
+    return await waitForRuns(context, flags.until === 'idle' ? 'idle' : 'end').catch((second) => {
+      throw isUnknown(second) ? error : second
+    })
+  }
+}
+
+function isUnknown(error: unknown): boolean {
+  return MeshError.from(error).code === 'not_found'
+}
+
+/** Sessions and messages. */
+async function waitForOthers(context: Context): Promise<undefined> {
+  const { flags, out } = context
   const request = readRequest(context)
   const sidecar = context.sidecar()
   const timeoutMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
