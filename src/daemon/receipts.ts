@@ -25,6 +25,7 @@ export class Receipts {
   #unfollow: (() => void) | null = null
   #flushing: Promise<void> | null = null
   #retry: NodeJS.Timeout | null = null
+  #soon: NodeJS.Immediate | null = null
 
   constructor(log: Logger) {
     this.#log = log
@@ -53,7 +54,11 @@ export class Receipts {
     this.#waiting.push({ to: to.name, told })
     // The first may be under way.
     if (this.#waiting.length > WAITING) this.#waiting.splice(1, 1)
-    void this.flush()
+    // What the receipt is about goes on first: whoever waits for the message has it sooner.
+    this.#soon ??= setImmediate(() => {
+      this.#soon = null
+      void this.flush()
+    })
   }
 
   /** Resolves with the first receipt that shows that a message got that far; null when the signal came first. */

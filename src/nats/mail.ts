@@ -115,7 +115,8 @@ export class MailReader {
     for await (const message of messages) {
       if (this.#stopped) return
       await this.#onDelivery({ subject: message.subject, data: message.data, seq: message.seq })
-      message.ack()
+      // Flow control only, and a system call: whoever waits for the message goes first.
+      setImmediate(() => acknowledge(message))
     }
   }
 
@@ -141,6 +142,15 @@ export class MailReader {
     } catch (error) {
       throw toMeshError(error)
     }
+  }
+}
+
+/** Without it the message comes again, and is known. */
+function acknowledge(message: JsMsg): void {
+  try {
+    message.ack()
+  } catch {
+    // The connection has been closed meanwhile.
   }
 }
 
