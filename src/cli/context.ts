@@ -52,8 +52,9 @@ export function createContext(parsed: Parsed, env: Env, cwd: string): Context {
 async function readText(parsed: Parsed): Promise<string> {
   const text = parsed.stdin ? await readInput(process.stdin) : parsed.text && joinWords(parsed.text)
   if (text) return text
-  const example = `mesh ${parsed.command.name} ${parsed.args[0] ?? 'NAME'} -- "TEXT"`
-  throw new MeshError('bad_request', 'there is no text to send', { hint: `put it after --, for example: ${example}` })
+  const { name, args } = parsed.command
+  const example = ['mesh', name, ...(args ? [parsed.args[0] ?? 'NAME'] : []), '-- "TEXT"'].join(' ')
+  throw new MeshError('bad_request', 'there is no text', { hint: `put it after --, for example: ${example}` })
 }
 
 function findTarget(flags: Flags, env: Env, cwd: string, home: Home): Target {
