@@ -189,7 +189,7 @@ export class RunMail {
 
   async #read(store: RunStore): Promise<void> {
     const noted = cursorIn(this.#options.cursorPath())
-    const from = this.#next ?? noted ?? 1
+    const from = this.#next ?? (noted === null ? 1 : await this.#fit(store, noted))
     const stored = await store.read({ owner: this.#options.me() }, from)
     if (this.#store !== store) return
     for (const delivery of stored) {
@@ -199,6 +199,11 @@ export class RunMail {
       this.#next = delivery.seq + 1
     }
     this.#next ??= from
+  }
+
+  /** A stream that went back is read again: what is known is known by its id. */
+  async #fit(store: RunStore, noted: number): Promise<number> {
+    return noted <= (await store.next()) ? noted : 1
   }
 
   /** Events of an adopted run lie where its owners were at their time. Only its latest is news. */

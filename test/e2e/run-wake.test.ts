@@ -1,6 +1,6 @@
 /** The end of a run comes to its owner as mail does: by a waiting call or the inbox, once, and kept while it is away. */
 import { createHash } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { eventually, meshBin, TestMesh } from '../support/mesh.ts'
@@ -58,6 +58,19 @@ test('an owner that was away, its sidecar and the engine killed, is told once wh
   await mesh.signal('tester', 'SIGKILL')
   await mesh.join('tester')
   expect(await mesh.json(['inbox'])).toEqual([])
+})
+
+test('an owner is told of ends also when the store was thrown away meanwhile', async () => {
+  for (let i = 0; i < 3; i++) await mesh.run(['run', '--', 'true'])
+  const { dataDir } = await mesh.json(['status'])
+  await mesh.signal('tester', 'SIGKILL')
+  await mesh.json(['down'])
+  rmSync(dataDir, { recursive: true })
+  await mesh.json(['up'])
+  await mesh.join('tester')
+  const runId = await detach('exit 7')
+  const waiting = await mesh.json(['wait', '--timeout', '20s'])
+  expect(waiting.to).toBe(`run:${runId}`)
 })
 
 test('several ends at once are all told, each once', async () => {
