@@ -38,7 +38,7 @@ export function taskLines(task: Shown, now: number): string {
     ['id', task.id],
     ['state', task.state],
     ['for', task.for],
-    ['held by', claim && `${claim.holder}, since ${ago(claim.since, now)} ago (fence ${claim.fence})`],
+    ['held by', claim && `${claim.holder}, for ${ago(claim.since, now)} (fence ${claim.fence})`],
     ['falls', claim?.deadline ? `${claim.deadline}: ${claim.because ?? ''}` : null],
     ['waits for', task.waitsFor.join(', ') || null],
     ['priority', String(task.priority)],

@@ -184,7 +184,7 @@ function isSame(a: Actor, b: Actor): boolean {
 
 function alive(task: Task): Task {
   if (!isOver(task)) return task
-  throw conflict(`${task.id} is ${task.state} already`, `mesh task history ${task.id} says by whom`)
+  throw conflict(`${task.id} is ${task.state} already`, `mesh task show ${task.id}`)
 }
 
 /** What will not be done by itself comes with the command that goes on without it. */

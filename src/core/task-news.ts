@@ -18,7 +18,7 @@ export interface News {
 export function newsOf(before: Task | null, after: Task, all: Iterable<Task>, find: Find): News[] {
   const news = [
     ...fallen(before, after),
-    ...assigned(before, after),
+    ...assigned(before, after, find),
     ...released(before, after),
     ...finished(before, after),
     ...changed(before, after),
@@ -31,9 +31,15 @@ export function newsOf(before: Task | null, after: Task, all: Iterable<Task>, fi
   return [...texts].map(([to, lines]) => ({ to, text: lines.join('\n') }))
 }
 
-function assigned(before: Task | null, after: Task): News[] {
+/** One of a role is told once somebody can take it: which one, nobody knows before. */
+function assigned(before: Task | null, after: Task, find: Find): News[] {
   if (after.for === undefined || after.for === before?.for || isOver(after)) return []
-  return [{ to: after.for, text: `task for you: ${shown(after)}. To take it: mesh task claim ${shortId(after)}` }]
+  const isWaiting = waitsFor(after, find).length > 0
+  if (isWaiting && after.for.startsWith('role:')) return []
+  const way = isWaiting
+    ? 'It is blocked: you are told when it is free'
+    : `To take it: mesh task claim ${shortId(after)}`
+  return [{ to: after.for, text: `task for you: ${shown(after)}. ${way}` }]
 }
 
 function isFall({ change }: Task): boolean {

@@ -47,6 +47,17 @@ test('whom it is for is told, once per assignment, and not by itself', () => {
   })
 })
 
+test('one that waits is announced to its session, and to a role once it can be taken', () => {
+  const board = new Told()
+  board.add(1, 'alice')
+  expect(board.add(2, 'alice', { for: 'bob', after: [id(1)] }).bob).toContain('you are told when it is free')
+  expect(board.add(3, 'alice', { for: 'role:review', after: [id(1)] })).toEqual({})
+  expect(board.do(1, 'alice', { do: 'done' })).toEqual({
+    bob: expect.stringContaining('no longer blocked'),
+    'role:review': expect.stringContaining('no longer blocked'),
+  })
+})
+
 test('the end of a task is told to who added it, and what it frees to who can go on, in one message each', () => {
   const board = new Told()
   board.add(1, 'alice')
