@@ -192,19 +192,20 @@ export function shownEvent(event: RunEvent, verified: boolean): ShownEvent {
 async function stopRun(sidecar: Sidecar, record: RunRecord, signal: string, graceMs: number): Promise<void> {
   const dir = runDir(sidecar.options.home, record.id)
   const by = sidecar.record.name
+  const spec = readSpec(dir)
   const request = JSON.stringify({ op: 'stop', by, signal, graceMs })
-  const answer = await askLine(files.socket(dir), request, graceMs + ANSWER_MS).catch((error) => {
+  const asked = spec?.teller === 'sidecar' ? null : askLine(files.socket(dir), request, graceMs + ANSWER_MS)
+  const answer = await asked?.catch((error) => {
     if (MeshError.from(error).code === 'timeout') return null
     throw error
   })
-  if (answer !== null) {
+  if (answer !== null && answer !== undefined) {
     const word = JSON.parse(answer) as RunAnswer
     if ('error' in word) throw MeshError.fromBody(word.error)
     return
   }
   const started = readSteps(dir).find((step) => step.t === 'started')
   if (!started || processState(started.child) === 'dead') return
-  const spec = readSpec(dir)
   if (spec?.runKind === 'subagent')
     throw new MeshError('conflict', `${record.id} is a subagent`, {
       hint: `stop its session: ${record.lineage.at(-1)}`,

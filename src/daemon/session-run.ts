@@ -2,7 +2,7 @@
  * The run that this sidecar's session is. A supervised one is told by its supervisor, to which goes what is seen here;
  * any other by this sidecar, and by the witness of the machine when both are gone.
  */
-import type { SessionReport } from '../api/supervisor.schema.ts'
+import type { RunAnswer, RunRequest, SessionReport } from '../api/supervisor.schema.ts'
 import { ownerIn } from '../core/adoption.ts'
 import { type AgentEnd, judgeAgentEnd, noEvidence, type ReadRecord } from '../core/agent-end.ts'
 import { MeshError } from '../errors.ts'
@@ -16,6 +16,7 @@ import type { RunState } from '../wire/run.schema.ts'
 import type { Logger } from './log.ts'
 import type { OwnRun } from './own-run.ts'
 import { files, readStop } from './run-files.ts'
+import { serveRun } from './run-socket.ts'
 import { RunTeller } from './run-teller.ts'
 import { SupervisorLine } from './supervisor-line.ts'
 
@@ -23,6 +24,8 @@ type Seen = 'running' | 'waiting' | 'idle'
 
 const SEEN: Readonly<Partial<Record<SessionStatus, Seen>>> = { busy: 'running', waiting: 'waiting', idle: 'idle' }
 const STEPS = { running: 'run_progress', waiting: 'run_waiting', idle: 'run_idle' } as const
+/** A client waits for its SessionStart hook: what is put on disk for good comes after that. */
+const BEGIN_MS = 100
 /** Somebody else may hold the run's lock for a moment: a witness that looks what became of it. */
 const AGAIN_MS = 500
 
@@ -52,6 +55,7 @@ export class SessionRun {
   /** What was seen last is told. */
   #isTold = true
   #ended = false
+  #close = () => {}
 
   constructor(options: SessionRunOptions) {
     this.#options = options
@@ -65,7 +69,7 @@ export class SessionRun {
     this.#noteTranscript()
     if (this.#line) this.#hello()
     else if (this.#teller) this.#teller.attach(store.runs)
-    else void this.#begin(store)
+    else this.#beginIn(BEGIN_MS, store)
   }
 
   detach(): void {
@@ -97,6 +101,7 @@ export class SessionRun {
   /** The session is over. Written down at once; told within `ms`, or by whoever witnesses it. */
   async end(reason: string, ms: number): Promise<void> {
     if (this.#ended) return
+    if (!this.#line && !this.#teller && this.#store) await this.#begin(this.#store)
     this.#ended = true
     if (this.#timer) clearTimeout(this.#timer)
     this.#noteTranscript()
@@ -107,14 +112,9 @@ export class SessionRun {
     const teller = this.#teller
     if (!teller) return
     teller.end(this.#judge(reason, teller.startedAt))
+    this.#close()
     if (this.#store) await teller.settle(this.#store.runs, ms)
     teller.close()
-  }
-
-  /** This sidecar goes, the session does not. */
-  close(): void {
-    this.detach()
-    this.#teller?.close()
   }
 
   #judge(reason: string, since: string) {
@@ -130,6 +130,11 @@ export class SessionRun {
       record,
       durationMs: Math.max(0, Date.now() - Date.parse(since)),
     })
+  }
+
+  #beginIn(ms: number, store: ProjectStore): void {
+    if (this.#timer) clearTimeout(this.#timer)
+    if (!this.#ended) this.#timer = setTimeout(() => void this.#begin(store), ms)
   }
 
   /** Takes the run's lock and tells that it began, unless an earlier sidecar has. */
@@ -149,14 +154,33 @@ export class SessionRun {
     } catch (error) {
       log.warn({ error: MeshError.from(error).toBody() }, 'the run of this session not begun yet')
     }
-    if (!this.#teller) {
-      this.#timer = setTimeout(() => void this.#begin(store), AGAIN_MS)
-      return
-    }
+    if (!this.#teller) return this.#beginIn(AGAIN_MS, store)
     this.#noteTranscript()
+    this.#serve()
     this.#seen ??= seenIn(this.#teller.state)
     this.#teller.attach(store.runs)
     this.#tell()
+  }
+
+  /** What is called inside the session speaks for its run: `mesh progress`. */
+  #serve(): void {
+    const { home, run, log } = this.#options
+    serveRun(files.socket(runDir(home, run.id)), (request) => this.#answer(request)).then(
+      (close) => {
+        if (this.#ended) close()
+        else this.#close = close
+      },
+      (error) => log.warn({ error: MeshError.from(error).toBody() }, 'the socket of the run was not opened'),
+    )
+  }
+
+  #answer(request: RunRequest): RunAnswer {
+    if (request.op !== 'progress')
+      throw new MeshError('bad_request', 'nobody supervises this session', { hint: 'mesh spawn starts one that is' })
+    const { text, percent } = request
+    const event = this.#teller?.step('run_progress', { text, ...(percent === undefined ? {} : { percent }) })
+    if (!event) throw new MeshError('not_alive', 'the run is over, or too much of it waits for the engine')
+    return { seq: event.seq }
   }
 
   /** Whoever started it; null when nobody did. */

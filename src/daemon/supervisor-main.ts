@@ -2,10 +2,8 @@
  * A supervisor's process: `supervisor.js <mesh home>`. What to run comes on descriptor 3 from whoever started it, who is
  * told on the same line how it went. It ends when the run is over and told.
  */
-import { rmSync } from 'node:fs'
-import { createServer, Socket } from 'node:net'
-import { dirname } from 'node:path'
-import { type FromSupervisor, type RunSpec, runRequest, toSupervisor } from '../api/supervisor.schema.ts'
+import { Socket } from 'node:net'
+import { type FromSupervisor, type RunSpec, toSupervisor } from '../api/supervisor.schema.ts'
 import { MeshError } from '../errors.ts'
 import { launchBackground } from '../harness/claude-code/background-launch.ts'
 import { SpawnedClaudeCode } from '../harness/claude-code/spawned.ts'
@@ -23,13 +21,13 @@ import { schemaFault } from './result-schema.ts'
 import { BackgroundProcess } from './run-background.ts'
 import { files, removeRun, writeSpec } from './run-files.ts'
 import { RunLog } from './run-log.ts'
+import { serveRun } from './run-socket.ts'
 import type { RunSubject } from './run-subject.ts'
 import { Supervisor } from './supervisor.ts'
 
 const STARTER_FD = 3
 /** JSON escapes can make a text six times as long. */
 const START_BYTES = (limits.commandBytes + limits.promptChars) * 6 + 64 * 1024
-const REQUEST_BYTES = 256 * 1024
 /** Asked to end while the run lives, it passes these on; SIGKILL is what ends a supervisor itself. */
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const
 const EXIT = { not_found: 127, not_executable: 126, other: 125 } as const
@@ -77,7 +75,7 @@ async function main(): Promise<void> {
       tell,
       isAttended: () => !spec.detach && starter.isThere,
     })
-    close = await serve(files.socket(dir), supervisor)
+    close = await serveRun(files.socket(dir), (request) => supervisor.answer(request))
     await supervisor.start()
   } catch (error) {
     // Nothing was run.
@@ -159,42 +157,6 @@ class Starter {
       this.#socket.once('close', resolve)
       this.#socket.end(() => this.#socket.destroy())
     })
-  }
-}
-
-/** One request and one answer per connection, on a socket that only its owner may open. */
-async function serve(path: string, supervisor: Supervisor): Promise<() => void> {
-  ensurePrivateDir(dirname(path))
-  rmSync(path, { force: true })
-  const server = createServer((socket) => {
-    let text = ''
-    socket.on('error', () => {})
-    socket.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk
-      if (text.length > REQUEST_BYTES) return socket.destroy()
-      if (!text.endsWith('\n')) return
-      void answer(text, supervisor).then((word) => socket.end(`${JSON.stringify(word)}\n`))
-    })
-  })
-  const before = process.umask(0o177)
-  try {
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve))
-  } finally {
-    process.umask(before)
-  }
-  return () => {
-    server.close()
-    rmSync(path, { force: true })
-  }
-}
-
-async function answer(text: string, supervisor: Supervisor) {
-  try {
-    const request = runRequest.safeParse(parseJson(Buffer.from(text)))
-    if (!request.success) throw new MeshError('bad_request', `run: ${request.error.issues[0]?.message}`)
-    return await supervisor.answer(request.data)
-  } catch (error) {
-    return { error: MeshError.from(error).toBody() }
   }
 }
 

@@ -74,6 +74,15 @@ test('a session is a run without a parent, and ends with its session', async () 
   expect(await reached('root', 'completed')).toMatchObject({ runId: run, reason: 'its user left' })
 })
 
+test('a session says how far it is, and is stopped by its people', async () => {
+  const { run, env } = await session('root')
+  await reached('root', 'running')
+  await mesh.json(['progress', 'half of it', '--percent', '50'], { as: 'root', env })
+  await eventually(async () => (await tree()).some((shown) => 'percent' in shown && shown.percent === 50), 'progress')
+  const ended = await mesh.json(['stop', run], { as: 'onlooker' })
+  expect(ended).toMatchObject({ type: 'run_cancelled', reason: 'cancelled by onlooker' })
+})
+
 test('a session that another started is its run; one that is killed with its sidecar is ended by the witness', async () => {
   const parent = await session('parent')
   const child = await session('child', parent.env)
