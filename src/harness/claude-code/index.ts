@@ -6,7 +6,7 @@ import { MeshError } from '../../errors.ts'
 import { ensurePrivateDir, readJson, writeAtomic } from '../../host/files.ts'
 import type { Env, Home } from '../../host/home.ts'
 import { identifyProcess, type ProcessState } from '../../host/process.ts'
-import type { ProcessIdentity, SessionStatus } from '../../wire/envelope.schema.ts'
+import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 import type { Conversation, Door, Harness, HarnessEvents, Recalled, TurnEnd } from '../types.ts'
 import { EditWatch } from './edits.ts'
 import { endReason, SessionEnd } from './end.ts'
@@ -23,15 +23,13 @@ import { lastSeen } from './recall.ts'
 import { Registry, readEntry } from './registry.ts'
 import { peek, Spool, type Spooled } from './spool.ts'
 import { answerStart, conversationOf, leaveText } from './start.ts'
-import { decideStatus, isInterrupted, promptedTurn, registeredTurn, type StatusEvidence } from './status.ts'
+import { StatusTeller } from './status-teller.ts'
 import { Subagents } from './subagents.ts'
 import { WatchDoor } from './watch-door.ts'
 
 const BEAT_MS = 1000
 /** A hook that waits takes its answer within a step of 20 ms. */
 const ANSWER_TAKEN_MS = 1000
-/** The transcript's lines come up to 0.3 s late (CLAUDE_CODE_PROBES P2). */
-const STOP_LINE_MS = 500
 const RECORD_BYTES = 64 * 1024
 /** What is older when the first sidecar of a client starts was left by another client that had its pid. */
 const LEFTOVER_MS = 60_000
@@ -76,18 +74,12 @@ class ClaudeCode implements Harness {
   readonly #hook: HookDoor
   readonly #end: SessionEnd
   readonly #subagents: Subagents
+  readonly #status: StatusTeller
   readonly #restarted: boolean
   readonly #onSignal = () => this.#signalled()
   #conversation: Conversation
   #transcript: string | null
   #beat: NodeJS.Timeout | null = null
-  #statusTimer: NodeJS.Timeout | null = null
-  #status: SessionStatus | null = null
-  #waitingFor: string | undefined
-  #interrupted = false
-  /** The turn that a person stopped just now. */
-  #stopped: { turn: StatusEvidence['turn']; timer: NodeJS.Timeout } | null = null
-  #evidence: Omit<StatusEvidence, 'now'>
   #events: HarnessEvents | null = null
 
   constructor(options: ClaudeCodeOptions, identity: ProcessIdentity, earlier: ClientRecord | null) {
@@ -103,7 +95,6 @@ class ClaudeCode implements Harness {
     this.#conversation = earlier?.conversation ?? begun
     this.#transcript = earlier?.transcript ?? first?.transcript_path ?? (entry && transcriptPath(begun, env))
     const attended = (env.CLAUDE_CODE_ENTRYPOINT ?? 'cli') === 'cli'
-    this.#evidence = { registry: null, turn: null, paused: false, attended }
     const lost = (what: string) => log('warn', 'a hook event was lost', { what })
     this.#spool = new Spool(this.#spoolDir, (spooled) => this.#onSpooled(spooled), lost)
     this.#registry = new Registry(env, identity.pid, (entry) => this.#onEntry(entry))
@@ -121,7 +112,13 @@ class ClaudeCode implements Harness {
         if (!this.#end.isOver) this.#events!.evidence(token, state, evidence)
       },
       onHookShown: (atStop) => this.#hook.onShown(atStop),
-      onInterrupt: (at) => this.#onInterrupt(at),
+      onInterrupt: (at) => this.#status.turnStopped(at),
+    })
+    this.#status = new StatusTeller(attended, {
+      status: (status, waitingFor) => this.#ifLiving((events) => events.status(status, waitingFor)),
+      interrupted: (is) => this.#ifLiving((events) => events.interrupted(is)),
+      readTranscript: () => this.#seen.read(),
+      onPromptTakenBack: () => this.#seen.onPromptTakenBack(),
     })
     this.#subagents = new Subagents(
       {
@@ -160,7 +157,7 @@ class ClaudeCode implements Harness {
     this.#registry.read()
     if (this.#restarted && this.#transcript) this.#subagents.recover(this.#transcript)
     this.#spool.start()
-    this.#tell()
+    this.#status.begin()
     this.#lifeline.start()
     this.#edits.read()
     this.#beat = setInterval(() => this.#onBeat(), BEAT_MS)
@@ -170,8 +167,7 @@ class ClaudeCode implements Harness {
     this.#end.isOver = true
     process.off('SIGTERM', this.#onSignal)
     if (this.#beat) clearInterval(this.#beat)
-    if (this.#statusTimer) clearTimeout(this.#statusTimer)
-    clearTimeout(this.#stopped?.timer)
+    this.#status.stop()
     this.#spool.stop()
     this.#registry.stop()
     this.#lifeline.stop()
@@ -225,6 +221,11 @@ class ClaudeCode implements Harness {
     }
   }
 
+  /** Nothing is told of a session that is over. */
+  #ifLiving(tell: (events: HarnessEvents) => void): void {
+    if (this.#events && !this.#end.isOver) tell(this.#events)
+  }
+
   // --- what the hooks tell
 
   #onSpooled(spooled: Spooled): void {
@@ -248,8 +249,7 @@ class ClaudeCode implements Harness {
     this.#hook.onTurn()
     this.#edits.read()
     if (name === 'Stop') this.#seen.onTurnEnd()
-    const queued = this.#evidence.turn?.queued
-    this.#know({ turn: { running: false, at: momentOf(at), background: background.length > 0, queued } })
+    this.#status.turnEnded(at, background.length > 0)
   }
 
   #onStart(spooled: Spooled): void {
@@ -293,28 +293,26 @@ class ClaudeCode implements Harness {
   /** `clear` and `resume` begin another conversation in the same process. */
   #onEnd(reason: string): void {
     if (reason === 'clear' || reason === 'resume') return
-    this.#end.begin(endReason(reason, this.#evidence))
+    this.#end.begin(endReason(reason, this.#status.evidence))
   }
 
   #onPrompt(prompt: string, at: number): void {
     this.#hook.onTurn()
     this.#edits.read()
-    if (this.#stopped) this.#judgeStop()
+    this.#status.settleStop()
     this.#seen.onPrompt(prompt)
     this.#subagents.onPrompt(prompt)
-    this.#know({ turn: promptedTurn(this.#evidence.turn, momentOf(at)) })
+    this.#status.prompted(at)
     if (isPersons(prompt)) this.#events!.prompted()
   }
 
   // --- what the registry tells
 
   #onEntry(entry: RegistryEntry): void {
-    const { status, statusUpdatedAt } = entry
     // The hook at a turn's end comes before: idle without it means something else.
-    if (status === 'idle') this.#spool.drain()
+    if (entry.status === 'idle') this.#spool.drain()
     if (!hasHooks(this.#options.runDir)) this.#compare(entry)
-    this.#waitingFor = entry.waitingFor
-    this.#know({ registry: status ? { status, at: momentOf(statusUpdatedAt ?? Date.now()) } : null })
+    this.#status.registered(entry)
   }
 
   /** Without hooks only the registry tells that another conversation began in this process. */
@@ -339,70 +337,26 @@ class ClaudeCode implements Harness {
     this.#edits.switchTranscript(path)
   }
 
-  #onInterrupt(at: number): void {
-    const moment = momentOf(at)
-    if (this.#evidence.turn && this.#evidence.turn.at < moment)
-      this.#know({ turn: { running: false, at: moment, interrupted: true } })
-  }
-
-  // --- status
-
-  #know(news: Partial<StatusEvidence>): void {
-    this.#evidence = { ...this.#evidence, ...news }
-    this.#evidence.turn = registeredTurn(this.#evidence)
-    this.#tell()
-  }
-
-  #tell(): void {
-    if (this.#end.isOver || !this.#events) return
-    const { status, againMs } = decideStatus({ ...this.#evidence, now: performance.now() })
-    if (this.#statusTimer) clearTimeout(this.#statusTimer)
-    this.#statusTimer = againMs === null ? null : setTimeout(() => this.#tell(), againMs)
-    const interrupted = isInterrupted(this.#evidence, status)
-    const changed = interrupted !== this.#interrupted
-    this.#interrupted = interrupted
-    // Nothing may go through a door between the two.
-    if (changed && interrupted) {
-      this.#events.interrupted(true)
-      this.#stopped = { turn: this.#evidence.turn, timer: setTimeout(() => this.#judgeStop(), STOP_LINE_MS) }
-    }
-    if (status !== this.#status) {
-      this.#status = status
-      this.#events.status(status, status === 'waiting' ? this.#waitingFor : undefined)
-    }
-    if (changed && !interrupted) this.#events.interrupted(false)
-  }
-
-  /** A stopped turn leaves a line in the transcript, unless its prompt was taken back. */
-  #judgeStop(): void {
-    const { turn, timer } = this.#stopped ?? {}
-    clearTimeout(timer)
-    this.#stopped = null
-    this.#seen.read()
-    if (turn?.running && this.#evidence.turn === turn) this.#seen.onPromptTakenBack()
-  }
-
   #onBeat(): void {
     this.#registry.read()
     this.#spool.drain()
     this.#seen.read()
     this.#subagents.beat()
-    if (this.#status !== 'idle') this.#edits.read()
+    if (this.#status.status !== 'idle') this.#edits.read()
   }
 
   // --- the end
 
   #onProcess(state: ProcessState): void {
-    const paused = state === 'paused'
     if (state === 'dead') this.#gone()
-    else if (paused !== this.#evidence.paused) this.#know({ paused })
+    else this.#status.paused(state === 'paused')
   }
 
   /** The client ends its hooks' children when `-p` is done. In an attended session somebody wants the sidecar gone. */
   #signalled(): void {
     this.#spool.drain()
-    if (this.#evidence.attended && !this.#end.hasBegun) return
-    this.#end.hurry(endReason('other', this.#evidence))
+    if (this.#status.evidence.attended && !this.#end.hasBegun) return
+    this.#end.hurry(endReason('other', this.#status.evidence))
   }
 
   #gone(): void {
@@ -416,12 +370,4 @@ function turnEnd(name: 'Stop' | 'StopFailure', event: HookEvent | null | undefin
   const text = event?.last_assistant_message ?? null
   if (name === 'Stop') return { text, error: null }
   return { text: null, error: modelError(event?.error ?? 'unknown', text ?? '') }
-}
-
-/**
- * A time of the client's or a file's clock as one of `performance.now()`, which nobody sets back while it is compared.
- * One that is still to come counts as now.
- */
-function momentOf(time: number): number {
-  return performance.now() - Math.max(0, Date.now() - time)
 }
