@@ -1,4 +1,5 @@
 /** A plain `claude -p` that a session's Bash starts is that session's run: in the tree, told to its end, and its parent is woken. */
+import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Interactive, kill, submit } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
@@ -76,5 +77,38 @@ describe.skipIf(missing)('a session that was started by a session', () => {
     )
     console.log(`kill -9 of a child session → its parent’s model request: ${request.at - at} ms`)
     expect(request.fresh).toMatch(/terminated: killed after/)
+  })
+
+  test('waits for a permission, and then is idle: its parent is woken by each, once', async () => {
+    const { model, mesh, terminal, lab } = suite
+    const parent = await terminal.start({ bypass: true })
+    current = parent
+    const { name } = await mesh.reaches(parent.pid, 'idle')
+    await submit(parent, 'hello')
+    const own = (await eventually('the parent is a run', async () =>
+      (await runs()).find(({ pid }) => pid === parent.pid),
+    )) as Shown
+    await mesh.reaches(parent.pid, 'idle')
+    const child = await terminal.start({ env: { MESH_RUN_ID: own.runId, MESH_LINEAGE: own.runId } })
+    await mesh.reaches(child.pid, 'idle')
+    const asks = `asks-${child.pid}`
+    const write = { call: [{ name: 'Write', input: { file_path: join(lab.project, asks), content: 'x' } }] }
+    model.script(asks, [write, { say: `written-${child.pid}` }])
+    await submit(child, `play ${asks}`)
+    const heard = (what: RegExp) =>
+      eventually(`the parent reads ${what}`, () => model.requests.filter(({ fresh }) => what.test(fresh))[0])
+    await mesh.reaches(child.pid, 'waiting')
+    await heard(/\[run r_[0-9a-f]{10} \S+ waits: permission prompt\]/)
+    // The dialog takes no keys in its first moments.
+    await eventually('the dialog is answered', async () => {
+      child.press('Enter')
+      return (await mesh.sessionOf(child.pid))?.status !== 'waiting'
+    })
+    const idle = await heard(/\[run r_[0-9a-f]{10} \S+ is idle: .*\]\s+written-/)
+    await mesh.reaches(parent.pid, 'idle')
+    expect((await runs()).find(({ pid }) => pid === child.pid)).toMatchObject({ state: 'idle', owner: name })
+    expect(idle.text.split('waits: permission prompt').length - 1).toBe(1)
+    kill(child.pid, 'SIGTERM')
+    await heard(/\[run r_[0-9a-f]{10} \S+ (terminated|cancelled|completed)/)
   })
 })
