@@ -2,7 +2,7 @@
 import { version } from '../client/version.ts'
 import { MeshError } from '../errors.ts'
 import { type Context, createContext } from './context.ts'
-import { fail } from './output.ts'
+import { fail, withHelpOf } from './output.ts'
 import { findCommand, parseArgs, printHelp } from './parse.ts'
 
 const INTERRUPTED = 130
@@ -23,7 +23,11 @@ async function main(argv: string[]): Promise<number> {
   const context = createContext(parsed, process.env, process.cwd())
   const { run } = await parsed.command.load()
   watchSignals(context)
-  return (await run(context)) ?? 0
+  try {
+    return (await run(context)) ?? 0
+  } catch (error) {
+    throw withHelpOf(parsed.command.name, error)
+  }
 }
 
 async function withoutCommand(argv: string[]): Promise<number> {

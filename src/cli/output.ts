@@ -28,6 +28,13 @@ function write(text: string): Promise<void> {
   })
 }
 
+/** Where nobody has said what to do, the command's own help does. */
+export function withHelpOf(command: string, error: unknown): unknown {
+  if (!(error instanceof MeshError) || error.code !== 'bad_request') return error
+  if (error.hint !== new MeshError('bad_request', '').hint) return error
+  return new MeshError('bad_request', error.message, { cause: error.cause, hint: `see: mesh ${command} --help` })
+}
+
 /** Reports an error and returns the exit code. A reader that went away (`| head`) is no error of ours. */
 export function fail(thrown: unknown, json: boolean): number {
   if ((thrown as NodeJS.ErrnoException | null)?.code === 'EPIPE') return 0

@@ -99,9 +99,19 @@ function runCac(command: CommandInfo, words: readonly string[]): { args: string[
   try {
     cli.parse(['', '', ...repeated(command, words).map(shield)])
   } catch (error) {
-    throw misuse(command, unshield((error as Error).message))
+    throw misuse(command, inWords(command, unshield((error as Error).message)))
   }
   return { args: taken().args.map(unshield), flags: readFlags(command, taken().options) }
+}
+
+/** What cac found wrong, as a person would say it. */
+function inWords(command: CommandInfo, message: string): string {
+  const [, name] = /`(.*)`/s.exec(message) ?? []
+  if (message.startsWith('missing required args')) return `it needs ${usageOf(command).slice(command.name.length + 1)}`
+  if (message.startsWith('option ')) return `${name} needs a value`
+  if (!message.startsWith('Unused args')) return message
+  const after = command.command ? 'a command comes' : command.text ? 'a text comes' : null
+  return `it takes no ${quote(name ?? '')}${after ? `: ${after} after --` : ''}`
 }
 
 /** `--after A B` is `--after A --after B`, for ids. */

@@ -7,11 +7,12 @@ const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 
 /** What a timer of Node can wait for: 24.8 days. */
 const MAX_MS = 2_147_483_647
 
-/** Reads `500ms`, `30s`, `5m` or `2h`. Throws `bad_request`. */
-export function parseDuration(text: string, flag: string): number {
+/** Reads `500ms`, `30s`, `5m` or `2h`, at least `leastMs`. Throws `bad_request`. */
+export function parseDuration(text: string, flag: string, leastMs = 0): number {
   const match = /^(\d{1,12}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text)
   const ms = match ? Math.round(Number(match[1]) * UNITS[match[2]!]!) : Number.NaN
-  if (ms >= 0 && ms <= MAX_MS) return ms
+  if (ms >= leastMs && ms <= MAX_MS) return ms
+  if (ms < leastMs) throw new MeshError('bad_request', `${flag} ${quote(text)} is too short`)
   throw new MeshError('bad_request', `${flag} ${quote(text)} is not a duration`, {
     hint: 'durations are like 500ms, 30s, 5m or 2h, at most 24 days',
   })

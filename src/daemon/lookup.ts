@@ -72,7 +72,9 @@ export async function fullId(sidecar: Sidecar, prefix: string): Promise<string> 
   if (found.length === 1) return found[0]!
   if (found.length > 1)
     throw new MeshError('bad_request', `${prefix} fits ${found.length} messages`, { hint: 'give more of the id' })
-  throw new MeshError('not_found', `no message ${prefix} is known here`)
+  throw new MeshError('not_found', `no message ${prefix} is known here`, {
+    hint: 'a session knows what it sent in the last day and what it received: mesh inbox --peek',
+  })
 }
 
 /** What is known of a message received here, for an answer to it. */

@@ -175,7 +175,7 @@ async function followUp(
   const late = async () =>
     new MeshError(
       'timeout',
-      `${sent.id} is ${await stateNow(sidecar, sent)} but not ${wait === 'reply' ? 'answered' : wait} yet`,
+      `${sent.id} is ${await stateNow(sidecar, sent)} but not ${wait === 'reply' ? 'answered' : wait} yet${sent.note ? `: ${sent.note}` : ''}`,
       {
         hint: isFull(sidecar)
           ? `${sidecar.unread} unread messages are before what comes now: mesh inbox`

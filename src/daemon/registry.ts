@@ -125,6 +125,8 @@ export class Registry {
   /** Takes another name, or one back that leads here. What makes the old one lead to it is done by `leaveFormer`. */
   async rename(store: ProjectStore, name: string): Promise<void> {
     const previous = await this.refresh(store)
+    if (name === previous.name)
+      throw new MeshError('name_taken', `this session is ${name} already`, { hint: 'mesh whoami' })
     const there = await store.names.get(name)
     if (there && !(there.value.renamedTo && (await holderOf(store, name))?.name === previous.name))
       throw taken(there.value)

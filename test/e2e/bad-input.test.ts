@@ -58,6 +58,20 @@ const badNames = [
   '/etc',
 ]
 
+test.each([
+  [['attach'], 'mesh attach: it needs <pid> (see: mesh attach --help)'],
+  [['run', 'true'], 'mesh run: it takes no "true": a command comes after -- (see: mesh run --help)'],
+  [['send'], 'mesh send: it needs <to>… -- <text> (see: mesh send --help)'],
+  [['spawn', 'do it'], 'mesh spawn: it takes no "do it": a text comes after -- (see: mesh spawn --help)'],
+  [['inbox', '--limit', 'x'], '--limit "x" is not a number from 1 to 100 (see: mesh inbox --help)'],
+  [['ps', '--as'], 'mesh ps: --as <name> needs a value (see: mesh ps --help)'],
+  [['run', '--timeout', '0s', '--', 'true'], '--timeout "0s" is too short (see: mesh run --help)'],
+  [['rename', 'alice'], 'this session is alice already (mesh whoami)'],
+])('what is wrong with %j is said in words', async (call, said) => {
+  const done = await mesh.run(call, { as: 'alice' })
+  expect([done.stdout, done.stderr]).toEqual(['', `mesh: ${said}\n`])
+})
+
 test.each(badNames)('a name that is none: %j', async (name) => {
   const calls = [
     ['send', name, '--json', '--', 'x'],

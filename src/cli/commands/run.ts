@@ -8,7 +8,7 @@ import { MeshError } from '../../errors.ts'
 import { limits } from '../../wire/limits.ts'
 import { checkName, newId, quote, toName } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
-import { fail } from '../output.ts'
+import { fail, withHelpOf } from '../output.ts'
 import { misuse } from '../parse.ts'
 import { lineageOf, notifyIn, ownerOf, told } from '../supervised.ts'
 import { oneLine, parseDuration } from '../units.ts'
@@ -22,7 +22,7 @@ export async function run(context: Context): Promise<number> {
   try {
     return await supervise(context)
   } catch (error) {
-    fail(error, context.out.json)
+    fail(withHelpOf(context.command.name, error), context.out.json)
     return error instanceof Refused ? error.status : OWN_FAILURE
   }
 }
@@ -55,7 +55,7 @@ function specOf(context: Context): RunSpec {
     cwd: directory(resolve(context.cwd, flags.cwd ?? '.')),
     detach: flags.detach === true,
     ...notifyIn(flags),
-    timeoutMs: flags.timeLimit === undefined ? null : parseDuration(flags.timeLimit, '--timeout'),
+    timeoutMs: flags.timeLimit === undefined ? null : parseDuration(flags.timeLimit, '--timeout', 1),
   }
 }
 

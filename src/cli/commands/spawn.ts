@@ -12,7 +12,7 @@ import { limits } from '../../wire/limits.ts'
 import { runEnv } from '../../wire/lineage.ts'
 import { checkName, newId, quote } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
-import { fail } from '../output.ts'
+import { fail, withHelpOf } from '../output.ts'
 import { misuse } from '../parse.ts'
 import { lineageOf, notifyIn, ownerOf } from '../supervised.ts'
 import { parseDuration } from '../units.ts'
@@ -37,7 +37,7 @@ export async function run(context: Context): Promise<number> {
     return 0
   } catch (error) {
     if (!(error instanceof Refused) || error.status === 125) throw error
-    fail(error, out.json)
+    fail(withHelpOf('spawn', error), out.json)
     return error.status
   }
 }
@@ -70,7 +70,7 @@ async function specOf(context: Context): Promise<RunSpec> {
     command: words,
     detach: true,
     ...notifyIn(flags),
-    timeoutMs: flags.spawnTime === undefined ? null : parseDuration(flags.spawnTime, '--timeout'),
+    timeoutMs: flags.spawnTime === undefined ? null : parseDuration(flags.spawnTime, '--timeout', 1),
     ...(background ? { background } : { session }),
     ...(schema === undefined ? {} : { schema }),
   }
