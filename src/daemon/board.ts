@@ -4,15 +4,17 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { apply, circleOf, type Find, holds, isApplied, type Step } from '../core/board.ts'
+import { spent } from '../core/task-room.ts'
 import { MeshError } from '../errors.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
-import { limits } from '../wire/limits.ts'
 import type { Actor, Task } from '../wire/task.schema.ts'
 import { findingId } from './claims.ts'
 import type { Logger } from './log.ts'
-import { unsure, Writing, withinTime } from './task-writing.ts'
+import { ignoreMissing, unsure, Writing, withinTime } from './task-writing.ts'
 
 const ATTEMPTS = 50
+/** Tasks that a full board forgets at once. */
+const ROOM = 100
 const RETRY_MS = 10
 /** Reading a board of limits.tasks takes a second. A frozen engine would be waited for until the link gives it up. */
 const OPEN_MS = 5000
@@ -30,6 +32,8 @@ export interface Changed extends Kept {
 
 interface BoardOptions {
   log: Logger
+  /** Tasks on the board: a full one forgets those that ended longest ago. */
+  most: number
   /** The board has been read over this connection. */
   onOpen(store: ProjectStore): void
 }
@@ -116,8 +120,10 @@ export class Board {
     this.#kept.clear()
     this.#own.clear()
     // First: a change between the two is told, and has the higher revision.
-    const onChange = (task: Task | null, revision: number) => {
-      if (task && this.serves(store)) this.#keep({ task, revision })
+    const onChange = (task: Task | null, revision: number, id: string) => {
+      if (!this.serves(store)) return
+      if (task) this.#keep({ task, revision })
+      else if ((this.get(id)?.revision ?? 0) < revision) this.#kept.delete(id)
     }
     await store.tasks.watch('>', onChange, (revision) => this.#own.delete(revision))
     const entries = await store.tasks.latest()
@@ -143,9 +149,9 @@ export class Board {
 
   /** Puts a new task on the board; the same operation again is the same task. Throws as `change`. */
   async add(store: ProjectStore, task: Task): Promise<Kept> {
-    if (this.#kept.size >= limits.tasks) throw new MeshError('too_large', `the board has ${limits.tasks} tasks already`)
     const writing = new Writing(store)
     try {
+      if (this.#kept.size >= this.#options.most) await this.#makeRoom(store)
       const revision = await writing.write(task, 0)
       if (revision !== null) return this.#keepOwn({ task, revision })
       const kept = await this.#readAdded(store, task.id)
@@ -154,6 +160,17 @@ export class Board {
     } catch (error) {
       throw writing.isUnsure(error) ? unsure(`${task.id} was added`, 'mesh task list tells', error) : error
     }
+  }
+
+  /** A full board forgets what ended longest ago. Throws `too_large` when everything on it is still open. */
+  async #makeRoom(store: ProjectStore): Promise<void> {
+    const tasks = [...this.#kept.values()].map(({ task }) => task)
+    const oldest = spent(tasks).slice(0, ROOM)
+    if (oldest.length === 0) {
+      const hint = 'finish or cancel some: mesh task list'
+      throw new MeshError('too_large', `the board has ${this.#options.most} tasks that are not over`, { hint })
+    }
+    for (const { id } of oldest) if (await store.tasks.delete(id, this.get(id)?.revision)) this.#kept.delete(id)
   }
 
   async #readAdded(store: ProjectStore, id: string): Promise<Kept> {
@@ -277,11 +294,6 @@ export class Board {
     this.#keep(kept)
     return kept
   }
-}
-
-function ignoreMissing(error: unknown): null {
-  if (MeshError.from(error).code !== 'not_found') throw error
-  return null
 }
 
 /** Of a names record: what the board keeps of who did something. */

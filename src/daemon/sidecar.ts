@@ -10,6 +10,7 @@ import type { Place } from '../host/project.ts'
 import type { Settings } from '../host/settings.ts'
 import { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
+import { limits } from '../wire/limits.ts'
 import type { StartedIn } from '../wire/lineage.ts'
 import { Arrivals } from './arrivals.ts'
 import { Beginnings } from './beginnings.ts'
@@ -145,7 +146,7 @@ export class Sidecar {
       sessions: (store) => this.presence.sessions(store),
       onFell: async (before, after) => void (await tellConcerned(this, before, after)),
     })
-    this.board = new Board({ log, onOpen: (store) => claims.attach(store) })
+    this.board = new Board({ log, most: limits.tasks, onOpen: (store) => claims.attach(store) })
     this.state = new OwnState(log)
     const held = () => this.#holding
     this.obligations = new Obligations({ log, run: this.run, held, me: () => this.record.name })

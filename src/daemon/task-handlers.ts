@@ -183,7 +183,8 @@ async function moveOf(sidecar: Sidecar, given: Omit<Parsed<'task_change'>, 'op' 
     case 'block':
       return { do: word, on: await target(need(on, 'what it waits for: a task or words')) }
     case 'unblock':
-      return { do: word, on: on === undefined ? undefined : await target(on) }
+      // Also of one that the board has forgotten.
+      return { do: word, on: on === undefined || patterns.taskId.test(on) ? on : await target(on) }
     case 'done':
     case 'fail':
       return { do: word, result }

@@ -62,3 +62,9 @@ export async function withinTime(work: Promise<void>, ms: number): Promise<void>
     timeout.catch(() => {})
   }
 }
+
+/** For a read whose key may be gone. */
+export function ignoreMissing(error: unknown): null {
+  if (MeshError.from(error).code !== 'not_found') throw error
+  return null
+}

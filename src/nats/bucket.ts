@@ -151,7 +151,7 @@ export class Bucket<S extends z.ZodMiniType> {
    */
   async watch(
     key: string,
-    onChange: (value: z.output<S> | null, revision: number) => void,
+    onChange: (value: z.output<S> | null, revision: number, key: string) => void,
     known?: (revision: number) => boolean,
   ): Promise<() => void> {
     const subject = this.#changed?.(key)
@@ -163,7 +163,8 @@ export class Bucket<S extends z.ZodMiniType> {
           const isPut = !message.headers?.get('KV-Operation')
           // ADR-28: the position of what is republished.
           const revision = Number(message.headers?.get('Nats-Sequence'))
-          const tell = () => onChange(isPut ? decodeRecord(this.#schema, message.data) : null, revision)
+          const changed = message.subject.slice(this.#changed!('').length)
+          const tell = () => onChange(isPut ? decodeRecord(this.#schema, message.data) : null, revision, changed)
           if (known) setImmediate(() => known(revision) || tell())
           else tell()
         },

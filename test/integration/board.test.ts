@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { Response } from '../../src/api/ops.schema.ts'
 import { circleOf } from '../../src/core/board.ts'
+import { Board } from '../../src/daemon/board.ts'
 import { MeshError } from '../../src/errors.ts'
 import { newOperation } from '../../src/wire/names.ts'
 import type { Task } from '../../src/wire/task.schema.ts'
@@ -202,6 +203,30 @@ test('another machine is told of changes, and asks for none', async ({ project }
   }
   // One question per change would be more.
   expect(machine.cable.sent - before).toBeLessThan(changes * 60)
+})
+
+test('a full board forgets what ended longest ago, and nothing that is open or waited for', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  const [first, second] = [await add(alice, 'first'), await add(alice, 'second')]
+  const failed = await add(alice, 'failed')
+  const waits = await add(alice, 'waits', { after: [failed.id] })
+  for (const { id } of [first, second]) await change(alice, id, 'done')
+  await change(alice, failed.id, 'fail')
+  await bob.call('task_list', { which: 'all' })
+  const { store } = alice.sidecar.link
+  const board = new Board({ log: alice.sidecar.options.log, most: 4, onOpen: () => {} })
+  await board.open(store)
+  const { task } = await store.tasks.get(waits.id).then((entry) => ({ task: entry!.value }))
+  const put = (n: number) => {
+    const change = { ...task.change, op: String(n).repeat(32) }
+    return board.add(store, { ...task, id: `t_${String(n).repeat(32)}`, after: [], recent: [], change })
+  }
+  await put(1)
+  await until(() => !bob.sidecar.board.get(first.id), 'bob hears of it')
+  const left = (await bob.call('task_list', { which: 'all' })).map(({ title, id }) => [title, id])
+  expect(left.map(([title]) => title).sort()).toEqual(['failed', 'waits', 'waits'])
+  await put(2)
+  await expect(put(3)).rejects.toMatchObject({ code: 'too_large' })
 })
 
 test('two changes at once close no circle', async ({ project }) => {
