@@ -211,6 +211,29 @@ describe.skipIf(suite.missing)(`Claude Code ${olderVersion}`, () => {
     expect((await mesh.reaches(run.pid, 'gone')).reason).toBe('finished')
   })
 
+  test('a subagent that died of an API error, told as completed, is terminated, and its session hears of it', async () => {
+    const { model, mesh } = suite
+    const { session, name } = await startIdle()
+    const input = { description: 'a child', prompt: 'play kid-bad', subagent_type: 'general-purpose' }
+    model.script('kid-bad', [{ fail: 400 }, { fail: 400 }])
+    model.script('parent', [
+      { call: [{ name: 'Agent', input: { ...input, run_in_background: true } }] },
+      { say: 'launched' },
+    ])
+    await submit(session, 'play parent')
+    const request = await readBy('a-child terminated')
+    expect(request.text).toContain('API error: 400')
+    expect(request.text).toContain('<status>completed</status>')
+    const runs = await mesh.json<{ name: string; kind: string; owner: string; state: string }[]>(
+      'ps',
+      '--runs',
+      '--json',
+    )
+    expect(runs).toContainEqual(
+      expect.objectContaining({ name: 'a-child', kind: 'subagent', owner: name, state: 'terminated' }),
+    )
+  })
+
   test('mail for a stream of prompts waits for the next one and goes into its request', async () => {
     const { mesh, lab, claude } = suite
     const run = runStreaming(lab, claude)

@@ -62,6 +62,9 @@ export const reports: readonly string[] = [
   "I'll wait for your decision before I change the schema.",
   'I will report back when the nightly build is through.',
   'The migration needs a maintenance window, so I will run it whenever you give the word.',
+  "Let's fix the remaining two in a follow-up.",
+  'Now I will update the documentation if you agree with the wording.',
+  'Let me run the migration once you have a backup.',
   // Questions.
   'There are two files of that name. Which one do you mean?',
   'Should I also update the changelog?',
@@ -119,6 +122,8 @@ export const reports: readonly string[] = [
   '# Report\n\nThe service restarts every night because the health check times out during the backup.\n\n## What I would do\n\nI will list the options:\n\n- raise the timeout\n- move the backup',
   '> Now let me run the tests:\n\nThat is the line at which the other agent stopped. It had not run anything.',
   '**Verdict:** safe to merge.',
+  "## Plan\n\n1. Split the parser\n2. Move the tests\n3. Delete the old folder\n\nLet's start with the first.",
+  'What I found:\n\n- the counter is never reset\n- nobody reads the flag\n\nFirst, I will write a test for each, then mend them:',
   '**Summary**\n\nThe two implementations agree on all inputs but one (an empty string), where the old one throws.',
   'Steps I took:\n1) cloned the repository\n2) built it\n3) ran the benchmark\n\nResult: 12 % faster.',
   'commit 3f2a9c1\n\nFix the race between close and write\n\nLet the writer finish before the descriptor is closed.',
