@@ -262,6 +262,21 @@ describe.each(['legacy', 'modern'] as const)('a client of the %s protocol', (mod
     expect((await call('mesh_whoami')).data.name).toBe(`${me}-2`)
   })
 
+  test('claims on files', async () => {
+    const { text } = await call('mesh_claim', { paths: [`src-${mode}`, `${mode}/**`], why: 'new <grammar>' })
+    expect(text).toContain('"mine":true')
+    expect(text).toContain('new \\u003cgrammar>')
+    const taken = await mesh.run(['claim', `src-${mode}/a.ts`, '--json'], { as: 'alice' })
+    expect([taken.code, taken.error.message]).toEqual([
+      4,
+      expect.stringMatching(`is held by ${me}(-2)? as "src-${mode}"`),
+    ])
+    expect((await call('mesh_claims', { path: `src-${mode}/a.ts` })).text).toContain(`"path":"src-${mode}"`)
+    const none = await call('mesh_release', { paths: ['elsewhere'] })
+    expect(JSON.parse(none.text).error).toMatchObject({ code: 'not_found', hint: 'mesh_claims shows them' })
+    expect((await call('mesh_release', { all: true })).text).toContain(`"path":"${mode}/**"`)
+  })
+
   test('every tool has been called', async () => {
     const { tools } = await client.client.listTools()
     expect([...called].sort()).toEqual(tools.map(({ name }) => name).sort())
