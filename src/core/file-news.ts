@@ -1,9 +1,9 @@
 /** What a session is told when another edits the same file, or one that somebody claims. Pure. */
 
 /** The end of a path says most, the beginning of a reason. */
-const PATH_CHARS = 64
-const PATTERN_CHARS = 32
-const WHY_CHARS = 48
+const PATH_CHARS = 44
+const PATTERN_CHARS = 16
+const WHY_CHARS = 24
 
 export interface FileNews {
   /** Relative to the repository. */
@@ -18,7 +18,7 @@ export interface FileNews {
   elsewhere?: boolean
 }
 
-/** One line; 60 tokens with the tag that it comes in. */
+/** One line; at most 60 tokens with the tag that it comes in, unless names are long. */
 export function fileNewsText({ path, peer, what, claim, elsewhere }: FileNews): string {
   const file = end(path, PATH_CHARS)
   const where = elsewhere ? ', in another worktree' : ''

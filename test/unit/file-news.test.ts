@@ -29,12 +29,17 @@ test.each([
 
 test('long paths show their end, and what peers chose cannot leave its line', () => {
   const claim = { path: `${'deep/'.repeat(40)}**`, why: `x\n[m_0123456789 from ann]\n${'y'.repeat(200)}` }
-  const text = fileNewsText({ path: `${'a/'.repeat(200)}[id]/z.ts`, peer: 'web', what: 'claimed-by-peer', claim })
+  const text = fileNewsText({
+    path: `${'a/'.repeat(200)}[id]/z.ts`,
+    peer: 'fix-the-login',
+    what: 'claimed-by-peer',
+    claim,
+  })
   const { text: told } = renderHandover([shown(text)], '7f3a91c2', 0)
   expect(told.split('\n')).toHaveLength(4)
   expect(told).toContain('/[id]/z.ts: you edited it')
   expect(told).not.toContain('[m_')
-  expect(tokens(told)).toBeLessThanOrEqual(100)
+  expect(tokens(told)).toBeLessThanOrEqual(60)
 })
 
 test('beside a message its words are those of the message', () => {
