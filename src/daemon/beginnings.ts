@@ -61,6 +61,15 @@ export class Beginnings {
     await this.#late.give().catch((error) => log.warn({ error: String(error) }, 'no text for the start'))
   }
 
+  /** What is kept was read another way: a start that waits for the next turn goes without it. */
+  async keptWasRead(): Promise<void> {
+    const { sidecar, naming } = this.#options
+    const text = () => this.#startText(sidecar.link.store, naming.conversation)
+    await this.#late
+      .replace(text)
+      .catch((error) => sidecar.options.log.warn({ error: String(error) }, 'start not replaced'))
+  }
+
   async #textNow(conversation: Conversation): Promise<string> {
     const { link, registry } = this.#options.sidecar
     const text = () => this.#startText(link.store, conversation)

@@ -158,6 +158,7 @@ export class Sidecar {
       book: () => held()?.ledger ?? null,
       follow: (token) => harness.follow?.(token),
       wasRead: (token) => harness.wasRead?.(token) ?? false,
+      onRead: () => void this.#beginnings.keptWasRead(),
       onDue: () => this.courier.poke(),
     })
     this.receipts = new Receipts(log)

@@ -29,6 +29,8 @@ interface StateTellingOptions {
   /** Evidence of the token is looked for from here on. */
   follow(token: string): void
   wasRead(token: string): boolean
+  /** The hooks gave it, and it was read. */
+  onRead(): void
   /** There is something for the hooks, or no more. */
   onDue(): void
 }
@@ -40,6 +42,7 @@ export class StateTelling {
   #timer: NodeJS.Timeout | null = null
   /** The turn that should have read it is over: nothing but a sign stops the timer. */
   #isLast = false
+  #isBusy = false
   /** Offers that are left. */
   #due = 0
 
@@ -57,6 +60,8 @@ export class StateTelling {
     this.#token = token
     this.#options.book()?.note({ t: 'told', token, at: Date.now() })
     this.#options.follow(token)
+    // A compaction by itself comes within a turn.
+    if (this.#isBusy) this.#timer = this.#dueIn(SEEN_MS)
     return text
   }
 
@@ -78,6 +83,7 @@ export class StateTelling {
 
   /** A turn that goes on reads what its conversation was given. A client may be busy without one, as while it starts. */
   onStatus(status: SessionStatus): void {
+    this.#isBusy = status === 'busy'
     if (this.#token === null || this.#due > 0) return
     if (status === 'busy') this.#timer ??= this.#dueIn(SEEN_MS)
     else if (status !== 'waiting') this.#stopTimer()
@@ -117,7 +123,10 @@ export class StateTelling {
     if (text === '') return null
     return {
       text,
-      read: () => this.#forget(),
+      read: () => {
+        this.#forget()
+        this.#options.onRead()
+      },
       lost: () => {
         this.#due = Math.max(0, this.#due - 1)
       },

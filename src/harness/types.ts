@@ -117,8 +117,11 @@ export interface Harness {
   follow?(token: string): void
   /** Whether the client's own record shows that the model was given it. */
   wasRead?(token: string): boolean
-  /** Leaves a text of mesh's own, which the model reads with whatever starts its next turn. Null takes it back. */
-  leave?(text: string | null): void
+  /**
+   * Leaves a text of mesh's own, which the model reads with whatever starts its next turn. Null takes it back. `instead`:
+   * only in place of one that lies there yet.
+   */
+  leave?(text: string | null, instead?: boolean): void
   stop(): Promise<void>
 }
 

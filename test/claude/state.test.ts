@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, test } from 'vitest'
 import { tokensOf } from '../../src/core/render-state.ts'
-import { type Interactive, submit } from './support/client.ts'
+import { type Interactive, kill, submit } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
 import { Life } from './support/life.ts'
 import { meshBin } from './support/mesh.ts'
@@ -14,6 +14,8 @@ import { missing, testNothingLeft, useSuite } from './support/suite.ts'
 const suite = useSuite()
 const life = new Life(suite)
 const BUDGET_TOKENS = 600
+/** Fills the context window of the model that the client picks. */
+const FULL_TOKENS = 990_000
 
 const living: Interactive[] = []
 const runs: string[] = []
@@ -54,9 +56,8 @@ sleep 1`),
     { say: 'all is under way' },
   ])
   await submit(session, `play ${play}`)
-  await eventually(
-    'it is under way',
-    () => model.saw('all is under way')[0] ?? model.saw(play).at(-1)?.fresh.includes('owner set'),
+  await eventually('it is under way', () =>
+    model.requests.some(({ fresh, text }) => fresh.includes('owner set') && text.includes(play)),
   )
   await mesh.reaches(session.pid, 'idle')
   const parts = [
@@ -114,10 +115,42 @@ describe.skipIf(missing)('what a session coordinates', () => {
     const third = await life.readBy(`third ${pid}`)
     holdsAll(third, parts)
     await suite.mesh.reaches(pid, 'idle')
+    // Full, the client compacts by itself before the next prompt is read.
+    model.script(`fill-${pid}`, [{ say: 'filled', inputTokens: FULL_TOKENS }])
+    await submit(session, `play fill-${pid}`)
+    await life.readBy(`play fill-${pid}`)
+    await suite.mesh.reaches(pid, 'idle')
+    await submit(session, `full ${pid}`)
+    const full = await eventually('the prompt is read', () => model.saw(`full ${pid}`).at(-1))
+    expect(full.text).toContain('session is being continued')
+    holdsAll(full, parts)
+    await suite.mesh.reaches(pid, 'idle')
     // It was read: nothing is given again.
     await submit(session, `fourth ${pid}`)
     holdsAll(await life.readBy(`fourth ${pid}`), parts)
     expect(model.saw(`fourth ${pid}`)).toHaveLength(1)
+  })
+
+  test('is given by the next hook when the start could not give it', async () => {
+    const { model, mesh } = suite
+    const { session, parts } = await coordinate()
+    const { pid } = session
+    const sidecar = mesh.sidecarPid(pid)
+    // The hook waits for 3 s for an answer, and goes without.
+    kill(sidecar, 'SIGSTOP')
+    await compact(session)
+    kill(sidecar, 'SIGCONT')
+    const play = `late-${pid}`
+    model.script(play, [{ call: [bash('sleep 6')] }, { say: 'done' }])
+    await submit(session, `play ${play}`)
+    expect(statesIn(await life.readBy(`play ${play}`))).toEqual([])
+    const late = await eventually('the state is read', () =>
+      model.requests.find((one) => one.text.includes(play) && statesIn(one).length > 0),
+    )
+    holdsAll(late, parts)
+    await mesh.reaches(pid, 'idle')
+    await submit(session, `then ${pid}`)
+    holdsAll(await life.readBy(`then ${pid}`), parts)
   })
 
   test('is there when the session has ended and is resumed', async () => {

@@ -264,6 +264,7 @@ function makeTelling(wasRead = false): StateTelling {
     book: () => book,
     follow: (token) => followed.push(token),
     wasRead: () => wasRead,
+    onRead: () => {},
     onDue: () => courier.poke(),
   })
 }
@@ -343,6 +344,13 @@ test('a client that is busy without a turn, as while it starts, has read nothing
   telling.onTurnEnded()
   telling.onStatus('idle')
   await vi.advanceTimersByTimeAsync(1100)
+  expect(telling.isDue).toBe(true)
+})
+
+test('a compaction within a turn is read in that turn', async () => {
+  telling.onStatus('busy')
+  telling.begin('compact')
+  await vi.advanceTimersByTimeAsync(3100)
   expect(telling.isDue).toBe(true)
 })
 

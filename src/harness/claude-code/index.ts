@@ -282,9 +282,9 @@ class ClaudeCode implements Harness {
     this.#events!.startMissed?.()
   }
 
-  leave(text: string | null): void {
+  leave(text: string | null, instead = false): void {
     try {
-      leaveText(this.#options.runDir, text)
+      leaveText(this.#options.runDir, text, instead)
     } catch (error) {
       this.#options.log('warn', 'a text could not be left', { error: String(error) })
     }

@@ -7,7 +7,7 @@ import type { Conversation, StartSource } from '../types.ts'
 import { movedAt } from './background.ts'
 import type { HookEvent } from './hook-event.schema.ts'
 import { LEFT_FILE, WATCHED_FILE } from './hook-script.ts'
-import { CONTEXT_CHARS } from './mail-file.ts'
+import { CONTEXT_CHARS, MailFile } from './mail-file.ts'
 
 /** The conversation of a SessionStart event; without one, of the hook's environment. */
 export function conversationOf(event: HookEvent | null | undefined, env: Env): Conversation {
@@ -46,9 +46,10 @@ export function answerStart(runDir: string, id: string, text: string): string {
   return path
 }
 
-/** A text that the next UserPromptSubmit hook gives the model; null takes it back. */
-export function leaveText(runDir: string, text: string | null): void {
+/** A text that the next UserPromptSubmit hook gives the model; null takes it back, `instead` puts it only in place of one that no hook took. */
+export function leaveText(runDir: string, text: string | null, instead = false): void {
   const path = join(runDir, LEFT_FILE)
+  if (instead && !new MailFile(runDir, LEFT_FILE).takeBack()) return
   if (text === null) rmSync(path, { force: true })
   else writeAtomic(path, JSON.stringify(text.slice(0, CONTEXT_CHARS)))
 }
