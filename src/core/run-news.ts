@@ -25,7 +25,9 @@ export function newsKey({ run, id, type }: Pick<RunEvent, 'run' | 'id' | 'type'>
 /** The first line says what happened, the rest is what the run wrote. Its subagent's words a session has from its client. */
 export function newsText(event: RunEvent): string {
   const { type, runKind, stderrTail, text } = event
-  const result = runKind === 'subagent' ? event.evidence : event.result
+  // What a suspicion rests on is in it.
+  const shown = event.suspect === undefined ? event.evidence : undefined
+  const result = runKind === 'subagent' ? shown : event.result
   const words = isTerminal(type) || type === 'run_idle' ? result?.slice(0, RESULT_CHARS) : undefined
   const tail = isTerminal(type) && !result ? stderrTail?.trimEnd().slice(-TAIL_CHARS) : undefined
   const more = type === 'run_progress' ? text : undefined
