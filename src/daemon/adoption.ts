@@ -14,6 +14,7 @@ import type { OwnRun } from './own-run.ts'
 
 /** After its start a session has better to do. */
 const START_MS = 300
+const SPREAD_MS = 5000
 /** The end of a session's run may be told a moment before its name says so: looked at again so often ... */
 const LOOKS = 20
 const LOOK_MS = 500
@@ -37,6 +38,10 @@ export class Adoption {
   #store: ProjectStore | null = null
   #timer: NodeJS.Timeout | null = null
   #running: Promise<void> | null = null
+  /** The name under which everything was looked at. */
+  #lookedAs: string | null = null
+  /** There are runs below this session that go on. */
+  #isAbove = false
   /** How often to look again soon. */
   #looks = 0
 
@@ -48,7 +53,10 @@ export class Adoption {
   attach(store: ProjectStore, isNew: boolean): void {
     this.detach()
     this.#store = store
-    if (!isNew) this.#lookIn(START_MS)
+    if (isNew) this.#lookedAs = this.#options.me()
+    // An engine that comes back brings all sessions back at once; what happened meanwhile comes as events.
+    if (this.#lookedAs !== this.#options.me()) this.#lookIn(START_MS)
+    else if (this.#isAbove) this.#lookIn(START_MS + Math.random() * SPREAD_MS)
   }
 
   detach(): void {
@@ -69,7 +77,8 @@ export class Adoption {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
       this.#timer = null
-      this.#running ??= this.#look().finally(() => {
+      if (this.#running) return this.#lookIn(LOOK_MS)
+      this.#running = this.#look().finally(() => {
         this.#running = null
       })
     }, ms).unref()
@@ -98,14 +107,18 @@ export class Adoption {
     let isFaster = false
     for (const entry of entries) {
       const { value } = entry
-      const isMine = value.owner === me()
+      const isOwn = value.owner === me()
       if (isOver(value.state) && Date.now() - Date.parse(value.endedAt ?? '') > NEWS_MS) continue
-      if (isMine && value.formerOwners) this.#options.onAdopted(value)
-      else if (!isMine && value.formerOwners?.includes(me())) this.#options.onTaken(value)
-      else if (!isMine && heirOf(value, kin) === me()) isFaster = !(await this.#adopt(store, entry)) || isFaster
+      if (isOwn && value.formerOwners) this.#options.onAdopted(value)
+      else if (!isOwn && value.formerOwners?.includes(me())) this.#options.onTaken(value)
+      else if (!isOwn && heirOf(value, kin) === me()) isFaster = !(await this.#adopt(store, entry)) || isFaster
     }
-    const below = entries.filter(({ value }) => run && value.lineage.includes(run.id) && !isOver(value.state))
+    // A session that was resumed is another run, and owns the one that it was before.
+    const isMine = (id: string) => id === run?.id || runs.get(id)?.owner === me()
+    const below = entries.filter(({ value }) => !isOver(value.state) && value.lineage.some(isMine))
+    this.#isAbove = below.length > 0
     if (isFaster) return LOOK_MS
+    this.#lookedAs = me()
     if (this.#looks-- > 0 && below.some(({ value }) => isLeaving(value, kin.names, runs))) return LOOK_MS
     return below.length > 0 ? SELDOM_MS : null
   }
