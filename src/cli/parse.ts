@@ -106,7 +106,7 @@ function runCac(command: CommandInfo, words: readonly string[]): { args: string[
 
 /** What cac found wrong, as a person would say it. */
 function inWords(command: CommandInfo, message: string): string {
-  const [, name] = /`(.*)`/s.exec(message) ?? []
+  const [, name] = /`(.*?)`/s.exec(message) ?? []
   if (message.startsWith('missing required args')) return `it needs ${usageOf(command).slice(command.name.length + 1)}`
   if (message.startsWith('option ')) return `${name} needs a value`
   if (!message.startsWith('Unused args')) return message

@@ -24,7 +24,7 @@ function row(run: ShownRun): string[] {
 }
 
 export function stateOf({ state, reason, supervised, text, percent }: ShownRun): string {
-  if (reason) return `${state}: ${reason}`
+  if (reason) return reason.startsWith(state) ? reason : `${state}: ${reason}`
   const marks = [supervised === false && 'unsupervised', percent !== undefined && `${percent} %`, text].filter(Boolean)
   return marks.length > 0 ? `${state} (${marks.join(', ')})` : state
 }

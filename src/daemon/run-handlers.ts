@@ -82,7 +82,8 @@ export function createRunHandlers(sidecar: Sidecar): Pick<Handlers, RunOp> {
         throw new MeshError('denied', `${record.id} is a run of ${record.owner}`, {
           hint: 'ask its owner, or an operator',
         })
-      if (isOver(record.state)) throw new MeshError('not_alive', `${record.id} is over: ${record.state}`)
+      if (isOver(record.state))
+        throw new MeshError('not_alive', `${record.id} is over: ${record.state}`, { hint: 'mesh ps --runs' })
       // It has no process of its own: a signal would end its session.
       if (record.runKind === 'subagent')
         throw new MeshError(

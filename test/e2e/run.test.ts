@@ -154,6 +154,13 @@ test('logs are followed to the end of the run', async () => {
 })
 
 test('one that runs out of time is terminated, with all its processes', async () => {
+  const polite = await mesh.run([
+    'run',
+    '--timeout',
+    '300ms',
+    ...sh('trap "exit 0" TERM; while :; do sleep 0.05; done'),
+  ])
+  expect([polite.code, polite.stderr]).toEqual([124, expect.stringContaining('terminated: timeout')])
   const done = await mesh.run(['run', '--json', '--timeout', '300ms', ...sh('sleep 100 & echo $!; wait')])
   const [pid, last] = done.stdout.trimEnd().split('\n')
   expect(JSON.parse(last!)).toMatchObject({ state: 'terminated', reason: 'timeout' })

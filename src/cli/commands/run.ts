@@ -17,6 +17,9 @@ const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINC
 
 /** What shells and env(1) exit with when the fault is their own. */
 const OWN_FAILURE = 125
+/** The command was told to end and then exited with 0: what comes after it must not take that for success. */
+const OUT_OF_TIME = 124
+const ENDED = 11
 
 export async function run(context: Context): Promise<number> {
   try {
@@ -37,6 +40,7 @@ async function supervise(context: Context): Promise<number> {
   if (out.json) await out.value(ended)
   else if (ended.state === 'terminated' || ended.state === 'cancelled')
     out.note(`${spec.name} ${ended.state}: ${oneLine(ended.reason)}`)
+  if (ended.exitCode === 0 && ended.state !== 'completed') return ended.reason === 'timeout' ? OUT_OF_TIME : ENDED
   if (ended.exitCode !== null) return ended.exitCode
   return 128 + (constants.signals[ended.signal as NodeJS.Signals] ?? 0)
 }
