@@ -306,7 +306,7 @@ test('a run of another project, of nobody, or no id at all is said to be so', as
   const { runId } = await detach('sleep 0.1')
   await endOf(runId)
   const elsewhere = { env: { MESH_PROJECT: 'other' } }
-  for (const command of ['wait', 'stop']) {
+  for (const command of ['wait', 'stop', 'logs', 'trace']) {
     expect((await mesh.run([command, runId, '--json'], elsewhere)).error).toMatchObject({ code: 'not_found' })
     expect((await mesh.run([command, `r_${'0'.repeat(32)}`, '--json'])).error).toMatchObject({ code: 'not_found' })
     expect((await mesh.run([command, 'r_xyz', '--json'])).error).toMatchObject({ code: 'bad_request' })

@@ -2,13 +2,16 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { MeshError } from '../../errors.ts'
+import { readJson } from '../../host/files.ts'
 import { type Home, runDir } from '../../host/home.ts'
 import { lockOwner } from '../../host/lock.ts'
 import { isRunId } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
+import { ownerOf } from '../supervised.ts'
 import { parseCount } from '../units.ts'
 
 const CHUNK = 64 * 1024
+const SPEC_BYTES = 2 * 1024 * 1024
 const POLL_MS = 200
 
 export async function run(context: Context): Promise<undefined> {
@@ -18,6 +21,9 @@ export async function run(context: Context): Promise<undefined> {
   const path = join(dir, flags.stderr ? 'stderr' : 'stdout')
   if (!exists(dir))
     throw new MeshError('not_found', `${id} has no files here`, { hint: 'logs are on the machine it ran on' })
+  const { project } = (readJson(join(dir, 'spec.json'), SPEC_BYTES) ?? {}) as { project?: unknown }
+  if (project !== ownerOf(context).project)
+    throw new MeshError('not_found', `there is no run ${id} in this project`, { hint: 'mesh ps --runs lists them' })
   if (!exists(path)) throw new MeshError('not_found', `${id} keeps no logs`, { hint: 'only runs with --detach do' })
   const log = new Log(path)
   const lines = flags.lines === undefined ? null : parseCount(flags.lines, '--lines', 0, 1_000_000)
