@@ -84,7 +84,9 @@ export class Beginnings {
     const { sidecar, naming, follow } = this.#options
     if (naming.isNewConversation) await follow(store)
     const { desired, place } = sidecar.options
-    const fresh = Promise.race([sidecar.obligations.fresh(), after(FRESH_MS)])
+    // A session that begins anew has nothing open.
+    const isNew = source === 'startup' && naming.claimed?.outcome !== 'taken_over'
+    const fresh = isNew ? null : Promise.race([sidecar.obligations.fresh(), after(FRESH_MS)])
     const unread = sidecar.waiting
     const sessions = await sidecar.presence.sessions(store)
     await fresh
