@@ -133,7 +133,9 @@ test('what cannot be run is said at once, and nothing is told of it', async () =
 })
 
 test('a detached run is logged, listed, waited for, and told with its last words', async () => {
-  const { runId } = await detach('echo out; sleep 1; echo boom >&2; exit 7', {}, '--name', 'build')
+  const gate = join(mesh.home, 'gate')
+  const script = `echo out; until [ -e "${gate}" ]; do sleep 0.05; done; echo boom >&2; exit 7`
+  const { runId } = await detach(script, {}, '--name', 'build')
   const [listed] = await mesh.json(['ps', '--runs'])
   expect(listed).toMatchObject({
     runId,
@@ -143,6 +145,7 @@ test('a detached run is logged, listed, waited for, and told with its last words
     supervised: true,
     parent: null,
   })
+  writeFileSync(gate, '')
   expect(await endOf(runId)).toMatchObject({ reason: 'exit 7', stderrTail: 'boom\n', code: 10 })
   expect((await mesh.run(['logs', 'build'])).stdout).toBe('out\n')
   expect((await mesh.run(['logs', runId, '--stderr', '-n', '1'])).stdout).toBe('boom\n')
