@@ -69,9 +69,11 @@ sleep 1`),
     `next: docs ${session.pid}`,
     `owner: lead ${session.pid}`,
   ]
-  const run = (await mesh.json<{ runId: string; name: string }[]>('ps', '--runs', '--json')).find(
-    ({ name }) => name === `build-${session.pid}`,
-  )!
+  const run = await eventually('its run is listed', async () =>
+    (await mesh.json<{ runId: string; name: string }[]>('ps', '--runs', '--json')).find(
+      ({ name }) => name === `build-${session.pid}`,
+    ),
+  )
   runs.push(run.runId)
   return { session, parts }
 }
