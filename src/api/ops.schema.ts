@@ -41,7 +41,8 @@ const session = z.object({
   wake: z.array(z.string()),
   /** All doors of its client: proven (since when), available, or none: it leads nowhere now. */
   doors: z.array(z.extend(door, { state: z.enum(['available', 'proven', 'none']) })),
-  unread: z.int(),
+  /** Null with `lost` and `gone`: only its own sidecar counts them. */
+  unread: z.nullable(z.int()),
   /** Peers that it answers and that answer it, without a person: after `limit` rounds their messages are held. */
   budget: z.optional(z.array(pairState)),
   epoch: z.int(),

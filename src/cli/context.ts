@@ -35,17 +35,30 @@ export interface Context {
   operator(): Sidecar
 }
 
-export function createContext(parsed: Parsed, env: Env, cwd: string): Context {
+export function createContext(parsed: Parsed, env: Env, cwd: () => string): Context {
   const home = meshHome(env)
   const out = createOutput(parsed.flags.json === true)
   const { command, args, flags } = parsed
   const beforeStart = () => prepareEngine(env, home, out.note)
   return {
-    ...{ command, args, flags, env, cwd, home, out, words: parsed.text, stdin: parsed.stdin },
+    ...{ command, args, flags, env, home, out, words: parsed.text, stdin: parsed.stdin },
+    get cwd() {
+      return cwd()
+    },
     onInterrupt: null,
     text: () => readText(parsed),
     sidecar: () => new Sidecar(findTarget(flags, env, cwd, home), { env, home, beforeStart }),
     operator: () => new Sidecar(findOperator(flags, env, cwd, home), { env, home, beforeStart }),
+  }
+}
+
+/** Throws `bad_request` in a directory that was removed: a session's commands seldom need it. */
+export function workingDirectory(): string {
+  try {
+    return process.cwd()
+  } catch (cause) {
+    const message = 'the directory that this runs in was removed'
+    throw new MeshError('bad_request', message, { cause, hint: 'cd to one that is there, then try again' })
   }
 }
 
@@ -57,17 +70,17 @@ async function readText(parsed: Parsed): Promise<string> {
   throw new MeshError('bad_request', 'there is no text', { hint: `put it after --, for example: ${example}` })
 }
 
-function findTarget(flags: Flags, env: Env, cwd: string, home: Home): Target {
+function findTarget(flags: Flags, env: Env, cwd: () => string, home: Home): Target {
   const name = flags.as === undefined ? null : checkName(flags.as)
   const session = sessionTarget(env, home)
   if (session && (name === null || name === session.name)) return session
-  const { project, worktree } = resolvePlace(env, cwd, home)
+  const { project, worktree } = resolvePlace(env, cwd(), home)
   return operatorTarget(home, { project, worktree, name: name ?? operatorName(env) })
 }
 
 /** In a session MESH_NAME is that session's. */
-function findOperator(flags: Flags, env: Env, cwd: string, home: Home): Target {
-  const { project, worktree } = resolvePlace(env, cwd, home)
+function findOperator(flags: Flags, env: Env, cwd: () => string, home: Home): Target {
+  const { project, worktree } = resolvePlace(env, cwd(), home)
   const asked = flags.as === undefined ? null : checkName(flags.as)
   const name = asked ?? (sessionTarget(env, home) ? toName(loginName(env)) : operatorName(env))
   return operatorTarget(home, { project, worktree, name })

@@ -1,7 +1,7 @@
 /** The command line: finds the command, runs it, sets the exit code. */
 import { version } from '../client/version.ts'
 import { MeshError } from '../errors.ts'
-import { type Context, createContext } from './context.ts'
+import { type Context, createContext, workingDirectory } from './context.ts'
 import { fail, withHelpOf } from './output.ts'
 import { findCommand, parseArgs, printHelp } from './parse.ts'
 
@@ -20,7 +20,7 @@ async function main(argv: string[]): Promise<number> {
     printHelp(parsed.command)
     return 0
   }
-  const context = createContext(parsed, process.env, process.cwd())
+  const context = createContext(parsed, process.env, workingDirectory)
   const { run } = await parsed.command.load()
   watchSignals(context)
   try {

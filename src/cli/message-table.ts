@@ -56,7 +56,7 @@ export const messageCommands: readonly CommandInfo[] = [
   {
     name: 'trace',
     args: '<id>',
-    about: 'show what happened to a message or a run, step by step, each with its evidence',
+    about: 'show what happened to a message or a run (its id or name), step by step, each with its evidence',
     examples: ['mesh trace m_3f2a9c41d0', 'mesh trace r_3f2a9c41d0'],
     load: () => import('./commands/trace.ts'),
   },

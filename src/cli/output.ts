@@ -24,7 +24,7 @@ function write(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     // A reader that went away is told to us twice; once is enough.
     if (process.stdout.listenerCount('error') === 0) process.stdout.on('error', () => {})
-    process.stdout.write(text, (error) => (error ? reject(error) : resolve()))
+    process.stdout.write(text, (error) => (error ? reject(outputError(error)) : resolve()))
   })
 }
 
@@ -33,6 +33,13 @@ export function withHelpOf(command: string, error: unknown): unknown {
   if (!(error instanceof MeshError) || error.code !== 'bad_request') return error
   if (error.hint !== new MeshError('bad_request', '').hint) return error
   return new MeshError('bad_request', error.message, { cause: error.cause, hint: `see: mesh ${command} --help` })
+}
+
+/** A full disk behind `> FILE` is no bug of ours. What was not shown counts as unread. */
+function outputError(error: NodeJS.ErrnoException): Error {
+  if (error.code === 'EPIPE') return error
+  const message = `standard output cannot be written (${error.code})`
+  return new MeshError('store_full', message, { cause: error, hint: 'what was asked for may be done already' })
 }
 
 /** Reports an error and returns the exit code. A reader that went away (`| head`) is no error of ours. */

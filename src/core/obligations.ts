@@ -41,7 +41,7 @@ const ENDED_RUNS = 5
 
 export function obligationsOf(facts: Facts): Obligation[] {
   const { asks, owed, waits } = facts.ledger
-  const runs = facts.runs.filter(({ owner, id }) => owner === facts.me && id !== facts.ownRun)
+  const runs = facts.runs.filter((run) => run.owner === facts.me && run.id !== facts.ownRun && !isItself(run))
   return [
     ...owed.map((one) => talk('owed', one, `an answer to ${one.with}`)),
     ...asks.map((one) => talk('ask', one, `an answer from ${one.with}`)),
@@ -57,6 +57,11 @@ export function obligationsOf(facts: Facts): Obligation[] {
     ...(facts.parent === null ? [] : [duty('parent', { with: facts.parent, text: facts.parent, state: 'parent' })]),
     ...(asks.some(({ id }) => id === facts.said?.id) ? [] : saidOf(facts.said)),
   ]
+}
+
+/** A session's own run of an earlier process: it was its own owner, under the name it had. No child has that name. */
+function isItself({ runKind, name, owner, formerOwners = [] }: RunRecord): boolean {
+  return runKind === 'session' && (name === owner || formerOwners.includes(name))
 }
 
 function duty(

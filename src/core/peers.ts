@@ -104,7 +104,7 @@ export function toSession(sighting: Sighting, status: ShownStatus): Session {
     lastActivityAt: lastActivity(record, presence),
     wake: doors.map((door) => door.name),
     doors: [...doors, ...(open?.shut ?? []).map((name) => ({ name, state: 'none' as const }))],
-    unread: presence?.unread ?? 0,
+    unread: open?.unread ?? null,
     ...(presence?.budget ? { budget: presence.budget } : {}),
     epoch: record.epoch,
     ...ending(record, status),

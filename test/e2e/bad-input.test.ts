@@ -1,6 +1,7 @@
 /** Nothing that a caller can say crashes a sidecar, hangs a command or touches another session. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
@@ -182,6 +183,33 @@ test('a project that is none', async () => {
     expect(done).toMatchObject({ code: 2, stdout: '' })
     expect(done.error.code).toBe('bad_name')
   }
+})
+
+test('a directory that was removed', async () => {
+  const script = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" "$@"'
+  for (const [command, code] of [
+    ['ps', 2],
+    ['spawn', 2],
+    ['run', 125],
+  ] as const) {
+    const words = [process.execPath, meshBin, command, '--json', ...(command === 'ps' ? [] : ['--', 'true'])]
+    const done = spawnSync('sh', ['-c', script, ...words], {
+      cwd: mesh.cwd,
+      env: mesh.env({ as: 'alice' }),
+      encoding: 'utf8',
+    })
+    expect(done).toMatchObject({ status: code, stdout: '' })
+    expect(JSON.parse(done.stderr.trim().split('\n').at(-1)!).error.code, command).toBe('bad_request')
+  }
+})
+
+test.skipIf(!existsSync('/dev/full'))('a full disk behind the output', () => {
+  const words = ['-c', 'exec "$0" "$@" >/dev/full', process.execPath, meshBin, 'ps']
+  const done = spawnSync('sh', words, { cwd: mesh.cwd, env: mesh.env({ as: 'alice' }), encoding: 'utf8' })
+  expect(done).toMatchObject({
+    status: 5,
+    stderr: expect.stringContaining('standard output cannot be written (ENOSPC)'),
+  })
 })
 
 test('100 MB on standard input are refused without being read', async () => {

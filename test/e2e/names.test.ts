@@ -68,6 +68,10 @@ test('mail to a name that is gone waits, and the sender is told', async () => {
   expect(sent).toMatchObject({ state: 'stored', note: expect.stringContaining('gone') })
   const plain = await mesh.run(['send', 'alice', '--', 'this too'], { as: 'bob' })
   expect(plain.stdout).toMatch(/^m_[0-9a-f]{32} stored \(.*gone.*\)\n$/)
+  // Nobody has counted what waits.
+  const listed = await mesh.json(['ps'], { as: 'bob' })
+  expect(listed.find(({ name }: { name: string }) => name === 'alice')).toMatchObject({ status: 'gone', unread: null })
+  expect((await mesh.run(['ps'], { as: 'bob' })).stdout).toMatch(/^alice +gone +\S+ ago +- /m)
   expect(await mesh.texts('alice')).toEqual(['when you are back', 'this too'])
 })
 

@@ -51,7 +51,7 @@ async function runLane(job: SenderJob, to: string, count: number): Promise<void>
 /** As the command line makes it from `mesh send --as NAME`. */
 function contextOf(name: string) {
   const parsed = { command: { name: 'send' }, args: [], flags: { as: name, json: true } } as unknown as Parsed
-  return createContext(parsed, process.env, process.cwd())
+  return createContext(parsed, process.env, () => process.cwd())
 }
 
 async function sendByClient(sidecar: ReturnType<ReturnType<typeof contextOf>['sidecar']>, to: string, words: string) {

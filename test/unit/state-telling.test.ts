@@ -145,6 +145,12 @@ test('what is open is told, what presses first; what is over or others’ is not
         }),
         run({ id: `r_${'4'.repeat(32)}`, owner: 'web', name: 'foreign', state: 'running', endedAt: undefined }),
         run({ id: `r_${'9'.repeat(32)}`, owner: 'api', name: 'itself', state: 'running', endedAt: undefined }),
+        // Its own runs before it was resumed, and before that under another name.
+        run({ id: `r_${'5'.repeat(32)}`, runKind: 'session', owner: 'api', name: 'api', endedAt: at }),
+        run({
+          ...{ id: `r_${'6'.repeat(32)}`, runKind: 'session', owner: 'api', name: 'draft', endedAt: at },
+          formerOwners: ['draft'],
+        }),
       ],
       claims: [{ path: 'src/a.ts', since: at, until: at }],
       parent: 'lead',

@@ -44,7 +44,7 @@ function listing(sessions: readonly Session[]): string[] {
 function row(session: Session): string[] {
   const { name, status, lastActivityAt, unread, harness, host, cwd } = session
   const active = `${ago(lastActivityAt, Date.now())} ago`
-  const words = [name, status, active, String(unread), wakeOf(session), harness, host, cwd]
+  const words = [name, status, active, String(unread ?? '-'), wakeOf(session), harness, host, cwd]
   const shown = words.map(oneLine)
   const notes = notesOf(session).map((note) => ` (${oneLine(note)})`)
   return [...shown.slice(0, -1), `${shown.at(-1)}${notes.join('')}`]
