@@ -104,7 +104,7 @@ export function toSession(sighting: Sighting, status: ShownStatus): Session {
     lastActivityAt: lastActivity(record, presence),
     wake: doors.map((door) => door.name),
     doors: [...doors, ...(open?.shut ?? []).map((name) => ({ name, state: 'none' as const }))],
-    unread: open?.unread ?? null,
+    unread: status === 'lost' || status === 'gone' ? null : (presence?.unread ?? 0),
     ...(presence?.budget ? { budget: presence.budget } : {}),
     epoch: record.epoch,
     ...ending(record, status),

@@ -388,4 +388,10 @@ test('followers see what happens as it happens', async () => {
   await following.sees(new RegExp(`run_failed.*${runId}|${runId}.*run_failed`))
   following.child.kill('SIGINT')
   await following.finished
+  // One run's events have an end: also when it was there before.
+  const other = await detach('sleep 0.5')
+  const followed = mesh.start(['events', '--run', other.runId, '--follow', '--json'])
+  expect((await followed.finished).code).toBe(0)
+  const again = await mesh.run(['events', '--run', other.runId, '-f', '--json'])
+  expect(again.jsonLines.map(({ type }: Json) => type)).toEqual(['run_spawned', 'run_completed'])
 })

@@ -1,6 +1,7 @@
 /** `mesh events`: what happened to runs; with --follow as it happens. */
 import type { Request } from '../../api/ops.schema.ts'
 import type { Sidecar } from '../../client/sidecar.ts'
+import { isTerminal } from '../../core/run.ts'
 import { MeshError } from '../../errors.ts'
 import { checkName, quote } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
@@ -19,21 +20,22 @@ export async function run({ flags, out, sidecar: find }: Context): Promise<undef
   }
   const sidecar = find()
   const next = await print(sidecar, scope, out)
-  if (flags.followRun) await follow(sidecar, { ...scope, from: next }, out)
+  if (flags.followRun && next !== null) await follow(sidecar, { ...scope, from: next }, out)
 }
 
-async function print(sidecar: Sidecar, request: Request<'run_events'>, out: Output): Promise<number> {
+/** Where to go on; null when nothing can follow, since the run that was asked about is over. */
+async function print(sidecar: Sidecar, request: Request<'run_events'>, out: Output): Promise<number | null> {
   const { events, next } = await sidecar.call('run_events', request, { timeoutMs: 2 * POLL_MS })
   for (const event of events) {
     if (out.json) await out.value(event)
     else await out.line(eventLines(event))
   }
-  return next
+  return request.run !== undefined && events.some(({ type }) => isTerminal(type)) ? null : next
 }
 
 /** A follower outlives the engine and its sidecar. */
-async function follow(sidecar: Sidecar, request: Request<'run_events'>, out: Output): Promise<never> {
-  for (let from = request.from; ; ) {
+async function follow(sidecar: Sidecar, request: Request<'run_events'>, out: Output): Promise<void> {
+  for (let from: number | null | undefined = request.from; from !== null; ) {
     try {
       from = await print(sidecar, { ...request, ...(from && { from }), waitMs: POLL_MS }, out)
     } catch (error) {
