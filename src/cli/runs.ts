@@ -11,6 +11,11 @@ export function exitOf(events: readonly ShownEvent[]): number {
   return events.map(({ type }) => EXITS[type] ?? 0).find((code) => code > 0) ?? 0
 }
 
+/** Nothing comes after it. */
+export function isEnd({ type }: ShownEvent): boolean {
+  return type === 'run_completed' || type in EXITS
+}
+
 /** A table of runs. */
 export function runListing(runs: readonly ShownRun[]): string[] {
   if (runs.length === 0) return ['no runs in this project']

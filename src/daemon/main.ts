@@ -1,5 +1,6 @@
 /** The sidecar's process: environment → sidecar → signals. `sidecar.js claude-code|mcp|operator <run directory>`. */
 import { basename, join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { visible } from '../core/render.ts'
 import { isStopped } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
@@ -19,6 +20,7 @@ import { times } from '../wire/limits.ts'
 import { checkName, toName } from '../wire/names.ts'
 import { createHandlers } from './handlers.ts'
 import { type Logger, openLog } from './log.ts'
+import { readRecord, type SidecarRecord } from './run-dir.ts'
 import { serve } from './server.ts'
 import { Sidecar } from './sidecar.ts'
 
@@ -54,7 +56,7 @@ async function main(): Promise<void> {
     ? createShell(checkName(env.MESH_NAME ?? ''), process.cwd())
     : openSession(kind, env, home, runDir, log)
   if (!harness) return finish()
-  const place = findPlace(env, home)
+  const place = isOperator ? findPlace(env, home) : sessionPlace(env, home, harness, readRecord(home, key))
   if (place instanceof MeshError) return isOperator ? Promise.reject(place) : refuse(harness, place, log, finish)
   const asked = askedName(env)
   const desired = { name: asked ? toName(asked) : place.defaultName, explicit: asked !== undefined }
@@ -131,6 +133,18 @@ function findPlace(env: Env, home: Home): Place | MeshError {
   } catch (error) {
     return MeshError.from(error)
   }
+}
+
+/**
+ * A living session stays in its project when its sidecar comes back, whatever has become of the directory meanwhile: it
+ * was moved or removed, the repository got a remote or another project file.
+ */
+function sessionPlace(env: Env, home: Home, harness: Harness, earlier: SidecarRecord | null): Place | MeshError {
+  const place = findPlace(env, home)
+  if (!earlier || !isDeepStrictEqual(earlier.process, harness.process)) return place
+  const { project, name } = earlier
+  if (place instanceof MeshError) return { project, worktree: harness.conversation.cwd, defaultName: name }
+  return { ...place, project }
 }
 
 /** The session may not join: its start text says why, and there is nothing else to do. */

@@ -1,5 +1,6 @@
 /** What `mesh mcp` does when clients, lines, sidecars and the engine misbehave, and how its session ends. */
-import { existsSync, readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { McpClient, RawMcp } from '../support/mcp.ts'
@@ -140,6 +141,30 @@ test('the sidecar is killed during a wait: it comes back, and the wait goes on',
   expect((await waiting).text).toContain('still here?')
   expect((await client.call('mesh_whoami')).data).toMatchObject({ name: 'phoenix', epoch: 1 })
   await client.close()
+})
+
+test('a session stays in its project when its sidecar comes back after the repository got a remote', async () => {
+  execFileSync('git', ['init', '-q', mesh.cwd])
+  const one = raw('settled', { MESH_PROJECT: '' })
+  await one.initialize()
+  const [dir] = await eventually(() => {
+    const all = readdirSync(join(mesh.home, 'run')).filter((key) => key.startsWith('mcp-'))
+    return all.length > 0 && all
+  }, 'its directory')
+  const record = () => JSON.parse(readFileSync(join(mesh.home, 'run', dir!, 'sidecar.json'), 'utf8'))
+  const before = await eventually(() => {
+    try {
+      return record()
+    } catch {
+      return null
+    }
+  }, 'its record')
+  execFileSync('git', ['-C', mesh.cwd, 'remote', 'add', 'origin', 'https://example.org/elsewhere.git'])
+  process.kill(before.sidecar.pid, 'SIGKILL')
+  one.send(7, 'tools/call', { name: 'mesh_whoami', arguments: {} })
+  await one.answer(7)
+  expect(record()).toMatchObject({ name: 'settled', epoch: 1, project: before.project })
+  expect(record().sidecar.pid).not.toBe(before.sidecar.pid)
 })
 
 test('a client that only asks what the server speaks is no session', async () => {

@@ -1,12 +1,11 @@
 /** `mesh events`: what happened to runs; with --follow as it happens. */
 import type { Request } from '../../api/ops.schema.ts'
 import type { Sidecar } from '../../client/sidecar.ts'
-import { isTerminal } from '../../core/run.ts'
 import { MeshError } from '../../errors.ts'
 import { checkName, quote } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
 import type { Output } from '../output.ts'
-import { eventLines } from '../runs.ts'
+import { eventLines, isEnd } from '../runs.ts'
 import { parseDuration } from '../units.ts'
 
 const POLL_MS = 30_000
@@ -30,7 +29,7 @@ async function print(sidecar: Sidecar, request: Request<'run_events'>, out: Outp
     if (out.json) await out.value(event)
     else await out.line(eventLines(event))
   }
-  return request.run !== undefined && events.some(({ type }) => isTerminal(type)) ? null : next
+  return request.run !== undefined && events.some(isEnd) ? null : next
 }
 
 /** A follower outlives the engine and its sidecar. */
