@@ -89,5 +89,4 @@ export const stateOps = {
   },
 } as const
 
-export type ShownObligation = z.output<typeof obligation>
 export type ShownState = z.output<(typeof stateOps)['state_read']['response']>

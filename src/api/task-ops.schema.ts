@@ -137,5 +137,3 @@ export const taskOps = {
     response: detail,
   },
 } as const
-
-export type TaskDetail = z.output<typeof detail>

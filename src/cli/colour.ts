@@ -1,6 +1,6 @@
 /** Colours, only where a person looks. */
 
-export function isColourful(): boolean {
+function isColourful(): boolean {
   const { NO_COLOR, TERM } = process.env
   return process.stdout.isTTY === true && !NO_COLOR && TERM !== 'dumb'
 }

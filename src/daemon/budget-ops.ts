@@ -45,7 +45,7 @@ export async function resume(
 }
 
 /** What a person types in a plain shell. */
-export function hintFor(name: string): string {
+function hintFor(name: string): string {
   return `ask the person to run, in a plain shell: mesh budget resume ${name}`
 }
 

@@ -52,7 +52,7 @@ export function ownRun(session: Session): OwnRun {
 }
 
 /** The run that a session was spawned as; null for any other, and for one that was resumed after its run was over. */
-export function spawnedAs(home: Home, sessionId: string): RunSpec | null {
+function spawnedAs(home: Home, sessionId: string): RunSpec | null {
   if (!/^[\w-]{1,128}$/.test(sessionId)) return null
   const id = readText(files.spawned(home.runs, sessionId), 64)?.trim()
   return id === undefined || !isRunId(id) ? null : supervised(home, id)

@@ -173,7 +173,7 @@ export function showEvent(sidecar: Sidecar, delivery: Delivery): ShownEvent | nu
   return found && shownEvent(found.event, found.verified)
 }
 
-export function shownEvent(event: RunEvent, verified: boolean): ShownEvent {
+function shownEvent(event: RunEvent, verified: boolean): ShownEvent {
   const {
     v: _v,
     kind: _kind,

@@ -218,4 +218,3 @@ export const memberRecord = z.object({
   member: token,
   key: z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/)),
 })
-export type MemberRecord = z.output<typeof memberRecord>

@@ -30,7 +30,6 @@ export const fileClaims = z.object({
   kind: z.literal('file_claims'),
   claims: z.array(fileClaim).check(z.maxLength(limits.fileClaims)),
 })
-export type FileClaims = z.output<typeof fileClaims>
 
 /** Who edited one file of one worktree lately, in the edits bucket under a hash of both. */
 export const fileEdits = z.object({

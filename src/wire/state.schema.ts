@@ -10,12 +10,10 @@ import { actor, operationId, taskId } from './task.schema.ts'
 
 /** Never a path, a subject or a property's name: documents keep their entries in a list. */
 export const stateKey = z.string().check(z.regex(patterns.stateKey, 'not a key'))
-export const stateValue = z.string().check(z.maxLength(limits.stateBytes))
-export const stateNote = z.string().check(z.minLength(1), z.maxLength(limits.stateNoteChars))
-/** What a shared document is called. */
-export const sharedName = z.string().check(z.regex(patterns.token, 'not a name of a shared document'))
+const stateValue = z.string().check(z.maxLength(limits.stateBytes))
+const stateNote = z.string().check(z.minLength(1), z.maxLength(limits.stateNoteChars))
 
-export const stateEntry = z.object({
+const stateEntry = z.object({
   key: stateKey,
   value: stateValue,
   /** Revision of the document in which it was set last. */

@@ -30,7 +30,7 @@ export const taskPriority = z.int().check(z.minimum(0), z.maximum(9))
 /** NAME or role:R. */
 export const assignee = z.string().check(z.regex(patterns.assignee, 'neither NAME nor role:R'))
 /** A run or a message. */
-export const taskLink = z.string().check(z.regex(/^[rm]_[0-9a-f]{32}$/, 'not the id of a run or message'))
+const taskLink = z.string().check(z.regex(/^[rm]_[0-9a-f]{32}$/, 'not the id of a run or message'))
 
 /** Who did something, as the one who wrote it says. */
 export const actor = z.object({ member: token, name, epoch: count })
@@ -59,8 +59,7 @@ export const change = z.object({
 })
 export type Change = z.output<typeof change>
 
-export const taskState = z.enum(['open', 'claimed', 'done', 'failed', 'cancelled'])
-export type StoredState = z.output<typeof taskState>
+const taskState = z.enum(['open', 'claimed', 'done', 'failed', 'cancelled'])
 
 export const task = z.object({
   v: z.literal(1),

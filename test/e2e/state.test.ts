@@ -99,7 +99,7 @@ test('a hand-off gives state, tasks, file claims and unread mail, and is refused
   expect([refused.code, refused.error.code]).toEqual([3, 'not_found'])
   expect((await mesh.run(['handoff', 'api'], as('api'))).code).toBe(2)
   const { stdout } = await mesh.run(['handoff', 'web'], as('api'))
-  expect(stdout).toBe('handed over: 1 keys, 1 tasks, 1 file claims, 1 messages; web has them\n')
+  expect(stdout).toBe('handed over: 1 key, 1 task, 1 file claim, 1 message; web has them\n')
   expect((await mesh.run(['state', 'get', 'plan'], as('web'))).stdout).toBe('parser first\n')
   expect((await mesh.json(['task', 'show', id], as('web'))).owner).toBe('web')
   expect(await mesh.json(['claims'], as('api'))).toMatchObject([{ path: 'src/parser.ts', holder: 'web' }])

@@ -17,11 +17,11 @@ interface Rule {
 const table: Record<string, Rule> = {
   errors: { values: [] },
   wire: { values: ['errors'] },
-  api: { values: ['errors', 'wire'] },
-  core: { values: ['errors', 'wire'], types: ['api', 'harness/types'] },
+  api: { values: ['wire'] },
+  core: { values: ['errors', 'wire'], types: ['api'] },
   host: { values: ['errors', 'wire'] },
   engine: { values: ['errors', 'wire', 'host'] },
-  nats: { values: ['errors', 'wire'], types: ['engine'] },
+  nats: { values: ['errors', 'wire'] },
   harness: { values: ['errors', 'wire', 'host', 'core'] },
   daemon: { values: ['errors', 'wire', 'api', 'core', 'host', 'engine', 'nats', 'harness'] },
   client: { values: ['errors', 'host', 'api/version'], types: ['api'] },
@@ -148,6 +148,12 @@ test('no import is hidden from this test', () => {
   }
 })
 
+test('of the daemon, only what starts a process knows Claude Code', () => {
+  const knowing = imports.filter((found) => target(found)?.startsWith('harness/claude-code/')).map(({ file }) => file)
+  const inDaemon = new Set(knowing.filter((file) => layerOf(file) === 'daemon'))
+  expect([...inDaemon].sort()).toEqual(['daemon/main.ts', 'daemon/supervisor-main.ts'])
+})
+
 test('the root of all subjects stands in one file', () => {
   const withRoot = files.filter(({ text }) => /mesh\.v\d/.test(text)).map(({ file }) => file)
   expect(withRoot).toEqual(['wire/subjects.ts'])
@@ -167,7 +173,7 @@ test.each([
   ['core/x.ts', "import { ops } from '../api/ops.schema.ts'", 'may be imported as a type only'],
   ['core/x.ts', "import type { Ops } from '../api/ops.schema.ts'", null],
   ['core/x.ts', "import { type Ops } from '../api/ops.schema.ts'", 'may be imported as a type only'],
-  ['core/x.ts', "import type { D } from '../harness/types.ts'", null],
+  ['core/x.ts', "import type { D } from '../harness/types.ts'", 'is of a layer that may not be imported'],
   ['core/x.ts', "import type { D } from '../harness/claude-code/a.ts'", 'is of a layer that may not be imported'],
   ['core/x.ts', "import {\n  a,\n  b,\n} from '../daemon/a.ts'", 'is of a layer that may not be imported'],
   ['core/x.ts', "import 'node:fs'", 'is not pure'],

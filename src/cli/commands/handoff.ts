@@ -9,8 +9,12 @@ export async function run({ args, out, sidecar }: Context): Promise<undefined> {
     return
   }
   const { to, state, keys, tasks, claims, messages } = given
-  const what = `${keys} keys, ${tasks} tasks, ${claims} file claims, ${messages} messages`
+  const counts = [count(keys, 'key'), count(tasks, 'task'), count(claims, 'file claim'), count(messages, 'message')]
   const when =
     state === 'taken' ? `${to} has them` : `they are ${to}'s, which takes them as soon as its sidecar is there`
-  await out.line(`handed over: ${what}; ${when}`)
+  await out.line(`handed over: ${counts.join(', ')}; ${when}`)
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
 }
