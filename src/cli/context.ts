@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
-import { operatorTarget, sessionTarget, type Target } from '../client/find.ts'
+import { operatorTarget, readRecord, sessionTarget, type Target } from '../client/find.ts'
 import { Sidecar } from '../client/sidecar.ts'
 import { MeshError } from '../errors.ts'
 import { type Env, type Home, meshHome } from '../host/home.ts'
@@ -49,6 +49,19 @@ export function createContext(parsed: Parsed, env: Env, cwd: () => string): Cont
     text: () => readText(parsed),
     sidecar: () => new Sidecar(findTarget(flags, env, cwd, home), { env, home, beforeStart }),
     operator: () => new Sidecar(findOperator(flags, env, cwd, home), { env, home, beforeStart }),
+  }
+}
+
+/** The name that an operator was given instead of the one behind `--as`, since a living session has that; else null. */
+export function otherName(context: Context): string | null {
+  const { command, flags, env, home } = context
+  if (flags.as === undefined || command.name === 'rename' || sessionTarget(env, home)) return null
+  try {
+    const record = readRecord(findOperator(flags, env, () => context.cwd, home).dir)
+    return record && record.name !== flags.as ? record.name : null
+  } catch {
+    // A command that needs no project, where there is none.
+    return null
   }
 }
 

@@ -1,7 +1,7 @@
 /** The command line: finds the command, runs it, sets the exit code. */
 import { version } from '../client/version.ts'
 import { MeshError } from '../errors.ts'
-import { type Context, createContext, workingDirectory } from './context.ts'
+import { type Context, createContext, otherName, workingDirectory } from './context.ts'
 import { fail, withHelpOf } from './output.ts'
 import { findCommand, parseArgs, printHelp } from './parse.ts'
 
@@ -24,7 +24,10 @@ async function main(argv: string[]): Promise<number> {
   const { run } = await parsed.command.load()
   watchSignals(context)
   try {
-    return (await run(context)) ?? 0
+    const code = (await run(context)) ?? 0
+    const other = otherName(context)
+    if (other) context.out.note(`${parsed.flags.as} is the name of another session: this was done as ${other}`)
+    return code
   } catch (error) {
     throw withHelpOf(parsed.command.name, error)
   }

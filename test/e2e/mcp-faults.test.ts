@@ -167,6 +167,16 @@ test('a session stays in its project when its sidecar comes back after the repos
   expect(record().sidecar.pid).not.toBe(before.sidecar.pid)
 })
 
+test('who acts --as a living session is told that it is another one', async () => {
+  const client = await McpClient.connect(mesh, 'taken')
+  await client.call('mesh_whoami')
+  const done = await mesh.run(['state', 'set', 'plan', '--as', 'taken', '--', 'x'])
+  expect(done).toMatchObject({ code: 0, stdout: 'plan set, revision 1\n' })
+  expect(done.stderr).toBe('mesh: taken is the name of another session: this was done as taken-2\n')
+  expect((await mesh.run(['whoami', '--as', 'free'])).stderr).toBe('')
+  await client.close()
+})
+
 test('a client that only asks what the server speaks is no session', async () => {
   await mesh.join('alice')
   const _meta = {
