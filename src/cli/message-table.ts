@@ -48,7 +48,7 @@ export const messageCommands: readonly CommandInfo[] = [
     name: 'wait',
     args: '[...target]',
     about:
-      'block until a run ends, a session is idle, ends or is lost, a message is replied to, or (without arguments) a message comes',
+      'block until a run or a child session ends, a session is idle, ends or is lost, a message is replied to, or (without arguments) a message comes',
     flags: ['until', 'any', 'all', 'timeout'],
     examples: ['mesh wait', 'mesh wait api-worker --until idle', 'mesh wait m_3f2a9c41d0 --timeout 5m'],
     load: () => import('./commands/wait.ts'),

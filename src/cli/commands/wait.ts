@@ -1,11 +1,12 @@
 /** `mesh wait`: block until something happened, print it, and only then mark it as read. */
-import type { Response } from '../../api/ops.schema.ts'
+import type { Request, Response } from '../../api/ops.schema.ts'
 import { MeshError } from '../../errors.ts'
 import { limits } from '../../wire/limits.ts'
 import type { Context } from '../context.ts'
 import { messageLines, taken } from '../messages.ts'
 import { misuse } from '../parse.ts'
 import { eventLines, exitOf } from '../runs.ts'
+import { ownerOf } from '../supervised.ts'
 import { oneLine, parseChoice, parseDuration } from '../units.ts'
 import { checkTarget } from '../values.ts'
 
@@ -22,8 +23,10 @@ export async function run(context: Context): Promise<number | undefined> {
   if (flags.any && flags.all) throw misuse(context.command, 'it is --any or --all')
   const until = untilOfRuns(context)
   if (until !== null) return waitForRuns(context, until)
+  const request = readRequest(context)
+  if (await areChildren(context)) return waitForRuns(context, flags.until === 'end' ? 'end' : 'idle')
   try {
-    return await waitForOthers(context)
+    return await waitForOthers(context, request)
   } catch (error) {
     if (!isUnknown(error) || flags.until === 'message') throw error
     // It may be what a run is called, also that of a session that was spawned just now and has not joined yet.
@@ -38,9 +41,8 @@ function isUnknown(error: unknown): boolean {
 }
 
 /** Sessions and messages. */
-async function waitForOthers(context: Context): Promise<undefined> {
+async function waitForOthers(context: Context, request: Request<'wait'>): Promise<undefined> {
   const { flags, out } = context
-  const request = readRequest(context)
   const sidecar = context.sidecar()
   const timeoutMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
   const { results, handover } = await sidecar.call('wait', request, { timeoutMs })
@@ -50,6 +52,21 @@ async function waitForOthers(context: Context): Promise<undefined> {
     else await out.line(resultLine(result))
   }
   await taken(sidecar, handover, out)
+}
+
+/** Sessions that this one started: their runs tell how they ended, and with what result, also when they are long over. */
+async function areChildren(context: Context): Promise<boolean> {
+  const { args, flags } = context
+  if (args.length === 0 || flags.until === 'message' || args.some((target) => target.startsWith('m_'))) return false
+  const sidecar = context.sidecar()
+  const { owner } = ownerOf(context)
+  try {
+    const runs = (await Promise.all(args.map((run) => sidecar.call('runs', { run })))).flat()
+    return runs.every((run) => run.kind === 'session' && run.owner === owner && run.name !== owner)
+  } catch (error) {
+    if (isUnknown(error)) return false
+    throw error
+  }
 }
 
 /** Until one of the runs, or all of them, got so far. The exit code tells how they ended. */
