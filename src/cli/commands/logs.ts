@@ -8,11 +8,14 @@ import { lockOwner } from '../../host/lock.ts'
 import { isRunId } from '../../wire/names.ts'
 import type { Context } from '../context.ts'
 import { ownerOf } from '../supervised.ts'
+import { ForTerminal } from '../terminal.ts'
 import { parseCount } from '../units.ts'
 
 const CHUNK = 64 * 1024
 const SPEC_BYTES = 2 * 1024 * 1024
 const POLL_MS = 200
+/** Whoever pipes wants the bytes; a terminal would do what they say. */
+const shown = process.stdout.isTTY ? new ForTerminal() : null
 
 export async function run(context: Context): Promise<undefined> {
   const { args, flags, home } = context
@@ -30,6 +33,7 @@ export async function run(context: Context): Promise<undefined> {
   if (lines === null) for (const part of [`${path}.1`, path]) await copy(new Log(part))
   else await lastLines(log, lines)
   if (flags.followRun) await follow(home, id, path, lines === null ? new Log(path, log.size) : log)
+  if (shown) await print(shown.end())
 }
 
 /** What there is, then what comes, until the run is over. A log that was rotated is followed from its beginning. */
@@ -69,7 +73,11 @@ async function lastLines(log: Log, lines: number): Promise<void> {
 }
 
 function write(chunk: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => process.stdout.write(chunk, (error) => (error ? reject(error) : resolve())))
+  return print(shown ? shown.next(chunk) : chunk)
+}
+
+function print(text: string | Buffer): Promise<void> {
+  return new Promise((resolve, reject) => process.stdout.write(text, (error) => (error ? reject(error) : resolve())))
 }
 
 function exists(path: string): boolean {
