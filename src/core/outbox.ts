@@ -139,11 +139,6 @@ export class Outbox {
     return this.#unstored.size
   }
 
-  /** Sent messages that the stream no longer has if it ends at `lastSeq`: they wait again. Their ids keep them one. */
-  lostBeyond(lastSeq: number): string[] {
-    return this.lose([...this.#messages.values()].filter(({ position }) => position !== null && position > lastSeq))
-  }
-
   /** Takes back that these are stored. Returns their ids. */
   lose(lost: readonly Sent[]): string[] {
     for (const sent of lost) Object.assign(sent, { position: null, storedAt: null })

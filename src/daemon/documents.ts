@@ -69,7 +69,7 @@ export async function documentAt(store: ProjectStore, { object }: StatePointer):
 
 /** The kept pointers of a document, oldest first. */
 export async function documentHistory(store: ProjectStore, ref: DocumentRef): Promise<StatePointer[]> {
-  const entries = await store.state.history(keyOf(ref))
+  const entries = await store.state.all(keyOf(ref))
   // Written again by a new holder of the name, a revision is there twice.
   return entries.map(({ value }) => value).filter(({ rev }, i, all) => rev > 0 && all[i + 1]?.rev !== rev)
 }
@@ -187,9 +187,11 @@ export async function takeOwn(store: ProjectStore, ref: { own: string; epoch: nu
 export async function collect(store: ProjectStore): Promise<number> {
   // First the objects: one that is stored later is in no danger.
   const objects = await store.documents.all()
-  const pointers = await store.state.histories()
-  const kept = keptObjects([...pointers.values()].map((entries) => entries.map(({ value }) => value)))
-  const latest = Math.max(0, ...[...pointers.values()].map((entries) => entries.at(-1)!.writtenAt))
+  const entries = await store.state.all()
+  const histories = new Map<string, StatePointer[]>()
+  for (const { key, value } of entries) histories.set(key, [...(histories.get(key) ?? []), value])
+  const kept = keptObjects([...histories.values()])
+  const latest = entries.at(-1)?.writtenAt ?? 0
   const gone = objects.filter(({ name, storedAt }) => !kept.has(name) && storedAt < latest - times.stateGrace)
   for (const object of gone) await store.documents.remove(object)
   return gone.length

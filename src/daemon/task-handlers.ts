@@ -75,7 +75,7 @@ export function createTaskHandlers(sidecar: Sidecar): TaskHandlers {
     async task_show({ id: key }) {
       const { store } = await open(sidecar)
       const known = await named(sidecar, key)
-      const revisions = await store.tasks.history(known.task.id)
+      const revisions = await store.tasks.all(known.task.id)
       const last = revisions.at(-1)
       // As it is now, not as this sidecar last heard.
       const kept = last ? { task: last.value, revision: last.revision } : known

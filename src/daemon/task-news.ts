@@ -43,7 +43,7 @@ export async function earlierChange(
   id: string,
   op: string,
 ): Promise<{ before: Task | null; after: Task } | null> {
-  const revisions = (await sidecar.link.store.tasks.history(id)).map(({ value }) => value)
+  const revisions = (await sidecar.link.store.tasks.all(id)).map(({ value }) => value)
   const at = revisions.findIndex(({ change }) => change.op === op)
   return at < 0 ? null : { before: revisions[at - 1] ?? null, after: revisions[at]! }
 }

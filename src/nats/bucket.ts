@@ -70,9 +70,8 @@ export class Bucket<S extends z.ZodMiniType> {
 
   /** The revision at which `key` holds nothing that can be read, 0 if it never was; null while it holds a record. */
   async vacancy(key: string): Promise<number | null> {
-    const entry = await this.#kv.get(key).catch(nullIfMissing)
-    const isTaken = entry?.operation === 'PUT' && decodeRecord(this.#schema, entry.value) !== null
-    return isTaken ? null : (entry?.revision ?? 0)
+    const { value, revision } = await this.look(key)
+    return value === null ? revision : null
   }
 
   /** Writes whatever is there. Resolves to the new revision. */
@@ -101,47 +100,25 @@ export class Bucket<S extends z.ZodMiniType> {
     }
   }
 
-  /** All records whose key matches `filter`. Read by position, with no watch: a bucket holds one message per key. */
+  /**
+   * All records whose key matches `filter`, oldest first: every kept revision in a bucket that keeps history, else one per
+   * key. Read by position, with no watch.
+   */
   async all(filter = '>'): Promise<Entry<z.output<S>>[]> {
     const prefix = `$KV.${this.#name}.`
     const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, `KV_${this.#name}`, prefix + filter)
-    return stored
-      .filter((message) => message.header.get('KV-Operation') === '')
-      .map((message) =>
-        this.#entry(message.subject.slice(prefix.length), message.data, message.seq, message.time.getTime()),
-      )
-      .filter((entry) => entry !== null)
+    return stored.flatMap(
+      ({ subject, data, seq, time }) => this.#entry(subject.slice(prefix.length), data, seq, time.getTime()) ?? [],
+    )
   }
 
-  /** All records of a bucket that keeps history. Costs a consumer for as long as it takes. */
+  /** The latest records of a bucket that keeps history. Costs a consumer for as long as it takes. */
   async latest(): Promise<Entry<z.output<S>>[]> {
     const prefix = `$KV.${this.#name}.`
     const stored = await readLast({ js: this.#js, jsm: this.#jsm }, `KV_${this.#name}`)
     return stored.flatMap(
       ({ subject, data, seq, at }) => this.#entry(subject.slice(prefix.length), data, seq, at) ?? [],
     )
-  }
-
-  /** Every kept revision of every key, oldest first. */
-  async histories(): Promise<Map<string, Entry<z.output<S>>[]>> {
-    const prefix = `$KV.${this.#name}.`
-    const byKey = new Map<string, Entry<z.output<S>>[]>()
-    for (const { subject, data, seq, time } of await readFrom(
-      { nc: this.#nc, jsm: this.#jsm },
-      `KV_${this.#name}`,
-      `${prefix}>`,
-    )) {
-      const key = subject.slice(prefix.length)
-      const entry = this.#entry(key, data, seq, time.getTime())
-      if (entry) byKey.set(key, [...(byKey.get(key) ?? []), entry])
-    }
-    return byKey
-  }
-
-  /** Every kept revision of a key, oldest first. */
-  async history(key: string): Promise<Entry<z.output<S>>[]> {
-    const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, `KV_${this.#name}`, `$KV.${this.#name}.${key}`)
-    return stored.flatMap(({ data, seq, time }) => this.#entry(key, data, seq, time.getTime()) ?? [])
   }
 
   /**

@@ -138,8 +138,6 @@ export const limits = {
   commandBytes: 512 * KIB,
   /** Events of a run that wait while the engine is away; further progress is dropped, the end is not. */
   runBacklog: 1000,
-  /** Runs in one answer. */
-  runsListed: 1000,
   /** Bytes of a sidecar's log file before it is rotated; one old file is kept. */
   logBytes: 4 * MIB,
 } as const

@@ -166,10 +166,10 @@ test('history is bounded, and what no kept revision names is collected once nobo
   // All are new: any of them may be named in a moment.
   expect(await collect(store)).toBe(0)
   const later = Date.now() + times.stateGrace + 60_000
-  const histories = store.state.histories.bind(store.state)
-  vi.spyOn(store.state, 'histories').mockImplementation(async () => {
-    const all = await histories()
-    for (const entries of all.values()) entries.at(-1)!.writtenAt = later
+  const written = store.state.all.bind(store.state)
+  vi.spyOn(store.state, 'all').mockImplementation(async () => {
+    const all = await written()
+    all.at(-1)!.writtenAt = later
     return all
   })
   expect(await collect(store)).toBe(8)
