@@ -2,9 +2,11 @@
  * A session's state and what it has open, as its model reads it after its context was cut: in one element whose tag
  * holds a random token, most pressing first, within a budget; what is left out is said. Pure.
  */
+import type { RunState } from '../wire/run.schema.ts'
 import type { StateDocument } from '../wire/state.schema.ts'
 import type { Obligation } from './obligations.ts'
 import { cut, field } from './render.ts'
+import { isOver } from './run.ts'
 
 /** As the start text's budget: 1,100 characters for 300 tokens. */
 const CHARS_PER_TOKEN = 11 / 3
@@ -38,21 +40,25 @@ export function renderState(
   obligations: readonly Obligation[],
   { me, nonce, tokens }: { me: string; nonce: string; tokens: number },
 ): string {
-  const all = { duties: obligations.map(dutyLine), values: entries.toReversed().map((entry) => valueLine(entry, me)) }
+  const isEnded = ({ kind, state }: Obligation) => (kind === 'run' || kind === 'child') && isOver(state as RunState)
+  const open = obligations.filter((one) => !isEnded(one)).map(dutyLine)
+  const over = obligations.filter(isEnded).map(dutyLine)
+  const entryLines = entries.toReversed().map((entry) => valueLine(entry, me))
   const remarks = notes.toReversed().map(noteLine)
-  const count = all.duties.length + all.values.length + remarks.length
+  const count = obligations.length + entryLines.length + remarks.length
   const tag = `mesh-${nonce}`
   const frame = [`<${tag}>`, INTRO, `</${tag}>`]
   const room = tokens * CHARS_PER_TOKEN - weigh(frame.join('\n')) - LEFT_CHARS
   if (count === 0 || room < DUTY_CHARS) return ''
-  const values = section('Kept (mesh state get KEY):', all.values)
+  const values = section('Kept (mesh state get KEY):', entryLines)
   const reserved = Math.min(weight(values), room * KEPT_SHARE)
-  const duties = fit(section('Open:', all.duties), room - reserved)
+  const duties = fit(section('Open:', open), room - reserved)
   const kept = fit(values, room - weight(duties))
-  const noted = fit(section('Notes:', remarks), room - weight(duties) - weight(kept))
-  const left = count - [duties, kept, noted].reduce((sum, lines) => sum + Math.max(0, lines.length - 1), 0)
+  const ended = fit(section('Ended in the last hour:', over), room - weight(duties) - weight(kept))
+  const noted = fit(section('Notes:', remarks), room - weight(duties) - weight(kept) - weight(ended))
+  const left = count - [duties, ended, kept, noted].reduce((sum, lines) => sum + Math.max(0, lines.length - 1), 0)
   const rest = left > 0 ? [`[${left} more: mesh state show]`] : []
-  return [frame[0], INTRO, ...duties, ...kept, ...noted, ...rest, frame[2]].join('\n')
+  return [frame[0], INTRO, ...duties, ...ended, ...kept, ...noted, ...rest, frame[2]].join('\n')
 }
 
 function section(title: string, lines: readonly string[]): string[] {

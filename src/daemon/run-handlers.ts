@@ -16,7 +16,7 @@ import type { RunEvent, RunRecord } from '../wire/run.schema.ts'
 import { deadline } from './deadline.ts'
 import { FOREVER_MS } from './post.ts'
 import { signalAttached } from './run-attached.ts'
-import { files, readSpec, readSteps, writeStop } from './run-files.ts'
+import { changedAt, files, readSpec, readSteps, runIds, writeStop } from './run-files.ts'
 import { recordOf } from './run-record.ts'
 import { signalGroup } from './run-subject.ts'
 import { traceRun } from './run-trace.ts'
@@ -28,6 +28,8 @@ type RunOp = 'runs' | 'run_events' | 'run_trace' | 'run_wait' | 'run_stop'
 
 const ID_PREFIX = /^r_[0-9a-f]{8,31}$/
 const DAY_MS = 86_400_000
+/** A supervisor that reaches the engine has told of its run by then. */
+const FRESH_MS = 30_000
 /** A supervisor that is awake answers within the grace and this. */
 const ANSWER_MS = 3000
 const POLL_MS = 50
@@ -119,7 +121,9 @@ export async function findRun(sidecar: Sidecar, text: string): Promise<RunRecord
   }
   const isId = ID_PREFIX.test(text)
   const records = (await runs.records.all()).map(({ value }) => value)
-  const found = records.filter(({ id, name }) => (isId ? id.startsWith(text) : name === text))
+  const found = [...records, ...freshRecords(sidecar, new Set(records.map(({ id }) => id)))].filter(({ id, name }) =>
+    isId ? id.startsWith(text) : name === text,
+  )
   if (isId && found.length > 1) throw new MeshError('bad_request', `${text} fits ${found.length} runs`)
   const newest = found.sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))[0]
   if (newest) return current(sidecar, runs, newest)
@@ -137,6 +141,13 @@ function localRecord(sidecar: Sidecar, id: string): RunRecord | null {
   const spec = readSpec(runDir(sidecar.options.home, id))
   if (spec?.project !== sidecar.options.place.project) return null
   return recordOf(spec, new Date().toISOString(), { state: 'running' })
+}
+
+/** Runs that began here so lately that the engine may not have them yet. */
+function freshRecords(sidecar: Sidecar, known: ReadonlySet<string>): RunRecord[] {
+  const { home } = sidecar.options
+  const fresh = runIds(home).filter((id) => !known.has(id) && Date.now() - changedAt(home, id) < FRESH_MS)
+  return fresh.flatMap((id) => localRecord(sidecar, id) ?? [])
 }
 
 /** The record as the events have it: an index may be a step behind, an end never is. */

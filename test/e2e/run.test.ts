@@ -395,3 +395,13 @@ test('followers see what happens as it happens', async () => {
   const again = await mesh.run(['events', '--run', other.runId, '-f', '--json'])
   expect(again.jsonLines.map(({ type }: Json) => type)).toEqual(['run_spawned', 'run_completed'])
 })
+
+test('a run is known by its name although its supervisor has not told of it yet', async () => {
+  await mesh.json(['down'])
+  const { runId } = await detach('sleep 100', {}, '--name', 'early')
+  process.kill(supervisorOf(runId), 'SIGSTOP')
+  await mesh.json(['up'])
+  expect((await mesh.run(['wait', 'early', '--timeout', '300ms'])).code).toBe(124)
+  process.kill(supervisorOf(runId), 'SIGCONT')
+  expect(await mesh.json(['stop', 'early'])).toMatchObject({ runId, type: 'run_cancelled' })
+})

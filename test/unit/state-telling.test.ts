@@ -197,6 +197,17 @@ test('the newest comes first, in one element, and what is left out is said', () 
   expect(render(documentOf(...many))).toContain(`[${60 - shown.length} more: mesh state show]`)
 })
 
+test('what ended is not among what is open', () => {
+  const at = new Date(AT).toISOString()
+  const runs = [
+    run({ id: `r_${'1'.repeat(32)}`, owner: 'api', name: 'build', state: 'running', endedAt: undefined }),
+    run({ id: `r_${'2'.repeat(32)}`, owner: 'api', name: 'tests', state: 'failed', reason: 'exit 7', endedAt: at }),
+  ]
+  expect(render(documentOf(), obligationsOf(facts({ runs })))).toMatch(
+    /\nOpen:\n- run r_1{10} build running.*\nEnded in the last hour:\n- run r_2{10} tests failed: "exit 7"\n</s,
+  )
+})
+
 test('neither what is open nor what is kept crowds the other out', () => {
   const steps = Array.from({ length: 60 }, (_, i) => asked(i + 1))
   const duties = obligationsOf(facts({ ledger: ledgerOf(...steps) }))
