@@ -8,6 +8,7 @@ type Handle = (request: never, call: Call) => Promise<unknown>
 
 const TASK_OPS = new Set<string>(['task_add', 'task_claim', 'task_change'] satisfies Op[])
 const FILE_OPS = new Set<string>(['claim', 'release'] satisfies Op[])
+const IDLE = 'until it is idle or ends'
 
 export function watchCalls(sidecar: Sidecar, op: string, handle: Handle): Handle {
   return async (request, call) => {
@@ -31,13 +32,14 @@ interface Waiting {
 /** What the call waits for, in words; null if for nothing, or for the answer to a question, which is kept as such. */
 function waitOf({ obligations }: Sidecar, op: string, request: Waiting): string | null {
   if (op === 'task_claim') return request.wait === true ? 'a task that is ready' : null
-  if (op === 'run_wait') return `the end of ${list(request.runs)}`
+  const { targets = [], runs, until } = request
+  if (op === 'run_wait' && until === 'progress') return `progress of ${list(runs)}`
+  if (op === 'run_wait') return until === 'idle' ? `${list(runs)}, ${IDLE}` : `the end of ${list(runs)}`
   if (op !== 'wait') return null
-  const { targets = [], until } = request
   if (targets.length === 0) return 'the next message'
   if (targets[0]!.startsWith('m_')) return obligations.hasAsked(targets[0]!) ? null : `an answer to ${list(targets)}`
   if (until === 'message') return `a message from ${list(targets)}`
-  return `${list(targets)}, until ${until === 'end' ? 'its end' : 'it is idle or ends'}`
+  return `${list(targets)}, ${until === 'end' ? 'until its end' : IDLE}`
 }
 
 function list(targets: readonly string[] = []): string {
