@@ -69,6 +69,16 @@ export class MeshError extends Error {
     return new MeshError(code, typeof body.message === 'string' ? body.message : 'unknown error', { hint })
   }
 
+  /** What `make` returns, or the MeshError that it throws. */
+  static orValue<T>(make: () => T): T | MeshError {
+    try {
+      return make()
+    } catch (error) {
+      if (error instanceof MeshError) return error
+      throw error
+    }
+  }
+
   static from(error: unknown): MeshError {
     if (error instanceof MeshError) return error
     const message = error instanceof Error ? error.message : String(error)

@@ -8,7 +8,7 @@ import { spent } from '../core/task-room.ts'
 import { MeshError } from '../errors.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { Actor, Task } from '../wire/task.schema.ts'
-import { findingId } from './claims.ts'
+import { actorOf, findingId } from './claims.ts'
 import type { Logger } from './log.ts'
 import { ignoreMissing, unsure, Writing, withinTime } from './task-writing.ts'
 
@@ -201,7 +201,7 @@ export class Board {
     let tried: Task | null = null
     let isRead = false
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const next = this.#tried(now.task, step)
+      const next = MeshError.orValue(() => apply(now.task, step, this.find))
       // Found made: by the try whose answer was lost, or by an earlier call.
       if (next === now.task && isRead) return { ...now, before: tried }
       const isLegal = !(next instanceof MeshError)
@@ -226,16 +226,6 @@ export class Board {
     const known = after.map((id) => this.get(id)?.revision)
     for (const id of after) if (this.find(id)?.state !== 'done') await this.read(store, id).catch(ignoreMissing)
     return after.some((id, i) => this.get(id)?.revision !== known[i])
-  }
-
-  /** The task after the step, or why the rules refuse it. */
-  #tried(task: Task, step: Step): Task | MeshError {
-    try {
-      return apply(task, step, this.find)
-    } catch (error) {
-      if (error instanceof MeshError) return error
-      throw error
-    }
   }
 
   async #accept(writing: Writing, kept: Kept, before: Task, step: Step): Promise<Changed> {
@@ -294,9 +284,4 @@ export class Board {
     this.#keep(kept)
     return kept
   }
-}
-
-/** Of a names record: what the board keeps of who did something. */
-export function actorOf({ member, name, epoch }: Actor): Actor {
-  return { member, name, epoch }
 }

@@ -1,4 +1,4 @@
-/** What is known of the holder of a claim on a task, and the name of what one finds out. */
+/** Who holds a claim on a task or a file, what is known of them, and the name of what one finds out. */
 import { createHash } from 'node:crypto'
 import type { Move } from '../core/board.ts'
 import type { Grace, HolderFacts } from '../core/task-lease.ts'
@@ -11,6 +11,11 @@ const RESTS = new Set(['idle', 'stopped', 'ended'])
 
 export function graceOf({ claimGraceSeconds, claimLostSeconds }: Settings): Grace {
   return { gone: claimGraceSeconds * 1000, lost: claimLostSeconds * 1000 }
+}
+
+/** Of a names record: what is kept of who did something. */
+export function actorOf({ member, name, epoch }: Actor): Actor {
+  return { member, name, epoch }
 }
 
 /** From the names record. */

@@ -123,7 +123,7 @@ async function tried(
   change: StateChange,
   { op, at, by }: { op: string; at: string; by: Actor },
 ): Promise<Tried | MeshError> {
-  const next = attempt(() => applyChange(document, change, { rev: pointer.rev + 1, at, by: by.name }))
+  const next = MeshError.orValue(() => applyChange(document, change, { rev: pointer.rev + 1, at, by: by.name }))
   if (next instanceof MeshError) return next
   const bytes = encodeRecord(next)
   const putAt = performance.now()
@@ -136,15 +136,6 @@ async function tried(
     document: next,
     bytes,
     putAt,
-  }
-}
-
-function attempt<T>(make: () => T): T | MeshError {
-  try {
-    return make()
-  } catch (error) {
-    if (error instanceof MeshError) return error
-    throw error
   }
 }
 

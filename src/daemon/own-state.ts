@@ -7,7 +7,7 @@ import { MeshError } from '../errors.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import type { StateDocument } from '../wire/state.schema.ts'
-import { actorOf } from './board.ts'
+import { actorOf } from './claims.ts'
 import { type Changed, changeDocument, type KeptDocument, keyOf, takeOwn } from './documents.ts'
 import type { Logger } from './log.ts'
 

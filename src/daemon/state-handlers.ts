@@ -4,7 +4,7 @@ import { checkKey, entryOf, type StateChange } from '../core/state.ts'
 import { MeshError } from '../errors.ts'
 import { checkToken, quote } from '../wire/names.ts'
 import type { StateDocument } from '../wire/state.schema.ts'
-import { actorOf } from './board.ts'
+import { actorOf } from './claims.ts'
 import {
   changeDocument,
   type DocumentRef,
