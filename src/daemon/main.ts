@@ -5,6 +5,7 @@ import { visible } from '../core/render.ts'
 import { isStopped } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
 import { askedName, startedIn } from '../harness/claude-code/background.ts'
+import { stopBackground } from '../harness/claude-code/background-launch.ts'
 import { readAgentRecord } from '../harness/claude-code/ended.ts'
 import { createClaudeCode } from '../harness/claude-code/index.ts'
 import { createMcpSession } from '../harness/mcp.ts'
@@ -72,6 +73,7 @@ async function main(): Promise<void> {
     version: MESH_VERSION,
     log,
     readRecord: readAgentRecord,
+    stopBackground: ({ command, cwd }, pid, said) => stopBackground(env, { word: command[0]!, cwd, pid, said }),
     onEnd: finish,
   })
   // Whoever ends the sidecar of a living agent session does not end the session. Its harness hears the signal first: if

@@ -8,7 +8,7 @@ import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { bounded, lineageIn, runEnv, type StartedIn, sessionRunId } from '../wire/lineage.ts'
 import { isRunId } from '../wire/names.ts'
 import { readRecord } from './run-dir.ts'
-import { files, isOverHere, readSpec } from './run-files.ts'
+import { files, isOverHere, readSpec, readSteps } from './run-files.ts'
 import type { SidecarOptions } from './sidecar.ts'
 
 export interface OwnRun {
@@ -42,13 +42,14 @@ interface Session {
 export function ownRun(session: Session): OwnRun {
   const { home, project, process, sessionId, env, candidate, earlier } = session
   const known = spawnedAs(home, sessionId) ?? (earlier === null ? null : supervised(home, earlier))
-  const spawned = known ?? claimed(home, candidate, sessionId)
+  const spawned = known ?? claimed(home, candidate, sessionId, process)
   if (spawned?.project === project) {
     const { run: id, lineage, name, owner: startedBy } = spawned
     return { id, lineage, isSupervised: true, name, startedBy }
   }
   const id = sessionRunId(project, process)
-  return { id, lineage: bounded(lineageIn(env)).filter((above) => above !== id), isSupervised: false }
+  const above = startedAgain(home, project, candidate, sessionId) ?? lineageIn(env)
+  return { id, lineage: bounded(above).filter((run) => run !== id), isSupervised: false }
 }
 
 /** The run that a session was spawned as; null for any other, and for one that was resumed after its run was over. */
@@ -62,11 +63,21 @@ function spawnedAs(home: Home, sessionId: string): RunSpec | null {
  * The run of a session whose id its supervisor could not know before. The session itself is the first to ask; what it
  * starts comes later, and has ids of its own.
  */
-function claimed(home: Home, id: string | undefined, sessionId: string): RunSpec | null {
+function claimed(home: Home, id: string | undefined, sessionId: string, process: ProcessIdentity): RunSpec | null {
   const spec = id !== undefined && isRunId(id) ? supervised(home, id) : null
   if (!spec || spec.session !== undefined) return null
+  // One that was killed is started again by its client, maybe before anybody could tell the end of the run.
+  const started = readSteps(runDir(home, spec.run)).find((step) => step.t === 'started')
+  if (started && !isDeepStrictEqual(started.child, process)) return null
   const path = files.claim(runDir(home, spec.run))
   return writeNew(path, sessionId) || readText(path, 256) === sessionId ? spec : null
+}
+
+/** The line of a session that was killed and that its client started again: its parent is the one that spawned it. */
+function startedAgain(home: Home, project: string, id: string | undefined, sessionId: string): string[] | null {
+  const dir = id !== undefined && isRunId(id) ? runDir(home, id) : null
+  const spec = dir === null || readText(files.claim(dir), 256) !== sessionId ? null : readSpec(dir)
+  return spec?.background && spec.project === project ? spec.lineage : null
 }
 
 function supervised(home: Home, id: string): RunSpec | null {

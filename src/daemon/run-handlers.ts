@@ -1,12 +1,10 @@
 /** The operations on runs: what the events and records say, and ending a run of this machine. */
 import type { ShownEvent, ShownRun } from '../api/run-ops.schema.ts'
-import type { RunAnswer } from '../api/supervisor.schema.ts'
 import { isOver, recordAfter } from '../core/run.ts'
 import { MeshError } from '../errors.ts'
 import { runDir } from '../host/home.ts'
-import { askLine } from '../host/line.ts'
 import { lockOwner } from '../host/lock.ts'
-import { hostName, processState } from '../host/process.ts'
+import { hostName } from '../host/process.ts'
 import type { Delivery } from '../nats/mail.ts'
 import type { RunStore } from '../nats/run-store.ts'
 import { decodeEvent } from '../wire/codec.ts'
@@ -15,10 +13,9 @@ import { checkName, isRunId, quote } from '../wire/names.ts'
 import type { RunEvent, RunRecord } from '../wire/run.schema.ts'
 import { deadline } from './deadline.ts'
 import { FOREVER_MS } from './post.ts'
-import { signalAttached } from './run-attached.ts'
-import { changedAt, files, readSpec, readSteps, runIds, writeStop } from './run-files.ts'
+import { changedAt, files, readSpec, runIds } from './run-files.ts'
 import { recordOf } from './run-record.ts'
-import { signalGroup } from './run-subject.ts'
+import { stopRun } from './run-stop.ts'
 import { traceRun } from './run-trace.ts'
 import { nextChange, telling, waitForRuns } from './run-waits.ts'
 import type { Handlers } from './server.ts'
@@ -30,9 +27,6 @@ const ID_PREFIX = /^r_[0-9a-f]{8,31}$/
 const DAY_MS = 86_400_000
 /** A supervisor that reaches the engine has told of its run by then. */
 const FRESH_MS = 30_000
-/** A supervisor that is awake answers within the grace and this. */
-const ANSWER_MS = 3000
-const POLL_MS = 50
 
 export function createRunHandlers(sidecar: Sidecar): Pick<Handlers, RunOp> {
   return {
@@ -198,41 +192,4 @@ function shownEvent(event: RunEvent, verified: boolean): ShownEvent {
     ...rest
   } = event
   return { ...rest, runId: run, kind: runKind, lineage, parent: lineage.at(-1) ?? null, verified }
-}
-
-/** Asks the supervisor; one that is gone or asleep is done without, in its own process group's face. */
-async function stopRun(sidecar: Sidecar, record: RunRecord, signal: string, graceMs: number): Promise<void> {
-  const dir = runDir(sidecar.options.home, record.id)
-  const by = sidecar.record.name
-  const spec = readSpec(dir)
-  const request = JSON.stringify({ op: 'stop', by, signal, graceMs })
-  const asked = spec?.teller === 'sidecar' ? null : askLine(files.socket(dir), request, graceMs + ANSWER_MS)
-  const answer = await asked?.catch((error) => {
-    if (MeshError.from(error).code === 'timeout') return null
-    throw error
-  })
-  if (answer !== null && answer !== undefined) {
-    const word = JSON.parse(answer) as RunAnswer
-    if ('error' in word) throw MeshError.fromBody(word.error)
-    return
-  }
-  const started = readSteps(dir).find((step) => step.t === 'started')
-  if (!started || processState(started.child) === 'dead') return
-  if (spec?.runKind === 'subagent')
-    throw new MeshError('conflict', `${record.id} is a subagent`, {
-      hint: `stop its session: ${record.lineage.at(-1)}`,
-    })
-  // A process that nobody of mesh started may be in a group with others.
-  const isForeign = spec?.attach !== undefined || spec?.teller === 'sidecar'
-  const send = (name: NodeJS.Signals | 0) =>
-    isForeign ? signalAttached(started.child, name) : signalGroup(started.child.pid, name)
-  send(0)
-  writeStop(dir, { by, signal, at: new Date().toISOString() })
-  send(signal as NodeJS.Signals)
-  send('SIGCONT')
-  const until = performance.now() + graceMs
-  while (processState(started.child) !== 'dead') {
-    if (performance.now() > until) return void send('SIGKILL')
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-  }
 }

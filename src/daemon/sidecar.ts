@@ -1,5 +1,6 @@
 /** One session on the mesh: wires link, name, mail, presence, roles and witness together, and ends it truthfully. */
 import type { KeyObject } from 'node:crypto'
+import type { RunSpec } from '../api/supervisor.schema.ts'
 import type { ReadRecord } from '../core/agent-end.ts'
 import type { Entry } from '../core/inbox.ts'
 import { MeshError } from '../errors.ts'
@@ -70,6 +71,8 @@ export interface SidecarOptions {
   version: string
   log: Logger
   readRecord?: ReadRecord
+  /** Ends a background session for good, by what its client said when it started it. Throws if that did not. */
+  stopBackground?(spec: RunSpec, pid: number, said: string): Promise<void>
   onEnd(): void
 }
 

@@ -1,9 +1,15 @@
 /** Starts and stops a session that the client's own daemon runs (`claude --bg`), by the client's own commands. */
 import { type ExecFileException, execFile } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { visible } from '../../core/render.ts'
 import { MeshError } from '../../errors.ts'
+import { findExecutable } from '../../host/executable.ts'
 import type { Env } from '../../host/home.ts'
+import { environmentOf } from '../../host/process.ts'
 import { parseJson } from '../../wire/codec.ts'
+import { limits } from '../../wire/limits.ts'
+import { quote } from '../../wire/names.ts'
+import { childEnv } from './launch.ts'
 import { listedAgents } from './print-event.schema.ts'
 
 /** The first one starts the daemon as well. */
@@ -51,6 +57,37 @@ export async function launchBackground(command: Command, args: string[], prompt:
   }
   await stop()
   throw new MeshError('internal', `the client shows no process for its session ${id}`)
+}
+
+/** Which daemon of the client's is meant: that of the session's process, whoever asks. */
+const OF_DAEMON = ['HOME', 'PATH', 'CLAUDE_CONFIG_DIR']
+
+interface Stoppable {
+  /** The client's command as it was when the session was started. */
+  word: string
+  cwd: string
+  pid: number
+  /** What the client said then. */
+  said: string
+}
+
+/** Ends a session for good that somebody else started. Throws `not_found` and `conflict`, with the client's own words. */
+export async function stopBackground(env: Env, { word, cwd, pid, said }: Stoppable): Promise<void> {
+  const id = ID.exec(said)?.[1]
+  if (id === undefined) throw new MeshError('not_found', 'its client never said what its session is called')
+  const theirs = OF_DAEMON.flatMap((name) => {
+    const value = environmentOf(pid, name)
+    return value === null ? [] : [[name, value]]
+  })
+  const asked: Env = { ...childEnv(env), ...Object.fromEntries(theirs) }
+  const found = findExecutable(word, asked.PATH, cwd)
+  if ('fault' in found) throw new MeshError('not_found', `only its client can end it, and ${quote(word)} is not here`)
+  const { error, out, err } = await client({ path: found.path, env: asked, cwd }, ['stop', id])
+  if (error) throw new MeshError('conflict', `\`claude stop ${id}\` failed: ${lastLine(err || out) || String(error)}`)
+}
+
+function lastLine(text: string): string {
+  return visible(text.trim().split('\n').at(-1) ?? '').slice(0, limits.reason)
 }
 
 function client({ path, env, cwd }: Command, args: string[], input = '') {
