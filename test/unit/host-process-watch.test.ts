@@ -1,12 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { afterEach, expect, test } from 'vitest'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { identifyProcess, leaderOf, leadsGroup } from '../../src/host/process.ts'
 import { type Departure, watchProcess } from '../../src/host/process-watch.ts'
+import { temporaryDir } from '../support/engine.ts'
 
+let temporary: ReturnType<typeof temporaryDir>
 const children: ChildProcess[] = []
 const grandchildren: number[] = []
+beforeEach(() => {
+  temporary = temporaryDir()
+})
 afterEach(() => {
   for (const pid of grandchildren.splice(0)) {
     try {
@@ -16,6 +22,7 @@ afterEach(() => {
     }
   }
   for (const child of children.splice(0)) child.kill('SIGKILL')
+  temporary.remove()
 })
 
 /** A grandchild, which runs `script`, and whose parent reaps it or not. */
@@ -29,25 +36,38 @@ async function grandchild(script: string, reaps: boolean): Promise<number> {
   return pid
 }
 
+/** Holds a script until it is opened: whoever is watched has not ended before that. */
+function gate(): { wait: string; open(): void } {
+  const path = join(temporary.path, `gate-${grandchildren.length}`)
+  return { wait: `until [ -e ${path} ]; do sleep 0.02; done`, open: () => writeFileSync(path, '') }
+}
+
 function untilGone(pid: number): Promise<Departure> {
   return new Promise((resolve) => watchProcess(identifyProcess(pid)!, { gone: resolve }))
 }
 
 test('the end of a process that is not a child is seen; its code is the right one or none', async () => {
   // Its parent may be slow to reap it.
-  const { code, signal } = await untilGone(await grandchild('sleep 0.3; exit 7', true))
+  const { wait, open } = gate()
+  const gone = untilGone(await grandchild(`${wait}; exit 7`, true))
+  open()
+  const { code, signal } = await gone
   expect([null, 7]).toContain(code)
   expect(signal).toBe(null)
 })
 
 test.runIf(process.platform === 'linux')('a code or signal is told while the system still has it', async () => {
   // Not before its parent has become one that never reaps.
-  const late = 'until read -r name < /proc/$PPID/comm && test $name = sleep; do sleep 0.05; done; sleep 0.2'
-  expect(await untilGone(await grandchild(`${late}; exit 7`, false))).toEqual({ code: 7, signal: null })
-  expect(await untilGone(await grandchild(`${late}; exit 0`, false))).toEqual({ code: 0, signal: null })
+  const late = 'until read -r name < /proc/$PPID/comm && test $name = sleep; do sleep 0.02; done'
+  for (const code of [7, 0]) {
+    const { wait, open } = gate()
+    const gone = untilGone(await grandchild(`${late}; ${wait}; exit ${code}`, false))
+    open()
+    expect(await gone).toEqual({ code, signal: null })
+  }
   const pid = await grandchild(`${late}; exec sleep 600`, false)
   const gone = untilGone(pid)
-  await expect.poll(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim(), { timeout: 10_000 }).toBe('sleep')
+  await expect.poll(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim(), { timeout: 30_000 }).toBe('sleep')
   process.kill(pid, 'SIGTERM')
   expect(await gone).toEqual({ code: null, signal: 'SIGTERM' })
 })
@@ -63,9 +83,9 @@ test('one that is stopped, and goes on, is told so', async () => {
   const seen: boolean[] = []
   const stop = watchProcess(identifyProcess(pid)!, { gone: () => {}, stopped: (is) => seen.push(is) })
   process.kill(pid, 'SIGSTOP')
-  await expect.poll(() => seen, { timeout: 10_000 }).toEqual([true])
+  await expect.poll(() => seen, { timeout: 30_000 }).toEqual([true])
   process.kill(pid, 'SIGCONT')
-  await expect.poll(() => seen, { timeout: 10_000 }).toEqual([true, false])
+  await expect.poll(() => seen, { timeout: 30_000 }).toEqual([true, false])
   stop()
 })
 
