@@ -104,8 +104,14 @@ describe.skipIf(missing)('kept back by the client', () => {
       const denied = (await mesh.send(name, third)).id
       await last(denied, 'held', /bypasses prompts/)
       await mesh.reaches(pid, 'waiting')
-      await eventually('the dialog', () => /❯ .*Den/.test(session.screen()))
-      session.press('Escape')
+      const isAsked = () => /❯ .*Den/.test(session.screen())
+      await eventually('the dialog', isAsked)
+      // It takes no keys in its first moments.
+      await eventually('the dialog is answered', () => {
+        if (!isAsked()) return true
+        session.press('Escape')
+        return false
+      })
       await last(denied, 'delivered', /did not let it in|next prompt/)
       expect(readings(third)).toEqual([])
       await submit(session, `after-${pid}`)
