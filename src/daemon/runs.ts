@@ -33,15 +33,16 @@ export class Runs {
     const { home, place, harness, log, desired } = options
     const me = () => sidecar.record.name
     const called = () => (sidecar.registry.claimed ? me() : desired.name)
-    this.session = run && new SessionRun({ home, run, harness, log, name: me, readRecord, startedAt })
-    this.#subagents = run && new SubagentRuns({ home, run, project: place.project, harness, log, name: called })
+    const { project } = place
+    this.session = run && new SessionRun({ home, project, run, harness, log, name: me, readRecord, startedAt })
+    this.#subagents = run && new SubagentRuns({ home, run, project, harness, log, name: called })
     this.mail = new RunMail({
       ring,
       key,
       log,
       me,
       mailbox: () => sidecar.mailbox,
-      cursorPath: () => join(nameDir(home, place.project, me()), 'events.json'),
+      cursorPath: () => join(nameDir(home, project, me()), 'events.json'),
       onArrived: () => {
         sidecar.presence.changed()
         sidecar.courier.poke()

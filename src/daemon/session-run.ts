@@ -15,7 +15,7 @@ import { limits } from '../wire/limits.ts'
 import type { RunState } from '../wire/run.schema.ts'
 import type { Logger } from './log.ts'
 import type { OwnRun } from './own-run.ts'
-import { files, readStop } from './run-files.ts'
+import { files, readSpec, readStop } from './run-files.ts'
 import { serveRun } from './run-socket.ts'
 import { RunTeller } from './run-teller.ts'
 import { SupervisorLine } from './supervisor-line.ts'
@@ -31,6 +31,7 @@ const AGAIN_MS = 500
 
 interface SessionRunOptions {
   home: Home
+  project: string
   run: OwnRun
   harness: Harness
   log: Logger
@@ -69,12 +70,11 @@ export class SessionRun {
     this.#noteTranscript()
     if (this.#line) this.#hello()
     else if (this.#teller) this.#teller.attach(store.runs)
-    else this.#beginIn(BEGIN_MS, store)
+    else this.#timer ??= setTimeout(() => void this.#begin(), BEGIN_MS)
   }
 
   detach(): void {
     this.#store = null
-    if (this.#timer) clearTimeout(this.#timer)
     this.#teller?.detach()
   }
 
@@ -101,7 +101,7 @@ export class SessionRun {
   /** The session is over. Written down at once; told within `ms`, or by whoever witnesses it. */
   async end(reason: string, ms: number): Promise<void> {
     if (this.#ended) return
-    if (!this.#line && !this.#teller && this.#store) await this.#begin(this.#store)
+    if (!this.#line && !this.#teller) await this.#begin()
     this.#ended = true
     if (this.#timer) clearTimeout(this.#timer)
     this.#noteTranscript()
@@ -132,20 +132,15 @@ export class SessionRun {
     })
   }
 
-  #beginIn(ms: number, store: ProjectStore): void {
-    if (this.#timer) clearTimeout(this.#timer)
-    if (!this.#ended) this.#timer = setTimeout(() => void this.#begin(store), ms)
-  }
-
-  /** Takes the run's lock and tells that it began, unless an earlier sidecar has. */
-  async #begin(store: ProjectStore): Promise<void> {
-    const { home, run, harness, log, name, startedAt } = this.#options
+  /** Takes the run's lock and writes down that it began, unless an earlier sidecar has. The engine may be away. */
+  async #begin(): Promise<void> {
+    const { home, project, run, harness, log, name, startedAt } = this.#options
     try {
-      const owner = await this.#owner(store)
-      if (this.#ended || this.#teller || this.#store !== store) return
+      const owner = await this.#owner()
+      if (this.#ended || this.#teller) return
       const { cwd } = harness.conversation
       const spec = {
-        ...({ v: 1, run: run.id, name: name(), owner: owner ?? name(), project: store.project } as const),
+        ...({ v: 1, run: run.id, name: name(), owner: owner ?? name(), project } as const),
         ...{ lineage: run.lineage, command: [harness.kind], cwd, detach: true, timeoutMs: null },
         ...({ runKind: 'session', teller: 'sidecar', ...(owner === null ? { attended: true } : {}) } as const),
       }
@@ -154,11 +149,14 @@ export class SessionRun {
     } catch (error) {
       log.warn({ error: MeshError.from(error).toBody() }, 'the run of this session not begun yet')
     }
-    if (!this.#teller) return this.#beginIn(AGAIN_MS, store)
+    if (!this.#teller) {
+      if (!this.#ended) this.#timer = setTimeout(() => void this.#begin(), AGAIN_MS)
+      return
+    }
     this.#noteTranscript()
     this.#serve()
     this.#seen ??= seenIn(this.#teller.state)
-    this.#teller.attach(store.runs)
+    if (this.#store) this.#teller.attach(this.#store.runs)
     this.#tell()
   }
 
@@ -183,10 +181,20 @@ export class SessionRun {
     return { seq: event.seq }
   }
 
-  /** Whoever started it; null when nobody did. */
-  async #owner(store: ProjectStore): Promise<string | null> {
+  /** As far as this machine knows; adoption puts it right. Throws `mesh_down` when it knows nothing. */
+  #ownerHere(): string {
+    const { home, run } = this.#options
+    const spec = readSpec(runDir(home, run.lineage.at(-1)!))
+    if (!spec) throw new MeshError('mesh_down', 'whose run this session is, is not known without the engine')
+    return spec.runKind === 'session' ? spec.name : spec.owner
+  }
+
+  /** Whoever started it; null when nobody did. Throws `mesh_down`. */
+  async #owner(): Promise<string | null> {
     const { lineage } = this.#options.run
     if (lineage.length === 0) return null
+    const store = this.#store
+    if (!store) return this.#ownerHere()
     const [names, records] = await Promise.all([
       store.names.all(),
       Promise.all(lineage.map((id) => store.runs.records.get(id))),

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
-import { readSteps } from '../../src/daemon/run-files.ts'
+import { readSpec, readSteps } from '../../src/daemon/run-files.ts'
 import { engineStatus } from '../../src/engine/engine.ts'
 import { engineUser } from '../../src/engine/nkey.ts'
 import { runDir } from '../../src/host/home.ts'
@@ -11,10 +11,11 @@ import { connectEngine } from '../../src/nats/connect.ts'
 import { readFrom } from '../../src/nats/direct.ts'
 import { sessionRunId } from '../../src/wire/lineage.ts'
 import { eventFilter, storeNames } from '../../src/wire/subjects.ts'
-import type { FaultHome, Random } from './fault-home.ts'
+import { type FaultHome, type Random, untilAsync } from './fault-home.ts'
 import { startSession } from './fault-session.ts'
 
 export const PROJECT = 'fault'
+const RUN_MS = 30_000
 
 /** An event as the stream has it. */
 export interface Told {
@@ -95,6 +96,8 @@ export async function startRun(
   const session = await startSession(home, `s${chance.below(1e9)}`)
   const id = sessionRunId(PROJECT, identifyProcess(session.client.pid!)!)
   const { client } = session
+  // What is gone with its sidecar before its run is on disk leaves none.
+  await untilAsync(async () => readSpec(runDir(home.home, id)) !== null, RUN_MS, 'the run of a session')
   return {
     ...{ id, kind, code: null },
     teller: () => home.sidecars().get(session.name)?.sidecar.pid ?? session.sidecarPid,
