@@ -13,7 +13,7 @@ import { checkName, isRunId, quote } from '../wire/names.ts'
 import type { RunEvent, RunRecord } from '../wire/run.schema.ts'
 import { deadline } from './deadline.ts'
 import { FOREVER_MS } from './post.ts'
-import { changedAt, files, readSpec, runIds } from './run-files.ts'
+import { changedAt, files, readSpec, readSteps, runIds } from './run-files.ts'
 import { recordOf } from './run-record.ts'
 import { stopRun } from './run-stop.ts'
 import { traceRun } from './run-trace.ts'
@@ -33,8 +33,9 @@ export function createRunHandlers(sidecar: Sidecar): Pick<Handlers, RunOp> {
     async runs({ run }) {
       const store = sidecar.link.store.runs
       if (run !== undefined) return [await showRun(sidecar, store, await findRun(sidecar, run))]
-      const records = (await store.records.all()).map(({ value }) => value)
-      const recent = records.filter(({ endedAt }) => !endedAt || Date.now() - Date.parse(endedAt) < DAY_MS)
+      const recent = (await allRecords(sidecar)).filter(
+        ({ endedAt }) => !endedAt || Date.now() - Date.parse(endedAt) < DAY_MS,
+      )
       const shown = await Promise.all(recent.map((record) => showRun(sidecar, store, record)))
       return shown.sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
     },
@@ -114,10 +115,7 @@ export async function findRun(sidecar: Sidecar, text: string): Promise<RunRecord
     })
   }
   const isId = ID_PREFIX.test(text)
-  const records = (await runs.records.all()).map(({ value }) => value)
-  const found = [...records, ...freshRecords(sidecar, new Set(records.map(({ id }) => id)))].filter(({ id, name }) =>
-    isId ? id.startsWith(text) : name === text,
-  )
+  const found = (await allRecords(sidecar)).filter(({ id, name }) => (isId ? id.startsWith(text) : name === text))
   if (isId && found.length > 1) throw new MeshError('bad_request', `${text} fits ${found.length} runs`)
   const newest = found.sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))[0]
   if (newest) return current(sidecar, runs, newest)
@@ -134,14 +132,18 @@ function notFound(text: string): MeshError {
 function localRecord(sidecar: Sidecar, id: string): RunRecord | null {
   const spec = readSpec(runDir(sidecar.options.home, id))
   if (spec?.project !== sidecar.options.place.project) return null
-  return recordOf(spec, new Date().toISOString(), { state: 'running' })
+  const started = readSteps(runDir(sidecar.options.home, id)).find((step) => step.t === 'started')
+  const child = started ? { pid: started.child.pid } : {}
+  return recordOf(spec, started?.at ?? new Date().toISOString(), { state: 'running', ...child })
 }
 
-/** Runs that began here so lately that the engine may not have them yet. */
-function freshRecords(sidecar: Sidecar, known: ReadonlySet<string>): RunRecord[] {
+/** Every run of the project, also those that began here so lately that the engine may not have them yet. */
+async function allRecords(sidecar: Sidecar): Promise<RunRecord[]> {
   const { home } = sidecar.options
+  const records = (await sidecar.link.store.runs.records.all()).map(({ value }) => value)
+  const known = new Set(records.map(({ id }) => id))
   const fresh = runIds(home).filter((id) => !known.has(id) && Date.now() - changedAt(home, id) < FRESH_MS)
-  return fresh.flatMap((id) => localRecord(sidecar, id) ?? [])
+  return [...records, ...fresh.flatMap((id) => localRecord(sidecar, id) ?? [])]
 }
 
 /** The record as the events have it: an index may be a step behind, an end never is. */

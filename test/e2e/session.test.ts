@@ -184,6 +184,7 @@ test('what peers wrote stays within its line and cannot change the display', asy
   const answers: Record<string, unknown> = {
     send: { id: message.id, state: 'stored', to: 'bob', note: words },
     wait: { results: [ended] },
+    runs: [],
     ps: [session],
     alive: { ...session, alive: false },
     whoami: session,

@@ -62,7 +62,7 @@ async function areChildren(context: Context): Promise<boolean> {
   const { owner } = ownerOf(context)
   try {
     const runs = (await Promise.all(args.map((run) => sidecar.call('runs', { run })))).flat()
-    return runs.every((run) => run.kind === 'session' && run.owner === owner && run.name !== owner)
+    return runs.length > 0 && runs.every((run) => run.kind === 'session' && run.owner === owner && run.name !== owner)
   } catch (error) {
     if (isUnknown(error)) return false
     throw error
