@@ -17,7 +17,7 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 /** Lazily imported modules that are too large for the command's file. They throw no MeshError of their own. */
 const apart = { 'wire/json-schema.ts': 'json-schema.cjs', 'mcp/server.ts': 'mcp.cjs' }
 /** What runs as a process of its own. */
-const programs = { 'daemon/main.ts': 'sidecar.js', 'daemon/supervisor-main.ts': 'supervisor.js' }
+const programs = { 'daemon/main.ts': 'sidecar.js', 'supervisor/main.ts': 'supervisor.js' }
 /** Packages that would slow every command down. */
 const heavy = /node_modules\/(zod|pino|nats|@nats-io|@modelcontextprotocol)\//
 

@@ -6,7 +6,7 @@ import { operatorTarget, readRecord, sessionTarget, type Target } from '../clien
 import { Sidecar } from '../client/sidecar.ts'
 import { MeshError } from '../errors.ts'
 import { type Env, type Home, meshHome } from '../host/home.ts'
-import { resolvePlace } from '../host/project.ts'
+import { resolvePlace } from '../host/repository/project.ts'
 import { checkName, toName } from '../wire/names.ts'
 import type { CommandInfo, Flags } from './flags.ts'
 import { createOutput, type Output } from './output.ts'

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { readJson } from '../host/files.ts'
 import { type Env, type Home, operatorKey, sessionDir, socketPath } from '../host/home.ts'
-import type { ProcessIdentity } from '../host/process.ts'
+import type { ProcessIdentity } from '../host/process/process.ts'
 
 const RECORD_BYTES = 64 * 1024
 const SESSION_KEY = /^cc-([1-9]\d{0,9})$/

@@ -8,7 +8,7 @@ import { MeshError } from '../errors.ts'
 import { checkOwnDir, ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, runDir, socketPath } from '../host/home.ts'
 import { askLine } from '../host/line.ts'
-import { supervisorFlags } from '../host/node-flags.ts'
+import { supervisorFlags } from '../host/process/node-flags.ts'
 
 /** The built supervisor; it lies beside the built command. */
 const supervisorPath = join(import.meta.dirname, 'supervisor.js')

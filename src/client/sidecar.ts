@@ -83,7 +83,7 @@ export class Sidecar {
     const { dir, operator } = this.target
     const record = readRecord(dir)
     if (!record?.sidecar || !(operator || record.program === sidecarPath)) return false
-    const { endProcess, sendSignal } = await import('../host/process.ts')
+    const { endProcess, sendSignal } = await import('../host/process/process.ts')
     // A signal to end would end the session of `-p`: its sidecar takes it for the client's.
     return operator ? endProcess(record.sidecar, STOP_MS) : sendSignal(record.sidecar, 'SIGKILL')
   }

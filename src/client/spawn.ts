@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir, fileError } from '../host/files.ts'
 import type { Env, Home } from '../host/home.ts'
-import { sidecarFlags } from '../host/node-flags.ts'
+import { sidecarFlags } from '../host/process/node-flags.ts'
 import type { Operator, Target } from './find.ts'
 
 const START_MS = 10_000

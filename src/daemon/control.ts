@@ -3,8 +3,8 @@ import { decodeRecord } from '../wire/codec.ts'
 import { controlIntents, type Envelope } from '../wire/envelope.schema.ts'
 import { type FileEdited, fileEdited } from '../wire/files.schema.ts'
 import { isName, parseRecipient } from '../wire/names.ts'
-import type { EditNews } from './edit-news.ts'
-import type { LoopGuard } from './loop-guard.ts'
+import type { EditNews } from './files/edits.ts'
+import type { LoopGuard } from './mail/loops.ts'
 
 /** The beginning of an answer that says no. */
 export const REFUSED = 'refused'

@@ -1,16 +1,13 @@
 /** One short function per operation of the local API. */
 import type { Response } from '../api/ops.schema.ts'
-import { batchOf, startPosition, wasRead } from '../core/inbox.ts'
-import type { Waiter } from '../core/waiters.ts'
+import { batchOf, startPosition, wasRead } from '../core/mail/inbox.ts'
+import type { Waiter } from '../core/mail/waiters.ts'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { checkName, checkToken, parseRecipient, quote, type Recipient } from '../wire/names.ts'
-import { pairsOf, resume } from './budget-ops.ts'
 import { isControlIntent } from './control.ts'
-import { deadline } from './deadline.ts'
-import { keyOf } from './documents.ts'
-import { clearName } from './drain.ts'
-import { createFileHandlers } from './file-handlers.ts'
+import { createFileHandlers } from './files/handlers.ts'
+import { clearName } from './mail/drain.ts'
 import {
   checkId,
   checkKnown,
@@ -21,18 +18,21 @@ import {
   readMessage,
   recall,
   traceOf,
-} from './lookup.ts'
-import { allMembers, membersOf } from './memberships.ts'
-import { ping } from './ping.ts'
-import { FOREVER_MS, post } from './post.ts'
-import { durableOf } from './registry.ts'
-import { createRunHandlers } from './run-handlers.ts'
-import type { Call, Handlers } from './server.ts'
-import { waitForSessions } from './session-waits.ts'
+} from './mail/lookup.ts'
+import { pairsOf, resume } from './mail/loop-ops.ts'
+import { ping } from './mail/ping.ts'
+import { FOREVER_MS, post } from './mail/send.ts'
+import { allMembers, membersOf } from './names/memberships.ts'
+import { durableOf } from './names/registry.ts'
+import { waitForSessions } from './names/wait.ts'
+import { createRunHandlers } from './runs/handlers.ts'
 import type { Sidecar } from './sidecar.ts'
-import { createStateHandlers } from './state-handlers.ts'
-import { createTaskHandlers } from './task-handlers.ts'
-import { watchCalls } from './watched-calls.ts'
+import { deadline } from './socket/deadline.ts'
+import type { Call, Handlers } from './socket/server.ts'
+import { watchCalls } from './socket/watched-calls.ts'
+import { keyOf } from './state/documents.ts'
+import { createStateHandlers } from './state/handlers.ts'
+import { createTaskHandlers } from './tasks/handlers.ts'
 
 /** Calls that can be answered without the engine: what is sent then waits in the outbox. */
 const ALWAYS = new Set<string>(['send', 'reply', 'taken', 'health', 'stop'])

@@ -2,9 +2,9 @@
 import type { Sidecar } from '../client/sidecar.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
-import { ownProcesses, type ProcessInfo } from '../host/process.ts'
-import { type EngineLook, lookAtEngine } from './engine-look.ts'
-import { lookAtSessions, type SessionLook } from './session-look.ts'
+import { ownProcesses, type ProcessInfo } from '../host/process/process.ts'
+import { type EngineLook, lookAtEngine } from './look/engine.ts'
+import { lookAtSessions, type SessionLook } from './look/session.ts'
 
 export interface SetupOptions {
   env: Env

@@ -8,7 +8,7 @@ import { MeshError } from '../errors.ts'
 import { ensurePrivateDir, writeAtomic } from '../host/files.ts'
 import type { Env, Home } from '../host/home.ts'
 import { type Lock, lock } from '../host/lock.ts'
-import { processState } from '../host/process.ts'
+import { processState } from '../host/process/process.ts'
 import { checkVersion, type EngineBinary, findEngine, installEngine, type Say, searchEngine } from './binary.ts'
 import { untilServing } from './port.ts'
 import {

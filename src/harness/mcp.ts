@@ -6,7 +6,7 @@ import { fstatSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { basename } from 'node:path'
 import { MeshError } from '../errors.ts'
-import { identifyProcess, processState } from '../host/process.ts'
+import { identifyProcess, processState } from '../host/process/process.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import type { Conversation, Harness, HarnessEvents } from './types.ts'
 

@@ -1,6 +1,6 @@
 /** A person at a shell, a cron job or CI: no client, no doors; mail is read by the mesh command. */
 import { MeshError } from '../errors.ts'
-import { identifyProcess } from '../host/process.ts'
+import { identifyProcess } from '../host/process/process.ts'
 import type { Harness, HarnessEvents } from './types.ts'
 
 /** An operator has one conversation under each name. */

@@ -1,6 +1,7 @@
 /** The face of an agent client towards the sidecar. What is known of one client lives in its own folder beside this. */
-import type { AgentEvidence } from '../core/agent-end.ts'
-import type { Offer } from '../core/inbox.ts'
+
+import type { Offer } from '../core/mail/inbox.ts'
+import type { AgentEvidence } from '../core/runs/agent-end.ts'
 import type { ProcessIdentity, SessionStatus } from '../wire/envelope.schema.ts'
 
 export type StartSource = 'startup' | 'resume' | 'clear' | 'compact' | 'fork'

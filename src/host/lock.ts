@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { readText, writeNew } from './files.ts'
-import { identifyProcess, isAbsent, processState } from './process.ts'
+import { identifyProcess, isAbsent, processState } from './process/process.ts'
 
 const LOCK_BYTES = 4096
 /** Each try may break one file that a dead process left. */

@@ -12,9 +12,9 @@ import { MeshError } from '../errors.ts'
 import { claudeCodeDir, hasHooks, isClaudeCode, mayHaveHooks } from '../harness/claude-code/mcp-parent.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, sessionDir, socketPath } from '../host/home.ts'
-import { sidecarFlags } from '../host/node-flags.ts'
-import { isDescendant, sendSignal } from '../host/process.ts'
-import { resolvePlace } from '../host/project.ts'
+import { sidecarFlags } from '../host/process/node-flags.ts'
+import { isDescendant, sendSignal } from '../host/process/process.ts'
+import { resolvePlace } from '../host/repository/project.ts'
 
 /** A hook starts its sidecar within this long of the client's start. */
 const HOOKS_MS = 3000

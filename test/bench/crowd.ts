@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { ensurePrivateDir } from '../../src/host/files.ts'
 import { meshHome } from '../../src/host/home.ts'
-import { identifyProcess } from '../../src/host/process.ts'
+import { identifyProcess } from '../../src/host/process/process.ts'
 import { newId } from '../../src/wire/names.ts'
 import { caller, type Inside, openInside } from './inside.ts'
 

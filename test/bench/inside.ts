@@ -1,14 +1,14 @@
 /** Sidecars without a process and a socket of their own: the product's modules, wired as its own main does. */
 import { join } from 'node:path'
 import { createHandlers } from '../../src/daemon/handlers.ts'
-import { openLog } from '../../src/daemon/log.ts'
-import type { Call, Handlers } from '../../src/daemon/server.ts'
 import { Sidecar } from '../../src/daemon/sidecar.ts'
+import type { Call, Handlers } from '../../src/daemon/socket/server.ts'
 import { createShell } from '../../src/harness/shell.ts'
 import { ensurePrivateDir } from '../../src/host/files.ts'
 import { type Home, meshHome, operatorKey, sessionDir } from '../../src/host/home.ts'
-import { identifyProcess } from '../../src/host/process.ts'
-import { resolvePlace } from '../../src/host/project.ts'
+import { openLog } from '../../src/host/log.ts'
+import { identifyProcess } from '../../src/host/process/process.ts'
+import { resolvePlace } from '../../src/host/repository/project.ts'
 import { defaultSettings } from '../../src/host/settings.ts'
 
 export interface Inside {

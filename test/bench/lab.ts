@@ -8,8 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { operatorTarget, type Target } from '../../src/client/find.ts'
 import { engineStatus } from '../../src/engine/engine.ts'
 import { type Home, meshHome } from '../../src/host/home.ts'
-import { commandLine } from '../../src/host/process.ts'
-import { resolvePlace } from '../../src/host/project.ts'
+import { commandLine } from '../../src/host/process/process.ts'
+import { resolvePlace } from '../../src/host/repository/project.ts'
 
 export const isLinux = process.platform === 'linux'
 const PATIENCE_MS = 30_000

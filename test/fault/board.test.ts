@@ -8,9 +8,9 @@ import type { Op, Request, Response } from '../../src/api/ops.schema.ts'
 import { call } from '../../src/client/client.ts'
 import { MeshError } from '../../src/errors.ts'
 import { newOperation } from '../../src/wire/names.ts'
-import { type Command, type ModelTask, newTask, play } from '../support/board-model.ts'
-import { chooseSeed, FaultHome, FULL, random } from '../support/fault-home.ts'
-import { explain, type Call as Recorded, type Spec } from '../support/linear.ts'
+import { type Command, type ModelTask, newTask, play } from '../support/fault/board-model.ts'
+import { chooseSeed, FaultHome, FULL, random } from '../support/fault/home.ts'
+import { explain, type Call as Recorded, type Spec } from '../support/fault/linear.ts'
 
 const ROUNDS = FULL ? 200 : 20
 const CLAIMERS = 16

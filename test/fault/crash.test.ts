@@ -28,9 +28,9 @@ import {
   random,
   SIDECAR_JS,
   until,
-} from '../support/fault-home.ts'
-import { Reader, type Shown } from '../support/fault-readers.ts'
-import type { SenderJob, SendOutcome } from '../support/fault-sender.ts'
+} from '../support/fault/home.ts'
+import { Reader, type Shown } from '../support/fault/readers.ts'
+import type { SenderJob, SendOutcome } from '../support/fault/sender.ts'
 
 const MESSAGES = FULL ? 4000 : 400
 const KILLS = FULL ? 60 : 8
@@ -89,7 +89,7 @@ test(`${MESSAGES} messages, ${KILLS} kills`, { timeout: RUN_MS }, async () => {
 async function buildSender(): Promise<string> {
   // The client starts the sidecar that lies beside it.
   symlinkSync(SIDECAR_JS, join(mesh.work, 'sidecar.js'))
-  const contents = `import './fault-sender.ts'`
+  const contents = `import './fault/sender.ts'`
   return bundleProgram(contents, join(mesh.work, 'sender.js'))
 }
 

@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Message } from '../../src/api/ops.schema.ts'
-import { chooseSeed, FaultHome, FULL, figures, type Ran, random, untilAsync } from '../support/fault-home.ts'
+import { chooseSeed, FaultHome, FULL, figures, type Ran, random, untilAsync } from '../support/fault/home.ts'
 
 const ROUNDS = FULL ? 20 : 2
 const SIZE_MB = 96

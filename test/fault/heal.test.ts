@@ -10,8 +10,8 @@ import { call } from '../../src/client/client.ts'
 import { lockOwner } from '../../src/host/lock.ts'
 import { newId } from '../../src/wire/names.ts'
 import { serversOf } from '../support/engine.ts'
-import { chooseSeed, FaultHome, FULL, figures, percentile, random, until, untilAsync } from '../support/fault-home.ts'
-import { type FaultSession, killSession, startSession } from '../support/fault-session.ts'
+import { chooseSeed, FaultHome, FULL, figures, percentile, random, until, untilAsync } from '../support/fault/home.ts'
+import { type FaultSession, killSession, startSession } from '../support/fault/session.ts'
 
 const ROUNDS = FULL ? 30 : 3
 const SECOND = 1000

@@ -2,7 +2,7 @@
  * Random histories against the real thing: every history is a list of commands (send, answer, read, read and not
  * confirm, confirm late, join, take a role, rename, stop, forget, look, kill a sidecar, kill the engine) that is
  * carried out on a real engine and real operators' sidecars over their sockets, and on a model that knows nothing of
- * them (test/support/fault-model.ts). After every reading, and at the end of a history for everybody, the two agree on
+ * them (test/support/fault/model.ts). After every reading, and at the end of a history for everybody, the two agree on
  * what is unread, in which order, from whom, and what is marked as a possible repeat; along the way on names, epochs,
  * who is gone, and on what is counted.
  *
@@ -17,8 +17,8 @@ import type { Message, Op, Request, Response } from '../../src/api/ops.schema.ts
 import { call, Unreachable } from '../../src/client/client.ts'
 import { MeshError } from '../../src/errors.ts'
 import { newId } from '../../src/wire/names.ts'
-import { chooseSeed, FaultHome, FULL, untilAsync } from '../support/fault-home.ts'
-import { Model, type ModelMail, type ModelPeer } from '../support/fault-model.ts'
+import { chooseSeed, FaultHome, FULL, untilAsync } from '../support/fault/home.ts'
+import { Model, type ModelMail, type ModelPeer } from '../support/fault/model.ts'
 
 const HISTORIES = FULL ? 1000 : 60
 const COMMANDS = 10

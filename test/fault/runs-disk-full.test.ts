@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { FaultHome } from '../support/fault-home.ts'
+import { FaultHome } from '../support/fault/home.ts'
 
 let home: FaultHome
 let canMount: boolean

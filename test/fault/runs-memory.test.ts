@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { ended, FaultHome, MESH_JS } from '../support/fault-home.ts'
+import { ended, FaultHome, MESH_JS } from '../support/fault/home.ts'
 
 /** Room for a supervisor, not for the command. */
 const LIMIT_BYTES = 300 * 1024 * 1024

@@ -14,7 +14,7 @@ import {
   type Random,
   random,
   untilAsync,
-} from '../support/fault-home.ts'
+} from '../support/fault/home.ts'
 import {
   type FaultRun,
   isEnd,
@@ -24,7 +24,7 @@ import {
   signal,
   startRun,
   type Told,
-} from '../support/fault-runs.ts'
+} from '../support/fault/runs.ts'
 
 const RUNS = FULL ? 300 : 24
 /** At once. */

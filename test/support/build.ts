@@ -35,8 +35,8 @@ const FUTURE = "future: { why: ['unknown'] }"
 /** Where a sidecar turns something into bytes for others or for its successor. */
 function addFields(dir: string): void {
   const src = (name: string) => join(dir, 'src', name)
-  edit(src('daemon/run-dir.ts'), 'JSON.stringify(record', `JSON.stringify({ ...record, ${FUTURE} }`)
-  edit(src('daemon/journal.ts'), 'JSON.stringify(step)', `JSON.stringify({ ...step, ${FUTURE} })`)
+  edit(src('daemon/disk/session-dir.ts'), 'JSON.stringify(record', `JSON.stringify({ ...record, ${FUTURE} }`)
+  edit(src('host/journal.ts'), 'JSON.stringify(step)', `JSON.stringify({ ...step, ${FUTURE} })`)
   edit(src('wire/codec.ts'), 'const sig = sign(', `fields = { ...fields, ${FUTURE} }; const sig = sign(`)
   edit(
     src('wire/codec.ts'),

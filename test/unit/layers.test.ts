@@ -23,7 +23,10 @@ const table: Record<string, Rule> = {
   engine: { values: ['errors', 'wire', 'host'] },
   nats: { values: ['errors', 'wire'] },
   harness: { values: ['errors', 'wire', 'host', 'core'] },
-  daemon: { values: ['errors', 'wire', 'api', 'core', 'host', 'engine', 'nats', 'harness'] },
+  link: { values: ['errors', 'wire', 'host', 'engine', 'nats'] },
+  run: { values: ['errors', 'wire', 'api', 'core', 'host', 'nats', 'link'] },
+  supervisor: { values: ['errors', 'wire', 'api', 'core', 'host', 'engine', 'nats', 'harness', 'link', 'run'] },
+  daemon: { values: ['errors', 'wire', 'api', 'core', 'host', 'engine', 'nats', 'harness', 'link', 'run'] },
   client: { values: ['errors', 'host', 'api/version'], types: ['api'] },
   cli: {
     values: [
@@ -33,9 +36,9 @@ const table: Record<string, Rule> = {
       'engine',
       'wire',
       'core/render',
-      'harness/claude-code/install',
-      'harness/claude-code/launch',
-      'harness/claude-code/uninstall',
+      'harness/claude-code/install/install',
+      'harness/claude-code/spawn/launch',
+      'harness/claude-code/install/uninstall',
       'mcp/server',
       'doctor',
     ],
@@ -48,9 +51,9 @@ const table: Record<string, Rule> = {
       'host',
       'engine',
       'wire',
-      'harness/claude-code/install',
-      'harness/claude-code/inspect',
-      'harness/claude-code/other-home',
+      'harness/claude-code/install/install',
+      'harness/claude-code/install/inspect',
+      'harness/claude-code/install/other-home',
     ],
     types: ['api'],
   },
@@ -62,11 +65,15 @@ const table: Record<string, Rule> = {
 /** Packages, and who may import them. A package that is not here is a decision to be made here. */
 const packages: { name: RegExp; allowed: RegExp; types?: RegExp }[] = [
   { name: /^(nats|@nats-io\/.*)$/, allowed: /^nats\// },
-  { name: /^zod\/mini$/, allowed: /\.schema\.ts$|^wire\/json-schema\.ts$|^daemon\/|^mcp\//, types: /./ },
-  { name: /^pino$/, allowed: /^daemon\// },
+  {
+    name: /^zod\/mini$/,
+    allowed: /\.schema\.ts$|^wire\/json-schema\.ts$|^(daemon|run|supervisor|link)\/|^mcp\//,
+    types: /./,
+  },
+  { name: /^pino$/, allowed: /^host\/log\.ts$/ },
   { name: /^cac$/, allowed: /^cli\// },
   { name: /^@modelcontextprotocol\/server/, allowed: /^mcp\// },
-  { name: /^@cfworker\/json-schema$/, allowed: /^daemon\/result-schema\.ts$/ },
+  { name: /^@cfworker\/json-schema$/, allowed: /^supervisor\/schema\.ts$/ },
 ]
 
 /** What the pure folders may import of Node: nothing that reads or writes, waits or tells the time. */
@@ -150,8 +157,8 @@ test('no import is hidden from this test', () => {
 
 test('of the daemon, only what starts a process knows Claude Code', () => {
   const knowing = imports.filter((found) => target(found)?.startsWith('harness/claude-code/')).map(({ file }) => file)
-  const inDaemon = new Set(knowing.filter((file) => layerOf(file) === 'daemon'))
-  expect([...inDaemon].sort()).toEqual(['daemon/main.ts', 'daemon/supervisor-main.ts'])
+  const inDaemon = new Set(knowing.filter((file) => ['daemon', 'link', 'run', 'supervisor'].includes(layerOf(file))))
+  expect([...inDaemon].sort()).toEqual(['daemon/main.ts', 'supervisor/main.ts'])
 })
 
 test('the root of all subjects stands in one file', () => {
@@ -179,7 +186,7 @@ test.each([
   ['core/x.ts', "import 'node:fs'", 'is not pure'],
   ['wire/x.ts', "export * from '../core/a.ts'", 'is of a layer that may not be imported'],
   ['cli/commands/x.ts', "const a = await import('../../daemon/a.ts')", 'is of a layer that may not be imported'],
-  ['cli/commands/x.ts', "import { a } from '../../harness/claude-code/install.ts'", null],
+  ['cli/commands/x.ts', "import { a } from '../../harness/claude-code/install/install.ts'", null],
   [
     'cli/commands/x.ts',
     "import { a } from '../../harness/claude-code/hooks.ts'",

@@ -1,7 +1,7 @@
 /** The checker of histories: it finds what is wrong, and only that. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Call, explain, type Spec } from '../support/linear.ts'
+import { type Call, explain, type Spec } from '../support/fault/linear.ts'
 
 type Input = { write: number } | 'read'
 type Known = Call<Input, number>

@@ -4,7 +4,13 @@ import { basename } from 'node:path'
 import { startRun } from '../../client/runs.ts'
 import { MeshError } from '../../errors.ts'
 import { runDir } from '../../host/home.ts'
-import { commandLine, identifyProcess, leaderOf, type ProcessIdentity, workingDirectory } from '../../host/process.ts'
+import {
+  commandLine,
+  identifyProcess,
+  leaderOf,
+  type ProcessIdentity,
+  workingDirectory,
+} from '../../host/process/process.ts'
 import { attachedRunId } from '../../wire/lineage.ts'
 import { checkName, toName } from '../../wire/names.ts'
 import type { Context } from '../context.ts'

@@ -5,7 +5,7 @@ import { call } from '../../client/client.ts'
 import { stopEngine } from '../../engine/engine.ts'
 import { type Home, socketPath } from '../../host/home.ts'
 import { forgetLock, lockOwner } from '../../host/lock.ts'
-import { isAbsent, processState } from '../../host/process.ts'
+import { isAbsent, processState } from '../../host/process/process.ts'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 import type { Context } from '../context.ts'
 

@@ -11,7 +11,7 @@ import {
   type PluginInstalled,
   permissionRules,
   refreshClaudeCode,
-} from '../../harness/claude-code/install.ts'
+} from '../../harness/claude-code/install/install.ts'
 import type { Context } from '../context.ts'
 import { misuse } from '../parse.ts'
 

@@ -1,5 +1,5 @@
 /** `mesh orphans`: processes of mesh that serve no session any more. */
-import { endOrphan, findOrphans } from '../../doctor/orphan.ts'
+import { endOrphan, findOrphans } from '../../doctor/look/orphan.ts'
 import type { Context } from '../context.ts'
 import { oneLine } from '../units.ts'
 

@@ -4,10 +4,16 @@ import { resolve } from 'node:path'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { Refused, startRun } from '../../client/runs.ts'
 import { MeshError } from '../../errors.ts'
-import { childEnv, clientCommand, DONE_RULE, launchCommand, resultContext } from '../../harness/claude-code/launch.ts'
-import { findExecutable } from '../../host/executable.ts'
+import {
+  childEnv,
+  clientCommand,
+  DONE_RULE,
+  launchCommand,
+  resultContext,
+} from '../../harness/claude-code/spawn/launch.ts'
 import { readText } from '../../host/files.ts'
-import { readRepository } from '../../host/git.ts'
+import { findExecutable } from '../../host/process/executable.ts'
+import { readRepository } from '../../host/repository/git.ts'
 import { limits } from '../../wire/limits.ts'
 import { runEnv } from '../../wire/lineage.ts'
 import { checkName, newId, quote } from '../../wire/names.ts'

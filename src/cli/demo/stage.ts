@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { engineStatus } from '../../engine/engine.ts'
 import { MeshError } from '../../errors.ts'
 import { type Env, type Home, meshHome } from '../../host/home.ts'
-import { commandLine } from '../../host/process.ts'
+import { commandLine } from '../../host/process/process.ts'
 import type { Output } from '../output.ts'
 
 const PROJECT = 'demo'

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Env, type Home, sessionDir } from '../../host/home.ts'
-import { scriptName } from './hook-script.ts'
-import { configDir } from './registry.ts'
+import { scriptName } from './hooks/script.ts'
+import { configDir } from './status/registry.ts'
 
 /**
  * True when process `pid` is the client. The environment alone does not tell: other clients inherit it when they are

@@ -1,0 +1,107 @@
+/**
+ * Claims on files: who may have which paths, and whose claims have fallen. Takes the claims that stand and gives those
+ * that are to be kept; who is first is decided by compare-and-set on the repository's record. Pure.
+ */
+import { MeshError } from '../../errors.ts'
+import type { FileClaim } from '../../wire/files.schema.ts'
+import { limits } from '../../wire/limits.ts'
+import { quote } from '../../wire/names.ts'
+import { folded } from '../../wire/paths.ts'
+import type { Actor } from '../../wire/task.schema.ts'
+import { holds } from '../tasks/board.ts'
+import type { Grace, HolderFacts } from '../tasks/lease.ts'
+import { covers, overlap } from './paths.ts'
+
+/** A claim with when it falls, as things are, and why before its time (null: at its own). */
+export interface Standing {
+  claim: FileClaim
+  until: string
+  because: string | null
+}
+
+/** The claim as things stand at `now`; null when it has fallen. */
+export function standing(claim: FileClaim, facts: HolderFacts, now: number, grace: Grace): Standing | null {
+  const isThere = facts.state === 'held' || facts.state === 'resting'
+  const end = isThere ? null : endOfGrace(claim, facts, grace)
+  const isEarlier = end !== null && end < Date.parse(claim.until)
+  const until = isEarlier ? new Date(end).toISOString() : claim.until
+  if (Date.parse(until) <= now) return null
+  const reason = facts.reason ? ` (${facts.reason})` : ''
+  return { claim, until, because: isEarlier ? `${claim.holder.name} is ${facts.state}${reason}` : null }
+}
+
+function endOfGrace(claim: FileClaim, { state, at }: HolderFacts, grace: Grace): number {
+  // Nobody has the name any more: it was forgotten.
+  if (state === 'absent') return Date.parse(claim.since)
+  return Date.parse(at ?? claim.since) + (state === 'lost' ? grace.lost : grace.gone)
+}
+
+export interface Asked {
+  paths: readonly string[]
+  holder: Actor
+  at: string
+  until: string
+  why?: string
+}
+
+/** The claims after `asked`: all of its paths, or, when another's is in the way, none (`conflict`). Throws `too_large`. */
+export function claimed(all: readonly Standing[], asked: Asked): FileClaim[] {
+  for (const path of asked.paths) refuseTaken(all, path, asked.holder)
+  const paths = new Map(asked.paths.map((path) => [folded(path), path]))
+  const claims = all.map(({ claim }) => claim)
+  const own = claims.filter((claim) => holds(asked.holder, claim))
+  const since = new Map(own.map((claim) => [folded(claim.path), claim.since]))
+  const kept = claims.filter((claim) => !own.includes(claim) || !paths.has(folded(claim.path)))
+  const { holder, at, until, why } = asked
+  const added = [...paths].map(([key, path]) => {
+    return { path, holder, since: since.get(key) ?? at, until, ...(why === undefined ? {} : { why }) }
+  })
+  if (kept.length + added.length <= limits.fileClaims) return [...kept, ...added]
+  throw new MeshError('too_large', `the repository has ${claims.length} claims already`, {
+    hint: 'claim folders, or release some: mesh claims',
+  })
+}
+
+function refuseTaken(all: readonly Standing[], path: string, by: Actor): void {
+  const taken = all.filter(({ claim }) => !holds(by, claim) && overlap(claim.path, path))
+  const [first] = taken
+  if (!first) return
+  const { claim, until, because } = first
+  const as = claim.path === path ? '' : ` as ${quote(claim.path)}`
+  const why = claim.why === undefined ? '' : `: ${claim.why}`
+  const falls = because === null ? ` until ${until}` : `; ${because}, its claim falls at ${until}`
+  const more = taken.length > 1 ? ` (and ${taken.length - 1} more)` : ''
+  const message = `${quote(path)} is held by ${claim.holder.name}${as} since ${claim.since}${falls}${why}${more}`
+  throw new MeshError('conflict', message, {
+    hint: `nothing was claimed; mesh ask ${claim.holder.name} -- "may I have it?", or mesh claims`,
+  })
+}
+
+/** Takes the claims of `by` on `paths` (null: all of its) off. Throws `not_found` for a path that it does not hold. */
+export function released(
+  all: readonly Standing[],
+  paths: readonly string[] | null,
+  by: Actor,
+): { left: FileClaim[]; gone: FileClaim[] } {
+  const claims = all.map(({ claim }) => claim)
+  const own = claims.filter((claim) => holds(by, claim))
+  const named = paths?.map((path) => {
+    const claim = own.find((one) => folded(one.path) === folded(path))
+    if (claim) return claim
+    const other = claims.find((one) => overlap(one.path, path))
+    const who = other ? `; ${other.holder.name} holds ${quote(other.path)}` : ''
+    throw new MeshError('not_found', `you have no claim on ${quote(path)}${who}`, { hint: 'mesh claims shows them' })
+  })
+  const gone = [...new Set(named ?? own)]
+  return { left: claims.filter((claim) => !gone.includes(claim)), gone }
+}
+
+/** Whether it is a claim of somebody else on the file at `path`. */
+export function claimOn(claim: FileClaim, path: string, me: Actor): boolean {
+  return !holds(me, claim) && covers(claim.path, path)
+}
+
+/** The claims with those of `from` held by `to`. */
+export function passed(claims: readonly FileClaim[], from: Actor, to: Actor): FileClaim[] {
+  return claims.map((claim) => (holds(from, claim) ? { ...claim, holder: to } : claim))
+}

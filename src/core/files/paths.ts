@@ -1,0 +1,53 @@
+/** Which paths of a repository can mean one file. `*` and `?` stand for characters of a name, `**` for names. Pure. */
+import { folded, isGlob } from '../../wire/paths.ts'
+
+const ANY_DEPTH = '**'
+/** Characters that stand for the wildcards in a file's own name. */
+const LITERAL = { '*': '\ue02a', '?': '\ue03f' } as const
+
+/**
+ * Whether there can be a file that both stand for. A path without wildcards stands for what is below it, too. Exact but
+ * for letters: capitals and small ones, and the ways to write an accent, are alike, since they are on some machines.
+ */
+export function overlap(a: string, b: string): boolean {
+  return meet(namesOf(a), namesOf(b), ANY_DEPTH, namesMeet)
+}
+
+/** Whether a claim on `claimed` is one on the file at `path`, which may have wildcards in its name. */
+export function covers(claimed: string, path: string): boolean {
+  const literal = folded(path).replace(/[*?]/g, (found) => LITERAL[found as '*' | '?'])
+  return meet(namesOf(claimed), literal.split('/'), ANY_DEPTH, namesMeet)
+}
+
+function namesOf(path: string): string[] {
+  const names = folded(path).split('/')
+  return isGlob(path) ? names : [...names, ANY_DEPTH]
+}
+
+function namesMeet(a: string, b: string): boolean {
+  if (!isGlob(a) && !isGlob(b)) return a === b
+  return meet([...a], [...b], '*', (x, y) => x === y || x === '?' || y === '?')
+}
+
+/**
+ * Whether two sequences can be made the same, where `many` in either stands for any number of elements. Row by row over
+ * the first i of `a` and the first j of `b`: at most a × b steps.
+ */
+function meet(
+  a: readonly string[],
+  b: readonly string[],
+  many: string,
+  alike: (x: string, y: string) => boolean,
+): boolean {
+  let row = [true]
+  for (const y of b) row.push(row.at(-1)! && y === many)
+  for (const x of a) {
+    const above = row
+    row = [above[0]! && x === many]
+    for (const [j, y] of b.entries()) {
+      const isTaken = (x === many || y === many) && (above[j + 1]! || row[j]!)
+      row.push(isTaken || (x !== many && y !== many && above[j]! && alike(x, y)))
+    }
+  }
+  return row.at(-1)!
+}

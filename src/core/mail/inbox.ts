@@ -1,0 +1,333 @@
+/**
+ * What one name has been sent and what became of it: delivered → handed → surfaced. Rebuilt from journal lines, and
+ * every change is such a line, so memory and disk cannot disagree. Knows nothing of doors, sockets or NATS. Pure.
+ */
+import type { Envelope, Surfaced } from '../../wire/envelope.schema.ts'
+import { limits } from '../../wire/limits.ts'
+
+export interface Entry {
+  seq: number
+  envelope: Envelope
+  verified: boolean
+  /** Milliseconds. */
+  arrivedAt: number
+  /** The hand-over it is part of, if one is in flight. */
+  handover: string | null
+  /** It may have been shown before. */
+  repeat: boolean
+  /** Kept from every door and waiting call until the people let its sender go on. */
+  held: boolean
+  /** Another name's mail, handed over: its position says nothing of this one's. */
+  aside?: boolean
+}
+
+/** What an answer needs to know of the message it answers. */
+export type Origin = Pick<Envelope, 'id' | 'from' | 'thread' | 'hops'> & {
+  /** Where the stream has it. */
+  seq: number
+}
+
+/** A hand-over in flight: its token, where it went and when, milliseconds. */
+export interface Offer {
+  handover: string
+  door: string
+  at: number
+}
+
+const READER = 'h_'
+
+/** The id of a hand-over to somebody who calls for messages and confirms them; a door's is the token in its text. */
+export function readerHandover(nonce: string): string {
+  return `${READER}${nonce}`
+}
+
+/** One step, as kept in the journal. */
+export type InboxStep =
+  | {
+      t: 'in'
+      seq: number
+      at: number
+      verified: boolean
+      envelope: Envelope
+      repeat?: boolean
+      held?: boolean
+      aside?: boolean
+    }
+  /** A position that needs no reading: undecodable, one's own, before one joined. */
+  | { t: 'skip'; seq: number }
+  | { t: 'handed'; handover: string; ids: string[]; door: string; at: number }
+  /** The hand-over did not happen (`certain`), or nothing shows that it did. */
+  | { t: 'back'; handover: string; certain: boolean }
+  | { t: 'surfaced'; ids: string[]; at: number }
+  /** Held messages that may go on. */
+  | { t: 'released'; ids: string[] }
+  /** A message that was read, and that its reader lost before an answer: unread again. */
+  | { t: 'again'; seq: number; at: number; verified: boolean; envelope: Envelope }
+  /** A role's message that has another taker now. It was not read: it may come back. */
+  | { t: 'dropped'; id: string }
+  /** Messages read: a compacted journal. */
+  | { t: 'known'; origins: Origin[] }
+  /** The stream went back: positions mean nothing any more, ids do. */
+  | { t: 'rewound' }
+
+/** The position of a message that was in a stream before that went back. */
+export const NOWHERE = 0
+/** Messages remembered as read: they can be answered, and are not shown again when stored again at a new position. */
+const KNOWN = 5000
+/** Hand-overs remembered before those that are over are swept. */
+const OFFERS = 64
+
+export class Inbox {
+  readonly #entries = new Map<string, Entry>()
+  readonly #known = new Map<string, Origin>()
+  readonly #offers = new Map<string, Offer>()
+  #high = 0
+  #bytes = 0
+
+  /** Applies a step. Steps that make no sense (a message known already) change nothing. */
+  apply(step: InboxStep): void {
+    switch (step.t) {
+      case 'in':
+        this.#arrive(step)
+        return
+      case 'skip':
+        this.#high = Math.max(this.#high, step.seq)
+        return
+      case 'handed':
+        this.#hand(step)
+        return
+      case 'again':
+        this.#known.delete(step.envelope.id)
+        this.#arrive({ ...step, t: 'in', repeat: true })
+        return
+      case 'back':
+        for (const entry of this.inHandover(step.handover)) {
+          entry.handover = null
+          entry.repeat ||= !step.certain
+        }
+        return
+      case 'surfaced':
+        for (const entry of this.#all(step.ids)) {
+          this.#remove(entry)
+          this.#remember(originOf(entry))
+        }
+        return
+      case 'released':
+        for (const entry of this.#all(step.ids)) entry.held = false
+        return
+      case 'dropped':
+        for (const entry of this.#all([step.id])) this.#remove(entry)
+        return
+      case 'known':
+        for (const origin of step.origins) this.#remember(origin)
+        return
+      case 'rewound':
+        this.#high = 0
+        for (const one of [...this.#entries.values(), ...this.#known.values()]) one.seq = NOWHERE
+    }
+  }
+
+  #hand({ handover, ids, door, at }: InboxStep & { t: 'handed' }): void {
+    for (const entry of this.#all(ids)) entry.handover = handover
+    this.#offers.set(handover, { handover, door, at })
+    if (this.#offers.size < OFFERS) return
+    const open = this.handovers()
+    for (const one of this.#offers.keys()) if (!open.has(one)) this.#offers.delete(one)
+  }
+
+  #arrive(step: InboxStep & { t: 'in' }): void {
+    const { id, to } = step.envelope
+    // A role's message comes on another way, ahead of mail at earlier positions or long behind it.
+    if (!isAside(to) && !step.aside) this.#high = Math.max(this.#high, step.seq)
+    const known = this.#entries.get(id) ?? this.#known.get(id)
+    if (known) {
+      if (known.seq === NOWHERE) known.seq = step.seq
+      return
+    }
+    const { seq, at, verified, envelope, repeat = false, held = false, aside } = step
+    const entry = { seq, envelope, verified, arrivedAt: at, handover: null, repeat, held }
+    this.#entries.set(id, aside ? { ...entry, aside } : entry)
+    this.#bytes += sizeOf(envelope)
+  }
+
+  #remove({ envelope }: Entry): void {
+    this.#entries.delete(envelope.id)
+    this.#bytes -= sizeOf(envelope)
+  }
+
+  #remember(origin: Origin): void {
+    this.#known.set(origin.id, origin)
+    if (this.#known.size > KNOWN) this.#known.delete(this.#known.keys().next().value!)
+  }
+
+  /** True if the message is here or was read. */
+  knows(id: string): boolean {
+    return this.#entries.has(id) || this.#known.has(id)
+  }
+
+  get(id: string): Entry | undefined {
+    return this.#entries.get(id)
+  }
+
+  /** Where a message came from, read or not. */
+  origin(id: string): Origin | undefined {
+    const entry = this.#entries.get(id)
+    return entry ? originOf(entry) : this.#known.get(id)
+  }
+
+  /** Ids that begin with `prefix`, read or not. */
+  idsFrom(prefix: string): string[] {
+    return [...this.#entries.keys(), ...this.#known.keys()].filter((id) => id.startsWith(prefix))
+  }
+
+  /** Unread messages, oldest first by position. */
+  unread(): Entry[] {
+    return [...this.#entries.values()].sort((a, b) => a.seq - b.seq)
+  }
+
+  /** Unread messages that are in no hand-over and not held, oldest first. */
+  deliverable(): Entry[] {
+    return this.unread().filter((entry) => entry.handover === null && !entry.held)
+  }
+
+  /** Unread messages that are held, oldest first. */
+  held(): Entry[] {
+    return this.unread().filter((entry) => entry.held)
+  }
+
+  /**
+   * What a reader may be given: of the messages in no hand-over not those behind an older one of the same sender to the
+   * same recipient in one of the hand-overs `open`, which nobody has confirmed. If it comes again, it comes first.
+   * Held ones only for who asks for them.
+   */
+  inOrder(open: { has(handover: string): boolean }, withHeld: boolean): Entry[] {
+    const blocked = new Set<string>()
+    return this.unread().filter(({ handover, held, envelope: { from, to } }) => {
+      const lane = `${from.member}/${from.name}/${to}`
+      if (handover !== null && open.has(handover)) blocked.add(lane)
+      return handover === null && !blocked.has(lane) && (withHeld || !held)
+    })
+  }
+
+  inHandover(handover: string): Entry[] {
+    return this.unread().filter((entry) => entry.handover === handover)
+  }
+
+  /** Hand-overs in flight. */
+  handovers(): Set<string> {
+    return new Set(this.unread().flatMap((entry) => entry.handover ?? []))
+  }
+
+  /** Hand-overs in flight with their doors, oldest first. */
+  offers(): Offer[] {
+    const open = this.handovers()
+    return [...this.#offers.values()].filter(({ handover }) => open.has(handover))
+  }
+
+  /** Hand-overs in flight to callers. Their calls end with the process that answered them. */
+  calls(): string[] {
+    return [...this.handovers()].filter((handover) => handover.startsWith(READER))
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** The message at the highest position, read or not; undefined if there is none. */
+  get newest(): Origin | undefined {
+    let newest: Origin | undefined
+    const look = (one: Origin) => {
+      if (one.seq > (newest?.seq ?? NOWHERE)) newest = one
+    }
+    this.#known.forEach(look)
+    this.#entries.forEach((entry) => void look(originOf(entry)))
+    return newest
+  }
+
+  /** UTF-8 bytes of unread texts, about. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** The highest position of mail seen; roles are no part of it. */
+  get high(): number {
+    return this.#high
+  }
+
+  /** What is read, for the surfaced record. Role messages are settled by their takers record instead. */
+  position(epoch: number): Surfaced {
+    const unread = this.unread().filter(({ envelope, aside }) => !isAside(envelope.to) && !aside)
+    return { v: 1, kind: 'surfaced', epoch, high: this.#high, unread: unread.map(({ seq }) => seq) }
+  }
+
+  /** The shortest list of steps that rebuilds this inbox, for a compacted journal. */
+  steps(): InboxStep[] {
+    const steps: InboxStep[] = [
+      { t: 'skip', seq: this.#high },
+      { t: 'known', origins: [...this.#known.values()] },
+    ]
+    for (const entry of this.unread()) {
+      const { seq, envelope, verified, arrivedAt, repeat, held, aside } = entry
+      const marks = { ...(repeat ? { repeat } : {}), ...(held ? { held } : {}), ...(aside ? { aside } : {}) }
+      steps.push({ t: 'in', seq, at: arrivedAt, verified, envelope, ...marks })
+    }
+    for (const offer of this.offers()) {
+      const ids = this.inHandover(offer.handover).map(({ envelope }) => envelope.id)
+      steps.push({ t: 'handed', ids, ...offer })
+    }
+    return steps
+  }
+
+  #all(ids: readonly string[]): Entry[] {
+    return ids.map((id) => this.#entries.get(id)).filter((entry) => entry !== undefined)
+  }
+}
+
+/** True for what does not come at a position of the mail: a role's messages, and what the sidecar tells by itself. */
+export function isAside(to: string): boolean {
+  return isOfRole(to) || isOwnMade(to)
+}
+
+/** True for mail of the sidecar's own making: ends of runs, and news of files. No peer can address anything so. */
+export function isOwnMade(to: string): boolean {
+  return isOfRun(to) || to.startsWith('file:')
+}
+
+/** True for mail made of a run's events. */
+export function isOfRun(to: string): boolean {
+  return to.startsWith('run:')
+}
+
+/** True for a role's messages, which are settled by their takers record. */
+export function isOfRole(to: string): boolean {
+  return to.startsWith('role:')
+}
+
+function originOf({ seq, envelope: { id, from, thread, hops } }: Entry): Origin {
+  return { id, from, hops, seq, ...(thread === undefined ? {} : { thread }) }
+}
+
+function sizeOf(envelope: Envelope): number {
+  return ('text' in envelope.body ? envelope.body.text.length : envelope.body.preview.length) + 512
+}
+
+/** The first of `entries` that fit into one answer, at least one: at most `count`, and `limits.inboxBytes` of text. */
+export function batchOf(entries: readonly Entry[], count: number): Entry[] {
+  let bytes = 0
+  const over = entries.findIndex(({ envelope: { body } }) => {
+    bytes += 'text' in body ? body.text.length : body.size
+    return bytes > limits.inboxBytes
+  })
+  return entries.slice(0, over < 0 ? count : Math.min(count, Math.max(1, over)))
+}
+
+/** Where a new consumer has to begin, given what is known of what was read. */
+export function startPosition(record: Surfaced | null, since: number): number {
+  if (!record) return since + 1
+  return Math.max(since, Math.min(record.high, ...record.unread.map((seq) => seq - 1))) + 1
+}
+
+/** True if the surfaced record says that the message at `seq` was read. */
+export function wasRead(record: Surfaced | null, seq: number): boolean {
+  return record !== null && seq <= record.high && !record.unread.includes(seq)
+}

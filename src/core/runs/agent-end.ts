@@ -1,0 +1,230 @@
+/**
+ * How an agent's session or subagent ended, judged by what was seen of it. One pure function over evidence: cut off is
+ * `terminated`, only suspected is `completed` with `suspect`. A false alarm is worse than a missed one: each costs its
+ * owner a turn, and the trust in the next.
+ */
+import { limits } from '../../wire/limits.ts'
+import type { Ending, TerminalType } from '../../wire/run.schema.ts'
+import { visible } from '../render.ts'
+import { announcement } from './announcement.ts'
+import type { Judged, StopRequest } from './process-end.ts'
+
+/**
+ * How it came to its end. `own`: by itself, as a session does that was started for one prompt, and a subagent. `left`:
+ * its user left it. `signalled`: a signal or a closed terminal ended it, and it had time to say so. `killed`: it was gone
+ * without a word. `parent`: a subagent whose session ended. `stopped`: a subagent that its session, or a person, stopped.
+ */
+export type AgentEnd = 'own' | 'left' | 'signalled' | 'killed' | 'parent' | 'stopped'
+
+/** What cut it off, by the client's account. */
+export interface ModelError {
+  /** In a word: `max_tokens`, `refusal`, `turn limit`, else the client's or the service's kind, like `529 server_error`. */
+  kind: string
+  message: string
+}
+
+/** The end of an agent's own record of itself. */
+export interface AgentRecord {
+  /**
+   * What is last in it: what the model said, a tool call without its result, a result that the model was not asked
+   * about any more, a prompt that the model did not answer, a person's interruption, or nothing at all.
+   */
+  last: 'text' | 'tool-call' | 'tool-result' | 'prompt' | 'interrupted' | 'nothing'
+  /** Why the model's last response ended, in the service's words; null where the record does not say. */
+  stopReason: string | null
+  /** The last words of the model, also when something came after them. */
+  text: string
+  /** Set if nothing but an error came of the last request. */
+  error: ModelError | null
+  usage: { inputTokens: number; outputTokens: number; cost?: number } | null
+}
+
+/**
+ * Reads an agent's own record of itself; null if there is none that can be read. `since`: what is older is of an earlier
+ * process of the conversation (ISO 8601).
+ */
+export type ReadRecord = (path: string, options: { subagent: boolean; since?: string }) => AgentRecord | null
+
+export interface AgentEvidence {
+  runKind: 'session' | 'subagent'
+  end: AgentEnd
+  /** `mesh done`, said by the agent itself. */
+  done: { failed: boolean; result: string | null } | null
+  /** Somebody asked mesh for its end. */
+  stop: StopRequest | null
+  /** Its time (milliseconds, as asked for) had run out before it ended. */
+  timedOutMs: number | null
+  /** How its process exited, where that was seen. */
+  exit: { code: number | null; signal: string | null } | null
+  /** What shows that the kernel killed it for want of memory. */
+  outOfMemory: string | null
+  /** The client's own word for the end (`completed`, `failed`); null if it gave none. */
+  clientSays: string | null
+  /** An error that the client told as the end. */
+  error: ModelError | null
+  /** The final message as the client told it; null if it told none, which is not the same as an empty one. */
+  finalText: string | null
+  /** Null if there is none, or none that can be read. */
+  record: AgentRecord | null
+  durationMs: number | null
+}
+
+/** Evidence of nothing: what a caller knows goes over it. */
+export const noEvidence: Omit<AgentEvidence, 'runKind' | 'end'> = {
+  done: null,
+  stop: null,
+  timedOutMs: null,
+  exit: null,
+  outOfMemory: null,
+  clientSays: null,
+  error: null,
+  finalText: null,
+  record: null,
+  durationMs: null,
+}
+
+interface Verdict {
+  type: TerminalType
+  reason: string
+  evidence: string
+  suspect?: string
+}
+
+export function judgeAgentEnd(seen: AgentEvidence): Judged {
+  const { type, reason, evidence, suspect } = verdict(seen)
+  const result = seen.done?.result ?? wordsOf(seen)
+  const usage = seen.record?.usage
+  const says = seen.clientSays === null ? '' : `; the client says ${seen.clientSays}`
+  const facts: Partial<Ending> = {
+    ...(suspect === undefined ? {} : { suspect: short(suspect, limits.reason) }),
+    ...(result.trim() === '' ? {} : { result: result.slice(0, limits.resultChars).toWellFormed() }),
+    ...(typeof seen.exit?.code === 'number' ? { exitCode: seen.exit.code } : {}),
+    ...(seen.exit?.signal ? { signal: seen.exit.signal } : {}),
+    ...(usage ? { usage } : {}),
+    ...(seen.durationMs === null ? {} : { durationMs: seen.durationMs }),
+  }
+  return { type, reason: short(reason, limits.reason), evidence: short(evidence + says, limits.evidence), ...facts }
+}
+
+/**
+ * What the client told its session of this end is wrong, or nothing: so the session needs another word. A client that
+ * says `failed` is believed: how exactly it failed is in the event.
+ */
+export function needsWord({ clientSays }: Pick<AgentEvidence, 'clientSays'>, judged: Judged): boolean {
+  if (judged.type === 'run_cancelled') return false
+  const isClean = judged.type === 'run_completed' && judged.suspect === undefined
+  return clientSays === null || clientSays === 'completed' ? !isClean : false
+}
+
+function verdict(seen: AgentEvidence): Verdict {
+  // A record that has not caught up with what the client told says nothing about the end.
+  const record = isBehind(seen) ? null : seen.record
+  return byWord(seen) ?? byForce(seen) ?? byError(seen, record) ?? byRecord(seen, record)
+}
+
+/** The agent's own word, and that of whoever asked for its end, explain it, whatever way it took then. */
+function byWord({ done, stop, timedOutMs }: AgentEvidence): Verdict | null {
+  if (done) {
+    const reason = done.failed ? 'mesh done --failed' : 'mesh done'
+    return { type: done.failed ? 'run_failed' : 'run_completed', reason, evidence: `it said so by ${reason}` }
+  }
+  if (stop) {
+    const evidence = `${stop.by} asked for ${stop.signal} at ${stop.at}`
+    return { type: 'run_cancelled', reason: `cancelled by ${stop.by}`, evidence }
+  }
+  if (timedOutMs !== null) {
+    return { type: 'run_terminated', reason: 'timeout', evidence: `it was given ${timedOutMs} ms` }
+  }
+  return null
+}
+
+function byForce({ end, exit, outOfMemory, record }: AgentEvidence): Verdict | null {
+  const terminated = (reason: string, evidence: string): Verdict => ({ type: 'run_terminated', reason, evidence })
+  const signal = exit?.signal ?? null
+  if (outOfMemory !== null && (signal === 'SIGKILL' || end === 'killed'))
+    return terminated('out of memory', outOfMemory)
+  if (signal !== null) return terminated(`signal ${signal}`, `its supervisor saw signal ${signal}${where(record)}`)
+  if (end === 'killed') return terminated('killed', `it was gone without a word${where(record)}`)
+  if (end === 'signalled') return terminated('ended by a signal', `a signal or a closed terminal${where(record)}`)
+  if (end === 'parent') return terminated('its session ended', `its session ended before it${where(record)}`)
+  if (end === 'stopped') return { type: 'run_cancelled', reason: 'stopped', evidence: 'its session stopped it' }
+  return null
+}
+
+function byError({ error }: AgentEvidence, record: AgentRecord | null): Verdict | null {
+  const found = record?.error ?? error
+  if (!found) return null
+  const reason = OWN_WORDS.has(found.kind) ? found.kind : `API error: ${found.kind}`
+  return { type: 'run_terminated', reason, evidence: found.message === '' ? 'the client told an error' : found.message }
+}
+
+/** The agent was given so many turns and no more. */
+export const TURN_LIMIT = 'turn limit'
+
+/** Ends of a response that are no end of the work; the service's own words. */
+const CUT: Readonly<Record<string, string>> = {
+  max_tokens: 'the response was cut at its limit',
+  model_context_window_exceeded: 'the context was full',
+  refusal: 'the model refused to go on',
+  pause_turn: 'the service paused the turn, and nobody went on with it',
+}
+const OWN_WORDS = new Set([...Object.keys(CUT), TURN_LIMIT])
+
+const MIDDLE = 'stopped in the middle'
+const LAST: Readonly<Record<AgentRecord['last'], string>> = {
+  text: 'words of the model',
+  'tool-call': 'a tool call, without result and without a word after it',
+  'tool-result': 'the result of a tool call, without a word of the model after it',
+  prompt: 'a prompt without an answer',
+  interrupted: 'an interruption by its user',
+  nothing: 'nothing',
+}
+
+/** It ended by itself, or its user left it. */
+function byRecord(seen: AgentEvidence, known: AgentRecord | null): Verdict {
+  const { end, exit, runKind } = seen
+  const left = end === 'left'
+  const last = known ? `last in its record: ${LAST[known.last]}${stopped(known)}` : 'its final message'
+  if (known?.last === 'interrupted') {
+    return { type: 'run_cancelled', reason: 'interrupted by its user', evidence: last }
+  }
+  const inMiddle = known && (known.last === 'tool-call' || known.last === 'tool-result' || known.last === 'prompt')
+  const cutAtCall = known?.last === 'text' && known.stopReason === 'tool_use'
+  if (inMiddle || cutAtCall) {
+    if (left) return { type: 'run_cancelled', reason: 'its user left in the middle of a turn', evidence: last }
+    return { type: 'run_terminated', reason: MIDDLE, evidence: last }
+  }
+  const cut = known?.stopReason ? CUT[known.stopReason] : undefined
+  if (cut) return { type: 'run_terminated', reason: known!.stopReason!, evidence: `${cut}; ${last}` }
+  if (exit?.code) return { type: 'run_failed', reason: `exit ${exit.code}`, evidence: `exit ${exit.code}; ${last}` }
+  // Who left it had read what it said last.
+  if (left) return { type: 'run_completed', reason: 'its user left', evidence: last }
+  const done: Verdict = { type: 'run_completed', reason: 'finished', evidence: last }
+  const words = wordsOf(seen)
+  // A session that nobody asked anything owes no words.
+  const owes = runKind === 'subagent' || (known !== null && known.last !== 'nothing')
+  if (words.trim() === '') return owes ? { ...done, suspect: 'no final message' } : done
+  const announced = announcement(words)
+  return announced === null ? done : { ...done, suspect: `its last words announce work: ${announced}` }
+}
+
+/** The record's last words are not those that the client told: the client writes it late. */
+function isBehind({ finalText, record }: AgentEvidence): boolean {
+  return finalText !== null && record !== null && !record.text.includes(finalText.trim())
+}
+
+function wordsOf({ finalText, record }: AgentEvidence): string {
+  return finalText ?? record?.text ?? ''
+}
+
+function where(record: AgentRecord | null): string {
+  return record ? `; last in its record: ${LAST[record.last]}${stopped(record)}` : ''
+}
+
+function stopped({ stopReason }: AgentRecord): string {
+  return stopReason === null ? ' (no stop reason)' : ` (stop reason ${stopReason})`
+}
+
+function short(text: string, max: number): string {
+  return visible(text).slice(0, max).toWellFormed()
+}

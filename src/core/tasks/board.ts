@@ -1,0 +1,318 @@
+/**
+ * The shared task board: which moves are legal, what waits for what, whose claim falls. Takes a task and a move, gives
+ * the task's next revision; who is first is decided by compare-and-set on it. Pure.
+ */
+import { MeshError } from '../../errors.ts'
+import { limits } from '../../wire/limits.ts'
+import type { Actor, Claim, Task } from '../../wire/task.schema.ts'
+
+export type ShownState = Task['state'] | 'blocked'
+
+export type Move =
+  /** `anew`: not what one holds already. */
+  | { do: 'claim'; anew?: boolean }
+  | { do: 'release'; text?: string }
+  /** A task id, or words. */
+  | { do: 'block'; on: string }
+  /** Without `on`: of all that it was blocked on by words. */
+  | { do: 'unblock'; on?: string }
+  | { do: 'done'; result?: string }
+  | { do: 'fail'; result?: string }
+  | { do: 'cancel'; text?: string }
+  | {
+      do: 'edit'
+      title?: string
+      body?: string
+      priority?: number
+      labels?: string[]
+      for?: string | null
+      after?: string[]
+    }
+  | { do: 'comment'; text: string }
+  | { do: 'link'; to: string }
+  /** Its holder is somebody else now: after a rename. */
+  | { do: 'pass'; to: Actor }
+  /** The holder is gone or lost: its claim falls at `at`, unless it is back by then. */
+  | { do: 'expire'; at: string; because: string }
+  /** The holder is back in time. */
+  | { do: 'keep' }
+  | { do: 'fall' }
+
+export interface Step {
+  move: Move
+  by: Actor
+  /** By the clock of whoever makes the move. */
+  at: string
+  /** Made by the caller, so that the same step twice is one. */
+  op: string
+}
+
+export type Find = (id: string) => Task | undefined
+
+const OVER: ReadonlySet<ShownState> = new Set(['done', 'failed', 'cancelled'])
+
+export function isOver({ state }: Task): boolean {
+  return OVER.has(state)
+}
+
+/** What a task waits for: tasks that are not done, and words. A failed or cancelled one is waited for until somebody unblocks. */
+export function waitsFor(task: Task, find: Find): string[] {
+  return [...task.after.filter((id) => find(id)?.state !== 'done'), ...task.blockedOn]
+}
+
+export function shownState(task: Task, find: Find): ShownState {
+  if (isOver(task)) return task.state
+  return waitsFor(task, find).length > 0 ? 'blocked' : task.state
+}
+
+/** True if this very change is in the task already. */
+export function isApplied(task: Task, op: string): boolean {
+  return task.change.op === op || task.recent.includes(op)
+}
+
+/** The task after the step. Throws `conflict` with who is in the way and what to type, `bad_request` for what cannot be. */
+export function apply(task: Task, step: Step, find: Find): Task {
+  if (isApplied(task, step.op)) return task
+  const next = moved(task, step, find)
+  const { move, by, at, op } = step
+  if (move.do === 'claim' && next === task) return task
+  const text = 'text' in move ? move.text : 'result' in move ? move.result : undefined
+  return {
+    ...next,
+    change: { op, at, by, what: WORDS[move.do], ...(text === undefined ? {} : { text }) },
+    recent: [...task.recent, task.change.op].slice(-limits.taskRecent),
+  }
+}
+
+const WORDS: Record<Move['do'], string> = {
+  claim: 'claimed',
+  release: 'released',
+  block: 'blocked',
+  unblock: 'unblocked',
+  done: 'done',
+  fail: 'failed',
+  cancel: 'cancelled',
+  edit: 'edited',
+  comment: 'commented',
+  link: 'linked',
+  pass: 'passed-on',
+  expire: 'deadline-set',
+  keep: 'deadline-lifted',
+  fall: 'claim-fell',
+}
+
+function moved(task: Task, { move, by, at }: Step, find: Find): Task {
+  switch (move.do) {
+    case 'comment':
+      return task
+    case 'link':
+      return { ...task, links: added(task.links, move.to, 'links') }
+    case 'claim':
+      if (move.anew && task.claim) throw held(task, 'mesh task claim --next gives you another one')
+      return claimed(task, by, at, find)
+    case 'pass':
+      holding(task, by, 'pass')
+      return { ...task, claim: { ...task.claim!, holder: move.to } }
+    case 'release':
+      holding(task, by, 'release')
+      return unclaimed(task, 'open')
+    case 'done':
+    case 'fail':
+      working(task, by)
+      return { ...unclaimed(task, move.do === 'done' ? 'done' : 'failed'), ...result(move.result) }
+    case 'cancel':
+      if (task.claim && !holds(by, task.claim) && !isSame(by, task.createdBy)) {
+        throw held(task, `ask ${task.claim.holder.name}, or ${task.createdBy.name}, who added it`)
+      }
+      return unclaimed(alive(task), 'cancelled')
+    case 'block':
+      return blocked(alive(task), move.on, find)
+    case 'unblock':
+      return unblocked(alive(task), move.on)
+    case 'edit':
+      return edited(alive(task), move, find)
+    case 'expire':
+      if (!task.claim) throw conflict(`${task.id} is not claimed`)
+      return { ...task, claim: { ...task.claim, deadline: move.at, because: move.because } }
+    case 'keep': {
+      if (!task.claim) throw conflict(`${task.id} is not claimed`)
+      const { deadline: _, because: __, ...claim } = task.claim
+      return { ...task, claim }
+    }
+    case 'fall':
+      return fallen(task, at)
+  }
+}
+
+function claimed(task: Task, by: Actor, at: string, find: Find): Task {
+  alive(task)
+  if (task.claim && !holds(by, task.claim)) throw held(task, `mesh task claim --next gives you another one`)
+  const waits = waitsFor(task, find)
+  if (waits.length > 0) throw waiting(task, waits, find)
+  // Who is back in time holds it with a new fence; who never was away holds it as before.
+  if (task.claim && !task.claim.deadline) return task
+  const fence = task.fence + 1
+  return { ...task, state: 'claimed', fence, claim: { holder: by, since: at, fence } }
+}
+
+/** The claim falls: anybody may claim the task, and the former holder is refused. */
+function fallen(task: Task, at: string): Task {
+  const { claim } = task
+  if (!claim?.deadline) throw conflict(`no claim of ${task.id} falls`)
+  if (at < claim.deadline) throw conflict(`the claim of ${task.id} stands until ${claim.deadline}`)
+  const { holder, fence, because = 'no reason known' } = claim
+  return { ...unclaimed(task, 'open'), fallen: { holder, fence, at, because } }
+}
+
+function unclaimed(task: Task, state: Task['state']): Task {
+  const { claim: _, ...rest } = task
+  return { ...rest, state }
+}
+
+function result(text: string | undefined): Partial<Task> {
+  return text === undefined ? {} : { result: text }
+}
+
+/** Claims follow the name: over a resume, to a successor. One from before the claim, come back late, does not hold it. */
+export function holds(by: Actor, { holder }: Pick<Claim, 'holder'>): boolean {
+  return isSame(by, holder) && by.epoch >= holder.epoch
+}
+
+function isSame(a: Actor, b: Actor): boolean {
+  return a.member === b.member && a.name === b.name
+}
+
+function alive(task: Task): Task {
+  if (!isOver(task)) return task
+  throw conflict(`${task.id} is ${task.state} already`, `mesh task show ${task.id}`)
+}
+
+/** What will not be done by itself comes with the command that goes on without it. */
+function waiting({ id }: Task, waits: readonly string[], find: Find): MeshError {
+  const states = waits.map((on) => [on, find(on)?.state] as const)
+  const shown = states.map(([on, state]) => (state === undefined || state === 'open' ? on : `${on} (${state})`))
+  const dead = states.find(([, state]) => state === 'failed' || state === 'cancelled')
+  const hint = dead
+    ? `mesh task unblock ${id} --on ${dead[0]} goes on without it`
+    : 'mesh task claim --next gives another one'
+  return conflict(`${id} waits for ${shown.join(', ')}`, hint)
+}
+
+/** May finish it: its holder, or anybody while nobody holds it, but for one whose claim fell. */
+function working(task: Task, by: Actor): void {
+  alive(task)
+  if (task.claim) holding(task, by, 'finish')
+  else if (isFallen(task, by)) throw lateHolder(task)
+}
+
+function holding(task: Task, by: Actor, what: string): void {
+  alive(task)
+  if (task.claim && holds(by, task.claim)) return
+  if (isFallen(task, by)) throw lateHolder(task)
+  if (task.claim) throw held(task, `only ${task.claim.holder.name} can ${what} it`)
+  throw conflict(`${task.id} is not claimed`, `mesh task claim ${task.id}`)
+}
+
+/** Whose claim fell last. */
+function isFallen({ fallen }: Task, by: Actor): boolean {
+  return fallen !== undefined && isSame(by, fallen.holder)
+}
+
+function conflict(message: string, hint?: string): MeshError {
+  return new MeshError('conflict', message, hint === undefined ? {} : { hint })
+}
+
+function held(task: Task, hint: string): MeshError {
+  const { holder, since, deadline, because } = task.claim!
+  const falls = deadline === undefined ? '' : `; the claim falls at ${deadline} (${because ?? 'no reason known'})`
+  return conflict(`${task.id} is held by ${holder.name} since ${since}${falls}`, hint)
+}
+
+function lateHolder(task: Task): MeshError {
+  const { at, because } = task.fallen!
+  const now = task.claim ? `and ${task.claim.holder.name} holds it now` : 'and nobody holds it now'
+  const hint = task.claim ? `mesh task show ${task.id}` : `mesh task claim ${task.id} takes it again`
+  return conflict(`your claim of ${task.id} fell at ${at} (${because}), ${now}`, hint)
+}
+
+function blocked(task: Task, on: string, find: Find): Task {
+  if (!on.startsWith('t_')) return { ...task, blockedOn: added(task.blockedOn, on, 'blocks') }
+  const after = added(task.after, on, 'dependencies')
+  checkDependencies({ ...task, after }, find)
+  return { ...task, after }
+}
+
+function unblocked(task: Task, on: string | undefined): Task {
+  if (on === undefined) {
+    if (task.blockedOn.length === 0) throw conflict(`${task.id} is blocked on no words`, 'name the task: --on ID')
+    return { ...task, blockedOn: [] }
+  }
+  const key = on.startsWith('t_') ? 'after' : 'blockedOn'
+  if (!task[key].includes(on)) throw conflict(`${task.id} is not blocked on ${on}`, `mesh task show ${task.id}`)
+  return { ...task, [key]: task[key].filter((one) => one !== on) }
+}
+
+function edited(task: Task, move: Move & { do: 'edit' }, find: Find): Task {
+  const { do: _, for: whom, ...fields } = move
+  const known = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+  const { for: before, ...rest } = { ...task, ...known }
+  const target = whom === undefined ? before : (whom ?? undefined)
+  const next = target === undefined ? rest : { ...rest, for: target }
+  if (move.after) checkDependencies(next, find)
+  return next
+}
+
+function added<T>(list: readonly T[], one: T, what: string): T[] {
+  if (list.includes(one)) return [...list]
+  if (list.length >= limits.taskLinks)
+    throw new MeshError('too_large', `a task has at most ${limits.taskLinks} ${what}`)
+  return [...list, one]
+}
+
+/** Throws `not_found` for a task that is not there, `conflict` for a circle. */
+export function checkDependencies(task: Task, find: Find): void {
+  for (const id of task.after) {
+    if (id !== task.id && !find(id)) throw new MeshError('not_found', `there is no task ${id}`)
+  }
+  const circle = circleOf(task, find)
+  if (circle) throw conflict(`a circle: ${circle.join(' after ')}`, 'mesh task unblock ID --on ID takes an edge out')
+}
+
+/** The tasks of a circle through `task`, which stands first and last; null if there is none. */
+export function circleOf(task: Task, find: Find): string[] | null {
+  const look = (id: string) => (id === task.id ? task : find(id))
+  const seen = new Set<string>()
+  const way: string[] = []
+  // A way as deep as the board must not end the stack.
+  const stack: { id: string; next: number }[] = [{ id: task.id, next: 0 }]
+  while (stack.length > 0) {
+    const top = stack.at(-1)!
+    if (top.next === 0) way.push(top.id)
+    const to = look(top.id)?.after[top.next++]
+    if (to === undefined) {
+      stack.pop()
+      way.pop()
+    } else if (to === task.id) return [...way, to]
+    else if (!seen.has(to)) {
+      seen.add(to)
+      stack.push({ id: to, next: 0 })
+    }
+  }
+  return null
+}
+
+/** Orders open tasks: by priority (0 first), then by age. */
+export function byUrgency(a: Task, b: Task): number {
+  return (
+    a.priority - b.priority || (a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : a.id < b.id ? -1 : 1)
+  )
+}
+
+/** What a session may claim next, most urgent first: ready, and for it, for a role of its, or for anybody. */
+export function claimable(tasks: Iterable<Task>, find: Find, me: { name: string; roles: readonly string[] }): Task[] {
+  const mine = new Set([me.name, ...me.roles.map((role) => `role:${role}`)])
+  return [...tasks]
+    .filter((task) => task.state === 'open' && (task.for === undefined || mine.has(task.for)))
+    .filter((task) => waitsFor(task, find).length === 0)
+    .sort(byUrgency)
+}

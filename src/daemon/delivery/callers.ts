@@ -1,0 +1,74 @@
+/** Calls that block until a message fits. */
+import { randomBytes } from 'node:crypto'
+import type { Entry } from '../../core/mail/inbox.ts'
+import { pair, type Waiter } from '../../core/mail/waiters.ts'
+import { MeshError } from '../../errors.ts'
+import { limits } from '../../wire/limits.ts'
+
+export interface Handover {
+  handover: string
+  entries: Entry[]
+}
+
+interface Waiting extends Waiter {
+  resolve(handover: Handover): void
+}
+
+export class WaitingCalls {
+  readonly #waiters: Waiting[] = []
+  readonly #onChange: () => void
+
+  /** `onChange`: a call that takes any message came or went. */
+  constructor(onChange: () => void) {
+    this.#onChange = onChange
+  }
+
+  get size(): number {
+    return this.#waiters.length
+  }
+
+  /** Whether some call takes any message. */
+  get takesAny(): boolean {
+    return this.#waiters.some(({ wants }) => wants.kind === 'any')
+  }
+
+  /** Whether some call takes only messages of one kind. */
+  get takesOne(): boolean {
+    return this.#waiters.some(({ wants }) => wants.kind !== 'any')
+  }
+
+  /** Blocks until messages fit. The signal ends the wait; then nothing is handed over. */
+  await(wants: Waiter['wants'], signal: AbortSignal): Promise<Handover> {
+    if (this.#waiters.length >= limits.waiters) {
+      throw new MeshError('conflict', `${limits.waiters} calls wait already`, { hint: 'end some of them' })
+    }
+    return new Promise((resolve, reject) => {
+      const id = randomBytes(8).toString('hex')
+      const leave = () => {
+        const at = this.#waiters.findIndex((waiter) => waiter.id === id)
+        if (at >= 0) this.#waiters.splice(at, 1)
+        if (wants.kind === 'any') this.#onChange()
+      }
+      const abort = () => {
+        leave()
+        const hint = 'the message is kept; wait again or read mesh inbox'
+        reject(new MeshError('timeout', 'nothing came in time', { hint }))
+      }
+      if (signal.aborted) return abort()
+      signal.addEventListener('abort', abort, { once: true })
+      const settle = (handover: Handover) => {
+        leave()
+        signal.removeEventListener('abort', abort)
+        resolve(handover)
+      }
+      this.#waiters.push({ id, wants, resolve: settle })
+      if (wants.kind === 'any') this.#onChange()
+    })
+  }
+
+  /** The next message that some call wants, and who gets it; undefined if there is none. */
+  next(readable: readonly Entry[]): { entry: Entry; give(handover: Handover): void } | undefined {
+    const [first] = pair(this.#waiters, readable)
+    return first && { entry: first.entry, give: this.#waiters.find(({ id }) => id === first.waiter.id)!.resolve }
+  }
+}

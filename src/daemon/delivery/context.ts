@@ -1,0 +1,153 @@
+/**
+ * Gives a session's state and what it has open to its model after its context was cut: with the start of the
+ * conversation, and once more through the hooks when nothing shows that the model read it.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Obligation } from '../../core/state/obligations.ts'
+import { renderState } from '../../core/state/render.ts'
+import type { EvidenceState, StartSource } from '../../harness/types.ts'
+import type { SessionStatus } from '../../wire/envelope.schema.ts'
+import type { StateDocument } from '../../wire/state.schema.ts'
+import type { LedgerBook } from '../disk/ledger-book.ts'
+
+/** The transcript shows what a start gave within 0.3 s of the turn that reads it (CLAUDE_CODE_PROBES P2). */
+const SEEN_MS = 3000
+/** What is written of a turn comes up to 0.3 s after its end. */
+const ENDED_MS = 1000
+/** Offers through the hooks, each of which may be lost as well. */
+const OFFERS = 2
+/** These begin with less in the context than the session knew. */
+const CUT: ReadonlySet<StartSource> = new Set(['compact', 'resume', 'clear'])
+
+interface StateTellingOptions {
+  /** The most that it may cost. 0: nothing is given. */
+  tokens: number
+  me(): string
+  document(): StateDocument
+  obligations(): Obligation[]
+  book(): LedgerBook | null
+  /** Evidence of the token is looked for from here on. */
+  follow(token: string): void
+  wasRead(token: string): boolean
+  /** The hooks gave it, and it was read. */
+  onRead(): void
+  /** There is something for the hooks, or no more. */
+  onDue(): void
+}
+
+export class StateTelling {
+  readonly #options: StateTellingOptions
+  /** Given and not seen. */
+  #token: string | null = null
+  #timer: NodeJS.Timeout | null = null
+  /** The turn that should have read it is over: nothing but a sign stops the timer. */
+  #isLast = false
+  #isBusy = false
+  /** Offers that are left. */
+  #due = 0
+
+  constructor(options: StateTellingOptions) {
+    this.#options = options
+  }
+
+  /** What a conversation that begins so is given; empty for one that lost nothing. */
+  begin(source: StartSource | null): string {
+    if (source === null || !CUT.has(source)) return ''
+    const token = newToken()
+    const text = this.#render(token)
+    this.#forget()
+    if (text === '') return ''
+    this.#token = token
+    this.#options.book()?.note({ t: 'told', token, at: Date.now() })
+    this.#options.follow(token)
+    // A compaction by itself comes within a turn.
+    if (this.#isBusy) this.#timer = this.#dueIn(SEEN_MS)
+    return text
+  }
+
+  /** Another sidecar gave it, and ended before it saw that it was read. */
+  resume(): void {
+    const told = this.#options.book()?.ledger.told
+    if (!told || this.#token !== null) return
+    this.#token = told.token
+    if (this.#options.wasRead(told.token)) this.#forget()
+    else this.#options.follow(told.token)
+  }
+
+  /** True if the evidence is about what was given here. */
+  evidence(token: string, state: EvidenceState): boolean {
+    if (token !== this.#token) return false
+    if (state === 'surfaced' || state === 'answered') this.#forget()
+    return true
+  }
+
+  /** A turn that goes on reads what its conversation was given. A client may be busy without one, as while it starts. */
+  onStatus(status: SessionStatus): void {
+    this.#isBusy = status === 'busy'
+    if (this.#token === null || this.#due > 0) return
+    if (status === 'busy') this.#timer ??= this.#dueIn(SEEN_MS)
+    else if (status !== 'waiting') this.#stopTimer()
+  }
+
+  onTurnEnded(): void {
+    if (this.#token === null || this.#due > 0) return
+    this.#stopTimer()
+    this.#timer = this.#dueIn(ENDED_MS)
+    this.#isLast = true
+  }
+
+  #dueIn(ms: number): NodeJS.Timeout {
+    const due = () => {
+      this.#stopTimer(true)
+      this.#due = OFFERS
+      this.#options.onDue()
+    }
+    return setTimeout(due, ms).unref()
+  }
+
+  #stopTimer(all = false): void {
+    if (this.#isLast && !all) return
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#isLast = false
+  }
+
+  get isDue(): boolean {
+    return this.#due > 0
+  }
+
+  /** What the hooks should give, as it is now; null when nothing is missing. `token` is in it. */
+  again(token: string): { text: string; read(): void; lost(): void } | null {
+    if (this.#due === 0) return null
+    const text = this.#render(token)
+    if (text === '') return null
+    return {
+      text,
+      read: () => {
+        this.#forget()
+        this.#options.onRead()
+      },
+      lost: () => {
+        this.#due = Math.max(0, this.#due - 1)
+      },
+    }
+  }
+
+  #render(token: string): string {
+    const { tokens, me, document, obligations } = this.#options
+    return renderState(document(), obligations(), { me: me(), nonce: token.slice('mesh-'.length), tokens })
+  }
+
+  #forget(): void {
+    this.#stopTimer(true)
+    const wasDue = this.#due > 0
+    this.#due = 0
+    if (this.#token !== null) this.#options.book()?.note({ t: 'seen' })
+    this.#token = null
+    if (wasDue) this.#options.onDue()
+  }
+}
+
+function newToken(): string {
+  return `mesh-${randomBytes(4).toString('hex')}`
+}

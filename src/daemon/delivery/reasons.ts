@@ -1,0 +1,56 @@
+/** Tells why unread mail waits: once per message and reason, and only of what has waited for a moment. */
+import type { Entry } from '../../core/mail/inbox.ts'
+import { limits, times } from '../../wire/limits.ts'
+
+export type Waiting = 'delivered' | 'held'
+type Tell = (entries: readonly Entry[], state: Waiting, evidence: string) => void
+
+export class Waits {
+  readonly #tell: Tell
+  /** What was told, by message. */
+  readonly #told = new Map<string, Set<string>>()
+  /** Messages of which the client still keeps a copy back. */
+  readonly #held = new Set<string>()
+
+  constructor(tell: Tell) {
+    this.#tell = tell
+  }
+
+  /** `waiting`: unread messages that nobody has taken, oldest first. Returns when to look again. */
+  look(waiting: readonly Entry[], reason: string | null, now: number): number | null {
+    if (reason === null) return null
+    // Further ones go after these, and say so then.
+    const news = waiting.slice(0, limits.shownMessages).filter((entry) => !this.#told.get(idOf(entry))?.has(reason))
+    const due = news.filter(({ arrivedAt }) => now - arrivedAt >= times.waitTold)
+    this.#say(due, 'delivered', reason)
+    const later = news.filter((entry) => !due.includes(entry)).map(({ arrivedAt }) => arrivedAt + times.waitTold)
+    return later.length > 0 ? Math.min(...later) : null
+  }
+
+  /** The client did not take them, or did not let them in. `held`: it keeps them back all the same. */
+  refused(entries: readonly Entry[], state: Waiting, why: string): void {
+    if (state === 'held') for (const entry of entries) remember(this.#held, idOf(entry))
+    this.#say(entries, state, why)
+  }
+
+  #say(entries: readonly Entry[], state: Waiting, reason: string): void {
+    for (const entry of entries) {
+      const told = this.#told.get(idOf(entry)) ?? new Set()
+      this.#told.set(idOf(entry), told.add(reason))
+      if (this.#told.size > limits.unread) this.#told.delete(this.#told.keys().next().value!)
+    }
+    const held = entries.filter((entry) => this.#held.has(idOf(entry)))
+    const others = entries.filter((entry) => !held.includes(entry))
+    if (held.length > 0) this.#tell(held, 'held', `waits: ${reason}`)
+    if (others.length > 0) this.#tell(others, state, `waits: ${reason}`)
+  }
+}
+
+function idOf({ envelope }: Entry): string {
+  return envelope.id
+}
+
+function remember(ids: Set<string>, id: string): void {
+  ids.add(id)
+  if (ids.size > limits.unread) ids.delete(ids.values().next().value!)
+}

@@ -1,0 +1,49 @@
+/** What a session's model reads at the start of a conversation. */
+import type { Session } from '../../api/ops.schema.ts'
+import { renderStart } from '../../core/render.ts'
+import type { Claimed } from '../names/registry.ts'
+
+interface Start {
+  name: string
+  project: string
+  sessions: readonly Session[]
+  unread: number
+  /** One line about held messages. */
+  held: string
+  claimed: Claimed
+  /** The name that was asked for. */
+  desired: string
+  /** Keys of its state and what is open. */
+  kept: number
+  /** The model was told before how it came to its name. */
+  goesOn: boolean
+  startedBy: string | null
+}
+
+export function startText({
+  name,
+  project,
+  sessions,
+  unread,
+  held,
+  claimed,
+  desired,
+  goesOn,
+  kept,
+  startedBy,
+}: Start): string {
+  const { outcome, previous, twin, heir } = claimed
+  return renderStart({
+    name,
+    project,
+    peers: sessions.filter((peer) => peer.name !== name && peer.status !== 'gone'),
+    unread,
+    held,
+    isBack: outcome === 'resumed' && !goesOn,
+    takenOver: outcome === 'taken_over' && !goesOn ? { session: previous?.session ?? '', unread, kept } : null,
+    renamedFrom: outcome === 'suffixed' ? desired : null,
+    twin: twin?.name ?? null,
+    heir: heir?.name ?? null,
+    startedBy,
+  })
+}

@@ -1,0 +1,29 @@
+/** Inbox entries as readers see them: the model through a door, people and programs through `mesh inbox`. */
+import type { Message } from '../../api/ops.schema.ts'
+import type { Entry } from '../../core/mail/inbox.ts'
+import type { Shown } from '../../core/render.ts'
+
+/** For a model: a large body by its beginning. */
+export function shownOf(entry: Entry): Shown {
+  const { body } = entry.envelope
+  const text = 'text' in body ? body.text : body.preview
+  const truncated = 'text' in body ? {} : { truncatedBytes: body.size - Buffer.byteLength(body.preview) }
+  return { ...messageOf(entry, text), ...truncated, hops: entry.envelope.hops }
+}
+
+/** For `mesh inbox`: `text` is the whole body. */
+export function messageOf(entry: Entry, text: string): Message {
+  const { envelope, verified, repeat } = entry
+  return {
+    id: envelope.id,
+    from: envelope.from.name,
+    to: envelope.to,
+    text,
+    sentAt: envelope.sentAt,
+    thread: envelope.thread ?? null,
+    replyTo: envelope.replyTo ?? null,
+    intent: envelope.intent ?? null,
+    verified,
+    repeat,
+  }
+}

@@ -1,0 +1,121 @@
+/** What a live sidecar leaves beside its socket, for the mesh command and for witnesses. */
+import { randomBytes } from 'node:crypto'
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import * as z from 'zod/mini'
+import { readJson, writeAtomic } from '../../host/files.ts'
+import { type Home, sessionDir } from '../../host/home.ts'
+import { tryLock } from '../../host/lock.ts'
+import { identifyProcess } from '../../host/process/process.ts'
+import { processIdentity } from '../../wire/envelope.schema.ts'
+import { isName, isRunId } from '../../wire/names.ts'
+import { isProject } from '../../wire/subjects.ts'
+
+const RECORD_BYTES = 64 * 1024
+/** Directories on their way out. */
+const ASIDE = '.gone-'
+const DAY_MS = 86_400_000
+/** Logs are for those who look for what went wrong a few days ago. */
+const LOG_MS = 7 * DAY_MS
+
+const sidecarRecord = z.object({
+  /** The sidecar's own process. */
+  sidecar: processIdentity,
+  pid: z.int(),
+  name: z.string().check(z.refine(isName)),
+  epoch: z.int(),
+  project: z.string().check(z.refine(isProject)),
+  harness: z.string(),
+  sessionId: z.string(),
+  /** The process that is the session. */
+  process: processIdentity,
+  /** The run that it is. */
+  run: z.optional(z.string().check(z.refine(isRunId))),
+  version: z.string(),
+  /** The file that the sidecar was started from. */
+  program: z.optional(z.string()),
+  startedAt: z.string(),
+  /** The session ended, and the sidecar was about to tell it. */
+  ended: z.optional(z.object({ reason: z.string(), at: z.string() })),
+})
+export type SidecarRecord = z.output<typeof sidecarRecord>
+
+export function writeRecord(dir: string, record: SidecarRecord): void {
+  writeAtomic(join(dir, 'sidecar.json'), JSON.stringify(record, null, 2))
+}
+
+export function readRecord(home: Home, key: string): SidecarRecord | null {
+  const parsed = sidecarRecord.safeParse(readJson(join(sessionDir(home, key), 'sidecar.json'), RECORD_BYTES))
+  return parsed.success ? parsed.data : null
+}
+
+/** Keys of the sessions that have a directory. */
+export function sessionKeys(home: Home): string[] {
+  try {
+    return readdirSync(home.run).filter((key) => /^(cc|mcp|op)-/.test(key))
+  } catch {
+    return []
+  }
+}
+
+/**
+ * Removes a directory whose lock the caller holds. In one step, so that whoever comes to it meanwhile has a directory
+ * of its own: the lock would go before the other files, and those might be a newcomer's by then.
+ */
+export function removeLocked(dir: string): void {
+  const aside = join(dirname(dir), ASIDE)
+  try {
+    renameSync(dir, `${aside}${randomBytes(8).toString('hex')}`)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  // Also what a remover that died left.
+  for (const name of readdirSync(dirname(dir)).filter((name) => name.startsWith(ASIDE))) {
+    rmSync(join(dirname(dir), name), { recursive: true, force: true })
+  }
+}
+
+/**
+ * Removes what nobody else will: directories whose sidecar never got as far as a record, which is all that a witness
+ * goes by, and the old logs of sessions that are over.
+ */
+export function sweepLeftovers(home: Home, now: number): void {
+  for (const key of sessionKeys(home)) {
+    if (isLeftover(home, key, now)) removeUnused(sessionDir(home, key))
+  }
+  const keys = new Set(sessionKeys(home))
+  for (const path of entries(join(home.root, 'logs'))) {
+    const isOver = !keys.has(basename(path).replace(/\.log(\.1)?$/, ''))
+    if (isOver && now - changedAt(path) > LOG_MS) rmSync(path, { force: true })
+  }
+}
+
+function isLeftover(home: Home, key: string, now: number): boolean {
+  const dir = sessionDir(home, key)
+  if (existsSync(join(dir, 'sidecar.json'))) return false
+  const pid = /^(?:cc|mcp)-(\d+)$/.exec(key)?.[1]
+  if (pid && !identifyProcess(Number(pid))) return true
+  // The pid may have come round: a client that starts writes into the directory that it finds.
+  return now - Math.max(changedAt(dir), ...entries(dir).map(changedAt)) > DAY_MS
+}
+
+function removeUnused(dir: string): void {
+  const lock = tryLock(join(dir, 'lock'))
+  try {
+    if (lock) removeLocked(dir)
+  } finally {
+    lock?.release()
+  }
+}
+
+function entries(dir: string): string[] {
+  try {
+    return readdirSync(dir).map((name) => join(dir, name))
+  } catch {
+    return []
+  }
+}
+
+function changedAt(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+}

@@ -1,0 +1,150 @@
+/**
+ * Two sessions that edit one file of a worktree are told of each other, and so are who edits a claimed file and who
+ * claims it. Each file has a record of who edited it lately: whoever finds another in it tells both. Nobody watches.
+ */
+import { createHash } from 'node:crypto'
+import { type FileNews, fileNewsText } from '../../core/files/news.ts'
+import { MeshError } from '../../errors.ts'
+import { type Located, locateFile } from '../../host/repository/located.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { Envelope } from '../../wire/envelope.schema.ts'
+import type { FileClaim, FileEdited, FileEdits } from '../../wire/files.schema.ts'
+import { limits, times } from '../../wire/limits.ts'
+import { folded, isPath } from '../../wire/paths.ts'
+import type { Actor } from '../../wire/task.schema.ts'
+import { fileEditedIn } from '../control.ts'
+import { post } from '../mail/send.ts'
+import { actorOf, graceOf } from '../names/actor.ts'
+import { holderOf } from '../names/registry.ts'
+import type { Sidecar } from '../sidecar.ts'
+import { claimAgainst } from './claims.ts'
+
+const ATTEMPTS = 20
+const HASH_DIGITS = 16
+/** Nobody waits for what becomes of these messages. */
+const nobody = { signal: new AbortController().signal, onAnswered: () => {} }
+
+export class EditNews {
+  readonly #sidecar: Sidecar
+  /** Paths whose edits nobody has looked at yet. */
+  readonly #pending = new Set<string>()
+  /** When this session was last put into a file's record. */
+  readonly #noted = new Map<string, number>()
+  /** The connection over which it was. */
+  #store: ProjectStore | null = null
+  #running = false
+
+  constructor(sidecar: Sidecar) {
+    this.#sidecar = sidecar
+  }
+
+  /** The session edited the file at this absolute path. What cannot be shared now is looked at with the next edit of it. */
+  edited(path: string): void {
+    if (this.#pending.size < limits.filesEdited) this.#pending.add(path)
+    if (!this.#running) void this.#run()
+  }
+
+  /** A peer's `edited` message. Returns what to tell it. */
+  heard({ from, sentAt, body }: Envelope): string {
+    const said = 'text' in body ? fileEditedIn(body.text) : null
+    if (!said || Date.now() - Date.parse(sentAt) > times.fileEdit) return 'too late to matter'
+    const { path, worktree, claim } = said
+    const elsewhere = worktree !== this.#worktreeOf(this.#sidecar.options.place.worktree)
+    const what = claim ? 'edited-by-peer' : 'shared'
+    this.#tell({ path, peer: from.name, what, elsewhere, ...(claim ? { claim } : {}) }, said, from)
+    return 'its session is told'
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    for (const path of this.#pending) {
+      this.#pending.delete(path)
+      await this.#look(path).catch((error) => {
+        this.#sidecar.options.log.debug({ error: MeshError.from(error).toBody() }, 'an edit was not shared')
+      })
+    }
+    this.#running = false
+  }
+
+  async #look(path: string): Promise<void> {
+    const { place, settings } = this.#sidecar.options
+    const { store } = this.#sidecar.link
+    // An engine that was started anew remembers no edits.
+    if (store !== this.#store) this.#noted.clear()
+    this.#store = store
+    const file = locateFile(path, place.worktree)
+    if (!file || !isPath(file.path)) return
+    const me = actorOf(this.#sidecar.record)
+    const claim = await claimAgainst(store, file.repository, file.path, me, graceOf(settings))
+    if (claim) await this.#tellBoth(store, file, claim.holder, claim)
+    for (const other of await this.#note(store, file, me)) await this.#tellBoth(store, file, other, null)
+  }
+
+  /** Puts this session into the file's record. Resolves to the others that edited it lately. */
+  async #note(store: ProjectStore, file: Located, me: Actor): Promise<Actor[]> {
+    const key = `${this.#worktreeOf(file.top)}.${hashOf(folded(file.path))}`
+    if (Date.now() - (this.#noted.get(key) ?? 0) < times.fileEditAgain) return []
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const { value, revision } = await store.edits.look(key)
+      const now = Date.now()
+      const lately = (value?.by ?? []).filter(({ at }) => now - Date.parse(at) < times.fileEdit)
+      const others = lately.filter(({ member, name }) => member !== me.member || name !== me.name)
+      const by = [...others, { ...me, at: new Date(now).toISOString() }].slice(-limits.fileEditors)
+      const record: FileEdits = { v: 1, kind: 'file_edits', by }
+      if ((await store.edits.update(key, record, revision)) === null) continue
+      this.#noted.delete(key)
+      this.#noted.set(key, now)
+      if (this.#noted.size > limits.filesEdited) this.#noted.delete(this.#noted.keys().next().value!)
+      return others
+    }
+    throw new MeshError('conflict', 'the record of a file changes all the time')
+  }
+
+  /** Tells this session and the other, unless they know. One that has ended edits and claims no more. */
+  async #tellBoth(store: ProjectStore, file: Located, other: Actor, claim: FileClaim | null): Promise<void> {
+    const { path, repository, top } = file
+    const holder = await holderOf(store, other.name)
+    if (holder?.state !== 'held' || holder.epoch < other.epoch) return
+    const said: FileEdited = {
+      ...{ path, repository, worktree: this.#worktreeOf(top) },
+      ...(claim ? { claim: { path: claim.path } } : {}),
+    }
+    const what = claim ? 'claimed-by-peer' : 'shared'
+    const news: FileNews = { path, peer: holder.name, what, ...(claim ? { claim } : {}) }
+    if (!this.#tell(news, said, other)) return
+    const { name, epoch } = this.#sidecar.record
+    const id = `m_${hashOf(JSON.stringify(['edited', said, name, epoch, holder.name, holder.epoch]), 32)}`
+    const to = { kind: 'session', name: holder.name } as const
+    await post(this.#sidecar, { id, to, text: JSON.stringify(said), intent: 'edited', hops: 0 }, {}, nobody)
+  }
+
+  /** Puts news into the own mailbox, once for a peer and a file. False: it was there before. */
+  #tell(news: FileNews, said: FileEdited, { member, epoch }: Actor): boolean {
+    const { mailbox, record, options, presence, courier } = this.#sidecar
+    const of = [said.repository, said.worktree, folded(news.path), news.peer, record.epoch]
+    const idOf = (what: FileNews['what']) => `m_${hashOf(JSON.stringify(['file', what, ...of]), 32)}`
+    const id = idOf(news.what)
+    const instead = news.what === 'shared' ? [idOf('claimed-by-peer'), idOf('edited-by-peer')] : []
+    if ([id, ...instead].some((one) => mailbox.inbox.knows(one)) || !mailbox.hasRoom) return false
+    const envelope: Envelope = {
+      ...{ v: 1, kind: 'message', id, project: options.place.project, seq: 1, hops: 0 },
+      from: { member, name: news.peer, epoch },
+      to: `file:${news.path}`,
+      sentAt: new Date().toISOString(),
+      body: { text: fileNewsText(news) },
+    }
+    mailbox.arrive({ seq: 0, envelope, verified: true }, Date.now())
+    presence.changed()
+    courier.poke()
+    return true
+  }
+
+  /** One directory of one machine. */
+  #worktreeOf(top: string): string {
+    return hashOf(JSON.stringify([this.#sidecar.record.process.host, top]))
+  }
+}
+
+function hashOf(text: string, digits = HASH_DIGITS): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, digits)
+}

@@ -1,0 +1,87 @@
+/** Sends what a sidecar of this machine that is gone had promised to send. */
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { Outbox, type OutboxStep } from '../../core/mail/outbox.ts'
+import { type Home, nameDir } from '../../host/home.ts'
+import { Journal } from '../../host/journal.ts'
+import { lock, tryLock } from '../../host/lock.ts'
+import type { Logger } from '../../host/log.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import { isName } from '../../wire/names.ts'
+import { removeLocked } from '../disk/session-dir.ts'
+
+/** A former holder that is ending, or a neighbour that drains, lets go within this long. */
+export const LOCK_MS = 3000
+
+/** Held by a name's holder for as long as it uses the name's directory. */
+export function dirLock(dir: string): string {
+  return join(dir, 'lock')
+}
+
+/** Drains one name's outbox unless a live sidecar holds it. Resolves to how many messages went out. */
+export async function drainOutbox(home: Home, store: ProjectStore, name: string, log: Logger): Promise<number> {
+  const dir = nameDir(home, store.project, name)
+  if (!hasOutbox(dir)) return 0
+  const held = tryLock(dirLock(dir))
+  if (!held) return 0
+  let journal: Journal<OutboxStep> | null = null
+  try {
+    const opened = Journal.open<OutboxStep>(join(dir, 'outbox.jsonl'))
+    journal = opened.journal
+    const outbox = new Outbox()
+    for (const step of opened.steps) outbox.apply(step)
+    const waiting = outbox.waiting()
+    for (const message of waiting) {
+      const member = memberOf(message.subject)
+      const { seq } = await store.publish(message.subject, message.bytes, `${member}.${message.id}`)
+      journal.append([{ t: 'stored', id: message.id, position: seq, at: Date.now() }])
+    }
+    if (waiting.length > 0) log.info({ name, messages: waiting.length }, 'sent what a dead sidecar had queued')
+    return waiting.length
+  } finally {
+    journal?.close()
+    held.release()
+  }
+}
+
+/** Removes what a name's last holder kept here, once its outbox is drained; not what a live sidecar uses. */
+export async function clearName(home: Home, store: ProjectStore, name: string, log: Logger): Promise<void> {
+  const dir = nameDir(home, store.project, name)
+  if (!existsSync(dir)) return
+  await drainOutbox(home, store, name, log)
+  const held = tryLock(dirLock(dir))
+  if (held) removeLocked(dir)
+  held?.release()
+}
+
+/**
+ * A renamed session takes its files along, once: what is there under the new name is its own by then. Under the lock,
+ * which moves too: that of a neighbour who drains just then would lock the new name for as long as the neighbour lives.
+ */
+export async function moveName(home: Home, project: string, name: string, to: string): Promise<void> {
+  const [from, target] = [nameDir(home, project, name), nameDir(home, project, to)]
+  if (!existsSync(from) || existsSync(target)) return
+  const held = await lock(dirLock(from), LOCK_MS)
+  if (existsSync(target)) return held.release()
+  renameSync(from, target)
+  rmSync(dirLock(target), { force: true })
+}
+
+/** Drains what any dead sidecar of this home and project left. */
+export async function drainAll(home: Home, store: ProjectStore, log: Logger): Promise<void> {
+  const root = join(home.projects, store.project, 'names')
+  const names = existsSync(root) ? readdirSync(root).filter(isName) : []
+  for (const name of names) {
+    // One that is moved or removed just now must not keep the others waiting.
+    await drainOutbox(home, store, name, log).catch((error) => log.warn({ error, name }, 'outbox not drained'))
+  }
+}
+
+function hasOutbox(dir: string): boolean {
+  return (statSync(join(dir, 'outbox.jsonl'), { throwIfNoEntry: false })?.size ?? 0) > 0
+}
+
+/** The last but one token of a message subject is the sender's member. */
+function memberOf(subject: string): string {
+  return subject.split('.').at(-2)!
+}

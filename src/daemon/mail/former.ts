@@ -1,0 +1,48 @@
+/** After a rename: what came to the former name is this session's, and what it kept comes along. */
+import { MeshError } from '../../errors.ts'
+import type { Home } from '../../host/home.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { NameRecord } from '../../wire/envelope.schema.ts'
+import { durableOf, type Registry } from '../names/registry.ts'
+import { moveName } from './drain.ts'
+import type { Arrived } from './intake.ts'
+
+/** Before a second rename, for mail to the name before that is still on its way. */
+const CATCH_UP_MS = 3000
+const LOOK_MS = 50
+
+/** Only one former name is read: what came to the one before it has to be here when that one goes. */
+export async function catchUp(store: ProjectStore, { formerly }: NameRecord, high: () => number): Promise<void> {
+  const deadline = Date.now() + CATCH_UP_MS
+  while (formerly && (await store.mailFrom(formerly.name, high() + 1)).length > 0) {
+    const hint = 'mesh inbox shows it; then rename again'
+    if (Date.now() > deadline) throw new MeshError('conflict', `${formerly.name} has unread mail left`, { hint })
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+  }
+}
+
+/** Mail, files and the old name's way to the new one come along. Done again after a crash that cut it short. */
+export async function adoptFormer(home: Home, store: ProjectStore, registry: Registry): Promise<void> {
+  const { name, formerly, epoch } = registry.record
+  if (!formerly) return
+  const until = formerly.epoch ?? epoch
+  await registry.leaveFormer(store, new Date().toISOString())
+  const carried = await store.surfaced.get(formerly.name)
+  const there = await store.surfaced.get(name)
+  // What it had read under this name when it had it before is in what it carries.
+  if (carried && carried.value.epoch <= until && (!there || there.value.epoch < epoch))
+    await store.surfaced.update(name, { ...carried.value, epoch }, there?.revision ?? 0)
+  await moveName(home, store.project, formerly.name, name)
+  await store.deleteDurable(durableOf({ name: formerly.name, epoch: until }))
+}
+
+/** Mail to the former name that came after the rename is this session's as long as nobody else has that name. */
+export async function isForFormer(
+  store: ProjectStore,
+  { formerly }: NameRecord,
+  { seq, envelope }: Arrived,
+): Promise<boolean> {
+  if (!formerly || envelope.to !== formerly.name) return false
+  const holder = (await store.names.get(formerly.name))?.value
+  return !holder || holder.renamedTo !== undefined || seq <= holder.since
+}

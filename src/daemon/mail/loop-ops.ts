@@ -1,0 +1,75 @@
+/** What people see of the loop budget and do about it. */
+import type { Parsed, Response, Session } from '../../api/ops.schema.ts'
+import { MeshError } from '../../errors.ts'
+import { newId, quote } from '../../wire/names.ts'
+import { REFUSED } from '../control.ts'
+import type { Sidecar } from '../sidecar.ts'
+import { deadline } from '../socket/deadline.ts'
+import type { Call } from '../socket/server.ts'
+import { post } from './send.ts'
+
+const ANSWER_MS = 5000
+
+/** One session's counting, to be begun anew: with one peer, or with all (null). */
+interface Target {
+  name: string
+  with: string | null
+}
+
+/** Every pair of the project; the held ones first. */
+export function pairsOf(sessions: readonly Session[]): Response<'budget'> {
+  const pairs = sessions.flatMap(({ name, budget = [] }) => budget.map((pair) => ({ name, ...pair })))
+  return pairs.sort((a, b) => b.held - a.held || b.rounds - a.rounds)
+}
+
+/**
+ * Asks the sidecars of a session and of its peers (of every session in a loop, without a name) to count anew. Throws
+ * `denied` in an agent's session, `not_found`, `timeout` when none of them answered.
+ */
+export async function resume(
+  sidecar: Sidecar,
+  { name, timeoutMs = ANSWER_MS }: Parsed<'budget_resume'>,
+  call: Call,
+): Promise<Response<'budget_resume'>> {
+  const own = sidecar.record.name
+  if (sidecar.options.harness.kind !== 'shell')
+    throw new MeshError('denied', `${own} may not let its own exchanges go on`, { hint: hintFor(name ?? own) })
+  const sessions = await sidecar.presence.sessions(sidecar.link.store)
+  if (name !== undefined && !sessions.some((session) => session.name === name))
+    throw new MeshError('not_found', `there is no session ${quote(name)}`)
+  const signal = deadline(call.signal, timeoutMs)
+  const answers = await Promise.all(targetsOf(sessions, name).map((target) => ask(sidecar, target, call, signal)))
+  const refused = answers.find(({ evidence }) => evidence.startsWith(REFUSED))
+  if (refused) throw new MeshError('denied', `${refused.name} ${refused.evidence}`)
+  return answers
+}
+
+/** What a person types in a plain shell. */
+function hintFor(name: string): string {
+  return `ask the person to run, in a plain shell: mesh budget resume ${name}`
+}
+
+/** The named session with all its peers, and each of these with it: what one lets go on, the other would hold next. */
+function targetsOf(sessions: readonly Session[], name: string | undefined): Target[] {
+  const there = sessions.filter(({ status }) => status !== 'gone')
+  if (name === undefined) return there.filter(({ budget }) => budget).map((one) => ({ name: one.name, with: null }))
+  const peers = there.filter((one) => one.name !== name && one.budget?.some((pair) => pair.with === name))
+  return [{ name, with: null }, ...peers.map((peer) => ({ name: peer.name, with: name }))]
+}
+
+async function ask(
+  sidecar: Sidecar,
+  target: Target,
+  call: Call,
+  signal: AbortSignal,
+): Promise<Response<'budget_resume'>[number]> {
+  const id = newId('m')
+  const letter = { id, to: { kind: 'session', name: target.name } as const, intent: 'budget_resume', hops: 0 }
+  const { state } = await post(sidecar, { ...letter, text: target.with ?? '' }, {}, call)
+  const told = await sidecar.receipts.first(id, (one) => one === 'delivered', signal)
+  return {
+    ...target,
+    state: told?.state ?? state,
+    evidence: told?.evidence ?? 'no answer yet; it will do so when it can',
+  }
+}

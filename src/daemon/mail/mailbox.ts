@@ -1,0 +1,225 @@
+/**
+ * The mail of the name this sidecar holds: inbox in memory, journal on disk, surfaced record in the engine. Every
+ * change goes to the journal first.
+ */
+import { join } from 'node:path'
+import {
+  type Entry,
+  Inbox,
+  type InboxStep,
+  isAside,
+  type Offer,
+  type Origin,
+  startPosition,
+  wasRead,
+} from '../../core/mail/inbox.ts'
+import { Journal } from '../../host/journal.ts'
+import type { Logger } from '../../host/log.ts'
+import type { Delivery } from '../../nats/mail.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import { parseJson } from '../../wire/codec.ts'
+import type { Envelope, NameRecord, Surfaced } from '../../wire/envelope.schema.ts'
+import { limits } from '../../wire/limits.ts'
+
+const COMPACT_BYTES = 8 * 1024 * 1024
+
+export class Mailbox {
+  readonly #journal: Journal<InboxStep>
+  readonly #inbox = new Inbox()
+  readonly #log: Logger
+  #record: Surfaced | null = null
+  /** The record from before the stream went back. */
+  #outdated: Surfaced | null = null
+  #revision = 0
+  #dirty = false
+  #writing = false
+
+  private constructor(journal: Journal<InboxStep>, log: Logger) {
+    this.#journal = journal
+    this.#log = log
+  }
+
+  /**
+   * Opens the journal in `dir`. What a caller was given and never confirmed may have been shown: it is unread, marked.
+   * Hand-overs through doors stay in flight until somebody has looked what became of them: see `inherited`.
+   */
+  static open(dir: string, log: Logger): Mailbox {
+    const { journal, steps } = Journal.open<InboxStep>(join(dir, 'journal.jsonl'))
+    const mailbox = new Mailbox(journal, log)
+    for (const step of steps) mailbox.#inbox.apply(step)
+    for (const handover of mailbox.#inbox.calls()) mailbox.#inbox.apply({ t: 'back', handover, certain: false })
+    mailbox.#compact()
+    return mailbox
+  }
+
+  /** Hand-overs through doors that nobody has settled: after `open` those of an earlier sidecar. Oldest first. */
+  get inherited(): Offer[] {
+    return this.#inbox.offers()
+  }
+
+  close(): void {
+    this.#journal.close()
+  }
+
+  get inbox(): Omit<Inbox, 'apply' | 'steps'> {
+    return this.#inbox
+  }
+
+  /** True while there is room for another message in memory; the rest waits in the stream. */
+  get hasRoom(): boolean {
+    return this.hasRoomFor(limits.unread)
+  }
+
+  hasRoomFor(count: number): boolean {
+    return this.#inbox.size < count && this.#inbox.bytes < limits.unreadBytes
+  }
+
+  /** Reads the surfaced record: what earlier holders of the name have read. Returns where reading begins. */
+  async load(store: ProjectStore, name: string, since: number): Promise<number> {
+    const { value, revision } = await store.surfaced.look(name)
+    this.#record = value
+    this.#revision = revision
+    return startPosition(this.#record, since)
+  }
+
+  /** Makes the surfaced record this holder's, so that a former one that does not know yet is refused. */
+  async fence(store: ProjectStore, { name, epoch, since }: NameRecord): Promise<void> {
+    for (;;) {
+      const { value, revision } = await store.surfaced.look(name)
+      if ((value?.epoch ?? 1) >= epoch) return
+      const position = value ?? { v: 1, kind: 'surfaced', high: since, unread: [] }
+      if ((await store.surfaced.update(name, { ...position, epoch }, revision)) !== null) return
+    }
+  }
+
+  /** Whether the stream has gone back behind what was read: a damaged store, or another one. After `load`. */
+  async isRewound(store: ProjectStore): Promise<boolean> {
+    const { newest } = this.#inbox
+    const there = newest && (await store.messageAt(newest.seq))
+    if (there && idOf(there) !== newest.id) return true
+    const high = Math.max(this.#record?.high ?? 0, newest?.seq ?? 0)
+    if (there && high === newest.seq) return false
+    return high > (await store.messagesState()).lastSeq
+  }
+
+  /** Forgets all positions. Returns where reading begins: what is known is known by its id. */
+  rewind(): number {
+    this.#log.error('the store lost messages: reading it again from its beginning')
+    this.#step({ t: 'rewound' })
+    this.#outdated = this.#record
+    this.#record = null
+    this.#dirty = true
+    return 1
+  }
+
+  /** True if an earlier holder, or this one, has read the message. */
+  isRead(seq: number, { id, to }: Envelope): boolean {
+    if (this.#inbox.get(id)) return false
+    return this.#inbox.knows(id) || (!isAside(to) && wasRead(this.#record, seq))
+  }
+
+  /** `repeat`: somebody else may have shown it. So may an earlier holder, at this position of a stream that went back. */
+  arrive(
+    arrived: { seq: number; envelope: Envelope; verified: boolean },
+    at: number,
+    { repeat = false, held = false, aside = false }: { repeat?: boolean; held?: boolean; aside?: boolean } = {},
+  ): void {
+    const { seq, envelope, verified } = arrived
+    const mark = repeat || wasRead(this.#outdated, seq) ? { repeat: true } : {}
+    const marks = { ...mark, ...(held ? { held } : {}), ...(aside ? { aside } : {}) }
+    this.#step({ t: 'in', seq, at, verified, envelope, ...marks })
+  }
+
+  /** Lets held messages go on: of one sender, or all (null). Returns them. */
+  release(from: string | null): Entry[] {
+    const entries = this.#inbox.held().filter(({ envelope }) => from === null || envelope.from.name === from)
+    if (entries.length > 0) this.#step({ t: 'released', ids: entries.map(({ envelope }) => envelope.id) })
+    return entries
+  }
+
+  skip(seq: number): void {
+    this.#inbox.apply({ t: 'skip', seq })
+  }
+
+  hand(handover: string, entries: readonly Entry[], door: string, at: number): void {
+    this.#step({ t: 'handed', handover, ids: entries.map(({ envelope }) => envelope.id), door, at })
+  }
+
+  /** A hand-over that did not happen (`certain`) or of which nothing shows that it did. */
+  giveBack(handover: string, certain: boolean): void {
+    if (this.#inbox.inHandover(handover).length > 0) this.#step({ t: 'back', handover, certain })
+  }
+
+  /** Settles messages: they are read. Returns those that were not before. */
+  surface(ids: readonly string[], at: number): Entry[] {
+    const entries = ids.map((id) => this.#inbox.get(id)).filter((entry) => entry !== undefined)
+    if (entries.length === 0) return []
+    this.#step({ t: 'surfaced', ids: entries.map(({ envelope }) => envelope.id), at })
+    this.#dirty = true
+    return entries
+  }
+
+  /** Read messages whose reader lost them before an answer are unread again, marked as repeats. */
+  again(entries: readonly Entry[], at: number): void {
+    for (const { seq, envelope, verified } of entries) this.#step({ t: 'again', seq, at, verified, envelope })
+    this.#dirty = true
+  }
+
+  /** Notes a message as read that is not here, or no longer unread. */
+  know(origin: Origin): void {
+    if (this.#inbox.get(origin.id)) this.surface([origin.id], Date.now())
+    else if (!this.#inbox.knows(origin.id)) this.#step({ t: 'known', origins: [origin] })
+  }
+
+  /** Gives up an unread message of a role that has another taker now. */
+  drop(id: string): void {
+    if (this.#inbox.get(id)) this.#step({ t: 'dropped', id })
+  }
+
+  /** Writes the surfaced record if it changed. Resolves to false when the name has another holder. */
+  async save(store: ProjectStore, name: string, epoch: number): Promise<boolean> {
+    if (this.#writing) return true
+    this.#writing = true
+    try {
+      while (this.#dirty) {
+        this.#dirty = false
+        const written = await store.surfaced.update(name, this.#inbox.position(epoch), this.#revision)
+        if (written !== null) this.#revision = written
+        else if (!(await this.#reread(store, name, epoch))) return false
+      }
+      return true
+    } catch (error) {
+      this.#dirty = true
+      throw error
+    } finally {
+      this.#writing = false
+    }
+  }
+
+  /** After a lost compare-and-set: an own write whose answer was lost, or another holder's. */
+  async #reread(store: ProjectStore, name: string, epoch: number): Promise<boolean> {
+    const { value, revision } = await store.surfaced.look(name)
+    this.#revision = revision
+    this.#dirty = true
+    return !value || value.epoch <= epoch
+  }
+
+  #step(step: InboxStep): void {
+    this.#journal.append([step])
+    this.#inbox.apply(step)
+    if (this.#journal.bytes > COMPACT_BYTES + 2 * this.#inbox.bytes) this.#compact()
+  }
+
+  #compact(): void {
+    try {
+      this.#journal.rewrite(this.#inbox.steps())
+    } catch (error) {
+      this.#log.warn({ error }, 'journal not compacted')
+    }
+  }
+}
+
+function idOf({ data }: Delivery): unknown {
+  const message = parseJson(data)
+  return message !== null && typeof message === 'object' && 'id' in message ? message.id : undefined
+}

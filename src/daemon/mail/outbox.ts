@@ -1,0 +1,258 @@
+/** Sends: one FIFO outbox, written before anything is published, one message in flight per recipient. */
+import { join } from 'node:path'
+import { Outbox, type OutboxStep, type Outgoing, type Sent } from '../../core/mail/outbox.ts'
+import { MeshError } from '../../errors.ts'
+import { Journal } from '../../host/journal.ts'
+import type { Logger } from '../../host/log.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import { decodeRecord } from '../../wire/codec.ts'
+import { envelope } from '../../wire/envelope.schema.ts'
+import { limits, times } from '../../wire/limits.ts'
+import { isControlIntent } from '../control.ts'
+
+const COMPACT_BYTES = 32 * 1024 * 1024
+/** Stored messages kept for sending again what a damaged store lost. */
+const SENT_BYTES = 8 * 1024 * 1024
+/** After so many messages that the store no longer has, no more are looked for. */
+const REMOVED = 32
+const RETRY_MS = 250
+/** Messages looked at for the last that was no sidecar's own. */
+const LATEST = 8
+
+/** Whoever awaits that a message is stored. */
+interface Pending {
+  resolve(position: number): void
+  reject(error: MeshError): void
+}
+
+interface SenderOptions {
+  dir: string
+  member: string
+  log: Logger
+  /** Throws when it is known that nothing can be stored now. */
+  check(): void
+  /** Told of every message that the engine took. */
+  onStored(): void
+  /** Tells that the engine does not take messages though it is connected. */
+  onRefused(error: MeshError): void
+}
+
+export class Sender {
+  readonly #options: SenderOptions
+  readonly #journal: Journal<OutboxStep>
+  readonly #outbox = new Outbox()
+  readonly #pending = new Map<string, Pending>()
+  /** Messages whose sender was not told yet that they are kept: these may still be refused. */
+  readonly #unanswered = new Set<string>()
+  #store: ProjectStore | null = null
+  /** Changes whenever the link is lost or found: failures of an earlier one say nothing. */
+  #link = 0
+  #retry: NodeJS.Timeout | null = null
+  /** Bytes of the journal after it was last compacted. */
+  #compacted = 0
+
+  constructor(options: SenderOptions) {
+    this.#options = options
+    const { journal, steps } = Journal.open<OutboxStep>(join(options.dir, 'outbox.jsonl'))
+    this.#journal = journal
+    for (const step of steps) this.#outbox.apply(step)
+    this.#compact()
+  }
+
+  /**
+   * The engine is there: what waits goes out, and what a damaged store lost goes again. So does what was in flight when
+   * the link broke: its acknowledgement will not come any more.
+   */
+  async attach(store: ProjectStore): Promise<void> {
+    this.#link++
+    for (const { id } of this.#outbox.waiting()) this.#outbox.release(id)
+    this.#store = store
+    const lost = this.#outbox.lose(await this.#findLost(store))
+    if (lost.length > 0) this.#options.log.error({ lost: lost.length }, 'the store lost messages: sending them again')
+    this.#pump()
+  }
+
+  /**
+   * What a store loses is its tail, and it gives the positions away again: from the highest down to the first message
+   * that is where it was stored, all are lost. One of whose position nothing is left was read and removed, or is old.
+   */
+  async #findLost(store: ProjectStore): Promise<Sent[]> {
+    const stored = this.#outbox.stored()
+    if (stored.length === 0) return []
+    const lost: Sent[] = []
+    let removed = 0
+    const { lastSeq } = await store.messagesState()
+    for (const sent of stored) {
+      if (sent.position! <= lastSeq) {
+        const there = await store.messageAt(sent.position!)
+        if (there && Buffer.compare(there.data, sent.message.bytes) === 0) break
+        if (!there && ++removed > REMOVED) break
+        if (!there) continue
+      }
+      lost.push(sent)
+    }
+    return lost
+  }
+
+  detach(): void {
+    this.#link++
+    this.#store = null
+  }
+
+  /** What is not stored yet waits in the file for whoever opens it next. */
+  close(): void {
+    this.detach()
+    if (this.#retry) clearTimeout(this.#retry)
+    this.#journal.close()
+  }
+
+  nextSeq(epoch: number, to: string): number {
+    return this.#outbox.nextSeq(epoch, to)
+  }
+
+  get(id: string): Sent | undefined {
+    return this.#outbox.get(id)
+  }
+
+  /** The last message that was no sidecar's own, of the last few. */
+  lastSaid(): { id: string; to: string; at: number; text: string } | null {
+    for (const { id, to, at, bytes } of this.#outbox.latest(LATEST)) {
+      const read = decodeRecord(envelope, bytes)
+      if (!read || isControlIntent(read.intent)) continue
+      const text = 'text' in read.body ? read.body.text : read.body.preview
+      return { id, to, at, text: text.slice(0, limits.ledgerText).toWellFormed() }
+    }
+    return null
+  }
+
+  idsFrom(prefix: string): string[] {
+    return this.#outbox.idsFrom(prefix)
+  }
+
+  /**
+   * Sends. Resolves to the stream position, or to null when the engine did not answer in time: then the message is on
+   * this machine's disk and will go. Throws `store_full`: then nothing was kept.
+   */
+  async send(message: Outgoing): Promise<number | null> {
+    this.#checkRoom(message)
+    const { id, subject, to, seq, epoch, at, bytes } = message
+    this.#step({ t: 'put', id, subject, to, seq, epoch, at, envelope: Buffer.from(bytes).toString() })
+    this.#unanswered.add(id)
+    const stored = new Promise<number>((resolve, reject) => this.#pending.set(id, { resolve, reject }))
+    stored.catch(() => {})
+    this.#pump()
+    try {
+      const position = await Promise.race([stored, after(times.queueAfter)])
+      if (position === null) this.#journal.sync()
+      return position
+    } finally {
+      this.#unanswered.delete(id)
+    }
+  }
+
+  /** Resolves once the message is stored; rejects if it never will be. */
+  async stored(id: string): Promise<number> {
+    const sent = this.#outbox.get(id)
+    if (!sent) throw new MeshError('not_found', `no message ${id} was sent from here in the last day`)
+    if (sent.position !== null) return sent.position
+    return new Promise((resolve, reject) => {
+      const earlier = this.#pending.get(id)
+      this.#pending.set(id, {
+        resolve: (position) => {
+          earlier?.resolve(position)
+          resolve(position)
+        },
+        reject: (error) => {
+          earlier?.reject(error)
+          reject(error)
+        },
+      })
+    })
+  }
+
+  #checkRoom(message: Outgoing): void {
+    this.#options.check()
+    const { size } = this.#outbox
+    if (size < limits.outbox && this.#journal.bytes + message.bytes.length < limits.outboxBytes) return
+    throw new MeshError('store_full', `${size} messages wait in the outbox already`)
+  }
+
+  #pump(): void {
+    const store = this.#store
+    if (!store || this.#retry) return
+    for (const message of this.#outbox.take()) void this.#publish(store, message)
+  }
+
+  async #publish(store: ProjectStore, message: Outgoing): Promise<void> {
+    const link = this.#link
+    try {
+      // Deduplication is per stream, not per sender: the member makes the id its own (RELIABILITY 0.4).
+      const { seq } = await store.publish(message.subject, message.bytes, `${this.#options.member}.${message.id}`)
+      this.#options.onStored()
+      this.#noteStored(message.id, seq)
+      this.#pending.get(message.id)?.resolve(seq)
+      this.#pending.delete(message.id)
+    } catch (error) {
+      if (link !== this.#link) return
+      this.#onFailure(message, MeshError.from(error))
+    }
+    this.#pump()
+  }
+
+  #onFailure(message: Outgoing, error: MeshError): void {
+    this.#options.onRefused(error)
+    if (this.#refuse(message, error)) return
+    this.#options.log.warn({ id: message.id, error: error.toBody() }, 'not stored yet')
+    this.#outbox.release(message.id)
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null
+      this.#pump()
+    }, RETRY_MS)
+  }
+
+  /**
+   * Gives a message up that the engine will not take, as long as its sender can be told so: once it was told that the
+   * message is kept, it is kept. So it is when the disk cannot note the refusal: a restart would send it.
+   */
+  #refuse({ id }: Outgoing, error: MeshError): boolean {
+    if (error.code !== 'too_large' && (error.code !== 'store_full' || !this.#unanswered.has(id))) return false
+    try {
+      this.#step({ t: 'refused', id })
+    } catch {
+      return false
+    }
+    this.#pending.get(id)?.reject(error)
+    this.#pending.delete(id)
+    return true
+  }
+
+  /** Stored is stored: if the disk cannot note it, the message goes again after a restart, under the same id. */
+  #noteStored(id: string, position: number): void {
+    const step = { t: 'stored', id, position, at: Date.now() } as const
+    try {
+      this.#step(step)
+    } catch (error) {
+      this.#outbox.apply(step)
+      this.#options.log.warn({ error }, 'outbox not written')
+    }
+  }
+
+  #step(step: OutboxStep): void {
+    this.#journal.append([step])
+    this.#outbox.apply(step)
+    if (this.#journal.bytes > COMPACT_BYTES + 2 * this.#compacted) this.#compact()
+  }
+
+  #compact(): void {
+    try {
+      this.#journal.rewrite(this.#outbox.compact(Date.now() - times.sentAge, SENT_BYTES))
+      this.#compacted = this.#journal.bytes
+    } catch (error) {
+      this.#options.log.warn({ error }, 'outbox not compacted')
+    }
+  }
+}
+
+function after(ms: number): Promise<null> {
+  return new Promise((resolve) => setTimeout(resolve, ms, null))
+}

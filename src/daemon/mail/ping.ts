@@ -1,0 +1,84 @@
+/** Reaches a session: its sidecar, or with `wake` its model through one of its doors. */
+import type { Parsed, Response, Session } from '../../api/ops.schema.ts'
+import { MeshError } from '../../errors.ts'
+import type { Receipt } from '../../wire/envelope.schema.ts'
+import { quote } from '../../wire/names.ts'
+import { holderOf } from '../names/registry.ts'
+import type { Sidecar } from '../sidecar.ts'
+import { deadline } from '../socket/deadline.ts'
+import type { Call } from '../socket/server.ts'
+import { post } from './send.ts'
+
+const ANSWER_MS = 5000
+const READ_MS = 30_000
+
+type Pinged = Response<'ping'>
+
+/** Throws `not_found`. Whatever else keeps it from being reached is the answer's `problem`. */
+export async function ping(sidecar: Sidecar, request: Parsed<'ping'>, call: Call): Promise<Pinged> {
+  const { id, wake = false, timeoutMs = wake ? READ_MS : ANSWER_MS } = request
+  const session = await find(sidecar, request.name)
+  const { name } = session
+  const obstacle = obstacleOf(session, wake)
+  if (obstacle) return unsent(session, obstacle)
+  const startedAt = performance.now()
+  const signal = deadline(call.signal, timeoutMs)
+  const letter = { id, to: { kind: 'session', name } as const, hops: 0 }
+  const own = sidecar.record.name
+  const whose = name === own ? 'mesh doctor tests this door' : `mesh ping from ${own}`
+  const { state } = wake
+    ? await post(sidecar, { ...letter, text: `${whose}, no answer needed` }, {}, call)
+    : await post(sidecar, { ...letter, text: '', intent: 'ping' }, {}, call)
+  const goals = wake ? ['surfaced', 'held', 'replied'] : ['delivered']
+  const told = await sidecar.receipts.first(id, (one) => goals.includes(one), signal)
+  const ms = Math.round((performance.now() - startedAt) * 10) / 10
+  const { status } = await find(sidecar, name).catch(() => session)
+  if (!told) return late(sidecar, { name, status, door: null, state, ms, evidence: '' }, request, timeoutMs)
+  const pinged = { name, status, door: told.door ?? null, state: told.state, ms, evidence: told.evidence }
+  return told.state === 'held' ? { ...pinged, problem: heldProblem(name, id, told) } : pinged
+}
+
+async function find(sidecar: Sidecar, name: string): Promise<Session> {
+  const { store } = sidecar.link
+  const holder = await holderOf(store, name)
+  const sessions = await sidecar.presence.sessions(store)
+  const session = sessions.find((one) => one.name === holder?.name)
+  if (!session) throw new MeshError('not_found', `there is no session ${quote(name)}`)
+  return session
+}
+
+/** What makes a message pointless: nothing is sent then. One that is only silent may answer. */
+function obstacleOf({ name, status, reason, doors, wake }: Session, wakes: boolean): MeshError | null {
+  if (status === 'gone' || (wakes && status === 'lost')) {
+    return new MeshError('not_alive', `${name} is ${status}${reason ? ` (${reason})` : ''}`, {
+      hint: `mail waits for its return: mesh send ${name} -- TEXT`,
+    })
+  }
+  if (!wakes || wake.length > 0) return null
+  const shut = doors.length > 0 ? `: ${doors.map((door) => door.name).join(', ')} shut` : ''
+  return new MeshError('conflict', `${name} is ${status} and has no door now${shut}`, {
+    hint: 'it reads its mail with: mesh inbox',
+  })
+}
+
+function unsent({ name, status }: Session, problem: MeshError): Pinged {
+  return { name, status, door: null, state: null, ms: 0, evidence: problem.message, problem: problem.toBody() }
+}
+
+function heldProblem(name: string, id: string, { evidence }: Receipt) {
+  return new MeshError('conflict', `${name} has it, held: ${evidence}`, { hint: `see: mesh trace ${id}` }).toBody()
+}
+
+async function late(
+  { link }: Sidecar,
+  pinged: Pinged,
+  { id, wake }: Parsed<'ping'>,
+  timeoutMs: number,
+): Promise<Pinged> {
+  const last = link.up ? (await link.store.receiptsOf(id).catch(() => [])).at(-1) : undefined
+  const { state = pinged.state, evidence = 'no sign of its sidecar' } = last ?? {}
+  const what = wake ? 'did not read it' : 'did not answer'
+  const message = `${pinged.name} (${pinged.status}) ${what} within ${timeoutMs} ms: ${state}, ${evidence}`
+  const hint = wake ? `it is kept and may be read later: mesh trace ${id}` : 'mesh ps shows its state'
+  return { ...pinged, state, evidence, problem: new MeshError('timeout', message, { hint }).toBody() }
+}

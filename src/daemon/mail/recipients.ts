@@ -1,0 +1,105 @@
+/**
+ * Who reads mail to a name. The records of names that are written to are kept, each until the engine tells a change of
+ * it, so that a message in a conversation costs no lookup.
+ */
+import { MeshError } from '../../errors.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { NameRecord } from '../../wire/envelope.schema.ts'
+import { quote, type Recipient } from '../../wire/names.ts'
+import { followName } from '../names/registry.ts'
+
+/** Names whose changes are listened to. */
+const KEPT = 64
+
+export class Recipients {
+  /** Null while the first answer is under way. */
+  readonly #kept = new Map<string, { record: NameRecord | null; forget(): void }>()
+  #store: ProjectStore | null = null
+  /** The last call for a name: whoever asks later is answered later, also from what is kept. */
+  readonly #last = new Map<string, Promise<unknown>>()
+
+  /**
+   * Checks that somebody is there to read it, and says so when it may take a while. Follows a rename. Throws
+   * `not_found`. `store`: null while the engine is away; then nobody is asked. `me`: the sender.
+   */
+  async resolve(
+    store: ProjectStore | null,
+    to: Recipient,
+    me: string,
+  ): Promise<{ to: Recipient; note: { note?: string } }> {
+    if (to.kind === 'role' && store) return { to, note: await takerNote(store, to.name, me).catch(() => ({})) }
+    if (to.kind !== 'session' || !store) return { to, note: {} }
+    const found = await this.#inTurn(to.name, this.#holderOf(store, to.name).catch(undefinedIfAway))
+    if (found === undefined) return { to, note: {} }
+    if (!found) throw new MeshError('not_found', `there is no session ${quote(to.name)}`)
+    const { name, state, reason } = found
+    const notes = name === to.name ? [] : [`${to.name} is ${name} now`]
+    if (state !== 'held')
+      notes.push(`${name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return`)
+    return { to: { kind: 'session', name }, note: notes.length > 0 ? { note: notes.join('; ') } : {} }
+  }
+
+  /** Messages of one sender keep their order: what is known already does not overtake what is being looked up. */
+  async #inTurn<Found>(name: string, looked: Promise<Found>): Promise<Found> {
+    const before = this.#last.get(name)
+    const turn = Promise.allSettled([before, looked])
+    this.#last.set(name, turn)
+    try {
+      await before
+      return await looked
+    } finally {
+      if (this.#last.get(name) === turn) this.#last.delete(name)
+    }
+  }
+
+  #holderOf(store: ProjectStore, name: string): Promise<NameRecord | null> {
+    // Another connection: what happened before it was not told.
+    if (store !== this.#store) this.#forgetAll()
+    this.#store = store
+    return followName(name, async (one) => this.#kept.get(one)?.record ?? (await this.#ask(store, one)))
+  }
+
+  async #ask(store: ProjectStore, name: string): Promise<NameRecord | null> {
+    const record = (await store.names.get(name))?.value ?? null
+    // Names that nobody has are not kept: they are somebody's typing.
+    if (record && !this.#kept.has(name)) void this.#keep(store, name).catch(() => this.#kept.get(name)?.forget())
+    return record
+  }
+
+  /** The record is read again once its changes are told: one between would be missed. */
+  async #keep(store: ProjectStore, name: string): Promise<void> {
+    let stop = () => {}
+    const kept = {
+      record: null as NameRecord | null,
+      forget: () => {
+        stop()
+        if (this.#kept.get(name) === kept) this.#kept.delete(name)
+      },
+    }
+    this.#kept.set(name, kept)
+    if (this.#kept.size > KEPT) this.#kept.values().next().value!.forget()
+    stop = await store.names.watch(name, () => kept.forget())
+    const record = (await store.names.get(name))?.value ?? null
+    if (this.#kept.get(name) === kept) kept.record = record
+    else stop()
+  }
+
+  #forgetAll(): void {
+    for (const { forget } of this.#kept.values()) forget()
+  }
+}
+
+/** Nobody takes what it sent itself: without another of that role the message waits. */
+async function takerNote(store: ProjectStore, role: string, me: string): Promise<{ note?: string }> {
+  const records = (await store.names.all()).map(({ value }) => value)
+  const takers = records.filter(({ state, roles }) => state === 'held' && roles.includes(role))
+  if (takers.some(({ name }) => name !== me)) return {}
+  return {
+    note: `nobody ${takers.length > 0 ? 'else ' : ''}has the role ${role} now; the message waits for one who does`,
+  }
+}
+
+/** The engine went away while we asked: the message goes to the outbox unchecked. */
+function undefinedIfAway(error: unknown): undefined {
+  if (!['mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
+}

@@ -1,0 +1,113 @@
+/** What a held name keeps on this machine: its directory's lock, mailbox, outbox, counted rounds and ledger, and the reader of its mail. */
+
+import { MeshError } from '../../errors.ts'
+import { ensurePrivateDir } from '../../host/files.ts'
+import { type Home, nameDir } from '../../host/home.ts'
+import { type Lock, lock } from '../../host/lock.ts'
+import type { Logger } from '../../host/log.ts'
+import type { Delivery, MailReader } from '../../nats/mail.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { NameRecord } from '../../wire/envelope.schema.ts'
+import { mailFilters } from '../../wire/subjects.ts'
+import { BudgetBook } from '../disk/budget-book.ts'
+import { LedgerBook } from '../disk/ledger-book.ts'
+import { durableOf } from '../names/registry.ts'
+import { dirLock, LOCK_MS } from './drain.ts'
+import { Mailbox } from './mailbox.ts'
+import { Sender } from './outbox.ts'
+
+interface HoldingOptions {
+  home: Home
+  project: string
+  record: NameRecord
+  log: Logger
+  onDelivery(delivery: Delivery): Promise<void>
+  /** Throws when it is known that nothing can be stored now. */
+  checkStore(): void
+  onStored(): void
+  onRefused(error: MeshError): void
+}
+
+export class Holding {
+  readonly mailbox: Mailbox
+  readonly sender: Sender
+  readonly book: BudgetBook
+  readonly ledger: LedgerBook
+  readonly #options: HoldingOptions
+  readonly #lock: Lock
+  #reader: MailReader | null = null
+  #reading: Promise<void> = Promise.resolve()
+  /** Messages that waited in the stream when reading began. */
+  backlog = 0
+
+  private constructor(options: HoldingOptions, held: Lock, dir: string) {
+    const { record, log, checkStore: check, onStored, onRefused } = options
+    this.#options = options
+    this.#lock = held
+    this.mailbox = Mailbox.open(dir, log)
+    this.book = BudgetBook.open(dir, log)
+    this.ledger = LedgerBook.open(dir, log)
+    this.sender = new Sender({ dir, member: record.member, log, check, onStored, onRefused })
+  }
+
+  static async open(options: HoldingOptions): Promise<Holding> {
+    const dir = nameDir(options.home, options.project, options.record.name)
+    ensurePrivateDir(dir)
+    const held = await lock(dirLock(dir), LOCK_MS)
+    try {
+      return new Holding(options, held, dir)
+    } catch (error) {
+      held.release()
+      throw error
+    }
+  }
+
+  /** Stops reading: nothing arrives until `read`. Resolves when no delivery is under way any more. */
+  async pause(): Promise<void> {
+    await this.#reader?.stop()
+  }
+
+  /**
+   * Reads the name's mail from where it was read to, with the topics of `record`; all of it if the stream `wentBack`.
+   * One call at a time.
+   */
+  read(store: ProjectStore, record: NameRecord, wentBack = false): Promise<void> {
+    this.#reading = this.#reading.catch(() => {}).then(() => this.#read(store, record, wentBack))
+    return this.#reading
+  }
+
+  async #read(store: ProjectStore, record: NameRecord, wentBack: boolean): Promise<void> {
+    void this.#reader?.stop()
+    await this.mailbox.fence(store, record)
+    let start = await this.mailbox.load(store, record.name, record.since)
+    if (wentBack || (await this.mailbox.isRewound(store))) start = this.mailbox.rewind()
+    const topics = record.topics.map(({ name }) => name)
+    const formerly = record.formerly ? mailFilters(store.project, record.formerly.name, []).slice(0, 1) : []
+    const filters = [...mailFilters(store.project, record.name, topics), ...formerly]
+    const onDelivery = async (delivery: Delivery) => {
+      await this.#options.onDelivery(delivery)
+      // What is in the journal need not come again when the consumer has to be made anew.
+      start = Math.max(start, delivery.seq + 1)
+    }
+    const onTrouble = (error: Error) => {
+      this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'mail not read')
+    }
+    this.#reader = store.readMail({ durable: durableOf(record), filters, startSeq: () => start }, onDelivery, onTrouble)
+    this.backlog = await this.#reader.start()
+  }
+
+  /** The engine is away: what is sent waits, and nothing is read. */
+  detach(): void {
+    void this.#reader?.stop()
+    this.sender.detach()
+  }
+
+  close(): void {
+    void this.#reader?.stop()
+    this.sender.close()
+    this.mailbox.close()
+    this.book.close()
+    this.ledger.close()
+    this.#lock.release()
+  }
+}

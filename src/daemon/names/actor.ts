@@ -1,0 +1,34 @@
+/** Who holds a claim on a task or a file, what is known of them, and the name of what one finds out. */
+import { createHash } from 'node:crypto'
+import type { Move } from '../../core/tasks/board.ts'
+import type { Grace, HolderFacts } from '../../core/tasks/lease.ts'
+import type { Settings } from '../../host/settings.ts'
+import type { NameRecord } from '../../wire/envelope.schema.ts'
+import type { Actor, Task } from '../../wire/task.schema.ts'
+
+/** A person's sidecar ends by itself when nobody calls it, or with the machine. */
+const RESTS = new Set(['idle', 'stopped', 'ended'])
+
+export function graceOf({ claimGraceSeconds, claimLostSeconds }: Settings): Grace {
+  return { gone: claimGraceSeconds * 1000, lost: claimLostSeconds * 1000 }
+}
+
+/** Of a names record: what is kept of who did something. */
+export function actorOf({ member, name, epoch }: Actor): Actor {
+  return { member, name, epoch }
+}
+
+/** From the names record. */
+export function holderFacts(record: NameRecord | null, holder: Actor): HolderFacts {
+  if (!record || record.member !== holder.member) return { state: 'absent' }
+  const { endedAt, reason } = record
+  const isResting = record.state === 'gone' && record.harness === 'shell' && RESTS.has(reason ?? '')
+  const state = isResting ? 'resting' : record.state
+  return { state, ...(endedAt === undefined ? {} : { at: endedAt }), ...(reason === undefined ? {} : { reason }) }
+}
+
+/** The same finding by two who look is one operation. */
+export function findingId({ id, claim }: Task, move: Move): string {
+  const finding = JSON.stringify([id, claim?.fence, claim?.deadline, move])
+  return createHash('sha256').update(finding).digest('hex').slice(0, 32)
+}

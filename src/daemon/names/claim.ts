@@ -1,0 +1,111 @@
+/** Which name this session holds, and for which of its process's conversations it claimed it. */
+
+import { MeshError } from '../../errors.ts'
+import type { Conversation, Harness } from '../../harness/types.ts'
+import type { Logger } from '../../host/log.ts'
+import type { Place } from '../../host/repository/project.ts'
+import { LOCAL_MEMBER } from '../../link/keys.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { NameRecord } from '../../wire/envelope.schema.ts'
+import { type Claimed, durableOf, Registry } from './registry.ts'
+
+/** How long a start is waited for that says whether the conversation is a copy of another. */
+const SOURCE_MS = 1000
+
+interface NamingOptions {
+  harness: Harness
+  place: Place
+  desired: { name: string; explicit: boolean }
+  /** The run that the session is. */
+  run: string | null
+  log: Logger
+  /** The name held is about to be given up. */
+  leave(): void
+}
+
+export class Naming {
+  readonly registry = new Registry()
+  readonly #options: NamingOptions
+  readonly #begun: Promise<void>
+  #begin!: () => void
+  #conversation: Conversation
+  #claimed: Claimed | null = null
+  /** The conversation that the name was claimed for. */
+  #claimedFor = ''
+
+  constructor(options: NamingOptions) {
+    this.#options = options
+    this.#conversation = options.harness.conversation
+    this.#begun = new Promise((resolve) => {
+      this.#begin = resolve
+    })
+  }
+
+  get conversation(): Conversation {
+    return this.#conversation
+  }
+
+  /** A conversation began in the session's process. */
+  set conversation(conversation: Conversation) {
+    this.#conversation = conversation
+    this.#begin()
+  }
+
+  /** How the name was come by; null before. */
+  get claimed(): Claimed | null {
+    return this.#claimed
+  }
+
+  /** The name held is another conversation's. */
+  get isNewConversation(): boolean {
+    return this.#claimedFor !== this.#conversation.sessionId
+  }
+
+  /** Claims a name: the first, one for another conversation, or when the one held went to somebody else. */
+  async join(store: ProjectStore): Promise<void> {
+    const { registry } = this
+    const before = registry.claimed ? registry.record : null
+    if (this.#conversation.source === null) {
+      await Promise.race([this.#begun, new Promise((resolve) => setTimeout(resolve, SOURCE_MS))])
+    }
+    const { harness, place, desired, run, log, leave } = this.#options
+    const { sessionId, source, cwd, movedAt } = this.#conversation
+    const claimant = {
+      desired: desired.name,
+      explicit: desired.explicit,
+      session: sessionId,
+      fork: source === 'fork',
+      ...(movedAt === undefined ? {} : { movedAt }),
+      process: harness.process,
+      run,
+      member: LOCAL_MEMBER,
+      harness: harness.kind,
+      cwd,
+      worktree: place.worktree,
+      now: new Date().toISOString(),
+    }
+    const claimed = await registry.claim(store, claimant, leave)
+    log.info({ name: claimed.record.name, epoch: claimed.record.epoch, outcome: claimed.outcome }, 'name claimed')
+    this.#claimed = claimed
+    this.#claimedFor = sessionId
+    // Made again by our reader after the name's new holder had removed it.
+    if (before && durableOf(before) !== durableOf(claimed.record)) await store.deleteDurable(durableOf(before))
+  }
+
+  /** False when the name has another holder. Somebody may have thought us lost: we are not. */
+  async isStillMine(store: ProjectStore): Promise<boolean> {
+    try {
+      const record = await this.registry.refresh(store)
+      if (record.state !== 'held') await this.registry.change(store, living)
+      return true
+    } catch (error) {
+      if (MeshError.from(error).code === 'conflict') return false
+      throw error
+    }
+  }
+}
+
+function living(record: NameRecord): NameRecord {
+  const { endedAt: _endedAt, reason: _reason, witness: _witness, ...rest } = record
+  return { ...rest, state: 'held' }
+}

@@ -1,0 +1,225 @@
+/** The names record of this session: claims it, keeps it, changes it by compare-and-set, and ends it. */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Claim, type Claimant, decideClaim, deposed, leftBehind } from '../../core/names/names.ts'
+import { MeshError } from '../../errors.ts'
+import { operatorSession } from '../../harness/shell.ts'
+import { processState } from '../../host/process/process.ts'
+import type { Entry } from '../../nats/bucket.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { NameRecord } from '../../wire/envelope.schema.ts'
+
+const ATTEMPTS = 50
+const MOVE_LOOKS = 10
+const MOVE_LOOK_MS = 100
+
+export type Claimed = Omit<Claim, 'expect'>
+
+/** The durable consumer of a name's holder. */
+export function durableOf(record: Pick<NameRecord, 'name' | 'epoch'>): string {
+  return `${record.name}-${record.epoch}`
+}
+
+/** A held record is believed unless this machine can see that its process is dead, a lost one if it sees it alive. */
+function isAlive(record: NameRecord): boolean {
+  const state = processState(record.process)
+  return record.state === 'lost' ? state === 'alive' || state === 'paused' : state !== 'dead'
+}
+
+export class Registry {
+  #record: NameRecord | null = null
+  #revision = 0
+
+  /** The record as last read or written; throws `mesh_down` before the first claim. */
+  get record(): NameRecord {
+    if (this.#record) return this.#record
+    throw new MeshError('mesh_down', 'this session has not joined the mesh yet')
+  }
+
+  get claimed(): boolean {
+    return this.#record !== null
+  }
+
+  /**
+   * Claims a name, or confirms the one held. Of racing sessions each ends with its own name. `leave` is called before
+   * the record becomes that of another name or epoch.
+   */
+  async claim(store: ProjectStore, claimant: Omit<Claimant, 'highWater'>, leave: () => void): Promise<Claimed> {
+    const { lastSeq } = await store.messagesState()
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const entries = await store.names.all()
+      const records = entries.map(({ value }) => value)
+      const decision = decideClaim({ ...claimant, highWater: lastSeq }, records, isAlive)
+      // The session that moved here may be about to tell its end.
+      const isExpected = claimant.movedAt !== undefined && ['new', 'suffixed'].includes(decision.outcome)
+      if (isExpected && attempt < MOVE_LOOKS) {
+        await delay(MOVE_LOOK_MS)
+        continue
+      }
+      const { name } = decision.record
+      const { expect } = decision
+      // A key that is taken although it has no record holds garbage: at the second try that gives way.
+      const absent = attempt === 0 ? () => 0 : () => store.names.vacancy(name)
+      const revision = expect === 'absent' ? await absent() : revisionOf(entries, name)
+      const written = revision === null ? null : await store.names.update(name, decision.record, revision)
+      if (written === null) continue
+      if (!this.#record || durableOf(this.#record) !== durableOf(decision.record)) leave()
+      this.#record = decision.record
+      this.#revision = written
+      if (expect !== 'absent' && expect.epoch !== decision.record.epoch) await store.deleteDurable(durableOf(expect))
+      for (const left of leftBehind(decision.record, records)) await this.#leaveBehind(store, left, claimant.now)
+      return decision
+    }
+    throw new MeshError('conflict', 'too many sessions claim names at once')
+  }
+
+  /** Its conversation is over in this process, and may be resumed in another. */
+  async #leaveBehind(store: ProjectStore, left: NameRecord, at: string): Promise<void> {
+    const isOver = { reason: 'resumed another conversation', at, witness: this.record.name, isOver: true }
+    await witness(store, left, isOver)
+  }
+
+  /** Changes the own record. Throws `conflict` when the name has another holder. */
+  async change(store: ProjectStore, edit: (record: NameRecord) => NameRecord): Promise<NameRecord> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const next = edit(this.record)
+      const written = await store.names.update(next.name, next, this.#revision)
+      if (written !== null) {
+        this.#revision = written
+        this.#record = next
+        return next
+      }
+      await this.refresh(store)
+    }
+    throw new MeshError('conflict', 'the names record changes all the time')
+  }
+
+  /** Reads the own record again. Throws `conflict` when the name has another holder. */
+  async refresh(store: ProjectStore): Promise<NameRecord> {
+    const mine = this.record
+    const current = await store.names.get(mine.name)
+    if (deposed(mine, current?.value ?? null)) {
+      throw new MeshError('conflict', `the name ${mine.name} has another holder now`)
+    }
+    this.#record = current!.value
+    this.#revision = current!.revision
+    return current!.value
+  }
+
+  /**
+   * Positions beyond the stream's end, after that went back, would keep new mail from this session. Resolves to whether
+   * there were any.
+   */
+  async fitTo(store: ProjectStore): Promise<boolean> {
+    const { lastSeq } = await store.messagesState()
+    if (fitted(this.record, lastSeq) === this.record) return false
+    await this.change(store, (record) => fitted(record, lastSeq))
+    return true
+  }
+
+  /** Ends the session in the record: its name waits for its return or for a successor. */
+  async end(store: ProjectStore, reason: string, at: string): Promise<void> {
+    await this.change(store, (record) => ended(record, { reason, at, witness: record.name }))
+  }
+
+  /** Takes another name, or one back that leads here. What makes the old one lead to it is done by `leaveFormer`. */
+  async rename(store: ProjectStore, name: string): Promise<void> {
+    const previous = await this.refresh(store)
+    if (name === previous.name)
+      throw new MeshError('name_taken', `this session is ${name} already`, { hint: 'mesh whoami' })
+    const there = await store.names.get(name)
+    if (there && !(there.value.renamedTo && (await holderOf(store, name))?.name === previous.name))
+      throw taken(there.value)
+    const { lastSeq } = await store.messagesState()
+    const session = previous.harness === 'shell' ? operatorSession(name) : previous.session
+    const formerly = { name: previous.name, until: lastSeq, epoch: previous.epoch }
+    // Under a name that it had before it counts anew.
+    const epoch = there ? Math.max(previous.epoch, there.value.epoch) + 1 : previous.epoch
+    const record: NameRecord = { ...previous, name, session, epoch, formerly }
+    const written = await store.names.update(name, record, there?.revision ?? 0)
+    if (written === null) throw new MeshError('name_taken', `the name ${name} was just taken`)
+    this.#record = record
+    this.#revision = written
+  }
+
+  /** After a rename, also one that was cut short: the former name leads to this one. Returns the former name's record. */
+  async leaveFormer(store: ProjectStore, at: string): Promise<NameRecord | null> {
+    const { formerly, name, epoch, session } = this.record
+    if (!formerly) return null
+    const own = [session, operatorSession(formerly.name)]
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const old = await store.names.get(formerly.name)
+      const isOurs = old && old.value.epoch <= (formerly.epoch ?? epoch) && own.includes(old.value.session)
+      if (!isOurs || old.value.renamedTo) return old?.value ?? null
+      const left = { ...ended(old.value, { reason: 'renamed', at, witness: name }), session: '', renamedTo: name }
+      const next = { ...left, since: formerly.until, topics: [], roles: [] }
+      if ((await store.names.update(formerly.name, next, old.revision)) !== null) return next
+    }
+    throw new MeshError('conflict', 'the former name changes all the time')
+  }
+}
+
+/** The record of whoever has `name` now, renames followed; null if nobody ever had it. */
+export function holderOf(store: ProjectStore, name: string): Promise<NameRecord | null> {
+  return followName(name, async (one) => (await store.names.get(one))?.value ?? null)
+}
+
+/** Follows renames from `name` on through the records that `read` gives. */
+export async function followName(
+  name: string,
+  read: (name: string) => Promise<NameRecord | null>,
+): Promise<NameRecord | null> {
+  for (const seen = new Set<string>(); ; ) {
+    const record = await read(name)
+    if (!record?.renamedTo || seen.has(name)) return record
+    seen.add(name)
+    name = record.renamedTo
+  }
+}
+
+/** A record whose session ended, as its witness writes it. */
+export function ended(record: NameRecord, end: { reason: string; at: string; witness: string }): NameRecord {
+  return { ...record, state: 'gone', endedAt: end.at, reason: end.reason.slice(0, 200), witness: end.witness }
+}
+
+/**
+ * Writes `gone` for a session that this machine saw end (`isOver`: its own sidecar said so), unless it returned.
+ * True: it is gone now, whoever told it.
+ */
+export async function witness(
+  store: ProjectStore,
+  seen: { name: string; epoch: number },
+  end: { reason: string; at: string; witness: string; isOver: boolean },
+): Promise<boolean> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const current = await store.names.get(seen.name)
+    if (!current || current.value.epoch !== seen.epoch) return false
+    if (current.value.state === 'gone') return true
+    if (!end.isOver && isAlive(current.value)) return false
+    if ((await store.names.update(seen.name, ended(current.value, end), current.revision)) !== null) return true
+  }
+  return false
+}
+
+function taken({ name, state, reason }: NameRecord): MeshError {
+  if (state !== 'gone') return new MeshError('name_taken', `the name ${name} is taken`)
+  const hint = `take another, or drop it with its mail: mesh forget ${name}`
+  return new MeshError('name_taken', `the name ${name} is taken: it is gone (${reason}) and may return`, { hint })
+}
+
+function revisionOf(entries: readonly Entry<NameRecord>[], name: string): number {
+  return entries.find(({ key }) => key === name)?.revision ?? 0
+}
+
+/** The record with no position beyond `lastSeq`; itself if it has none. */
+function fitted(record: NameRecord, lastSeq: number): NameRecord {
+  const { since, topics, formerly } = record
+  if (Math.max(since, formerly?.until ?? 0, ...topics.map((topic) => topic.since)) <= lastSeq) return record
+  const fit = (position: number) => Math.min(position, lastSeq)
+  return {
+    ...record,
+    since: fit(since),
+    topics: topics.map((topic) => ({ ...topic, since: fit(topic.since) })),
+    ...(formerly ? { formerly: { ...formerly, until: fit(formerly.until) } } : {}),
+  }
+}

@@ -1,0 +1,323 @@
+/**
+ * Brings what is news of a session's runs into its mailbox: from there it goes the way of all mail, through waiting
+ * calls and doors, each once. What a waiting call gives to its caller is no mail any more.
+ */
+import { createHmac, type KeyObject } from 'node:crypto'
+import { adoptedText, newsKey, newsText, wakes } from '../../core/runs/news.ts'
+import { isTerminal } from '../../core/runs/run.ts'
+import { readJson, writeAtomic } from '../../host/files.ts'
+import type { Logger } from '../../host/log.ts'
+import type { KeyRing } from '../../link/keys.ts'
+import type { Delivery } from '../../nats/mail.ts'
+import type { RunStore } from '../../nats/run-store.ts'
+import { decodeEvent } from '../../wire/codec.ts'
+import type { Envelope } from '../../wire/envelope.schema.ts'
+import type { RunEvent, RunRecord } from '../../wire/run.schema.ts'
+import type { Mailbox } from '../mail/mailbox.ts'
+
+/** Without a note of what was read, older events are no news. */
+const NEWS_MS = 86_400_000
+const CURSOR_BYTES = 4096
+/** A change may go untold when the connection breaks: looked for as often. */
+const LOOK_MS = 10_000
+const ROOM_MS = 100
+/** What is followed at once by the end, or by going on, is told with it. */
+const SETTLE_MS = 250
+
+export interface RunMailOptions {
+  ring: KeyRing
+  /** Makes the ids of this mail, so that nobody else can have sent one with such an id before. */
+  key: KeyObject
+  log: Logger
+  me(): string
+  mailbox(): Mailbox
+  /** Where it is noted how far the events were read, for the name held now. */
+  cursorPath(): string
+  onArrived(): void
+  /** How far the mail of an event got, for whoever traces the run. */
+  tell(mail: Pick<Envelope, 'id' | 'from'>, state: 'delivered' | 'surfaced', evidence: string): void
+  /** The end of a run of mine, whether it is news or not. */
+  onEnd(event: RunEvent): void
+}
+
+interface Adopted {
+  unfollow(): void
+  /** Nothing was told of it since its events were read. */
+  isRead: boolean
+}
+
+interface Pending {
+  event: RunEvent
+  /** Where its owner's events have it; null for an adopted run's. */
+  position: number | null
+  /** When it was first seen, `performance.now()`. */
+  since: number
+}
+
+/** An event, or what is known of one. */
+export type Told = Pick<RunEvent, 'run' | 'id' | 'type'>
+
+interface Waiting {
+  runs: readonly string[]
+  /** It is the call's to tell. */
+  tells(event: RunEvent): boolean
+}
+
+export class RunMail {
+  readonly #options: RunMailOptions
+  readonly #secret: Buffer
+  readonly #waiting = new Set<Waiting>()
+  /** Runs that came from another owner: events of them may still go there. */
+  readonly #adopted = new Map<string, Adopted>()
+  /** Of these, those that are over. */
+  readonly #over = new Set<string>()
+  /** News that is not in the mailbox yet: a waiting call's to tell, or perhaps over in a moment. By the event's id. */
+  readonly #pending = new Map<string, Pending>()
+  /** Up to where the events under the name held now are read; null before the first. */
+  #next: number | null = null
+  #store: RunStore | null = null
+  #unfollow = () => {}
+  #timer: NodeJS.Timeout | null = null
+  #running = false
+  #again = false
+
+  constructor(options: RunMailOptions) {
+    this.#options = options
+    this.#secret = options.key.export({ type: 'pkcs8', format: 'der' })
+  }
+
+  attach(store: RunStore): void {
+    this.detach()
+    this.#store = store
+    this.#unfollow = store.follow({ owner: this.#options.me() }, () => this.#poke())
+    for (const run of this.#adopted.keys()) this.#follow(store, run)
+    this.#timer = setInterval(() => this.#look(), LOOK_MS).unref()
+    this.#poke()
+  }
+
+  detach(): void {
+    this.#unfollow()
+    this.#unfollow = () => {}
+    for (const run of this.#adopted.values()) run.unfollow()
+    // The name may be another one next time.
+    this.#pending.clear()
+    this.#next = null
+    if (this.#timer) clearInterval(this.#timer)
+    this.#store = null
+  }
+
+  /** A run of another owner is this session's now: what it does, and did, is told here. */
+  adopt(run: string): void {
+    if (this.#adopted.has(run) || this.#over.has(run)) return
+    this.#adopted.set(run, { unfollow: () => {}, isRead: false })
+    if (this.#store) this.#follow(this.#store, run)
+    this.#poke()
+  }
+
+  /** A run of this session has another owner now. */
+  tellAdopted(record: RunRecord): void {
+    const { id, project, member, owner, formerOwners = [] } = record
+    const from = { member, name: owner, epoch: 0 }
+    const key = `${id} adopted by ${owner} after ${formerOwners.length}`
+    this.#deliver({ key, run: id, project, from, at: new Date().toISOString(), text: adoptedText(record) }, false)
+  }
+
+  /** A call waits for these runs: what it `tells` is its to tell, until it is over. `told` is what it told. */
+  await(runs: readonly string[], tells: (event: RunEvent) => boolean): (told: readonly Told[]) => void {
+    const waiting = { runs, tells }
+    this.#waiting.add(waiting)
+    return (told) => {
+      this.#waiting.delete(waiting)
+      for (const event of told) this.#know(event)
+      this.#poke()
+    }
+  }
+
+  #follow(store: RunStore, run: string): void {
+    const adopted: Adopted = { unfollow: () => {}, isRead: false }
+    adopted.unfollow = store.follow({ run }, () => {
+      adopted.isRead = false
+      this.#poke()
+    })
+    this.#adopted.set(run, adopted)
+  }
+
+  #know(event: Told): void {
+    const id = this.#idOf(newsKey(event))
+    const from = { member: '', name: this.#options.me(), epoch: 0 }
+    try {
+      this.#options.mailbox().know({ id, from, hops: 0, seq: 0 })
+      this.#drop(event.run)
+      this.#pending.delete(event.id)
+      this.#options.tell({ id, from }, 'surfaced', 'told by a waiting call')
+    } catch (error) {
+      this.#options.log.debug({ error, run: event.run }, 'not noted as told')
+    }
+  }
+
+  #poke(): void {
+    this.#again = true
+    if (this.#running) return
+    this.#running = true
+    void this.#readAll()
+      .catch((error) => this.#options.log.debug({ error }, 'events of runs not read'))
+      .finally(() => {
+        this.#running = false
+      })
+  }
+
+  #pokeIn(ms: number): void {
+    setTimeout(() => this.#poke(), ms).unref()
+  }
+
+  #look(): void {
+    for (const run of this.#adopted.values()) run.isRead = false
+    this.#poke()
+  }
+
+  async #readAll(): Promise<void> {
+    while (this.#again && this.#store) {
+      this.#again = false
+      const store = this.#store
+      await this.#read(store)
+      for (const [run, adopted] of this.#adopted) if (!adopted.isRead) await this.#readAdopted(store, run, adopted)
+      if (this.#store !== store) return
+      this.#flush()
+      this.#noteRead()
+    }
+  }
+
+  async #read(store: RunStore): Promise<void> {
+    const noted = cursorIn(this.#options.cursorPath())
+    const from = this.#next ?? (noted === null ? 1 : await this.#fit(store, noted))
+    const stored = await store.read({ owner: this.#options.me() }, from)
+    if (this.#store !== store) return
+    for (const delivery of stored) {
+      const event = this.#readEvent(store, delivery)
+      const isRecent = event && (noted !== null || Date.now() - Date.parse(event.at) < NEWS_MS)
+      if (isRecent) this.#take(event, delivery.seq)
+      this.#next = delivery.seq + 1
+    }
+    this.#next ??= from
+  }
+
+  /** A stream that went back is read again: what is known is known by its id. */
+  async #fit(store: RunStore, noted: number): Promise<number> {
+    return noted <= (await store.next()) ? noted : 1
+  }
+
+  /** Events of an adopted run lie where its owners were at their time. Only its latest is news. */
+  async #readAdopted(store: RunStore, run: string, adopted: Adopted): Promise<void> {
+    adopted.isRead = true
+    const line = await store.line(run)
+    if (this.#store !== store) return
+    const event = line.flatMap((delivery) => this.#readEvent(store, delivery) ?? []).at(-1)
+    if (!event) return
+    this.#take(event, null)
+    if (!isTerminal(event.type)) return
+    adopted.unfollow()
+    this.#adopted.delete(run)
+    this.#over.add(run)
+  }
+
+  #take(event: RunEvent, position: number | null): void {
+    const isKnown = this.#options.mailbox().inbox.knows(this.#idOf(newsKey(event)))
+    // A session that waited, or had ended its turn, and went on or ended since, needs nobody.
+    for (const [id, other] of this.#pending) {
+      if (other.event.run === event.run && other.event.seq < event.seq) this.#pending.delete(id)
+    }
+    if (wakes(event) && !isKnown) {
+      const earlier = this.#pending.get(event.id)
+      this.#pending.set(event.id, { event, position, since: earlier?.since ?? performance.now() })
+    }
+    if (isTerminal(event.type)) this.#options.onEnd(event)
+  }
+
+  /** Puts what is due into the mailbox. */
+  #flush(): void {
+    for (const [id, { event, since }] of this.#pending) {
+      if (this.#isAwaited(event)) continue
+      const left = isTerminal(event.type) ? 0 : since + SETTLE_MS - performance.now()
+      if (left > 0) this.#pokeIn(left)
+      else if (this.#arrive(event)) this.#pending.delete(id)
+      else return
+    }
+  }
+
+  /** What is not in the mailbox yet is read again by the next sidecar. */
+  #noteRead(): void {
+    const path = this.#options.cursorPath()
+    const waiting = [...this.#pending.values()].flatMap(({ position }) => position ?? [])
+    const next = Math.min(this.#next ?? 1, ...waiting)
+    if (next !== cursorIn(path)) writeAtomic(path, JSON.stringify({ next }))
+  }
+
+  #isAwaited(event: RunEvent): boolean {
+    return [...this.#waiting].some(({ runs, tells }) => runs.includes(event.run) && tells(event))
+  }
+
+  /** False: there is no room now. */
+  #arrive(event: RunEvent): boolean {
+    const { run, project, from, at } = event
+    return this.#deliver({ key: newsKey(event), run, project, from, at, text: newsText(event) }, true)
+  }
+
+  #deliver(news: News, supersedes: boolean): boolean {
+    const { mailbox, onArrived } = this.#options
+    const id = this.#idOf(news.key)
+    if (mailbox().inbox.knows(id)) return true
+    if (!mailbox().hasRoom) {
+      this.#pokeIn(ROOM_MS)
+      return false
+    }
+    // What nobody has read yet of this run is out of date.
+    if (supersedes) this.#drop(news.run)
+    const mail = mailOf(id, news)
+    mailbox().arrive({ seq: 0, envelope: mail, verified: true }, Date.now())
+    this.#options.tell(mail, 'delivered', `made mail (${id}), in the journal of its sidecar`)
+    onArrived()
+    return true
+  }
+
+  #drop(run: string): void {
+    const { inbox } = this.#options.mailbox()
+    for (const { envelope } of inbox.deliverable()) {
+      if (envelope.to === `run:${run}`) this.#options.mailbox().drop(envelope.id)
+    }
+  }
+
+  /** Only what a member says whose key is known: anybody could write an event. */
+  #readEvent(store: RunStore, { subject, data }: Delivery): RunEvent | null {
+    const read = decodeEvent(store.project, subject, data, (member) => this.#options.ring.keyOf(member))
+    return 'event' in read && read.verified ? read.event : null
+  }
+
+  /** The id of the mail that is made of an event, by whichever session of this member. */
+  mailId(event: Told): string {
+    return this.#idOf(newsKey(event))
+  }
+
+  /** One id per news, however often it is read. */
+  #idOf(key: string): string {
+    return `m_${createHmac('sha256', this.#secret).update(`run news: ${key}`).digest('hex').slice(0, 32)}`
+  }
+}
+
+function cursorIn(path: string): number | null {
+  const value = readJson(path, CURSOR_BYTES) as { next?: unknown } | null | undefined
+  return typeof value?.next === 'number' && value.next >= 1 ? value.next : null
+}
+
+interface News {
+  key: string
+  run: string
+  project: string
+  from: Envelope['from']
+  at: string
+  text: string
+}
+
+function mailOf(id: string, { run, project, from, at, text }: News): Envelope {
+  const to = `run:${run}`
+  return { v: 1, kind: 'message', id, project, from, to, seq: 1, sentAt: at, hops: 0, body: { text } }
+}

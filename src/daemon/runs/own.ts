@@ -1,0 +1,107 @@
+/** Which run a session is: one that a supervisor started it as, else one of its own that its process stands for. */
+import { existsSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
+import type { RunSpec } from '../../api/supervisor.schema.ts'
+import { readText, writeAtomic, writeNew } from '../../host/files.ts'
+import { type Home, runDir, runEnvPath, sessionDir } from '../../host/home.ts'
+import { files, isOverHere, readSpec, readSteps } from '../../run/dir.ts'
+import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
+import { bounded, lineageIn, runEnv, type StartedIn, sessionRunId } from '../../wire/lineage.ts'
+import { isRunId } from '../../wire/names.ts'
+import { readRecord } from '../disk/session-dir.ts'
+import type { SidecarOptions } from '../sidecar.ts'
+
+export interface OwnRun {
+  id: string
+  /** The runs above it, the root first, its parent last. */
+  lineage: string[]
+  /** A supervisor tells it: what is seen of the session goes there. Else the session's sidecar tells it. */
+  isSupervised: boolean
+  /** What it was spawned to be called: in the background nothing else tells it. */
+  name?: string
+  /** Who spawned it. */
+  startedBy?: string
+}
+
+type Sidecar = Pick<SidecarOptions, 'env' | 'home' | 'key' | 'place' | 'harness' | 'startedIn'>
+
+interface Session {
+  home: Home
+  project: string
+  process: ProcessIdentity
+  /** The client's id of the conversation that the process began with. */
+  sessionId: string
+  /** The run that the session was started in. */
+  env: StartedIn
+  /** A run that it may be itself. */
+  candidate: string | undefined
+  /** The run that an earlier sidecar of this process found. */
+  earlier: string | null
+}
+
+export function ownRun(session: Session): OwnRun {
+  const { home, project, process, sessionId, env, candidate, earlier } = session
+  const known = spawnedAs(home, sessionId) ?? (earlier === null ? null : supervised(home, earlier))
+  const spawned = known ?? claimed(home, candidate, sessionId, process)
+  if (spawned?.project === project) {
+    const { run: id, lineage, name, owner: startedBy } = spawned
+    return { id, lineage, isSupervised: true, name, startedBy }
+  }
+  const id = sessionRunId(project, process)
+  const above = startedAgain(home, project, candidate, sessionId) ?? lineageIn(env)
+  return { id, lineage: bounded(above).filter((run) => run !== id), isSupervised: false }
+}
+
+/** The run that a session was spawned as; null for any other, and for one that was resumed after its run was over. */
+function spawnedAs(home: Home, sessionId: string): RunSpec | null {
+  if (!/^[\w-]{1,128}$/.test(sessionId)) return null
+  const id = readText(files.spawned(home.runs, sessionId), 64)?.trim()
+  return id === undefined || !isRunId(id) ? null : supervised(home, id)
+}
+
+/**
+ * The run of a session whose id its supervisor could not know before. The session itself is the first to ask; what it
+ * starts comes later, and has ids of its own.
+ */
+function claimed(home: Home, id: string | undefined, sessionId: string, process: ProcessIdentity): RunSpec | null {
+  const spec = id !== undefined && isRunId(id) ? supervised(home, id) : null
+  if (!spec || spec.session !== undefined) return null
+  // One that was killed is started again by its client, maybe before anybody could tell the end of the run.
+  const started = readSteps(runDir(home, spec.run)).find((step) => step.t === 'started')
+  if (started && !isDeepStrictEqual(started.child, process)) return null
+  const path = files.claim(runDir(home, spec.run))
+  return writeNew(path, sessionId) || readText(path, 256) === sessionId ? spec : null
+}
+
+/** The line of a session that was killed and that its client started again: its parent is the one that spawned it. */
+function startedAgain(home: Home, project: string, id: string | undefined, sessionId: string): string[] | null {
+  const dir = id !== undefined && isRunId(id) ? runDir(home, id) : null
+  const spec = dir === null || readText(files.claim(dir), 256) !== sessionId ? null : readSpec(dir)
+  return spec?.background && spec.project === project ? spec.lineage : null
+}
+
+function supervised(home: Home, id: string): RunSpec | null {
+  const spec = readSpec(runDir(home, id))
+  const isSpawned = spec?.runKind === 'session' && spec.teller !== 'sidecar'
+  return isSpawned && !isOverHere(runDir(home, id)) ? spec : null
+}
+
+/** The run of the session whose sidecar this is; null for a person at a shell. Leaves word of it for the session's shells. */
+export function findOwnRun({ home, key, place, harness, startedIn: started = {}, env }: Sidecar): OwnRun | null {
+  if (harness.kind === 'shell') return null
+  const before = readRecord(home, key)
+  const isSame = before !== null && isDeepStrictEqual(before.process, harness.process)
+  const { sessionId } = harness.conversation
+  const earlier = (isSame && before.run) || null
+  const session = { sessionId, process: harness.process, env: started, candidate: env.MESH_RUN_ID, earlier }
+  const run = ownRun({ home, project: place.project, ...session })
+  writeRunEnv(sessionDir(home, key), run)
+  return run
+}
+
+/** Leaves word for what the session starts: its shells read it with each call. Ids are hex, so that there is nothing to quote. */
+function writeRunEnv(dir: string, { id, lineage }: OwnRun): void {
+  const { MESH_RUN_ID, MESH_LINEAGE } = runEnv(lineage, id)
+  const text = `export MESH_RUN_ID=${MESH_RUN_ID} MESH_LINEAGE=${MESH_LINEAGE}\n`
+  if (existsSync(dir)) writeAtomic(runEnvPath(dir), text)
+}

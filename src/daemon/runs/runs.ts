@@ -1,0 +1,96 @@
+/**
+ * All that a sidecar has to do with runs: the one its session is, those of its subagents, and those that are its to hear
+ * of, by their owner's name or because their owner has ended.
+ */
+import { join } from 'node:path'
+import type { ReadRecord } from '../../core/runs/agent-end.ts'
+import type { HarnessEvents } from '../../harness/types.ts'
+import { nameDir } from '../../host/home.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { Sidecar } from '../sidecar.ts'
+import { Adoption } from './adoption.ts'
+import { RunMail, type RunMailOptions } from './inbox.ts'
+import { SessionRun } from './session.ts'
+import { SubagentRuns } from './subagents.ts'
+
+interface RunsOptions {
+  /** When the sidecar started, ISO 8601. */
+  startedAt: string
+  readRecord: ReadRecord
+  /** Tells what became of mail about a run. */
+  tell: RunMailOptions['tell']
+}
+
+export class Runs {
+  readonly mail: RunMail
+  /** Null for a person at a shell. */
+  readonly session: SessionRun | null
+  readonly #subagents: SubagentRuns | null
+  readonly #adoption: Adoption
+
+  constructor(sidecar: Sidecar, { startedAt, readRecord, tell }: RunsOptions) {
+    const { run, ring, key, options } = sidecar
+    const { home, place, harness, log, desired } = options
+    const me = () => sidecar.record.name
+    const called = () => (sidecar.registry.claimed ? me() : desired.name)
+    const { project } = place
+    this.session = run && new SessionRun({ home, project, run, harness, log, name: me, readRecord, startedAt })
+    this.#subagents = run && new SubagentRuns({ home, run, project, harness, log, name: called })
+    this.mail = new RunMail({
+      ring,
+      key,
+      log,
+      me,
+      mailbox: () => sidecar.mailbox,
+      cursorPath: () => join(nameDir(home, project, me()), 'events.json'),
+      onArrived: () => {
+        sidecar.presence.changed()
+        sidecar.courier.poke()
+      },
+      tell,
+      onEnd: (event) => this.#adoption.ended(event),
+    })
+    this.#adoption = new Adoption({
+      run,
+      log,
+      me,
+      onAdopted: ({ id }) => this.mail.adopt(id),
+      onTaken: (record) => this.mail.tellAdopted(record),
+    })
+  }
+
+  /** What the client tells of its subagents. */
+  get subagentEvents(): Pick<HarnessEvents, 'subagentStarted' | 'subagentIdle' | 'subagentEnded'> {
+    return {
+      subagentStarted: (agent, again) => this.#subagents?.started(agent, again) ?? false,
+      subagentIdle: (id) => this.#subagents?.idle(id),
+      subagentEnded: (id, end) => this.#subagents?.ended(id, end),
+    }
+  }
+
+  /** The session is on the mesh. `isNew`: under a name that it had not before. */
+  attach(store: ProjectStore, isNew: boolean): void {
+    this.mail.attach(store.runs)
+    this.session?.attach(store)
+    this.#adoption.attach(store, isNew)
+    this.#subagents?.attach(store.runs)
+  }
+
+  /** The engine is away. */
+  detach(): void {
+    this.leave()
+    this.session?.detach()
+    this.#subagents?.detach()
+  }
+
+  /** The name held is given up: what is owned by it is no longer this session's to hear of. */
+  leave(): void {
+    this.mail.detach()
+    this.#adoption.detach()
+  }
+
+  /** The session is over; its own run is told within `ms`, or by a witness. */
+  async end(reason: string, ms: number): Promise<void> {
+    await Promise.all([this.session?.end(reason, ms), this.#subagents?.end(ms)])
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * The run that this sidecar's session is. A supervised one is told by its supervisor, to which goes what is seen here;
+ * any other by this sidecar, and by the witness of the machine when both are gone.
+ */
+import type { RunAnswer, RunRequest, SessionReport } from '../../api/supervisor.schema.ts'
+import { ownerIn } from '../../core/runs/adoption.ts'
+import { type AgentEnd, judgeAgentEnd, noEvidence, type ReadRecord } from '../../core/runs/agent-end.ts'
+import { MeshError } from '../../errors.ts'
+import type { Harness, TurnEnd } from '../../harness/types.ts'
+import { writeAtomic } from '../../host/files.ts'
+import { type Home, runDir } from '../../host/home.ts'
+import type { Logger } from '../../host/log.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import { files, readSpec, readStop } from '../../run/dir.ts'
+import { SupervisorLine } from '../../run/line.ts'
+import { serveRun } from '../../run/socket.ts'
+import { RunTeller } from '../../run/teller.ts'
+import type { SessionStatus } from '../../wire/envelope.schema.ts'
+import { limits } from '../../wire/limits.ts'
+import type { RunState } from '../../wire/run.schema.ts'
+import type { OwnRun } from './own.ts'
+
+type Seen = 'running' | 'waiting' | 'idle'
+
+const SEEN: Readonly<Partial<Record<SessionStatus, Seen>>> = { busy: 'running', waiting: 'waiting', idle: 'idle' }
+const STEPS = { running: 'run_progress', waiting: 'run_waiting', idle: 'run_idle' } as const
+/** A client waits for its SessionStart hook: what is put on disk for good comes after that. */
+const BEGIN_MS = 100
+/** Somebody else may hold the run's lock for a moment: a witness that looks what became of it. */
+const AGAIN_MS = 500
+
+interface SessionRunOptions {
+  home: Home
+  project: string
+  run: OwnRun
+  harness: Harness
+  log: Logger
+  /** What the session is called now. */
+  name(): string
+  readRecord: ReadRecord
+  /** When this sidecar started, ISO 8601: the first one of a session does before the first turn. */
+  startedAt: string
+}
+
+export class SessionRun {
+  readonly #options: SessionRunOptions
+  readonly #line: SupervisorLine | null
+  #teller: RunTeller | null = null
+  #store: ProjectStore | null = null
+  #timer: NodeJS.Timeout | null = null
+  #transcript: string | null = null
+  /** The last that was seen; null before the first turn. */
+  #seen: Seen | null = null
+  #waitingFor: string | undefined
+  #turn: TurnEnd | null = null
+  /** What was seen last is told. */
+  #isTold = true
+  #ended = false
+  #close = () => {}
+
+  constructor(options: SessionRunOptions) {
+    this.#options = options
+    const { home, run, log } = options
+    this.#line = run.isSupervised ? new SupervisorLine(home, run.id, log) : null
+  }
+
+  /** The session is on the mesh. */
+  attach(store: ProjectStore): void {
+    this.#store = store
+    this.#noteTranscript()
+    if (this.#line) this.#hello()
+    else if (this.#teller) this.#teller.attach(store.runs)
+    else this.#timer ??= setTimeout(() => void this.#begin(), BEGIN_MS)
+  }
+
+  detach(): void {
+    this.#store = null
+    this.#teller?.detach()
+  }
+
+  status(status: SessionStatus, waitingFor?: string): void {
+    const seen = SEEN[status]
+    // Before its first turn a session waits for a directive too, but no turn of it ended.
+    if (!seen || seen === this.#seen || (seen === 'idle' && this.#seen === null)) return
+    this.#seen = seen
+    this.#waitingFor = waitingFor
+    if (seen === 'running') this.#turn = null
+    this.#isTold = false
+    this.#tell()
+  }
+
+  turnEnded(turn: TurnEnd): void {
+    this.#turn = turn
+  }
+
+  /** A conversation began: its record is another file. */
+  conversation(): void {
+    this.#noteTranscript()
+  }
+
+  /** The session is over. Written down at once; told within `ms`, or by whoever witnesses it. */
+  async end(reason: string, ms: number): Promise<void> {
+    if (this.#ended) return
+    if (!this.#line && !this.#teller) await this.#begin()
+    this.#ended = true
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#noteTranscript()
+    if (this.#line) {
+      this.#line.send({ ...this.#report('ended'), reason: reason.slice(0, limits.reason) })
+      return this.#line.settle(ms)
+    }
+    const teller = this.#teller
+    if (!teller) return
+    teller.end(this.#judge(reason, teller.startedAt))
+    this.#close()
+    if (this.#store) await teller.settle(this.#store.runs, ms)
+    teller.close()
+  }
+
+  #judge(reason: string, since: string) {
+    const { home, run, readRecord } = this.#options
+    const record = this.#transcript === null ? null : readRecord(this.#transcript, { subagent: false, since })
+    return judgeAgentEnd({
+      ...noEvidence,
+      runKind: 'session',
+      end: endOf(reason),
+      stop: readStop(runDir(home, run.id)),
+      error: this.#turn?.error ?? null,
+      finalText: this.#turn?.text ?? null,
+      record,
+      durationMs: Math.max(0, Date.now() - Date.parse(since)),
+    })
+  }
+
+  /** Takes the run's lock and writes down that it began, unless an earlier sidecar has. The engine may be away. */
+  async #begin(): Promise<void> {
+    const { home, project, run, harness, log, name, startedAt } = this.#options
+    try {
+      const owner = await this.#owner()
+      if (this.#ended || this.#teller) return
+      const { cwd } = harness.conversation
+      const spec = {
+        ...({ v: 1, run: run.id, name: name(), owner: owner ?? name(), project } as const),
+        ...{ lineage: run.lineage, command: [harness.kind], cwd, detach: true, timeoutMs: null },
+        ...({ runKind: 'session', teller: 'sidecar', ...(owner === null ? { attended: true } : {}) } as const),
+      }
+      const { process } = harness
+      this.#teller = RunTeller.open({ home, spec, process, startedAt, log, from: name })
+    } catch (error) {
+      log.warn({ error: MeshError.from(error).toBody() }, 'the run of this session not begun yet')
+    }
+    if (!this.#teller) {
+      if (!this.#ended) this.#timer = setTimeout(() => void this.#begin(), AGAIN_MS)
+      return
+    }
+    this.#noteTranscript()
+    this.#serve()
+    this.#seen ??= seenIn(this.#teller.state)
+    if (this.#store) this.#teller.attach(this.#store.runs)
+    this.#tell()
+  }
+
+  /** What is called inside the session speaks for its run: `mesh progress`. */
+  #serve(): void {
+    const { home, run, log } = this.#options
+    serveRun(files.socket(runDir(home, run.id)), (request) => this.#answer(request)).then(
+      (close) => {
+        if (this.#ended) close()
+        else this.#close = close
+      },
+      (error) => log.warn({ error: MeshError.from(error).toBody() }, 'the socket of the run was not opened'),
+    )
+  }
+
+  #answer(request: RunRequest): RunAnswer {
+    if (request.op !== 'progress')
+      throw new MeshError('bad_request', 'nobody supervises this session', { hint: 'mesh spawn starts one that is' })
+    const { text, percent } = request
+    const event = this.#teller?.step('run_progress', { text, ...(percent === undefined ? {} : { percent }) })
+    if (!event) throw new MeshError('not_alive', 'the run is over, or too much of it waits for the engine')
+    return { seq: event.seq }
+  }
+
+  /** As far as this machine knows; adoption puts it right. Throws `mesh_down` when it knows nothing. */
+  #ownerHere(): string {
+    const { home, run } = this.#options
+    const spec = readSpec(runDir(home, run.lineage.at(-1)!))
+    if (!spec) throw new MeshError('mesh_down', 'whose run this session is, is not known without the engine')
+    return spec.runKind === 'session' ? spec.name : spec.owner
+  }
+
+  /** Whoever started it; null when nobody did. Throws `mesh_down`. */
+  async #owner(): Promise<string | null> {
+    const { lineage } = this.#options.run
+    if (lineage.length === 0) return null
+    const store = this.#store
+    if (!store) return this.#ownerHere()
+    const [names, records] = await Promise.all([
+      store.names.all(),
+      Promise.all(lineage.map((id) => store.runs.records.get(id))),
+    ])
+    const runs = new Map(records.flatMap((entry) => (entry ? [[entry.value.id, entry.value]] : [])))
+    return ownerIn(lineage, { names: names.map(({ value }) => value), runs, now: Date.now() })
+  }
+
+  /** Only how it is now: what came and went before anybody could be told is no news. */
+  #tell(): void {
+    if (this.#isTold || this.#ended || this.#seen === null) return
+    if (this.#line) {
+      if (!this.#store) return
+      this.#line.send(this.#report(this.#seen))
+    } else {
+      if (!this.#teller) return
+      const { text, result, usage } = this.#report(this.#seen)
+      const isWatched = !this.#teller.spec.attended
+      const words = {
+        ...(text ? { text } : {}),
+        ...(result && isWatched ? { result } : {}),
+        ...(usage ? { usage } : {}),
+      }
+      this.#teller.step(STEPS[this.#seen], words)
+    }
+    this.#isTold = true
+  }
+
+  /** The supervisor learns which session is its run's before anything happens in it. */
+  #hello(): void {
+    this.#isTold = false
+    this.#seen ??= 'running'
+    this.#tell()
+  }
+
+  #report(state: SessionReport['state']): SessionReport {
+    const { name, harness } = this.#options
+    const { text = null, error = null } = state === 'idle' || state === 'ended' ? (this.#turn ?? {}) : {}
+    const waitingFor = state === 'waiting' ? this.#waitingFor?.slice(0, limits.progressChars).toWellFormed() : undefined
+    return {
+      ...{ op: 'session', session: harness.conversation.sessionId, name: name(), state },
+      ...(waitingFor ? { text: waitingFor } : {}),
+      ...(text ? { result: text.slice(0, limits.resultChars).toWellFormed() } : {}),
+      ...(error
+        ? { error: { kind: error.kind.slice(0, limits.reason), message: error.message.slice(0, limits.evidence) } }
+        : {}),
+      ...(this.#transcript ? { transcript: this.#transcript } : {}),
+    }
+  }
+
+  /** A witness finds it in the run's directory. */
+  #noteTranscript(): void {
+    const { harness, home, run, log } = this.#options
+    const { transcript } = harness
+    if (!transcript || transcript === this.#transcript) return
+    this.#transcript = transcript
+    if (!this.#teller) return
+    try {
+      writeAtomic(files.transcript(runDir(home, run.id)), transcript)
+    } catch (error) {
+      log.debug({ error }, 'the place of the transcript not noted')
+    }
+  }
+}
+
+/** What the client's word for its end, or a witness's, says of how it came. */
+function endOf(reason: string): AgentEnd {
+  if (reason === 'killed') return 'killed'
+  if (reason === 'finished') return 'own'
+  return reason === 'ended by a signal' ? 'signalled' : 'left'
+}
+
+function seenIn(state: RunState): Seen | null {
+  return state === 'running' || state === 'waiting' || state === 'idle' ? state : null
+}

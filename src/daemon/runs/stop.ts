@@ -1,0 +1,87 @@
+/** Ending a run of this machine: its supervisor does it, or, when that is gone, whoever was asked. */
+import { rmSync } from 'node:fs'
+import type { RunAnswer, RunSpec } from '../../api/supervisor.schema.ts'
+import type { StopRequest } from '../../core/runs/process-end.ts'
+import { MeshError } from '../../errors.ts'
+import { readText } from '../../host/files.ts'
+import { runDir } from '../../host/home.ts'
+import { askLine } from '../../host/line.ts'
+import { processState } from '../../host/process/process.ts'
+import { files, readSpec, readSteps, writeStop } from '../../run/dir.ts'
+import { signalAttached, signalGroup } from '../../run/subject.ts'
+import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
+import type { RunRecord } from '../../wire/run.schema.ts'
+import type { Sidecar } from '../sidecar.ts'
+
+/** A supervisor that is awake answers within the grace and this. */
+const ANSWER_MS = 3000
+const POLL_MS = 50
+/** What the client said when it started a session in the background. */
+const SAID_BYTES = 64 * 1024
+
+/** Asks the supervisor; one that is gone or asleep is done without, in its own process group's face. */
+export async function stopRun(sidecar: Sidecar, record: RunRecord, signal: string, graceMs: number): Promise<void> {
+  const dir = runDir(sidecar.options.home, record.id)
+  const by = sidecar.record.name
+  const spec = readSpec(dir)
+  const request = JSON.stringify({ op: 'stop', by, signal, graceMs })
+  const asked = spec?.teller === 'sidecar' ? null : askLine(files.socket(dir), request, graceMs + ANSWER_MS)
+  const answer = await asked?.catch((error) => {
+    if (MeshError.from(error).code === 'timeout') return null
+    throw error
+  })
+  if (answer !== null && answer !== undefined) {
+    const word = JSON.parse(answer) as RunAnswer
+    if ('error' in word) throw MeshError.fromBody(word.error)
+    return
+  }
+  const started = readSteps(dir).find((step) => step.t === 'started')
+  if (!started || processState(started.child) === 'dead') return
+  if (spec?.runKind === 'subagent')
+    throw new MeshError('conflict', `${record.id} is a subagent`, {
+      hint: `stop its session: ${record.lineage.at(-1)}`,
+    })
+  const stop = { by, signal, at: new Date().toISOString() }
+  if (spec?.background) return stopInBackground(sidecar, spec, started.child, stop, graceMs)
+  // A process that nobody of mesh started may be in a group with others.
+  const isForeign = spec?.attach !== undefined || spec?.teller === 'sidecar'
+  const send = (name: NodeJS.Signals | 0) =>
+    isForeign ? signalAttached(started.child, name) : signalGroup(started.child.pid, name)
+  send(0)
+  writeStop(dir, stop)
+  send(signal as NodeJS.Signals)
+  send('SIGCONT')
+  if (!(await isDeadWithin(started.child, graceMs))) send('SIGKILL')
+}
+
+/** Its client starts it again when it is only killed: the client ends it, or it is told that nobody did. */
+async function stopInBackground(
+  sidecar: Sidecar,
+  spec: RunSpec,
+  child: ProcessIdentity,
+  stop: StopRequest,
+  graceMs: number,
+): Promise<void> {
+  const { home, stopBackground } = sidecar.options
+  const dir = runDir(home, spec.run)
+  const isFirst = writeStop(dir, stop) === stop
+  try {
+    await stopBackground?.(spec, child.pid, readText(files.output(dir, 'stdout'), SAID_BYTES) ?? '')
+    if (await isDeadWithin(child, graceMs + ANSWER_MS)) return
+    throw new MeshError('conflict', `its client did not end process ${child.pid}`)
+  } catch (error) {
+    // It goes on: how it ends one day is not this one's doing.
+    if (isFirst) rmSync(files.stop(dir), { force: true })
+    throw new MeshError('conflict', `${spec.run} goes on: ${MeshError.from(error).message}`, {
+      hint: `its client starts it again when it is killed: mesh logs ${spec.name} says how to stop it`,
+    })
+  }
+}
+
+async function isDeadWithin(child: ProcessIdentity, ms: number): Promise<boolean> {
+  for (const until = performance.now() + ms; processState(child) !== 'dead'; ) {
+    if (performance.now() > until) return false
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  }
+  return true
+}

@@ -1,0 +1,141 @@
+/**
+ * Subagents of this session as runs: told by its sidecar, and by the witness of the machine when both are gone. The
+ * client tells the session itself how they end: their owner is woken only where that was wrong, or missing.
+ */
+import type { RunSpec } from '../../api/supervisor.schema.ts'
+import { judgeAgentEnd, needsWord, noEvidence } from '../../core/runs/agent-end.ts'
+import { MeshError } from '../../errors.ts'
+import type { Harness, Subagent, SubagentEnd } from '../../harness/types.ts'
+import { writeAtomic } from '../../host/files.ts'
+import { type Home, runDir } from '../../host/home.ts'
+import type { Logger } from '../../host/log.ts'
+import type { RunStore } from '../../nats/run-store.ts'
+import { files, isOverHere, readSpec } from '../../run/dir.ts'
+import { RunTeller } from '../../run/teller.ts'
+import { bounded, subagentRunId } from '../../wire/lineage.ts'
+import { toName } from '../../wire/names.ts'
+import type { OwnRun } from './own.ts'
+
+/** What is not told by then is told by the witness, from the journal. */
+const TELL_MS = 10_000
+/** One that is resumed after its end is another run. So often nobody resumes one. */
+const LIVES = 1000
+
+interface SubagentRunsOptions {
+  home: Home
+  /** The session's own run. */
+  run: OwnRun
+  project: string
+  harness: Harness
+  log: Logger
+  /** What the session is called now. */
+  name(): string
+}
+
+export class SubagentRuns {
+  readonly #options: SubagentRunsOptions
+  readonly #running = new Map<string, RunTeller>()
+  /** Ended, and not told yet. */
+  readonly #ended = new Set<RunTeller>()
+  #store: RunStore | null = null
+
+  constructor(options: SubagentRunsOptions) {
+    this.#options = options
+  }
+
+  attach(store: RunStore): void {
+    this.#store = store
+    for (const teller of this.#running.values()) teller.attach(store)
+    for (const teller of this.#ended) void this.#settle(teller, TELL_MS)
+  }
+
+  detach(): void {
+    this.#store = null
+    for (const teller of this.#running.values()) teller.detach()
+  }
+
+  /** As `HarnessEvents.subagentStarted`. */
+  started(agent: Subagent, again: boolean): boolean {
+    const known = this.#running.get(agent.id)
+    if (known) {
+      known.step('run_progress', { attended: true })
+      return true
+    }
+    try {
+      const teller = this.#open(agent, again)
+      if (!teller) return false
+      this.#running.set(agent.id, teller)
+      if (this.#store) teller.attach(this.#store)
+      return true
+    } catch (error) {
+      this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'the run of a subagent not begun')
+      return false
+    }
+  }
+
+  idle(id: string): void {
+    this.#running.get(id)?.step('run_idle', { attended: true })
+  }
+
+  ended(id: string, end: SubagentEnd): void {
+    const teller = this.#running.get(id)
+    if (!teller) return
+    const durationMs = Math.max(0, Date.now() - Date.parse(teller.startedAt))
+    const seen = { ...noEvidence, ...end, runKind: 'subagent', durationMs } as const
+    const judged = judgeAgentEnd(seen)
+    // Whoever resumes a session that died is told by the client what did not end before.
+    const isTold = end.end === 'parent' || !needsWord(seen, judged)
+    teller.end({ ...judged, ...(isTold ? { attended: true } : {}) })
+    this.#running.delete(id)
+    this.#ended.add(teller)
+    if (this.#store) void this.#settle(teller, TELL_MS)
+  }
+
+  /** The session is over: tells what waits, at most for `ms`. */
+  async end(ms: number): Promise<void> {
+    await Promise.all([...this.#ended].map((teller) => this.#settle(teller, ms)))
+    this.close()
+  }
+
+  /** This sidecar goes. */
+  close(): void {
+    for (const teller of [...this.#running.values(), ...this.#ended]) teller.close()
+    this.#running.clear()
+    this.#ended.clear()
+  }
+
+  async #settle(teller: RunTeller, ms: number): Promise<void> {
+    if (!this.#store || !(await teller.settle(this.#store, ms))) return
+    this.#ended.delete(teller)
+    teller.close()
+  }
+
+  /** `again`: only what an earlier sidecar began and nobody ended. */
+  #open(agent: Subagent, again: boolean): RunTeller | null {
+    const { home, run, harness, log, name } = this.#options
+    for (let life = 1; life <= LIVES; life++) {
+      const id = subagentRunId(run.id, life === 1 ? agent.id : `${agent.id}.${life}`)
+      const dir = runDir(home, id)
+      const isKnown = readSpec(dir) !== null
+      if (isKnown && isOverHere(dir)) continue
+      if (again && !isKnown) return null
+      const spec = this.#spec(agent, id)
+      const startedAt = new Date().toISOString()
+      const teller = RunTeller.open({ home, spec, process: harness.process, startedAt, log, from: name })
+      if (teller) writeAtomic(files.transcript(dir), agent.transcript)
+      return teller
+    }
+    return null
+  }
+
+  #spec({ title, parent }: Subagent, id: string): RunSpec {
+    const { run, project, harness, name } = this.#options
+    const above = parent === null ? undefined : this.#running.get(parent)?.spec
+    const lineage = above ? [...above.lineage, above.run] : [...run.lineage, run.id]
+    return {
+      ...({ v: 1, run: id, name: toName(title), owner: name(), project, lineage: bounded(lineage) } as const),
+      ...{ command: [harness.kind], cwd: harness.conversation.cwd, detach: true, timeoutMs: null },
+      ...({ runKind: 'subagent', teller: 'sidecar' } as const),
+    }
+  }
+}

@@ -1,0 +1,121 @@
+/** Waits for runs: for their ends, or for what comes before. */
+import type { ShownEvent } from '../../api/run-ops.schema.ts'
+import { isTerminal } from '../../core/runs/run.ts'
+import { MeshError } from '../../errors.ts'
+import type { RunStore } from '../../nats/run-store.ts'
+import type { EventType } from '../../wire/run.schema.ts'
+import type { Sidecar } from '../sidecar.ts'
+import type { Call } from '../socket/server.ts'
+import { showEvent } from './handlers.ts'
+
+export type RunUntil = 'end' | 'idle' | 'progress'
+
+const LOOK_MS = 2000
+
+/** The caller is told of these runs what it waits for, and no other way tells it then. */
+export async function telling(
+  sidecar: Sidecar,
+  ids: readonly string[],
+  until: RunUntil,
+  call: Call,
+  work: () => Promise<ShownEvent[]>,
+): Promise<ShownEvent[]> {
+  const over = sidecar.runs.mail.await(ids, ({ type }) => fits(type, until))
+  try {
+    const told = await work()
+    const events = told.map(({ runId, seq, type }) => ({ run: runId, id: `${runId}.${seq}`, type }))
+    call.onAnswered((delivered) => over(delivered ? events : []))
+    return told
+  } catch (error) {
+    over([])
+    throw error
+  }
+}
+
+/** Resolves when one (or `all`) of the runs got so far. Outlives the engine. Throws `timeout`. */
+export async function waitForRuns(
+  sidecar: Sidecar,
+  ids: readonly string[],
+  until: RunUntil,
+  all: boolean,
+  signal: AbortSignal,
+): Promise<ShownEvent[]> {
+  const runs = ids.map((id) => new Awaited(sidecar, id, until))
+  while (!signal.aborted) {
+    try {
+      const store = sidecar.link.store.runs
+      const phase = until === 'end' ? ({ phase: 'end' } as const) : {}
+      const changed = nextChange(store, ids.length === 1 ? { run: ids[0]!, ...phase } : phase, signal)
+      const events = (await Promise.all(runs.map((run) => run.look(store)))).filter((event) => event !== null)
+      if (all ? events.length === ids.length : events.length > 0) {
+        changed.stop()
+        return events
+      }
+      await changed.happened
+    } catch (error) {
+      if (!['mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
+      await sidecar.link.whenUp(LOOK_MS)
+    }
+  }
+  throw new MeshError('timeout', `${ids.join(', ')}: ${until === 'end' ? 'no end' : 'nothing happened'} in time`, {
+    hint: 'it goes on; mesh ps --runs shows its state',
+  })
+}
+
+/** One run, as far as the caller has seen it. */
+class Awaited {
+  readonly #sidecar: Sidecar
+  readonly #id: string
+  readonly #until: RunUntil
+  #next = 1
+  #isRead = false
+  #last: ShownEvent | null = null
+  #found: ShownEvent | null = null
+
+  constructor(sidecar: Sidecar, id: string, until: RunUntil) {
+    this.#sidecar = sidecar
+    this.#id = id
+    this.#until = until
+  }
+
+  /** What the caller waits for, once it is there. */
+  async look(store: RunStore): Promise<ShownEvent | null> {
+    if (this.#until === 'end') {
+      const end = await store.end(this.#id)
+      return end && showEvent(this.#sidecar, end)
+    }
+    const stored = await store.read({ run: this.#id }, this.#next)
+    const events = stored.flatMap((one) => showEvent(this.#sidecar, one) ?? [])
+    this.#next = (stored.at(-1)?.seq ?? this.#next - 1) + 1
+    this.#last = events.at(-1) ?? this.#last
+    // Progress is what comes from now on; idle, and over, is also what is so already.
+    if (this.#isRead && this.#until === 'progress') this.#found ??= events[0] ?? null
+    this.#isRead = true
+    const isSo =
+      this.#last && (isTerminal(this.#last.type) || (this.#until === 'idle' && this.#last.type === 'run_idle'))
+    return this.#found ?? (isSo ? this.#last : null)
+  }
+}
+
+function fits(type: EventType, until: RunUntil): boolean {
+  return isTerminal(type) || until === 'progress' || (until === 'idle' && type === 'run_idle')
+}
+
+/** Told from the moment of the call, so that nothing that happens while the caller reads is missed. */
+export function nextChange(store: RunStore, scope: Parameters<RunStore['follow']>[0], signal: AbortSignal) {
+  let stop = () => {}
+  const happened = new Promise<void>((resolve) => {
+    const done = () => {
+      unfollow()
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const unfollow = store.follow(scope, done)
+    // The connection may go: whoever waits looks again.
+    const timer = setTimeout(done, LOOK_MS)
+    signal.addEventListener('abort', done, { once: true })
+    stop = done
+  })
+  return { happened, stop: () => stop() }
+}

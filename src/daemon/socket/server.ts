@@ -1,0 +1,159 @@
+/** The local API: HTTP on a Unix socket that only its owner may open. Checks, parses, dispatches, maps errors. */
+import { chmodSync, rmSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { connect } from 'node:net'
+import { dirname } from 'node:path'
+import { type Op, ops, type Parsed, type Response } from '../../api/ops.schema.ts'
+import { apiVersion } from '../../api/version.ts'
+import { MeshError } from '../../errors.ts'
+import { ensurePrivateDir } from '../../host/files.ts'
+import type { Logger } from '../../host/log.ts'
+import { parseJson } from '../../wire/codec.ts'
+import { limits } from '../../wire/limits.ts'
+
+export interface Call {
+  /** Aborted when the caller went away. */
+  signal: AbortSignal
+  /** Called once the answer has left this process, or could not. */
+  onAnswered(done: (delivered: boolean) => void): void
+}
+
+export type Handlers = { [O in Op]: (request: Parsed<O>, call: Call) => Promise<Response<O>> }
+
+const PATH_PREFIX = '/v0/'
+const SMALL_REQUEST_BYTES = 64 * 1024
+const LARGE_REQUESTS = new Set<Op>(['send', 'reply', 'state_change'])
+
+export interface ApiServer {
+  /** Calls under way. */
+  readonly open: number
+  close(): Promise<void>
+}
+
+/** Listens on `path`, a socket of mode 0600 in a directory of mode 0700. Throws `name_taken` if somebody listens there. */
+export async function serve(path: string, version: string, handlers: Handlers, log: Logger): Promise<ApiServer> {
+  ensurePrivateDir(dirname(path))
+  if (await isServed(path)) throw new MeshError('name_taken', 'another sidecar serves this session')
+  rmSync(path, { force: true })
+  let open = 0
+  const server = createServer((request, response) => {
+    open++
+    response.once('close', () => open--)
+    response.setHeader('mesh-version', version)
+    response.setHeader('mesh-api', apiVersion)
+    void answer(request, response, version, handlers, log)
+  })
+  // A wait is a long poll of any length.
+  server.requestTimeout = 0
+  server.keepAliveTimeout = 1000
+  await listen(server, path)
+  return {
+    get open() {
+      return open
+    },
+    async close() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+async function listen(server: Server, path: string): Promise<void> {
+  const before = process.umask(0o177)
+  try {
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve))
+  } finally {
+    process.umask(before)
+  }
+  if (process.platform !== 'win32') chmodSync(path, 0o600)
+}
+
+/** Unix sockets stay in the file system when nobody is listening: connecting tells. */
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path)
+    probe.once('connect', () => {
+      probe.destroy()
+      resolve(true)
+    })
+    probe.once('error', () => resolve(false))
+  })
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  version: string,
+  handlers: Handlers,
+  log: Logger,
+): Promise<void> {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  const listeners: ((delivered: boolean) => void)[] = []
+  const call: Call = { signal: gone.signal, onAnswered: (done) => listeners.push(done) }
+  try {
+    checkVersion(request, version)
+    const op = opOf(request)
+    const body = await readBody(request, LARGE_REQUESTS.has(op) ? limits.requestBytes : SMALL_REQUEST_BYTES)
+    const result = await dispatch(op, body, handlers, call)
+    const delivered = await reply(response, 200, result)
+    for (const listener of listeners) listener(delivered)
+  } catch (error) {
+    const known = MeshError.from(error)
+    if (known.code === 'internal')
+      log.error({ error: known.message, stack: known.stack, cause: String(known.cause) }, 'call failed')
+    for (const listener of listeners) listener(false)
+    await reply(response, known.http, { error: known.toBody() })
+  }
+}
+
+/** Before anything is done. A caller that does not say its version (`curl`) knows what it does. */
+function checkVersion(request: IncomingMessage, version: string): void {
+  const theirs = request.headers['mesh-api']
+  if (theirs === undefined || theirs === String(apiVersion)) return
+  throw new MeshError('version_skew', `this sidecar is mesh ${version} and does not understand the caller`)
+}
+
+function opOf(request: IncomingMessage): Op {
+  // A page in a browser cannot open a Unix socket; one that came through some proxy is refused all the same.
+  if (request.headers.origin !== undefined) throw new MeshError('denied', 'this socket does not answer web pages')
+  const path = request.url ?? ''
+  const op = path.startsWith(PATH_PREFIX) ? path.slice(PATH_PREFIX.length) : ''
+  if (request.method !== 'POST' || !Object.hasOwn(ops, op)) {
+    throw new MeshError('bad_request', `no such operation: ${request.method} ${path.slice(0, 80)}`)
+  }
+  return op as Op
+}
+
+async function readBody(request: IncomingMessage, max: number): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > max) throw new MeshError('too_large', `the request is over ${max} bytes`)
+    chunks.push(chunk)
+  }
+  const value = parseJson(Buffer.concat(chunks))
+  if (value === undefined) throw new MeshError('bad_request', 'the request is not JSON')
+  return value
+}
+
+async function dispatch<O extends Op>(op: O, body: unknown, handlers: Handlers, call: Call): Promise<Response<O>> {
+  const parsed = ops[op].request.safeParse(body)
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    const code = issue?.code === 'too_big' ? 'too_large' : 'bad_request'
+    throw new MeshError(code, `${op}: ${issue?.path.join('.') || 'request'}: ${issue?.message}`)
+  }
+  return handlers[op](parsed.data as Parsed<O>, call)
+}
+
+function reply(response: ServerResponse, status: number, value: unknown): Promise<boolean> {
+  if (response.destroyed) return Promise.resolve(false)
+  const bytes = Buffer.from(JSON.stringify(value))
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length })
+  return new Promise((resolve) => {
+    response.once('close', () => resolve(response.writableFinished))
+    response.end(bytes)
+  })
+}

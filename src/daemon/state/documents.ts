@@ -1,0 +1,189 @@
+/**
+ * State documents in the engine: reads them, changes them by compare-and-set on their pointer, and removes what no kept
+ * revision names. An object is stored before a pointer names it.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  appliedRev,
+  applyChange,
+  emptyDocument,
+  emptyPointer,
+  keptObjects,
+  nextPointer,
+  type StateChange,
+} from '../../core/state/state.ts'
+import { MeshError } from '../../errors.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import { decodeRecord, encodeRecord } from '../../wire/codec.ts'
+import { times } from '../../wire/limits.ts'
+import { type StateDocument, type StatePointer, stateDocument } from '../../wire/state.schema.ts'
+import type { Actor } from '../../wire/task.schema.ts'
+
+const ATTEMPTS = 100
+const RETRY_MS = 10
+/** After so many changes of a document somebody looks for objects that can go. */
+const COLLECT_EVERY = 16
+
+/** Whose document: a session's own, under the epoch of its name, or one that the project shares. */
+export type DocumentRef = { own: string; epoch: number } | { shared: string }
+
+export interface KeptDocument {
+  pointer: StatePointer
+  /** Of the pointer in its bucket; 0: there is none. */
+  revision: number
+  document: StateDocument
+}
+
+export interface Changed {
+  kept: KeptDocument
+  /** The document's revision that the operation made. */
+  rev: number
+}
+
+export function keyOf(ref: DocumentRef): string {
+  return 'own' in ref ? `own.${ref.own}` : `shared.${ref.shared}`
+}
+
+export async function readDocument(store: ProjectStore, ref: DocumentRef): Promise<KeptDocument> {
+  const { pointer, revision } = await readPointer(store, keyOf(ref))
+  return { pointer, revision, document: await documentAt(store, pointer) }
+}
+
+/** In one look: between two somebody else may write a first revision. */
+async function readPointer(store: ProjectStore, key: string): Promise<{ pointer: StatePointer; revision: number }> {
+  const { value, revision, isThere } = await store.state.look(key)
+  if (value || !isThere) return { pointer: value ?? emptyPointer, revision }
+  throw new MeshError('version_skew', 'this document was written by a later version of mesh')
+}
+
+/** The document that a pointer names. Throws `not_found` when it is no longer kept. */
+export async function documentAt(store: ProjectStore, { object }: StatePointer): Promise<StateDocument> {
+  if (object === undefined) return emptyDocument
+  // One that is put again while it is read changes its chunks under the reader.
+  const read = () => store.documents.get(object)
+  const bytes = await read().catch(read)
+  const document = decodeRecord(stateDocument, bytes)
+  if (document) return document
+  throw new MeshError('not_found', 'this revision of the document is of a version that is not understood here')
+}
+
+/** The kept pointers of a document, oldest first. */
+export async function documentHistory(store: ProjectStore, ref: DocumentRef): Promise<StatePointer[]> {
+  const entries = await store.state.all(keyOf(ref))
+  // Written again by a new holder of the name, a revision is there twice.
+  return entries.map(({ value }) => value).filter(({ rev }, i, all) => rev > 0 && all[i + 1]?.rev !== rev)
+}
+
+/**
+ * Makes a change; the same operation again is the same change. Of two writers at once each gets its change in. Throws
+ * what the rules refuse, `conflict` also when the name has a later holder; with `mesh_down` and `timeout` it may have
+ * been made: the same operation again tells. `known`: the document as last seen.
+ */
+export async function changeDocument(
+  store: ProjectStore,
+  ref: DocumentRef,
+  change: StateChange,
+  made: { op: string; at: string; by: Actor },
+  known?: KeptDocument,
+): Promise<Changed> {
+  let now = known ?? (await readDocument(store, ref))
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const done = appliedRev(now.pointer, made.op)
+    if (done !== undefined) return { kept: now, rev: done }
+    checkEpoch(ref, now.pointer)
+    const next = await tried(store, ref, now, change, made)
+    const revision = next instanceof MeshError ? null : await written(store, keyOf(ref), next.pointer, now.revision)
+    if (!(next instanceof MeshError) && revision !== null) {
+      const kept = { ...next, revision }
+      await checkStored(store, next)
+      if (kept.pointer.rev % COLLECT_EVERY === 0) await collect(store).catch(() => {})
+      return { kept, rev: kept.pointer.rev }
+    }
+    // Refused by what we know, or somebody was faster: what is true now decides.
+    const latest = await readDocument(store, ref)
+    if (next instanceof MeshError && latest.revision === now.revision) throw next
+    now = latest
+    if (attempt > 1) await sleep(Math.random() * RETRY_MS * Math.min(attempt, 10))
+  }
+  throw new MeshError('conflict', 'the document changes all the time')
+}
+
+interface Tried {
+  pointer: StatePointer
+  document: StateDocument
+  bytes: Uint8Array
+  putAt: number
+}
+
+/** The revision after the change, its object stored; or why the rules refuse it. */
+async function tried(
+  store: ProjectStore,
+  ref: DocumentRef,
+  { pointer, document }: KeptDocument,
+  change: StateChange,
+  { op, at, by }: { op: string; at: string; by: Actor },
+): Promise<Tried | MeshError> {
+  const next = MeshError.orValue(() => applyChange(document, change, { rev: pointer.rev + 1, at, by: by.name }))
+  if (next instanceof MeshError) return next
+  const bytes = encodeRecord(next)
+  const putAt = performance.now()
+  const object = await store.documents.put(bytes)
+  const epoch = 'own' in ref ? ref.epoch : 0
+  const key = 'key' in change ? { key: change.key } : {}
+  const stored = { object, size: bytes.length, epoch }
+  return {
+    pointer: nextPointer(pointer, stored, { op, at, by, what: change.do, ...key }),
+    document: next,
+    bytes,
+    putAt,
+  }
+}
+
+/** Who slept between storing an object and naming it may have had it collected. */
+async function checkStored(store: ProjectStore, { bytes, putAt }: Tried): Promise<void> {
+  if (performance.now() - putAt > times.stateGrace / 2) await store.documents.put(bytes)
+}
+
+function checkEpoch(ref: DocumentRef, { epoch }: StatePointer): void {
+  if ('own' in ref && epoch > ref.epoch)
+    throw new MeshError('conflict', `the name ${ref.own} has another holder now`, { hint: 'mesh whoami' })
+}
+
+/** Null: somebody was faster, or the answer was lost; reading again tells. */
+async function written(store: ProjectStore, key: string, pointer: StatePointer, revision: number) {
+  try {
+    return await store.state.update(key, pointer, revision)
+  } catch (error) {
+    if (MeshError.from(error).code !== 'timeout') throw error
+    return null
+  }
+}
+
+/** Reads a name's document and makes it this holder's: one before it, that does not know yet, is refused from here on. */
+export async function takeOwn(store: ProjectStore, ref: { own: string; epoch: number }): Promise<KeptDocument> {
+  const key = keyOf(ref)
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const { pointer, revision } = await readPointer(store, key)
+    // Nobody had a first holder's name before it.
+    const isMine = Math.max(pointer.epoch, 1) >= ref.epoch
+    const mine = { ...pointer, epoch: ref.epoch }
+    const fenced = isMine ? revision : await store.state.update(key, mine, revision)
+    if (fenced !== null)
+      return { pointer: isMine ? pointer : mine, revision: fenced, document: await documentAt(store, pointer) }
+  }
+  throw new MeshError('conflict', 'the document changes all the time')
+}
+
+/** Removes objects that no kept revision names, unless somebody may just be about to name them. By the engine's clock. */
+export async function collect(store: ProjectStore): Promise<number> {
+  // First the objects: one that is stored later is in no danger.
+  const objects = await store.documents.all()
+  const entries = await store.state.all()
+  const histories = new Map<string, StatePointer[]>()
+  for (const { key, value } of entries) histories.set(key, [...(histories.get(key) ?? []), value])
+  const kept = keptObjects([...histories.values()])
+  const latest = entries.at(-1)?.writtenAt ?? 0
+  const gone = objects.filter(({ name, storedAt }) => !kept.has(name) && storedAt < latest - times.stateGrace)
+  for (const object of gone) await store.documents.remove(object)
+  return gone.length
+}

@@ -1,0 +1,195 @@
+/**
+ * Gives what a session coordinates to another one. The step is one compare-and-set on the giver's names record: before
+ * it nothing has changed, after it all of it is the receiver's, whoever dies. What has to be moved is under
+ * `handoff.<op>` until the receiver has it; both sides do their part again until then.
+ */
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Parsed, Response } from '../../api/ops.schema.ts'
+import { type Entry, isAside, NOWHERE } from '../../core/mail/inbox.ts'
+import { MeshError } from '../../errors.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { NameRecord } from '../../wire/envelope.schema.ts'
+import { limits } from '../../wire/limits.ts'
+import { checkName, quote } from '../../wire/names.ts'
+import type { StatePointer } from '../../wire/state.schema.ts'
+import { heldClaims, passClaims } from '../files/claims.ts'
+import { post } from '../mail/send.ts'
+import { actorOf } from '../names/actor.ts'
+import { holderOf } from '../names/registry.ts'
+import type { Sidecar } from '../sidecar.ts'
+import { documentAt, readDocument } from './documents.ts'
+
+/** The receiver's sidecar takes it within milliseconds, if it is there. */
+const TAKEN_MS = 5000
+const LOOK_MS = 20
+/** What was prepared and never committed is removed after this long. */
+const ABANDONED_MS = 3_600_000
+/** Of the message that tells the receiver: its sidecar looks for what it was given. */
+export const HANDOFF = 'handoff'
+
+type Handoff = StatePointer & { handoff: NonNullable<StatePointer['handoff']> }
+
+/**
+ * Throws `not_found`, `not_alive`, `bad_request`; `timeout` and `mesh_down` leave open whether it was committed: the same
+ * operation again tells.
+ */
+export async function handOff(sidecar: Sidecar, { op: asked, to }: Parsed<'handoff'>): Promise<Response<'handoff'>> {
+  const op = asked.padEnd(32, '0').slice(0, 32)
+  const { store } = sidecar.link
+  const isCommitted = sidecar.record.handedOver?.some((one) => one.op === op)
+  const receiver = isCommitted ? await holderOf(store, to) : await receiverOf(sidecar, to)
+  const given = isCommitted ? await readHandoff(store, op) : await commit(sidecar, op, receiver!)
+  if (!given) return { to, state: 'taken', keys: 0, tasks: 0, claims: 0, messages: 0 }
+  const claims = await heldClaims(store, sidecar.record.name)
+  const keys = (await documentAt(store, given)).entries.length
+  const counts = { keys, tasks: given.handoff.tasks.length, claims: claims.length, messages: given.handoff.mail.length }
+  await letGo(sidecar, op, given)
+  await tell(sidecar, op, given.handoff.to, counts)
+  const until = performance.now() + TAKEN_MS
+  while (performance.now() < until && (await readHandoff(store, op))) await sleep(LOOK_MS)
+  const state = (await readHandoff(store, op)) ? 'committed' : 'taken'
+  return { to: given.handoff.to, state, ...counts }
+}
+
+/** Only a living session is given anything: a name that is gone has no one who would see to it. */
+async function receiverOf({ record, presence, link }: Sidecar, to: string): Promise<NameRecord> {
+  checkName(to)
+  const receiver = await holderOf(link.store, to)
+  if (receiver?.name === record.name) throw new MeshError('bad_request', 'what you coordinate is yours already')
+  const session = (await presence.sessions(link.store)).find(({ name }) => name === receiver?.name)
+  if (!receiver || !session) throw new MeshError('not_found', `there is no session ${quote(to)}`)
+  if (!['unreachable', 'lost', 'gone'].includes(session.status)) return receiver
+  const hint = 'who takes its name over has what is under it; mesh ps shows who is there'
+  throw new MeshError('not_alive', `${receiver.name} is ${session.status}: nothing was handed over`, { hint })
+}
+
+/** Prepares what is to be moved, and then takes the one step. */
+async function commit(sidecar: Sidecar, op: string, receiver: NameRecord): Promise<Handoff> {
+  const { registry, board, courier, mailbox, obligations } = sidecar
+  const { store } = sidecar.link
+  await board.open(store)
+  // What lies in a door and was not taken goes along; what the model may be reading now does not.
+  await courier.recallOffer()
+  const { record } = sidecar
+  const { pointer } = await readDocument(store, { own: record.name, epoch: record.epoch })
+  const unread = mailbox.inbox.unread().filter(isMovable)
+  const owed = obligations.owed().map((id) => mailbox.inbox.origin(id)?.seq ?? NOWHERE)
+  const mail = [...new Set([...unread.map(({ seq }) => seq), ...owed])].filter((seq) => seq !== NOWHERE)
+  const tasks = board.heldBy(record).map(({ id }) => id)
+  const handoff = {
+    from: actorOf(record),
+    to: receiver.name,
+    mail: mail.slice(0, limits.unread),
+    tasks: tasks.slice(0, limits.unread),
+  }
+  const given: Handoff = { ...pointer, handoff }
+  await store.state.update(keyOf(op), given, 0)
+  await registry.change(store, (now) => {
+    const step = { op, to: receiver.name, at: new Date().toISOString() }
+    return { ...now, handedOver: [...(now.handedOver ?? []), step].slice(-limits.handoffs) }
+  })
+  return given
+}
+
+/** A role's message is its taker's, and what a sidecar tells its own session is no mail. */
+function isMovable({ handover, envelope, seq }: Entry): boolean {
+  return handover === null && seq !== NOWHERE && !isAside(envelope.to)
+}
+
+/** The giver's part after the step. */
+async function letGo(sidecar: Sidecar, op: string, { rev, handoff }: Handoff): Promise<void> {
+  const { store } = sidecar.link
+  const receiver = await holderOf(store, handoff.to)
+  if (receiver) {
+    await passTasks(sidecar, op, handoff, receiver)
+    await passClaims(store, sidecar.record, actorOf(receiver))
+  }
+  const clear = { do: 'clear', ifDocumentRev: rev } as const
+  if (rev > 0) await sidecar.state.change(store, sidecar.record, clear, derived(op, 'clear')).catch(ignoreConflict)
+  sidecar.gaveMail(new Set(handoff.mail), handoff.to)
+}
+
+async function passTasks(
+  { board, link, obligations }: Sidecar,
+  op: string,
+  { from, tasks }: Handoff['handoff'],
+  to: NameRecord,
+): Promise<void> {
+  await board.open(link.store)
+  for (const id of tasks) {
+    // Done or taken by somebody else meanwhile: then it is not the giver's to give.
+    await board.pass(link.store, id, { from, to, op: derived(op, id) }).catch(ignoreConflict)
+    obligations.touched(id)
+  }
+}
+
+async function tell(sidecar: Sidecar, op: string, to: string, counts: Record<string, number>): Promise<void> {
+  const what = Object.entries(counts).flatMap(([name, count]) =>
+    count > 0 ? [`${count} ${count === 1 ? name.replace(/s$/, '') : name}`] : [],
+  )
+  const text = `${sidecar.record.name} hands over to you what it coordinates (${what.join(', ') || 'nothing was open'}): mesh state show`
+  const letter = { id: `m_${op}`, to: { kind: 'session', name: to }, text, intent: HANDOFF, hops: 0 } as const
+  await post(sidecar, letter, {}, { signal: new AbortController().signal, onAnswered() {} })
+}
+
+/** The receiver's part: takes whatever was handed over to it. Done again, it changes nothing. */
+export async function takeHandoffs(sidecar: Sidecar): Promise<void> {
+  const { store } = sidecar.link
+  const { name, formerly } = sidecar.record
+  for (const { key, value, revision, writtenAt } of await store.state.all(`${HANDOFF}.*`)) {
+    const { handoff } = value
+    const op = key.slice(HANDOFF.length + 1)
+    if (!handoff || (handoff.to !== name && handoff.to !== formerly?.name)) continue
+    const giver = await store.names.get(handoff.from.name)
+    if (giver?.value.handedOver?.some((one) => one.op === op)) {
+      await take(sidecar, op, { ...value, handoff })
+      await store.state.delete(key, revision)
+    } else if (Date.now() - writtenAt > ABANDONED_MS) await store.state.delete(key, revision)
+  }
+}
+
+async function take(sidecar: Sidecar, op: string, given: Handoff): Promise<void> {
+  const { link, record, state, mailbox, options } = sidecar
+  const { handoff } = given
+  const document = await documentAt(link.store, given)
+  const change = { do: 'merge', from: handoff.from.name, given: document } as const
+  if (given.rev > 0) await state.change(link.store, record, change, derived(op, 'merge'))
+  await passTasks(sidecar, op, handoff, record)
+  for (const seq of handoff.mail) {
+    const entry = await sidecar.stored(seq)
+    if (!entry || mailbox.inbox.knows(entry.envelope.id)) continue
+    mailbox.arrive(entry, Date.now(), { aside: true })
+  }
+  options.log.info({ from: handoff.from.name, messages: handoff.mail.length }, 'took what was handed over')
+  sidecar.courier.poke()
+  sidecar.presence.changed()
+}
+
+/** What this session gave and has not let go of, after a crash between the two. */
+export async function finishHandoffs(sidecar: Sidecar): Promise<void> {
+  for (const { op } of sidecar.record.handedOver ?? []) {
+    const given = await readHandoff(sidecar.link.store, op)
+    if (!given || given.handoff.from.name !== sidecar.record.name) continue
+    await letGo(sidecar, op, given)
+    await tell(sidecar, op, given.handoff.to, {})
+  }
+}
+
+async function readHandoff(store: ProjectStore, op: string): Promise<Handoff | null> {
+  const given = (await store.state.get(keyOf(op)))?.value
+  return given?.handoff ? { ...given, handoff: given.handoff } : null
+}
+
+function keyOf(op: string): string {
+  return `${HANDOFF}.${op}`
+}
+
+/** Of the steps that one operation takes, each has its own. */
+function derived(op: string, step: string): string {
+  return createHash('sha256').update(`${op} ${step}`).digest('hex').slice(0, 32)
+}
+
+function ignoreConflict(error: unknown): void {
+  if (!['conflict', 'not_found'].includes(MeshError.from(error).code)) throw error
+}

@@ -1,0 +1,204 @@
+/**
+ * What the session has open: the ledger of the name held, and what the engine's records say of its tasks, runs and
+ * claims. The latter are read ahead, so that the start of a conversation costs no look at the engine.
+ */
+import type { Entry } from '../../core/mail/inbox.ts'
+import { type Facts, type Obligation, obligationsOf } from '../../core/state/obligations.ts'
+import { MeshError } from '../../errors.ts'
+import type { Logger } from '../../host/log.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { Envelope } from '../../wire/envelope.schema.ts'
+import { limits } from '../../wire/limits.ts'
+import { isControlIntent } from '../control.ts'
+import { heldClaims } from '../files/claims.ts'
+import type { Letter } from '../mail/send.ts'
+import type { Holding } from '../mail/storage.ts'
+import type { Call } from '../socket/server.ts'
+
+/** After a change several more may follow. */
+const GATHER_MS = 200
+/** Changes of records that nobody tells this sidecar of are found within this long. */
+const LOOK_MS = 30_000
+const FRESH_MS = 5000
+const REPLIED = 256
+
+interface ObligationsOptions {
+  log: Logger
+  me(): string
+  /** The run that the session is; null for a person at a shell. */
+  run: { id: string; lineage: readonly string[] } | null
+  held(): Holding | null
+}
+
+type Records = Pick<Facts, 'tasks' | 'runs' | 'claims' | 'parent'>
+
+const nothing: Records = { tasks: [], runs: [], claims: [], parent: null }
+
+export class Obligations {
+  readonly #options: ObligationsOptions
+  #records = nothing
+  #store: ProjectStore | null = null
+  #unfollow = () => {}
+  #timer: NodeJS.Timeout | null = null
+  #reading: Promise<void> | null = null
+  #readAt = Number.NEGATIVE_INFINITY
+  /** What was answered last: an answer may be out before it shows that its question was read. */
+  readonly #replied: string[] = []
+
+  constructor(options: ObligationsOptions) {
+    this.#options = options
+  }
+
+  attach(store: ProjectStore): void {
+    this.detach()
+    this.#store = store
+    this.#unfollow = store.runs.follow({ owner: this.#options.me() }, () => this.#lookIn(GATHER_MS))
+    void this.read()
+  }
+
+  detach(): void {
+    this.#unfollow()
+    this.#unfollow = () => {}
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#store = null
+  }
+
+  /** As known now. */
+  list(): Obligation[] {
+    const { me, run, held } = this.#options
+    const { book = null, sender = null } = held() ? { book: held()!.ledger, sender: held()!.sender } : {}
+    const ledger = book?.ledger ?? { asks: [], owed: [], waits: [] }
+    const said = sender?.lastSaid() ?? null
+    return obligationsOf({ me: me(), ownRun: run?.id ?? null, ledger, ...this.#records, said, now: Date.now() })
+  }
+
+  /** Resolves when the records were read lately. */
+  async fresh(): Promise<void> {
+    if (performance.now() - this.#readAt > FRESH_MS) await this.read()
+  }
+
+  /** Messages that were read and wait for an answer. */
+  owed(): string[] {
+    return this.#options.held()?.ledger.ledger.owed.map(({ id }) => id) ?? []
+  }
+
+  /** Others see to these from now on. */
+  settle(ids: readonly string[]): void {
+    for (const id of ids) this.#note({ t: 'settled', id })
+  }
+
+  hasAsked(idOrPrefix: string): boolean {
+    return this.#options.held()?.ledger.ledger.asks.some(({ id }) => id.startsWith(idOrPrefix)) ?? false
+  }
+
+  /** Reads the records anew. Never throws: what was known stays. */
+  read(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = null
+    })
+    return this.#reading
+  }
+
+  async #read(): Promise<void> {
+    const store = this.#store
+    if (!store) return
+    try {
+      const me = this.#options.me()
+      const [tasks, records, claims] = await Promise.all([
+        this.#readTasks(store),
+        store.runs.records.all(),
+        heldClaims(store, me),
+      ])
+      const runs = records.map(({ value }) => value).filter(({ owner }) => owner === me)
+      const parentRun = this.#options.run?.lineage.at(-1)
+      const parent = records.find(({ key }) => key === parentRun)?.value
+      this.#readAt = performance.now()
+      if (store === this.#store) this.#records = { tasks, runs, claims, parent: parent ? parent.name : null }
+    } catch (error) {
+      this.#options.log.debug({ error: MeshError.from(error).toBody() }, 'obligations not read')
+    }
+    if (store === this.#store) this.#lookIn(LOOK_MS)
+  }
+
+  #lookIn(ms: number): void {
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.read(), ms)
+    this.#timer.unref()
+  }
+
+  async #readTasks(store: ProjectStore): Promise<Facts['tasks']> {
+    const ids = this.#options.held()?.ledger.ledger.tasks ?? []
+    const tasks = (await Promise.all(ids.map((id) => store.tasks.get(id)))).flatMap((entry) => entry?.value ?? [])
+    const isMine = (task: (typeof tasks)[number]) => {
+      const { me } = this.#options
+      if (task.state === 'claimed' && task.claim?.holder.name === me()) return true
+      return task.createdBy.name === me() && ['open', 'claimed'].includes(task.state)
+    }
+    for (const id of ids) {
+      if (!tasks.some((task) => task.id === id && isMine(task))) this.#note({ t: 'untask', id })
+    }
+    return tasks.filter(isMine)
+  }
+
+  #note(step: Parameters<Holding['ledger']['note']>[0]): void {
+    this.#options.held()?.ledger.note(step)
+  }
+
+  // --- what happens
+
+  /** A message went out. */
+  sent({ id, replyTo, intent }: Pick<Letter, 'id' | 'replyTo' | 'intent'>, to: string, text: string): void {
+    if (isControlIntent(intent)) return
+    if (replyTo !== undefined) {
+      this.#note({ t: 'settled', id: replyTo })
+      this.#replied.push(replyTo)
+      if (this.#replied.length > REPLIED) this.#replied.shift()
+    }
+    if (intent === 'request') this.#note({ t: 'asked', id, with: to, at: Date.now(), text: beginning(text) })
+  }
+
+  /** A message came. */
+  arrived({ replyTo }: Envelope): void {
+    if (replyTo !== undefined) this.#note({ t: 'answered', id: replyTo })
+  }
+
+  /** The model, or whoever asked for them, has read these. */
+  surfaced(entries: readonly Entry[]): void {
+    for (const { envelope, arrivedAt } of entries) {
+      const { id, from, to, intent, body } = envelope
+      const isAsked = intent === 'request' && !to.startsWith('topic:') && to !== '@all'
+      if (!isAsked || this.#replied.includes(id)) continue
+      const text = 'text' in body ? body.text : body.preview
+      this.#note({ t: 'owes', id, with: from.name, at: arrivedAt, text: beginning(text) })
+    }
+  }
+
+  /** The session did something with a task. */
+  touched(task: string): void {
+    this.#note({ t: 'task', id: task })
+    this.#lookIn(GATHER_MS)
+  }
+
+  /** It claimed or released files. */
+  changed(): void {
+    this.#lookIn(GATHER_MS)
+  }
+
+  /** A call waits for `what`. One that its caller leaves has not got it. */
+  async during<T>(what: string, call: Pick<Call, 'signal'>, work: () => Promise<T>): Promise<T> {
+    this.#note({ t: 'waiting', what, at: Date.now() })
+    try {
+      const result = await work()
+      this.#note({ t: 'waited', what, over: true })
+      return result
+    } catch (error) {
+      this.#note({ t: 'waited', what, over: !call.signal.aborted })
+      throw error
+    }
+  }
+}
+
+function beginning(text: string): string {
+  return text.slice(0, limits.ledgerText).toWellFormed()
+}

@@ -1,0 +1,92 @@
+/**
+ * The state document of the name held, in memory: only its holder writes it, so that a start of a conversation costs no
+ * look at the engine.
+ */
+import { emptyDocument, type StateChange } from '../../core/state/state.ts'
+import { MeshError } from '../../errors.ts'
+import type { Logger } from '../../host/log.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { NameRecord } from '../../wire/envelope.schema.ts'
+import type { StateDocument } from '../../wire/state.schema.ts'
+import { actorOf } from '../names/actor.ts'
+import { type Changed, changeDocument, type KeptDocument, keyOf, takeOwn } from './documents.ts'
+
+export class OwnState {
+  readonly #log: Logger
+  #held: { name: string; epoch: number } | null = null
+  #kept: KeptDocument | null = null
+  /** One change at a time: each knows the document that the one before left. */
+  #changing: Promise<unknown> = Promise.resolve()
+
+  constructor(log: Logger) {
+    this.#log = log
+  }
+
+  /** As last read or written; empty before. */
+  get document(): StateDocument {
+    return this.#kept?.document ?? emptyDocument
+  }
+
+  get rev(): number {
+    return this.#kept?.pointer.rev ?? 0
+  }
+
+  /** As `open`; a document that cannot be read keeps nobody from joining. */
+  async attach(store: ProjectStore, record: NameRecord): Promise<void> {
+    try {
+      await this.open(store, record)
+    } catch (error) {
+      if (!['not_found', 'version_skew'].includes(MeshError.from(error).code)) throw error
+      this.#log.error({ error: MeshError.from(error).toBody(), name: record.name }, 'state not readable')
+    }
+  }
+
+  /** Reads the document of the name held, unless it is here, and refuses holders before this one. Throws `not_found`, `version_skew`. */
+  async open(store: ProjectStore, record: NameRecord): Promise<void> {
+    const { name, epoch, formerly } = record
+    const isHere = this.#kept !== null && this.#held?.name === name && this.#held.epoch === epoch
+    if (isHere) return
+    this.leave()
+    if (formerly) await this.#move(store, formerly.name, record)
+    this.#kept = await takeOwn(store, { own: name, epoch })
+    this.#held = { name, epoch }
+  }
+
+  leave(): void {
+    this.#kept = null
+    this.#held = null
+  }
+
+  /** After a rename the document comes along, once: what is there under the new name is its own by then. */
+  async #move(store: ProjectStore, former: string, { name, epoch }: NameRecord): Promise<void> {
+    const [from, to] = [keyOf({ own: former, epoch }), keyOf({ own: name, epoch })]
+    const left = await store.state.get(from)
+    if (!left || left.value.epoch > epoch) return
+    const revision = await store.state.vacancy(to)
+    if (revision !== null) await store.state.update(to, { ...left.value, epoch }, revision)
+    await store.state.delete(from, left.revision)
+  }
+
+  /** Throws as `changeDocument`. */
+  change(store: ProjectStore, record: NameRecord, change: StateChange, op: string): Promise<Changed> {
+    const changed = this.#changing.then(() => this.#change(store, record, change, op))
+    this.#changing = changed.catch(() => {})
+    return changed
+  }
+
+  async #change(store: ProjectStore, record: NameRecord, change: StateChange, op: string): Promise<Changed> {
+    await this.open(store, record)
+    const ref = { own: record.name, epoch: record.epoch }
+    const made = { op, at: new Date().toISOString(), by: actorOf(record) }
+    try {
+      const changed = await changeDocument(store, ref, change, made, this.#kept ?? undefined)
+      if (this.#held?.name === ref.own && this.#held.epoch === ref.epoch) this.#kept = changed.kept
+      return changed
+    } catch (error) {
+      // Whether it was made is not known: the next look tells.
+      if (['timeout', 'mesh_down'].includes(MeshError.from(error).code)) this.leave()
+      this.#log.debug({ error: MeshError.from(error).toBody() }, 'state not changed')
+      throw error
+    }
+  }
+}

@@ -1,0 +1,268 @@
+/** The operations of the task board. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Parsed, Response } from '../../api/ops.schema.ts'
+import {
+  byUrgency,
+  checkDependencies,
+  claimable,
+  isApplied,
+  isOver,
+  type Move,
+  shownState,
+  waitsFor,
+} from '../../core/tasks/board.ts'
+import { MeshError } from '../../errors.ts'
+import { isRunId, patterns, quote } from '../../wire/names.ts'
+import type { Task } from '../../wire/task.schema.ts'
+import { checkKnown, fullId } from '../mail/lookup.ts'
+import { FOREVER_MS } from '../mail/send.ts'
+import { actorOf } from '../names/actor.ts'
+import { findRun } from '../runs/handlers.ts'
+import type { Sidecar } from '../sidecar.ts'
+import { deadline } from '../socket/deadline.ts'
+import type { Handlers } from '../socket/server.ts'
+import type { Board, Kept } from './board.ts'
+import { earlierChange, tellConcerned } from './news.ts'
+import { isAway } from './write.ts'
+
+const ID_PREFIX = /^t_[0-9a-f]{4,32}$/
+const PRIORITY = 5
+/** Between two tries of a wait while the engine is away. */
+const AWAY_MS = 200
+
+type TaskHandlers = Pick<Handlers, Extract<keyof Handlers, `task_${string}`>>
+
+export function createTaskHandlers(sidecar: Sidecar): TaskHandlers {
+  const { board } = sidecar
+  return {
+    async task_add({ op, after = [], ...given }) {
+      const { store, by, at } = await open(sidecar)
+      const id = `t_${op.padEnd(32, '0').slice(0, 32)}`
+      const change = { op, at, by, what: 'added' }
+      const lists = { after: await idsOf(sidecar, after), blockedOn: [], links: [], recent: [] }
+      const task: Task = {
+        ...{ v: 1, kind: 'task', id, state: 'open', fence: 0, createdAt: at, createdBy: by, change },
+        ...{ labels: [], priority: PRIORITY, ...given, ...lists },
+      }
+      checkDependencies(task, board.find)
+      const kept = await board.add(store, task)
+      return { ...detailOf(board, kept), ...noted(await tellConcerned(sidecar, null, kept.task)) }
+    },
+
+    async task_list({ which = 'open', label, limit }) {
+      await open(sidecar)
+      const { name, roles } = sidecar.record
+      const mine = new Set([name, ...roles.map((role) => `role:${role}`)])
+      const wanted = (task: Task) => {
+        if (label !== undefined && !task.labels.includes(label)) return false
+        if (which === 'all') return true
+        if (isOver(task)) return false
+        if (which === 'mine') return task.claim?.holder.name === name || (task.for !== undefined && mine.has(task.for))
+        return which === 'open' || shownState(task, board.find) === 'blocked'
+      }
+      const found = [...board.tasks].filter(({ task }) => wanted(task))
+      return found
+        .sort((a, b) => byUrgency(a.task, b.task))
+        .slice(0, limit)
+        .map((kept) => rowOf(board, kept))
+    },
+
+    async task_news({ since }, call) {
+      await open(sidecar)
+      while (board.version === since && !call.signal.aborted) await nextChange(board, call.signal)
+      return { version: board.version }
+    },
+
+    async task_show({ id: key }) {
+      const { store } = await open(sidecar)
+      const known = await named(sidecar, key)
+      const revisions = await store.tasks.all(known.task.id)
+      const last = revisions.at(-1)
+      // As it is now, not as this sidecar last heard.
+      const kept = last ? { task: last.value, revision: last.revision } : known
+      const history = revisions.map(({ value: { change }, revision }) => {
+        return { rev: revision, at: change.at, by: change.by.name, what: change.what, text: change.text ?? null }
+      })
+      return { ...detailOf(board, kept), runs: await runsOf(sidecar, kept.task), history }
+    },
+
+    async task_claim({ op, id, wait, timeoutMs }, call) {
+      await open(sidecar)
+      const earlier = [...board.tasks].find(({ task }) => task.claim && isApplied(task, op))
+      if (earlier) return detailOf(board, earlier)
+      if (id !== undefined) return detailOf(board, await claim(sidecar, (await named(sidecar, id)).task.id, op, false))
+      const signal = deadline(call.signal, wait ? (timeoutMs ?? FOREVER_MS) : 0)
+      return detailOf(board, await claimNext(sidecar, op, wait === true, signal))
+    },
+
+    async task_change({ op, id: key, ...given }) {
+      const { store, by, at } = await open(sidecar)
+      const { id } = (await named(sidecar, key)).task
+      const move = await moveOf(sidecar, given)
+      const { before, ...kept } = await board.change(store, id, { move, by, at, op })
+      // Made earlier, by a try whose answer was lost: who was not told then is told now.
+      const made = before ? { before, after: kept.task } : await earlierChange(sidecar, id, op).catch(() => null)
+      const note = made ? await tellConcerned(sidecar, made.before, made.after) : undefined
+      return { ...detailOf(board, kept), ...noted(note) }
+    },
+  }
+}
+
+async function open(sidecar: Sidecar) {
+  const { store } = sidecar.link
+  await sidecar.board.open(store)
+  return { store, by: actorOf(sidecar.record), at: new Date().toISOString() }
+}
+
+function claim(sidecar: Sidecar, id: string, op: string, anew: boolean): Promise<Kept> {
+  return sidecar.board.change(sidecar.link.store, id, {
+    move: { do: 'claim', anew },
+    by: actorOf(sidecar.record),
+    at: new Date().toISOString(),
+    op,
+  })
+}
+
+/**
+ * Of those who ask at once each gets another task: who was slower for one goes on to the next. A wait outlives the
+ * engine; a task whose claim was not answered is asked for again before any other, so that no two are taken.
+ */
+async function claimNext(sidecar: Sidecar, op: string, wait: boolean, signal: AbortSignal): Promise<Kept> {
+  const { board } = sidecar
+  let unanswered: string | null = null
+  for (;;) {
+    const changed = nextChange(board, signal)
+    const tasks = [...board.tasks].map(({ task }) => task)
+    const ready: string[] =
+      unanswered === null ? claimable(tasks, board.find, sidecar.record).map(({ id }) => id) : [unanswered]
+    unanswered = null
+    for (const id of ready) {
+      try {
+        return await claim(sidecar, id, op, true)
+      } catch (error) {
+        const { code } = MeshError.from(error)
+        if (code === 'conflict') continue
+        if (!wait || !isAway(code) || signal.aborted) throw error
+        unanswered = id
+        break
+      }
+    }
+    if (!wait) throw new MeshError('not_found', 'no task is ready for this session', { hint: 'mesh task list --all' })
+    if (signal.aborted) throw new MeshError('timeout', 'no task became ready in time', { hint: 'mesh task list --all' })
+    await (unanswered === null ? changed : back(sidecar, signal))
+  }
+}
+
+/** Resolves when it makes sense to ask the engine again. */
+async function back(sidecar: Sidecar, signal: AbortSignal): Promise<void> {
+  await delay(AWAY_MS, undefined, { signal }).catch(() => {})
+  await sidecar.link.whenUp(AWAY_MS)
+}
+
+/** Resolves with the next change, or when the signal ends the wait. */
+function nextChange(board: Board, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stop()
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const stop = board.onChange(done)
+    signal.addEventListener('abort', done, { once: true })
+    if (signal.aborted) done()
+  })
+}
+
+async function moveOf(sidecar: Sidecar, given: Omit<Parsed<'task_change'>, 'op' | 'id'>): Promise<Move> {
+  const { do: word, on, text, result, to, after, for: whom, title, body, labels, priority } = given
+  const need = <T>(value: T | undefined, what: string): T => {
+    if (value !== undefined) return value
+    throw new MeshError('bad_request', `${word} needs ${what}`)
+  }
+  const target = async (key: string) => (key.startsWith('t_') ? (await named(sidecar, key)).task.id : key)
+  switch (word) {
+    case 'block':
+      return { do: word, on: await target(need(on, 'what it waits for: a task or words')) }
+    case 'unblock':
+      // Also of one that the board has forgotten.
+      return { do: word, on: on === undefined || patterns.taskId.test(on) ? on : await target(on) }
+    case 'done':
+    case 'fail':
+      return { do: word, result }
+    case 'comment':
+      return { do: word, text: need(text, 'a text') }
+    case 'link':
+      return { do: word, to: await linkOf(sidecar, need(to, 'a run or a message')) }
+    case 'edit': {
+      const edit = { title, body, labels, priority, for: whom, after: after && (await idsOf(sidecar, after)) }
+      if (Object.values(edit).every((value) => value === undefined)) need(undefined, 'something to change')
+      return { do: word, ...edit }
+    }
+    default:
+      return { do: word, text }
+  }
+}
+
+/**
+ * The task that `key` names: a full id, also one that this board has not heard of yet, or a beginning that only one
+ * task has. Throws `bad_request`, `not_found`.
+ */
+async function named(sidecar: Sidecar, key: string): Promise<Kept> {
+  const { board, link } = sidecar
+  if (!ID_PREFIX.test(key)) throw new MeshError('bad_request', `${quote(key)} is not a task id`)
+  if (patterns.taskId.test(key)) return board.get(key) ?? board.read(link.store, key)
+  const found = board.idsFrom(key)
+  if (found.length === 1) return board.get(found[0]!)!
+  if (found.length === 0) {
+    throw new MeshError('not_found', `there is no task ${key}`, { hint: 'mesh task list --all shows them' })
+  }
+  throw new MeshError('bad_request', `${key} fits ${found.length} tasks`, { hint: 'give more of the id' })
+}
+
+/** The id of a message or run that is known: given whole, by its beginning, a run also by its name. */
+async function linkOf(sidecar: Sidecar, key: string): Promise<string> {
+  if (!key.startsWith('m_')) return (await findRun(sidecar, key)).id
+  const id = await fullId(sidecar, key)
+  await checkKnown(sidecar, id)
+  return id
+}
+
+async function runsOf(sidecar: Sidecar, { links }: Task): Promise<Response<'task_show'>['runs']> {
+  const found = await Promise.all(
+    links.filter(isRunId).map((id) => sidecar.link.store.runs.records.get(id).catch(() => null)),
+  )
+  return found.flatMap((entry) =>
+    entry ? [{ id: entry.value.id, name: entry.value.name ?? null, state: entry.value.state }] : [],
+  )
+}
+
+function noted(note: string | undefined): { note?: string } {
+  return note === undefined ? {} : { note }
+}
+
+async function idsOf(sidecar: Sidecar, keys: readonly string[]): Promise<string[]> {
+  return Promise.all(keys.map(async (key) => (await named(sidecar, key)).task.id))
+}
+
+function rowOf(board: Board, { task, revision }: Kept): Response<'task_list'>[number] {
+  const { id, title, after, priority, labels, claim } = task
+  const state = shownState(task, board.find)
+  return {
+    ...{ id, rev: revision, title, state, owner: claim?.holder.name ?? null },
+    ...{ for: task.for ?? null, after, priority, labels },
+    ...{ waitsFor: isOver(task) ? [] : waitsFor(task, board.find), changedAt: task.change.at },
+  }
+}
+
+function detailOf(board: Board, kept: Kept): Response<'task_claim'> {
+  const { task } = kept
+  const { body = null, links, result = null, fence, claim, createdAt, createdBy } = task
+  return {
+    ...rowOf(board, kept),
+    ...{ body, links, result, fence, createdAt },
+    claim: claim
+      ? { ...claim, holder: claim.holder.name, deadline: claim.deadline ?? null, because: claim.because ?? null }
+      : null,
+    createdBy: createdBy.name,
+  }
+}

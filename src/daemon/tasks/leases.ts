@@ -1,0 +1,145 @@
+/** Lets claims fall whose holder is over: every sidecar that reads the board looks, whoever is first writes. */
+import type { Session } from '../../api/ops.schema.ts'
+import { type Grace, judgeClaim } from '../../core/tasks/lease.ts'
+import { MeshError } from '../../errors.ts'
+import type { Logger } from '../../host/log.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import { times } from '../../wire/limits.ts'
+import type { Actor, Task } from '../../wire/task.schema.ts'
+import { findingId, holderFacts } from '../names/actor.ts'
+import { holderOf } from '../names/registry.ts'
+import type { Board } from './board.ts'
+
+const LOOK_MS = 10
+const RETRY_MS = 100
+/**
+ * Looks for silent sessions are this far apart per session there is, so that all sidecars together read as many records
+ * a second whether they are ten or a thousand; and what all are told of at once, they look at spread over this.
+ */
+const QUIET_MS = 500
+const SPREAD_MS = { each: 5, most: 2000 }
+
+interface ClaimWatchOptions {
+  log: Logger
+  board(): Board
+  grace: Grace
+  me(): Actor
+  /** The sessions of the project; those that are silent are written down as lost by this. */
+  sessions(store: ProjectStore): Promise<readonly Session[]>
+  /** This sidecar was the one that let a claim fall. */
+  onFell(before: Task, after: Task): Promise<void>
+}
+
+export class ClaimWatch {
+  readonly #options: ClaimWatchOptions
+  #timer: NodeJS.Timeout | null = null
+  #dueAt = 0
+  #looking: Promise<void> = Promise.resolve()
+  /** When the sessions are looked at again. */
+  #sessionsAt = 0
+  #sessions = 0
+  #stop = () => {}
+
+  constructor(options: ClaimWatchOptions) {
+    this.#options = options
+  }
+
+  /** The board has been read over this connection. */
+  attach(store: ProjectStore): void {
+    this.#stop()
+    const board = this.#options.board()
+    this.#sessionsAt = 0
+    const stopChanges = board.onChange(({ task }) => {
+      if (task.claim?.deadline) this.#lookIn(store, Date.parse(task.claim.deadline) - Date.now() + this.#spread())
+    })
+    const holds = (name: string | undefined) => [...board.tasks].some(({ task }) => task.claim?.holder.name === name)
+    const names = store.names.watch('>', (record) => {
+      if (record && holds(record.name)) this.#lookIn(store, this.#spread())
+    })
+    names.catch((error) => this.#note(error))
+    this.#stop = () => {
+      stopChanges()
+      void names.then((stop) => stop()).catch(() => {})
+    }
+    this.#lookIn(store, 0)
+  }
+
+  #spread(): number {
+    return LOOK_MS + Math.random() * Math.min(SPREAD_MS.most, SPREAD_MS.each * this.#sessions)
+  }
+
+  #lookIn(store: ProjectStore, ms: number): void {
+    const dueAt = Date.now() + Math.max(0, ms)
+    if (this.#timer && dueAt >= this.#dueAt) return
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#dueAt = dueAt
+    const look = () => {
+      this.#timer = null
+      this.#looking = this.#looking.then(() => this.#look(store))
+    }
+    this.#timer = setTimeout(look, dueAt - Date.now())
+    this.#timer.unref()
+  }
+
+  async #look(store: ProjectStore): Promise<void> {
+    const board = this.#options.board()
+    if (!board.serves(store)) return
+    try {
+      const claimed = [...board.tasks].flatMap(({ task }) => (task.claim ? [task] : []))
+      const me = this.#options.me().name
+      const isOthers = claimed.some(({ claim }) => claim?.holder.name !== me)
+      if (isOthers && Date.now() >= this.#sessionsAt) await this.#lookForSilence(store)
+      for (const [name, tasks] of byHolder(claimed)) {
+        const record = await holderOf(store, name)
+        for (const task of tasks) await this.#judge(store, board, task, record)
+      }
+    } catch (error) {
+      this.#note(error)
+    }
+    if (board.serves(store)) this.#lookIn(store, this.#pause(board))
+  }
+
+  async #lookForSilence(store: ProjectStore): Promise<void> {
+    this.#sessions = (await this.#options.sessions(store)).length
+    this.#sessionsAt = Date.now() + Math.max(times.heartbeat, QUIET_MS * this.#sessions * (0.5 + Math.random()))
+  }
+
+  async #judge(
+    store: ProjectStore,
+    board: Board,
+    task: Task,
+    record: Awaited<ReturnType<typeof holderOf>>,
+  ): Promise<void> {
+    const move = judgeClaim(task, holderFacts(record, task.claim!.holder), Date.now(), this.#options.grace)
+    if (!move) return
+    // The same finding by two who look is one operation.
+    const step = { move, by: this.#options.me(), at: new Date().toISOString(), op: findingId(task, move) }
+    try {
+      const { before, task: after } = await board.change(store, task.id, step)
+      if (before && move.do === 'fall') await this.#options.onFell(before, after)
+    } catch (error) {
+      if (MeshError.from(error).code !== 'conflict') throw error
+    }
+  }
+
+  /** Until the sessions are looked at again, or a deadline passes. */
+  #pause(board: Board): number {
+    const deadlines = [...board.tasks].flatMap(({ task }) => task.claim?.deadline ?? [])
+    const soonest = Math.min(...deadlines.map((at) => Date.parse(at)))
+    const quiet = Math.max(this.#sessionsAt, Date.now() + times.heartbeat)
+    return Math.max(RETRY_MS, Math.min(quiet, soonest + LOOK_MS) - Date.now())
+  }
+
+  #note(error: unknown): void {
+    this.#options.log.debug({ error: MeshError.from(error).toBody() }, 'claims not judged')
+  }
+}
+
+function byHolder(tasks: readonly Task[]): Map<string, Task[]> {
+  const found = new Map<string, Task[]>()
+  for (const task of tasks) {
+    const { name } = task.claim!.holder
+    found.set(name, [...(found.get(name) ?? []), task])
+  }
+  return found
+}

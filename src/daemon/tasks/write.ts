@@ -1,0 +1,70 @@
+/** Writing a task where the engine may not answer: what is known then, and what is not. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { MeshError } from '../../errors.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { Task } from '../../wire/task.schema.ts'
+
+/** Writes of one step, and whether the engine's answer to one of them was lost. */
+export class Writing {
+  readonly store: ProjectStore
+  #isUnsure = false
+
+  constructor(store: ProjectStore) {
+    this.store = store
+  }
+
+  /** The new revision. Null: somebody was faster, or the answer was lost; reading again tells. */
+  async write(task: Task, revision: number): Promise<number | null> {
+    try {
+      const written = await this.store.tasks.update(task.id, task, revision)
+      this.#isUnsure = false
+      return written
+    } catch (error) {
+      const { code } = MeshError.from(error)
+      this.#isUnsure ||= isAway(code)
+      if (code !== 'timeout') throw error
+      return null
+    }
+  }
+
+  /** What may yet take back what was written: until it is over, that is not certain. */
+  async uncertainly(work: () => Promise<void>): Promise<void> {
+    this.#isUnsure = true
+    await work()
+    this.#isUnsure = false
+  }
+
+  isUnsure(error: unknown): boolean {
+    return this.#isUnsure && isAway(MeshError.from(error).code)
+  }
+}
+
+/** The engine did not answer, or went away. */
+export function isAway(code: string): boolean {
+  return code === 'timeout' || code === 'mesh_down'
+}
+
+/** It may have been done. */
+export function unsure(what: string, hint: string, cause: unknown): MeshError {
+  return new MeshError('timeout', `the engine does not answer: whether ${what} is not known`, { hint, cause })
+}
+
+/** Throws `timeout` if the work takes longer; it goes on. */
+export async function withinTime(work: Promise<void>, ms: number): Promise<void> {
+  const late = new AbortController()
+  const timeout = sleep(ms, undefined, { signal: late.signal, ref: false }).then(() => {
+    throw new MeshError('timeout', 'the engine did not answer in time')
+  })
+  try {
+    await Promise.race([work, timeout])
+  } finally {
+    late.abort()
+    timeout.catch(() => {})
+  }
+}
+
+/** For a read whose key may be gone. */
+export function ignoreMissing(error: unknown): null {
+  if (MeshError.from(error).code !== 'not_found') throw error
+  return null
+}

@@ -1,0 +1,40 @@
+/** Runs that ended with nobody to be told: their owner had ended before, and so had everybody above. The people are told. */
+import { existsSync } from 'node:fs'
+import type { RunSpec } from '../../api/supervisor.schema.ts'
+import { isOrphan } from '../../core/runs/adoption.ts'
+import { newsText, wakes } from '../../core/runs/news.ts'
+import { writeAtomic } from '../../host/files.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import { files, readSteps } from '../../run/dir.ts'
+import { phaseOf } from '../../wire/codec.ts'
+import type { RunEvent } from '../../wire/run.schema.ts'
+
+/** What ended longer ago is no news. */
+const NEWS_MS = 86_400_000
+
+/** Tells the people of a run of this machine that ended, once, if nobody else is told. `store` is its project's. */
+export async function tellOrphan(
+  spec: RunSpec,
+  dir: string,
+  store: ProjectStore,
+  tellPeople: (text: string) => Promise<void>,
+): Promise<void> {
+  const end = endIn(dir)
+  const isNews = end !== null && wakes(end) && Date.now() - Date.parse(end.at) < NEWS_MS
+  if (!isNews || existsSync(files.people(dir))) return
+  const record = (await store.runs.records.get(spec.run))?.value
+  const owner = record && (await store.names.get(record.owner))?.value
+  // A person at a shell comes back. A session that ended after the run has its mail.
+  if (!owner || owner.state === 'held' || owner.harness === 'shell' || end.at < (owner.endedAt ?? '')) return
+  const above = await Promise.all(record.lineage.map((id) => store.runs.records.get(id)))
+  const runs = new Map(above.flatMap((entry) => (entry ? [[entry.value.id, entry.value]] : [])))
+  const names = (await store.names.all()).map(({ value }) => value)
+  if (!isOrphan(record, { names, runs, now: Date.now() })) return
+  await tellPeople(`A run of ${record.owner}, which has ended, ended in project ${spec.project}: ${newsText(end)}`)
+  writeAtomic(files.people(dir), new Date().toISOString())
+}
+
+function endIn(dir: string): RunEvent | null {
+  const events = readSteps(dir).flatMap((step) => (step.t === 'event' ? [step.event] : []))
+  return events.find(({ type }) => phaseOf(type) === 'end') ?? null
+}

@@ -1,0 +1,217 @@
+/**
+ * The witness of this machine's runs: what a supervisor that is gone had written down is told, and a run that nobody
+ * saw end is told as lost. Belongs to the holder of the post of witness.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { RunSpec } from '../../api/supervisor.schema.ts'
+import { type AgentRecord, judgeAgentEnd, noEvidence, type ReadRecord } from '../../core/runs/agent-end.ts'
+import { type Judged, judgeLost, withHost } from '../../core/runs/process-end.ts'
+import { isTerminal } from '../../core/runs/run.ts'
+import { MeshError } from '../../errors.ts'
+import { readText } from '../../host/files.ts'
+import { type Home, runDir } from '../../host/home.ts'
+import { Journal } from '../../host/journal.ts'
+import { lockOwner, tryLock } from '../../host/lock.ts'
+import type { Logger } from '../../host/log.ts'
+import { bootId, processState } from '../../host/process/process.ts'
+import { memberKey } from '../../link/keys.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { RunStore } from '../../nats/run-store.ts'
+import { Announcer } from '../../run/announcer.ts'
+import {
+  changedAt,
+  files,
+  isToldWhole,
+  loggedTail,
+  type RunStep,
+  readSpec,
+  readSteps,
+  readStop,
+  removeRun,
+  runIds,
+} from '../../run/dir.ts'
+import { eventOf, recordOf, spawnedBy } from '../../run/record.ts'
+import { times } from '../../wire/limits.ts'
+import { judgeLostSession } from './lost-session.ts'
+import { tellOrphan } from './orphans.ts'
+
+/** Between looks at a run that nobody supervises while its command lives, or while the engine is away. */
+const LOOK_MS = 250
+const SCAN_MS = 3000
+const PATH_BYTES = 16_384
+/** Telling a run's events takes a moment each; what takes longer is tried again. */
+const TELL_MS = 5000
+
+interface RunWitnessOptions {
+  home: Home
+  log: Logger
+  name(): string
+  store(): ProjectStore | null
+  readRecord: ReadRecord
+  tellPeople(text: string): Promise<void>
+  /** The run's supervisor has a connection to this process: its end will be noticed. */
+  isFollowed(id: string): boolean
+}
+
+export class RunWitness {
+  readonly #options: RunWitnessOptions
+  readonly #watched = new Set<string>()
+  /** Told whole: not looked at again until they are old. */
+  readonly #settled = new Set<string>()
+  #timer: NodeJS.Timeout | null = null
+  #stopped = false
+
+  constructor(options: RunWitnessOptions) {
+    this.#options = options
+  }
+
+  /** Looks at every run of this machine, now and from time to time: a supervisor may die before it is connected. */
+  start(): void {
+    this.scan()
+    this.#timer = setInterval(() => this.scan(), SCAN_MS).unref()
+  }
+
+  scan(): void {
+    for (const id of runIds(this.#options.home)) if (!this.#settled.has(id)) void this.look(id)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    if (this.#timer) clearInterval(this.#timer)
+  }
+
+  /** Looks at a run until it is told whole, or in the hands of a supervisor that is connected. */
+  async look(id: string): Promise<void> {
+    if (this.#watched.has(id)) return
+    this.#watched.add(id)
+    try {
+      while (!this.#stopped && !(await this.#settle(id))) await delay(LOOK_MS, undefined, { ref: false })
+    } finally {
+      this.#watched.delete(id)
+    }
+  }
+
+  /** True when there is nothing more to do here. */
+  async #settle(id: string): Promise<boolean> {
+    const { home, log, isFollowed } = this.#options
+    const dir = runDir(home, id)
+    try {
+      const spec = readSpec(dir)
+      // Alive, also when it is stopped: a supervisor that sleeps is not lost. A sidecar that ends is looked at by its key.
+      if (lockOwner(files.lock(dir))) return spec?.teller === 'sidecar' || isFollowed(id)
+      if (isToldWhole(dir)) return await this.#tellOrphan(id, spec)
+      const store = this.#options.store()
+      // Just being made, or its maker died before it had anything to do.
+      if (!spec) return Date.now() - changedAt(home, id) < times.runDirAge || this.#sweep(id)
+      if (!store) return false
+      const lock = tryLock(files.lock(dir))
+      if (!lock) return false
+      try {
+        const isTold = await this.#tell(spec, await store.runs.sibling(spec.project))
+        // The session may be there still, and its sidecar back in a moment.
+        return isTold || (spec.teller === 'sidecar' && !isGone(dir))
+      } finally {
+        lock.release()
+      }
+    } catch (error) {
+      log.warn({ run: id, error: MeshError.from(error).toBody() }, 'run not settled yet')
+      return false
+    }
+  }
+
+  /** Told whole: but was anybody there to hear it? */
+  async #tellOrphan(id: string, spec: RunSpec | null): Promise<true> {
+    const store = this.#options.store()
+    // Looked at again, but not at once.
+    if (!store) return true
+    if (spec) {
+      const dir = runDir(this.#options.home, id)
+      await tellOrphan(spec, dir, await store.sibling(spec.project), this.#options.tellPeople)
+    }
+    return this.#sweep(id)
+  }
+
+  /** Under the run's lock. */
+  async #tell(spec: RunSpec, store: RunStore): Promise<boolean> {
+    const { home, log, name } = this.#options
+    const dir = runDir(home, spec.run)
+    const { journal, steps } = Journal.open<RunStep>(files.journal(dir))
+    try {
+      const started = steps.find((step) => step.t === 'started')
+      // The supervisor died before the command could begin.
+      if (!started) return this.#forget(spec.run)
+      const record = recordOf(spec, started.at, { pid: started.child.pid, supervisor: started.supervisor })
+      const announcer = new Announcer({ journal, steps, key: memberKey(home), record, log })
+      if (!announcer.last) announcer.push(eventOf(spec, 1, spec.owner, spawnedBy(spec, started)))
+      const last = announcer.last!
+      // One that goes on without a supervisor is told to its last word so far, and its end when that comes.
+      const isGone = !isTerminal(last.type) && processState(started.child) === 'dead'
+      if (isGone) announcer.push(eventOf(spec, last.seq + 1, name(), this.#lost(spec, started)))
+      await announcer.settle(store, TELL_MS)
+      return announcer.done
+    } finally {
+      journal.close()
+    }
+  }
+
+  #forget(id: string): true {
+    removeRun(this.#options.home, id)
+    return true
+  }
+
+  #lost(spec: RunSpec, started: RunStep & { t: 'started' }): Judged & { at: string } {
+    const at = new Date().toISOString()
+    const judged = this.#judgeLost(spec, started, at)
+    const { boot } = started.child
+    if (boot === bootId()) return { ...judged, at }
+    return { ...withHost(judged, `the machine was started anew: it ran in boot ${boot}, now it is ${bootId()}`), at }
+  }
+
+  #judgeLost(spec: RunSpec, started: RunStep & { t: 'started' }, at: string): Judged {
+    const dir = runDir(this.#options.home, spec.run)
+    if (spec.teller === 'sidecar') return this.#lostAgent(spec, started.at)
+    const { child, supervisor } = started
+    const evidence = `${this.#options.name()} found its supervisor (pid ${supervisor.pid}) and its command (pid ${child.pid}) gone at ${at}`
+    if (spec.runKind === 'session') return judgeLostSession(spec, dir, this.#record(spec, started.at), evidence)
+    return judgeLost(readStop(dir), evidence, loggedTail(dir))
+  }
+
+  /** Nobody saw it end, but its client's own record may say how far it was. */
+  #lostAgent(spec: RunSpec, startedAt: string): Judged {
+    const { run, runKind } = spec
+    const dir = runDir(this.#options.home, run)
+    const isSubagent = runKind === 'subagent'
+    const judged = judgeAgentEnd({
+      ...noEvidence,
+      ...(isSubagent ? { runKind, end: 'parent' } : { runKind: 'session', end: 'killed' }),
+      stop: readStop(dir),
+      record: this.#record(spec, startedAt),
+      durationMs: Math.max(0, Date.now() - Date.parse(startedAt)),
+    })
+    // Whoever resumes the session is told of it by the client.
+    return isSubagent ? { ...judged, attended: true } : judged
+  }
+
+  #record({ run, runKind }: RunSpec, since: string): AgentRecord | null {
+    const transcript = readText(files.transcript(runDir(this.#options.home, run)), PATH_BYTES)
+    if (!transcript) return null
+    // A subagent's transcript begins before anybody sees it; a session's may hold earlier processes.
+    return this.#options.readRecord(
+      transcript,
+      runKind === 'subagent' ? { subagent: true } : { subagent: false, since },
+    )
+  }
+
+  #sweep(id: string): true {
+    const { home } = this.#options
+    this.#settled.add(id)
+    const isOld = Date.now() - changedAt(home, id) > times.runDirAge
+    if (isOld && !lockOwner(files.lock(runDir(home, id)))) removeRun(home, id)
+    return true
+  }
+}
+
+function isGone(dir: string): boolean {
+  const started = readSteps(dir).find((step) => step.t === 'started')
+  return !started || processState(started.child) === 'dead'
+}

@@ -1,0 +1,202 @@
+/**
+ * The witness of this machine: when a session and its sidecar die at once, a neighbour says so. One sidecar per mesh
+ * home holds the post and every other keeps a connection to it, so that a death is an end of file, not a poll.
+ */
+import { rmSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ReadRecord } from '../../core/runs/agent-end.ts'
+import { MeshError } from '../../errors.ts'
+import { ensurePrivateDir } from '../../host/files.ts'
+import { type Home, sessionDir, socketPath } from '../../host/home.ts'
+import { foreignOwner, type Lock, tryLock } from '../../host/lock.ts'
+import type { Logger } from '../../host/log.ts'
+import { processState } from '../../host/process/process.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import { isRunId } from '../../wire/names.ts'
+import { readRecord, removeLocked, type SidecarRecord, sessionKeys, sweepLeftovers } from '../disk/session-dir.ts'
+import { drainOutbox } from '../mail/drain.ts'
+import { witness } from '../names/registry.ts'
+import { RunWitness } from './runs.ts'
+
+const RETRY_MS = 50
+/** Another host's lock on the post stays until `mesh down`: asked for ever more seldom. */
+const RETRY_MAX_MS = 5000
+/** A sidecar that lost its post holder is back within this long; who is not is looked at. */
+const RETURN_MS = 200
+/** How often a session is looked at whose sidecar died and may come back. */
+const POLL_MS = 200
+const KEY_LINE_BYTES = 64
+const SWEEP_MS = 3_600_000
+
+interface WitnessOptions {
+  home: Home
+  /** The own session's key. */
+  key: string
+  log: Logger
+  name(): string
+  /** The store, or null while the engine is away. */
+  store(): ProjectStore | null
+  readRecord: ReadRecord
+  tellPeople(text: string): Promise<void>
+}
+
+export class Witness {
+  readonly #options: WitnessOptions
+  readonly #path: string
+  readonly #followed = new Map<string, Socket>()
+  readonly #watched = new Set<string>()
+  readonly #runs: RunWitness
+  #lock: Lock | null = null
+  #server: Server | null = null
+  #post: Socket | null = null
+  #sweeper: NodeJS.Timeout | null = null
+  #stopped = false
+
+  constructor(options: WitnessOptions) {
+    this.#options = options
+    this.#runs = new RunWitness({ ...options, isFollowed: (id) => this.#followed.has(id) })
+    this.#path = socketPath(join(options.home.run, 'witness'))
+  }
+
+  start(): void {
+    void this.#seek()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#runs.stop()
+    this.#post?.destroy()
+    this.#server?.close()
+    if (this.#sweeper) clearInterval(this.#sweeper)
+    for (const socket of this.#followed.values()) socket.destroy()
+    this.#lock?.release()
+  }
+
+  /** Follows the holder of the post, or takes it. */
+  async #seek(): Promise<void> {
+    const path = join(this.#options.home.run, 'witness.lock')
+    for (let pause = RETRY_MS; !this.#stopped; pause = foreignOwner(path) ? pause * 2 : RETRY_MS) {
+      if (await this.#follow()) return
+      if (this.#stopped) return
+      this.#lock = tryLock(path)
+      if (this.#lock) return this.#hold().catch((error) => this.#options.log.warn({ error }, 'no witness'))
+      await delay(Math.min(pause, RETRY_MAX_MS) * (0.5 + Math.random()))
+    }
+  }
+
+  #follow(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const socket = connect(this.#path)
+      socket.once('connect', () => {
+        this.#post = socket
+        socket.write(`${this.#options.key}\n`)
+        socket.resume()
+        resolve(true)
+      })
+      socket.once('error', () => resolve(false))
+      socket.once('close', () => {
+        if (this.#post !== socket) return
+        this.#post = null
+        void this.#seek()
+      })
+    })
+  }
+
+  async #hold(): Promise<void> {
+    ensurePrivateDir(dirname(this.#path))
+    rmSync(this.#path, { force: true })
+    const server = createServer((socket) => this.#onFollower(socket))
+    this.#server = server
+    const before = process.umask(0o177)
+    try {
+      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(this.#path, resolve))
+    } finally {
+      process.umask(before)
+    }
+    server.unref()
+    this.#options.log.debug('holds the post of witness')
+    await delay(RETURN_MS)
+    if (this.#stopped) return
+    this.#runs.start()
+    this.#sweep()
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
+    for (const key of sessionKeys(this.#options.home)) {
+      if (key !== this.#options.key && !this.#followed.has(key)) void this.#look(key)
+    }
+  }
+
+  #sweep(): void {
+    try {
+      sweepLeftovers(this.#options.home, Date.now())
+    } catch (error) {
+      this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'leftovers not swept')
+    }
+  }
+
+  #onFollower(socket: Socket): void {
+    let line = ''
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
+      line += chunk.toString('latin1')
+      if (line.length > KEY_LINE_BYTES) socket.destroy()
+      const key = line.endsWith('\n') ? line.trim() : null
+      if (key === null) return
+      this.#followed.set(key, socket)
+      socket.once('close', () => {
+        if (this.#followed.get(key) === socket) this.#followed.delete(key)
+        if (!this.#stopped) void (isRunId(key) ? this.#runs.look(key) : this.#look(key))
+      })
+    })
+  }
+
+  /** A session whose sidecar is away: waits until it is back or its process is dead, which is told. */
+  async #look(key: string): Promise<void> {
+    if (this.#watched.has(key)) return
+    this.#watched.add(key)
+    try {
+      while (!this.#stopped) {
+        const record = readRecord(this.#options.home, key)
+        // It told its end itself, but perhaps not that of its runs.
+        if (!record) this.#runs.scan()
+        if (!record || this.#followed.has(key) || processState(record.sidecar) === 'unknown') return
+        // A dying process closes its sockets before it is dead: one that seems to live is looked at again.
+        const isOver =
+          processState(record.sidecar) !== 'alive' && (record.ended || processState(record.process) === 'dead')
+        if (isOver && (await this.#tell(key, record))) return
+        await delay(POLL_MS, undefined, { ref: false })
+      }
+    } finally {
+      this.#watched.delete(key)
+    }
+  }
+
+  async #tell(key: string, record: SidecarRecord): Promise<boolean> {
+    const own = this.#options.store()
+    if (!own) return false
+    try {
+      const store = await own.sibling(record.project)
+      const { reason, at } = record.ended ?? { reason: 'killed', at: new Date().toISOString() }
+      const end = { reason, at, witness: this.#options.name(), isOver: record.ended !== undefined }
+      if (await witness(store, record, end)) await store.presence.delete(record.name)
+      await drainOutbox(this.#options.home, store, record.name, this.#options.log)
+      this.#clear(key, record)
+      this.#runs.scan()
+      return true
+    } catch (error) {
+      this.#options.log.warn({ error: MeshError.from(error).toBody(), name: record.name }, 'end not told yet')
+      return false
+    }
+  }
+
+  /** Removes what a session left, unless its sidecar has come back meanwhile: an operator's next command starts one. */
+  #clear(key: string, record: SidecarRecord): void {
+    const dir = sessionDir(this.#options.home, key)
+    const lock = readRecord(this.#options.home, key) && tryLock(join(dir, 'lock'))
+    if (!lock) return
+    const current = readRecord(this.#options.home, key)
+    if (current?.startedAt === record.startedAt && current.pid === record.pid) removeLocked(dir)
+    lock.release()
+  }
+}

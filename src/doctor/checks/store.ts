@@ -1,0 +1,86 @@
+/** The store: its directory, the disk under it, its limit, what the server and the sidecars say of it. */
+import { lstatSync, statfsSync } from 'node:fs'
+import { join } from 'node:path'
+import { MIN_FREE_BYTES } from '../../engine/config.ts'
+import { dataDir, logPath, storeUse } from '../../engine/record.ts'
+import { type Finding, fault, good, word } from '../finding.ts'
+import { serves } from '../look/engine.ts'
+import { complaints, lastLines, parseEngineLog } from '../look/logs.ts'
+import type { Setup } from '../setup.ts'
+import { restart } from './engine.ts'
+
+const MIB = 1024 * 1024
+/** Above this share of its limit the store is as good as full. */
+const FULL_SHARE = 0.95
+
+export async function lookAtStore(setup: Setup): Promise<Finding[]> {
+  const look = await setup.engine()
+  const data = dataDir(setup.home)
+  if (!look.record && !lstatSync(data, { throwIfNoEntry: false })) return []
+  const isServing = serves(look)
+  return [
+    ...directory(setup, isServing),
+    ...space(setup),
+    ...limit(setup, isServing),
+    ...(await streams(setup)),
+    ...log(setup),
+  ]
+}
+
+function directory(setup: Setup, isServing: boolean): Finding[] {
+  const data = dataDir(setup.home)
+  const stat = lstatSync(data, { throwIfNoEntry: false })
+  if (stat?.isDirectory())
+    return isServing && !lstatSync(join(data, 'jetstream'), { throwIfNoEntry: false }) ? [gone(setup)] : []
+  if (!stat) return isServing ? [gone(setup)] : []
+  return [fault('store.directory', `${data} is not a directory`, `mv ${word(data)} ${word(`${data}.bad`)}`)]
+}
+
+function gone(setup: Setup): Finding {
+  const cause = `${dataDir(setup.home)} was removed under the running engine: nothing is stored on disk`
+  return fault('store.gone', cause, 'mesh down && mesh up', () => restart(setup))
+}
+
+function space({ home }: Setup): Finding[] {
+  const dir = lstatSync(dataDir(home), { throwIfNoEntry: false })?.isDirectory() ? dataDir(home) : home.root
+  const { bavail, bsize } = statfsSync(dir)
+  const free = bavail * bsize
+  const detail = `${Math.floor(free / MIB)} MiB are free for ${dir}`
+  if (free >= MIN_FREE_BYTES) return [good('store.space', detail)]
+  return [fault('store.space', `${detail}, the engine needs ${MIN_FREE_BYTES / MIB}: free some`, `df -h ${word(dir)}`)]
+}
+
+/** The limit is set at each start, from what is free then. */
+function limit(setup: Setup, isServing: boolean): Finding[] {
+  const { usedBytes, capBytes } = storeUse(setup.home)
+  if (!isServing || capBytes === null) return []
+  const detail = `${Math.ceil(usedBytes / MIB)} of ${Math.ceil(capBytes / MIB)} MiB are used`
+  if (usedBytes < capBytes * FULL_SHARE) return [good('store.limit', detail)]
+  return [fault('store.limit', `${detail}; a new start sets a new limit`, 'mesh down && mesh up', () => restart(setup))]
+}
+
+async function streams(setup: Setup): Promise<Finding[]> {
+  const missing = (await setup.sessions()).flatMap(({ health }) => health?.engine?.missing ?? [])
+  if (missing.length === 0) return []
+  const cause = `the engine lacks ${[...new Set(missing)].join(', ')}; sidecars make them again when they connect`
+  return [fault('store.streams', cause, 'mesh down && mesh up', () => restart(setup))]
+}
+
+/** What the server says of a full disk: no damage (RELIABILITY §0.3). */
+const NO_SPACE = /no space left|ENOSPC|insufficient (storage )?resources/i
+
+/** Damage is told by the server once, when it starts; a full disk whenever it writes. */
+function log(setup: Setup): Finding[] {
+  const { home } = setup
+  const found = complaints(parseEngineLog(lastLines(logPath(home))))
+  const [first] = found
+  if (!first) return []
+  const others = found.length > 1 ? ` (and ${found.length - 1} more)` : ''
+  if (found.every(({ text }) => NO_SPACE.test(text))) {
+    const cause = `the disk was full: ${first.text}${others}; nothing acknowledged is lost, a new start goes on`
+    return [fault('store.log', cause, 'mesh down && mesh up', () => restart(setup))]
+  }
+  const aside = `${dataDir(home)}.damaged`
+  const command = `mesh down && mv ${word(dataDir(home))} ${word(aside)} && mesh up`
+  return [fault('store.log', `the server says: ${first.text}${others}; to go on with an empty store:`, command)]
+}

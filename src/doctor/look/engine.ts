@@ -1,0 +1,44 @@
+/** What can be seen of the engine without starting or asking it for anything but its greeting. */
+import { isStopped } from '../../engine/engine.ts'
+import { type EngineUser, knownEngineUser } from '../../engine/nkey.ts'
+import { type Answer, probeEngine } from '../../engine/probe.ts'
+import { type EngineRecord, nameOf, readRecord, strayRecord } from '../../engine/record.ts'
+import { MeshError } from '../../errors.ts'
+import type { Home } from '../../host/home.ts'
+import { processState } from '../../host/process/process.ts'
+
+export interface EngineLook {
+  record: EngineRecord | null
+  /** Of the recorded process. `unknown`: it was on another host. */
+  state: 'alive' | 'paused' | 'dead' | 'unknown' | 'none'
+  /** A server of ours that the record does not name. */
+  stray: EngineRecord | null
+  /** After `mesh down`. */
+  stopped: boolean
+  user: EngineUser | null
+  /** Why there is no user although there is a key file. */
+  badKey: MeshError | null
+  /** Who answers on the recorded port; null without a record or a key. */
+  answer: Answer | null
+}
+
+export async function lookAtEngine(home: Home): Promise<EngineLook> {
+  const record = readRecord(home)
+  const { user, badKey } = readUser(home)
+  const answer = record && user ? await probeEngine(record.port, nameOf(user), user) : null
+  const state = record ? processState(record) : 'none'
+  return { record, state, stray: strayRecord(home), stopped: isStopped(home), user, badKey, answer }
+}
+
+function readUser(home: Home): { user: EngineUser | null; badKey: MeshError | null } {
+  try {
+    return { user: knownEngineUser(home), badKey: null }
+  } catch (error) {
+    return { user: null, badKey: MeshError.from(error) }
+  }
+}
+
+/** It runs, answers and takes our key. */
+export function serves({ state, answer }: EngineLook): boolean {
+  return state === 'alive' && answer === 'ours'
+}

@@ -1,0 +1,53 @@
+/**
+ * The mail file: what lies in it is taken by the next hook of the session's own: between two tool calls or at the end
+ * of the turn, so that it goes into the same turn, or with the next prompt. Costs the model about ten tokens, the client
+ * nothing.
+ */
+import type { Door } from '../../types.ts'
+import { MailFile } from './mail-file.ts'
+
+/**
+ * After 8 continuations of a turn by its Stop hooks, with no tool call between, the client ends the turn all the same,
+ * and what the ninth gave waits for the next prompt (seen on 2.1.329). Other hooks count there too.
+ */
+const STOPS = 6
+
+export class HookDoor implements Door {
+  readonly name = 'hook'
+  readonly reaches = ['busy', 'waiting'] as const
+  readonly #mail: MailFile
+  readonly #hasHooks: () => boolean
+  /** Continuations by us in a row. */
+  #stops = 0
+
+  constructor(runDir: string, hasHooks: () => boolean = () => true) {
+    this.#hasHooks = hasHooks
+    this.#mail = new MailFile(runDir, 'mail')
+  }
+
+  available(): boolean {
+    return this.#hasHooks() && this.#stops < STOPS
+  }
+
+  /** What was given reached the model; `atStop`: at the end of a turn, which goes on with it. */
+  onShown(atStop: boolean): void {
+    this.#stops = atStop ? this.#stops + 1 : 0
+  }
+
+  /** A turn begins, or is over for good. */
+  onTurn(): void {
+    this.#stops = 0
+  }
+
+  async offer(text: string): Promise<void> {
+    this.#mail.put(text, JSON.stringify)
+  }
+
+  lies(token: string): boolean {
+    return this.#mail.holds(token)
+  }
+
+  async withdraw(): Promise<boolean> {
+    return this.#mail.takeBack()
+  }
+}

@@ -1,0 +1,45 @@
+/** A file in the run directory that a hook takes by `mv`. A rename decides between takers: exactly one gets it. */
+import { readFileSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { MeshError } from '../../../errors.ts'
+import { writeAtomic } from '../../../host/files.ts'
+
+/** The client puts a longer text of a hook into a file and shows 2 KB of it (CLAUDE_CODE 2.4: exactly 10,000 pass). */
+export const CONTEXT_CHARS = 10_000
+
+export class MailFile {
+  readonly path: string
+  readonly #back: string
+
+  constructor(runDir: string, name: string) {
+    this.path = join(runDir, name)
+    this.#back = `${this.path}.back`
+  }
+
+  /** Throws `too_large` for a text that the client would cut. `encode` makes the file's content of it. */
+  put(text: string, encode: (text: string) => string = (same) => same): void {
+    if (text.length > CONTEXT_CHARS)
+      throw new MeshError('too_large', `${text.length} characters, a hook passes ${CONTEXT_CHARS}`)
+    writeAtomic(this.path, encode(text))
+  }
+
+  /** True: no hook had taken it and none will. */
+  takeBack(): boolean {
+    try {
+      renameSync(this.path, this.#back)
+    } catch {
+      return false
+    }
+    rmSync(this.#back, { force: true })
+    return true
+  }
+
+  /** Whether a text with this token lies there untaken. */
+  holds(token: string): boolean {
+    try {
+      return readFileSync(this.path, 'utf8').includes(token)
+    } catch {
+      return false
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * A file that the client watches since its start: its change runs a hook that takes it and, as an `asyncRewake` one,
+ * wakes an idle session within a second (CLAUDE_CODE 4.3, PROBES P6). For clients without an inbox socket. It never
+ * runs in `claude -p`.
+ */
+import type { Door } from '../../types.ts'
+import { WATCHED_FILE } from '../hooks/script.ts'
+import { MailFile } from './mail-file.ts'
+
+export class WatchDoor implements Door {
+  readonly name = 'file-watch'
+  readonly reaches = ['idle'] as const
+  readonly #mail: MailFile
+  readonly #isWanted: () => boolean
+
+  /** `isWanted`: a person sits at the session, and no better door wakes it. */
+  constructor(runDir: string, isWanted: () => boolean) {
+    this.#mail = new MailFile(runDir, WATCHED_FILE)
+    this.#isWanted = isWanted
+  }
+
+  available(): boolean {
+    return this.#isWanted()
+  }
+
+  async offer(text: string): Promise<void> {
+    this.#mail.put(text)
+  }
+
+  lies(token: string): boolean {
+    return this.#mail.holds(token)
+  }
+
+  async withdraw(): Promise<boolean> {
+    return this.#mail.takeBack()
+  }
+}

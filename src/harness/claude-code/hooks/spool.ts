@@ -1,0 +1,124 @@
+/** Reads what the hooks dropped, in the order in which they dropped it, and sweeps it. */
+import { type FSWatcher, lstatSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs'
+import { join } from 'node:path'
+import { limits } from '../../../wire/limits.ts'
+import { type HookEvent, hookEvent } from './event.schema.ts'
+
+/** A hook that has not finished its file by then never will. */
+const ABANDONED_MS = 60_000
+
+export interface Spooled {
+  /** The file's name without its ending: event and process. A SessionStart's answer goes by it. */
+  id: string
+  /** The event's name, from the file's. */
+  name: string
+  /** When it was dropped, `Date.now()`. */
+  at: number
+  /** Null if it is no hook event: the mail that a hook took, or an event over the limit, cut. */
+  event: HookEvent | null
+  text: string
+}
+
+export class Spool {
+  readonly #dir: string
+  readonly #onEvent: (spooled: Spooled) => void
+  readonly #onLoss: (what: string) => void
+  #watcher: FSWatcher | null = null
+  #draining = false
+
+  /** `onLoss` is told of events that nobody will see: an overflow mark, or a file that is no event. */
+  constructor(dir: string, onEvent: (spooled: Spooled) => void, onLoss: (what: string) => void) {
+    this.#dir = dir
+    this.#onEvent = onEvent
+    this.#onLoss = onLoss
+  }
+
+  start(): void {
+    this.drain()
+    this.#watcher = watch(this.#dir, () => this.drain())
+    this.#watcher.on('error', () => this.stop())
+  }
+
+  stop(): void {
+    this.#watcher?.close()
+    this.#watcher = null
+  }
+
+  /** Takes all events out of the spool. Also called on a slow beat: a watcher may miss one. */
+  drain(): void {
+    // An event may lead to a look for more.
+    if (this.#draining) return
+    this.#draining = true
+    try {
+      for (const { path, id, at } of list(this.#dir)) {
+        const spooled = read(path, id, at)
+        rmSync(path, { force: true })
+        if (spooled) this.#onEvent(spooled)
+        else this.#onLoss(id)
+      }
+    } finally {
+      this.#draining = false
+    }
+  }
+
+  /** Removes what an earlier client of the same pid left. */
+  sweep(before: number): void {
+    for (const { path, at } of list(this.#dir)) if (at < before) rmSync(path, { force: true })
+  }
+}
+
+/** The first event of a name that waits in the spool, left where it is. */
+export function peek(dir: string, name: string): Spooled | null {
+  for (const { path, id, at } of list(dir)) {
+    if (nameOf(id) === name) return read(path, id, at)
+  }
+  return null
+}
+
+function list(dir: string): { path: string; id: string; at: number }[] {
+  const found: { path: string; id: string; at: number; mtimeNs: bigint }[] = []
+  for (const file of names(dir)) {
+    const path = join(dir, file)
+    try {
+      const { mtimeNs } = lstatSync(path, { bigint: true })
+      const at = Number(mtimeNs / 1_000_000n)
+      if (file.endsWith('.json') || file === 'overflow')
+        found.push({ path, id: file.replace(/\.json$/, ''), at, mtimeNs })
+      else if (at < Date.now() - ABANDONED_MS) rmSync(path, { force: true })
+    } catch {
+      // a hook is just done with it
+    }
+  }
+  // File times advance in steps of some milliseconds: within one, the process ids tell the order.
+  return found.sort((a, b) => Number(a.mtimeNs - b.mtimeNs) || processOf(a.id) - processOf(b.id))
+}
+
+function processOf(id: string): number {
+  return Number(/\d+$/.exec(id)?.[0] ?? 0)
+}
+
+function names(dir: string): string[] {
+  try {
+    return readdirSync(dir)
+  } catch {
+    return []
+  }
+}
+
+/** Null for what is not an event. One that was cut at the limit is known by its file's name alone. */
+function read(path: string, id: string, at: number): Spooled | null {
+  const name = nameOf(id)
+  try {
+    if (!/^[A-Za-z]+-\d+$/.test(id) || !lstatSync(path).isFile()) return null
+    const text = readFileSync(path, 'utf8')
+    if (name === 'MailTaken' || text.length >= limits.hookEventBytes) return { id, name, at, event: null, text }
+    const event = hookEvent.safeParse(JSON.parse(text)).data
+    return event ? { id, name, at, event, text } : null
+  } catch {
+    return null
+  }
+}
+
+function nameOf(id: string): string {
+  return id.replace(/-\d+$/, '')
+}

@@ -1,0 +1,156 @@
+/** Looks at what `mesh install` wrote, in each of its forms, and at settings that switch hooks off. Reads only. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { MeshError } from '../../../errors.ts'
+import { readText } from '../../../host/files.ts'
+import type { Env, Home } from '../../../host/home.ts'
+import { homeOfLine, hookScript, isOurs, scriptName, settingsHooks, unquoteWord } from '../hooks/script.ts'
+import { localSettings, userSettings } from './install.ts'
+import { otherHome } from './other-home.ts'
+import { pluginFiles } from './plugin.ts'
+import { listRecords } from './record.ts'
+import { isObject, type Json, openSettings } from './settings-file.ts'
+import { pluginId } from './settings-merge.ts'
+
+const SCRIPT_BYTES = 1024 * 1024
+
+/** `other`: our entries of another version. `elsewhere`: those of another mesh home. */
+export type HookState = 'current' | 'missing' | 'other' | 'elsewhere'
+
+/** A settings file that has hooks of ours, or cannot be read; the user's in any case. */
+export interface InstalledPlace {
+  path: string
+  /** The repository whose settings they are; null: the user's. */
+  repository: string | null
+  /** Why it cannot be read; null when it can, or is not there. */
+  unreadable: string | null
+  /** By event. */
+  hooks: Record<string, HookState>
+  /** The other mesh home that entries `elsewhere`, or the plugin, name. */
+  otherHome: string | null
+}
+
+export interface Inspection {
+  places: InstalledPlace[]
+  /** The plugin is enabled; `other`: its files are not those of this version. */
+  plugin: 'none' | 'current' | 'other'
+  script: 'current' | 'other' | 'missing'
+  scriptPath: string
+  /** What the script starts; null without a script that can be read. */
+  starts: { node: string; sidecar: string } | null
+  /** Settings that switch hooks off: the file and its key. */
+  switchedOff: { path: string; key: string }[]
+}
+
+export interface InspectOptions {
+  env: Env
+  home: Home
+  /** The repository, or the directory, whose settings count besides the user's. */
+  top: string
+  /** mesh's own package. */
+  packageDir: string
+  /** Where an administrator's settings are; by default where Claude Code's documentation has them. */
+  managed?: string
+}
+
+export function inspectClaudeCode({ env, home, top, packageDir, managed = managedPath() }: InspectOptions): Inspection {
+  const user = userSettings(env).path
+  const scriptPath = join(home.hooks, scriptName)
+  const script = readText(scriptPath, SCRIPT_BYTES)
+  const starts = script === null ? null : startsOf(script)
+  const isCurrent = starts !== null && script === hookScript({ home: home.root, ...starts })
+  return {
+    places: placesOf(user, home, top),
+    plugin: pluginState(user, home, packageDir),
+    script: script === null ? 'missing' : isCurrent ? 'current' : 'other',
+    scriptPath,
+    starts,
+    switchedOff: switchesOff(user, top, managed),
+  }
+}
+
+/** What a hook of the session itself runs at `event`: the line of the settings. */
+export function hookCommand(home: Home, event: string): string {
+  return settingsHooks(home.root)[event]![0]!.command
+}
+
+/** The user's, those that installs wrote down, and this repository's. One that is gone, or has no hook of ours, is none. */
+function placesOf(user: string, home: Home, top: string): InstalledPlace[] {
+  const recorded = listRecords(home).flatMap(({ path, repository }) =>
+    repository !== undefined && existsSync(repository) ? [[path, repository] as const] : [],
+  )
+  const others = new Map([...recorded, [localSettings(top), top] as const].filter(([path]) => path !== user))
+  const places = [...others].map(([path, repository]) => lookAt(path, repository, home))
+  const isRecorded = (path: string) => recorded.some(([one]) => one === path)
+  // Whether an unreadable file of a repository is ours only a record tells.
+  return [
+    lookAt(user, null, home),
+    ...places.filter((place) => hasAny(isRecorded(place.path) ? place : { ...place, unreadable: null })),
+  ]
+}
+
+/** True if there are hooks of ours, or nobody can tell. */
+export function hasAny({ hooks, unreadable }: InstalledPlace): boolean {
+  return unreadable !== null || Object.values(hooks).some((state) => state !== 'missing')
+}
+
+function lookAt(path: string, repository: string | null, home: Home): InstalledPlace {
+  const { settings, unreadable } = readSettings(path)
+  const found = object(settings.hooks)
+  const hooks: Record<string, HookState> = {}
+  for (const [event, wanted] of Object.entries(settingsHooks(home.root))) {
+    const ours = handlers(found[event]).filter(({ command }) => isOurs(command))
+    const isElsewhere = (root: string | null) => root !== null && root !== home.root
+    hooks[event] = stateOf(ours, wanted, ours.map(({ command }) => homeOfLine(String(command))).some(isElsewhere))
+  }
+  return { path, repository, unreadable, hooks, otherHome: otherHome(settings, home) }
+}
+
+function stateOf(ours: Json[], wanted: object[], isElsewhere: boolean): HookState {
+  if (ours.length === 0) return 'missing'
+  if (isElsewhere) return 'elsewhere'
+  return JSON.stringify(ours) === JSON.stringify(wanted) ? 'current' : 'other'
+}
+
+function pluginState(user: string, home: Home, packageDir: string): Inspection['plugin'] {
+  if (object(readSettings(user).settings.enabledPlugins)[pluginId] !== true) return 'none'
+  return pluginFiles(home, packageDir).some(({ changed }) => changed) ? 'other' : 'current'
+}
+
+function startsOf(script: string): { node: string; sidecar: string } | null {
+  const value = (name: string) => unquoteWord(new RegExp(`^${name}=('(?:[^']|'\\\\'')*')$`, 'm').exec(script)?.[1])
+  const [node, sidecar] = [value('node'), value('sidecar')]
+  return node === null || sidecar === null ? null : { node, sidecar }
+}
+
+function readSettings(path: string): { settings: Json; unreadable: string | null } {
+  try {
+    return { settings: openSettings(path).settings, unreadable: null }
+  } catch (error) {
+    return { settings: {}, unreadable: MeshError.from(error).message }
+  }
+}
+
+function switchesOff(user: string, top: string, managed: string): Inspection['switchedOff'] {
+  const paths = [user, join(top, '.claude', 'settings.json'), localSettings(top), managed]
+  return paths.flatMap((path) => {
+    const { settings } = readSettings(path)
+    const keys = path === managed ? ['disableAllHooks', 'allowManagedHooksOnly'] : ['disableAllHooks']
+    return keys.filter((key) => settings[key] === true).map((key) => ({ path, key }))
+  })
+}
+
+/** By Claude Code's documentation. */
+function managedPath(): string {
+  const dir = process.platform === 'darwin' ? '/Library/Application Support/ClaudeCode' : '/etc/claude-code'
+  return join(dir, 'managed-settings.json')
+}
+
+function handlers(entries: unknown): Json[] {
+  const list = Array.isArray(entries) ? entries.map(object) : []
+  return list.flatMap(({ hooks }) => (Array.isArray(hooks) ? hooks.filter(isObject) : []))
+}
+
+function object(value: unknown): Json {
+  return isObject(value) ? value : {}
+}

@@ -1,0 +1,265 @@
+/** Puts mesh's hooks into Claude Code's settings, of the user or of one repository, or installs them as a plugin. */
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { MeshError } from '../../../errors.ts'
+import { ensurePrivateDir, readText, writeAtomic } from '../../../host/files.ts'
+import type { Env, Home } from '../../../host/home.ts'
+import { readRepository } from '../../../host/repository/git.ts'
+import { type CommandHook, hookScript, scriptName, settingsHooks } from '../hooks/script.ts'
+import { refuseOther } from './other-home.ts'
+import {
+  findClient,
+  installCommands,
+  marketplaceDir,
+  type PlacedFile,
+  placePlugin,
+  pluginFiles,
+  runClient,
+} from './plugin.ts'
+import { type InstallRecord, listRecords, readRecord, writeRecord } from './record.ts'
+import { permissionRules } from './rules.ts'
+import {
+  checkWithin,
+  format,
+  hashOf,
+  missingDirs,
+  openSettings,
+  replaceFile,
+  type SettingsFile,
+} from './settings-file.ts'
+import { emptyOnes, hasHooks, hasOurs, isSame, type Merged, mergeOurs, takeOut } from './settings-merge.ts'
+
+export { permissionRules } from './rules.ts'
+
+const SCRIPT_BYTES = 1024 * 1024
+const ATTEMPTS = 5
+
+export interface InstallOptions {
+  env: Env
+  home: Home
+  /** The built sidecar program, an absolute path. */
+  sidecarPath: string
+  nodePath: string
+  /** The repository's settings instead of the user's: of the one that this directory is in. */
+  project?: string
+  /** Adds the permission rules. */
+  allow?: boolean
+  /** Adds no hooks: the plugin has them. */
+  rulesOnly?: boolean
+  /** Writes nothing. */
+  dryRun?: boolean
+}
+
+export interface Installed {
+  settingsPath: string
+  /** False when everything was there already. */
+  changed: boolean
+  /** Events that got a hook, or another one than they had. */
+  hooksAdded: string[]
+  rulesAdded: string[]
+  /** Files as they are now, or would be: whole. */
+  files: PlacedFile[]
+  /** What is merged into the settings. */
+  merged: { hooks: Record<string, { hooks: CommandHook[] }[]>; permissions?: { allow: readonly string[] } }
+}
+
+/**
+ * Merges our hooks into the settings; what else is there stays. Doing it twice is doing it once, and older entries of
+ * ours are replaced. Throws `bad_request` if the settings are not a JSON object, `denied` if a repository's settings
+ * lead out of it, `conflict` if somebody writes them at the same time or they have another mesh home's hooks: then they
+ * stay as they are.
+ */
+export function installClaudeCode(options: InstallOptions): Installed {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return installOnce(options)
+    } catch (error) {
+      // The client, or another install, wrote the file between our reading and our writing.
+      if (attempt >= ATTEMPTS || MeshError.from(error).code !== 'conflict') throw error
+    }
+  }
+}
+
+function installOnce(options: InstallOptions): Installed {
+  const { env, home, dryRun = false } = options
+  const { path, repository } = options.project === undefined ? userSettings(env) : projectSettings(options.project)
+  if (repository) checkWithin(path, repository)
+  const file = openSettings(path)
+  if (!options.rulesOnly) refuseOther(path, file.settings, home, repository ? and('--project') : and())
+  const wanted = settingsHooks(home.root)
+  const rules = options.allow ? permissionRules : []
+  const merged = mergeOurs(file.settings, options.rulesOnly ? null : wanted, rules, path)
+  const { hooksAdded, rulesAdded } = merged
+  const changed = JSON.stringify(merged.settings) !== JSON.stringify(file.settings)
+  const text = changed ? format(merged.settings, file) : (file.bytes?.toString('utf8') ?? '')
+  const script = scriptFile(options)
+  if (!dryRun) {
+    // The script first: a settings line without its script does nothing.
+    placeScript(home, script)
+    if (changed) writeSettings(home, file, repository, merged, text)
+  }
+  const hooks = Object.fromEntries(Object.entries(wanted).map(([event, list]) => [event, [{ hooks: list }]]))
+  return {
+    ...{ settingsPath: path, changed: changed || script.changed, hooksAdded, rulesAdded },
+    files: [script, { path, changed, text }],
+    merged: { hooks, ...(rules.length > 0 ? { permissions: { allow: rules } } : {}) },
+  }
+}
+
+/**
+ * Brings up to date what an earlier version left: the script, settings that have hooks of ours, the plugin. Adds nothing
+ * where nothing is, and leaves what cannot be read. Returns the files that changed.
+ */
+export function refreshClaudeCode(options: InstallOptions & { packageDir: string }): string[] {
+  const { env, home, packageDir } = options
+  const plugin = existsSync(marketplaceDir(home)) ? pluginFiles(home, packageDir) : []
+  placePlugin(home, plugin)
+  const scripts = plugin.length > 0 || existsSync(home.hooks) ? [scriptFile(options)] : []
+  for (const script of scripts) placeScript(home, script)
+  const places = [userSettings(env), ...listRecords(home)]
+  const installed = places.flatMap(({ path, repository }) => {
+    try {
+      if (!hasHooks(openSettings(path).settings)) return []
+      return installClaudeCode({ ...options, allow: false, ...(repository ? { project: repository } : {}) }).files
+    } catch {
+      return []
+    }
+  })
+  const changed = [...scripts, ...plugin, ...installed].filter((file) => file.changed).map(({ path }) => path)
+  return [...new Set(changed)]
+}
+
+/** The hook script as it should be. */
+export function scriptFile({
+  home,
+  nodePath,
+  sidecarPath,
+}: Pick<InstallOptions, 'home' | 'nodePath' | 'sidecarPath'>): PlacedFile {
+  const path = join(home.hooks, scriptName)
+  const text = hookScript({ home: home.root, node: nodePath, sidecar: sidecarPath })
+  return { path, changed: readText(path, SCRIPT_BYTES) !== text, text }
+}
+
+/** The script alone: hooks that name it are there by other means. */
+export function installScript(options: InstallOptions): { path: string; changed: boolean } {
+  const script = scriptFile(options)
+  if (!options.dryRun) placeScript(options.home, script)
+  return { path: script.path, changed: script.changed }
+}
+
+function placeScript(home: Home, script: PlacedFile): void {
+  for (const dir of [home.root, home.run, home.hooks]) ensurePrivateDir(dir)
+  if (script.changed) writeAtomic(script.path, script.text)
+}
+
+function writeSettings(
+  home: Home,
+  file: SettingsFile,
+  repository: string | undefined,
+  { settings: _, rulesAdded, keptEmpty }: Merged,
+  text: string,
+): void {
+  const record = nextRecord(home, file)
+  record.after = hashOf(text)
+  record.rules = [...new Set([...record.rules, ...rulesAdded])]
+  record.keptEmpty = [...new Set([...record.keptEmpty, ...keptEmpty])]
+  if (repository) record.repository = repository
+  // The record first: one whose hash does not fit is as good as none.
+  writeRecord(home, record)
+  replaceFile(file.path, text, hashOf(file.bytes))
+}
+
+/** What is known of the file before mesh came to it, from an earlier install or from the file as it is. */
+function nextRecord(home: Home, file: SettingsFile): InstallRecord {
+  const earlier = readRecord(home, file.path)
+  const bytes = file.bytes?.toString('base64') ?? null
+  if (earlier && (earlier.after === hashOf(file.bytes) || earlier.before === bytes)) return earlier
+  const plugin = earlier?.plugin ? { plugin: earlier.plugin } : {}
+  const fresh = { path: file.path, after: '', madeDirs: missingDirs(file.path), keptEmpty: [], ...plugin }
+  const isClean = !hasOurs(file.settings) && !earlier?.plugin && !earlier?.rules.length
+  if (isClean) return { ...fresh, rules: [], before: bytes }
+  // Ours are in it, and somebody else's changes: there is no state to go back to.
+  return {
+    ...fresh,
+    rules: earlier?.rules ?? [],
+    keptEmpty: earlier?.keptEmpty ?? [],
+    madeDirs: earlier?.madeDirs ?? [],
+  }
+}
+
+export interface PluginInstalled {
+  changed: boolean
+  files: PlacedFile[]
+  /** The client's arguments that install what was written. */
+  commands: string[][]
+  /** True if the client ran them. False: there is no `claude` on PATH, or nothing was to be written. */
+  installed: boolean
+}
+
+/**
+ * Writes the plugin into the mesh home and has the client install it, for all sessions of this user. Throws
+ * `bad_request` if the user's settings are unreadable, `conflict` if they have another mesh home's hooks, `internal` with the client's words if it refuses.
+ */
+export async function installPlugin(options: InstallOptions & { packageDir: string }): Promise<PluginInstalled> {
+  const { env, home, dryRun = false } = options
+  const file = openSettings(userSettings(env).path)
+  refuseOther(file.path, file.settings, home, and('--plugin'))
+  const script = scriptFile(options)
+  const plugin = pluginFiles(home, options.packageDir)
+  const client = findClient(env)
+  const commands = installCommands(home)
+  const files = [script, ...plugin]
+  const changed = files.some((one) => one.changed)
+  if (dryRun) return { changed, files, commands, installed: false }
+  placeScript(home, script)
+  placePlugin(home, plugin)
+  if (!client) return { changed, files, commands, installed: false }
+  const record: InstallRecord = { ...nextRecord(home, file), plugin: { configDir: env.CLAUDE_CONFIG_DIR || null } }
+  record.keptEmpty = [...new Set([...record.keptEmpty, ...emptyOnes(file.settings)])]
+  writeRecord(home, record)
+  const failure = await runClient(client, commands, env)
+  const now = openSettings(file.path)
+  record.after = hashOf(now.bytes)
+  // Somebody else wrote it meanwhile, or the client mended what was in it: that is not to be undone.
+  if (!isSame(takeOut(now.settings, record), takeOut(file.settings, record))) delete record.before
+  writeRecord(home, record)
+  if (failure === null)
+    return { changed: changed || !isSame(now.settings, file.settings), files, commands, installed: true }
+  throw new MeshError('internal', `the client refused the plugin: ${failure}`, { hint: hintOf(commands) })
+}
+
+/** What is typed once another's hooks are out. */
+function and(...flags: string[]): string {
+  return [' && mesh install', ...flags].join(' ')
+}
+
+function hintOf(commands: readonly string[][]): string {
+  return `try: ${commands.map((args) => ['claude', ...args].join(' ')).join(' && ')}`
+}
+
+interface SettingsPlace {
+  path: string
+  repository?: string
+}
+
+/** User settings: `settings.json` in CLAUDE_CONFIG_DIR or ~/.claude (CLAUDE_CODE 1). */
+export function userSettings(env: Env): SettingsPlace {
+  return { path: join(env.CLAUDE_CONFIG_DIR || join(env.HOME || homedir(), '.claude'), 'settings.json') }
+}
+
+export function localSettings(repository: string): string {
+  return join(repository, '.claude', 'settings.local.json')
+}
+
+/**
+ * The settings of one person in one repository: our lines hold paths of this machine. The client reads them also when
+ * it was started further down in the repository (2.1.329).
+ */
+function projectSettings(cwd: string): SettingsPlace {
+  const repository = readRepository(cwd)?.topLevel
+  if (repository) return { path: localSettings(repository), repository }
+  throw new MeshError('bad_request', `${cwd} is not in a git repository`, {
+    hint: 'go to one, or install for all sessions of this user: mesh install',
+  })
+}

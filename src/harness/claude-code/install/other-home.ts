@@ -1,0 +1,36 @@
+/** Whose hooks settings hold: two mesh homes of one user must not replace each other's unasked. */
+import { existsSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import { MeshError } from '../../../errors.ts'
+import type { Home } from '../../../host/home.ts'
+import { homeOfLine, quoteWord } from '../hooks/script.ts'
+import { isObject, type Json } from './settings-file.ts'
+import { marketplaceName, ourCommands } from './settings-merge.ts'
+
+/** The other mesh home that hooks or the plugin in these settings name; null if none does. */
+export function otherHome(settings: Json, home: Home): string | null {
+  const named = [...ourCommands(settings).map(homeOfLine), homeOfPlugin(settings)]
+  return named.find((root) => root !== null && root !== home.root) ?? null
+}
+
+/** The command that takes the hooks of another mesh home out. */
+export function uninstallOf(other: string): string {
+  return `MESH_HOME=${quoteWord(other)} mesh uninstall`
+}
+
+/** Throws `conflict` where another mesh home that is there has its hooks. Those of one that is gone do nothing. */
+export function refuseOther(path: string, settings: Json, home: Home, then = ''): void {
+  const other = otherHome(settings, home)
+  if (other === null || !existsSync(other)) return
+  throw new MeshError('conflict', `the hooks in ${path} are of another mesh home, ${other}: sessions join that one`, {
+    hint: `to take them out: ${uninstallOf(other)}${then}`,
+  })
+}
+
+/** The client keeps the folder that the plugin's marketplace was added from, which is in the mesh home. */
+function homeOfPlugin({ extraKnownMarketplaces: markets }: Json): string | null {
+  const market = isObject(markets) ? markets[marketplaceName] : null
+  const source = isObject(market) ? market.source : null
+  const path = isObject(source) ? source.path : source
+  return typeof path === 'string' && basename(path) === 'claude-code' ? dirname(path) : null
+}

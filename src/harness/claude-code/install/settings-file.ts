@@ -1,0 +1,152 @@
+/** A settings file of the client as a whole: read, replaced, put back; formatting, mode and links stay. */
+import { createHash } from 'node:crypto'
+import { chmodSync, lstatSync, mkdirSync, readlinkSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve, sep } from 'node:path'
+import { MeshError } from '../../../errors.ts'
+import { readBytes, writeAtomic } from '../../../host/files.ts'
+
+const SETTINGS_BYTES = 4 * 1024 * 1024
+const NEW_FILE_INDENT = '  '
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
+
+export type Json = Record<string, unknown>
+
+export interface SettingsFile {
+  /** As the client names it; it may be a link. */
+  path: string
+  /** Null: there is no file. */
+  bytes: Buffer | null
+  settings: Json
+}
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** An empty file counts as none. Throws `bad_request` for what is not a JSON object in UTF-8, `denied`. */
+export function openSettings(path: string): SettingsFile {
+  const bytes = onFile(path, () => readBytes(path, SETTINGS_BYTES))
+  return { path, bytes, settings: parse(bytes, path) }
+}
+
+/** What the file system refuses is the file's fault or its owner's, not mesh's. */
+function onFile<T>(path: string, work: () => T): T {
+  const isThere = (place: string) => statSync(place, { throwIfNoEntry: false })
+  if (isThere(dirname(path))?.isDirectory() === false) throw unreadable(path, 'its folder is a file')
+  if (isThere(path)?.isFile() === false) throw unreadable(path, 'not a file')
+  try {
+    return work()
+  } catch (error) {
+    const { code, message } = (error instanceof MeshError ? (error.cause ?? error) : error) as NodeJS.ErrnoException
+    if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS') throw error
+    throw new MeshError('denied', `${path}: ${message}`, {
+      cause: error,
+      hint: 'check the owner and mode of its folder',
+    })
+  }
+}
+
+/** The error for settings that cannot be changed by a program. */
+export function unreadable(path: string, why: string): MeshError {
+  return new MeshError('bad_request', `${path}: ${why}`, { hint: 'mend the file by hand, then run the command again' })
+}
+
+function parse(bytes: Buffer | null, path: string): Json {
+  let value: unknown
+  try {
+    const text = bytes ? new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) : ''
+    value = text.trim() === '' ? {} : JSON.parse(text)
+  } catch (error) {
+    const isMarked = bytes?.subarray(0, 3).equals(BYTE_ORDER_MARK)
+    const why = isMarked ? 'it begins with a byte order mark' : (error as Error).message
+    throw unreadable(path, `not valid JSON: ${why}`)
+  }
+  if (isObject(value)) return value
+  throw unreadable(path, 'not a JSON object')
+}
+
+/** `settings` as the file's text: in the indentation, line ends and final newline that it has. */
+export function format(settings: Json, { bytes }: SettingsFile): string {
+  const before = bytes?.toString('utf8') ?? null
+  const indent = before === null ? NEW_FILE_INDENT : (/\{\r?\n([ \t]+)"/.exec(before)?.[1] ?? '')
+  const oneLine = before !== null && before.trim() !== '' && indent === '' && !/\{\r?\n"/.test(before)
+  const text = JSON.stringify(settings, null, oneLine ? undefined : indent || NEW_FILE_INDENT)
+  const end = before === null ? '\n' : (/\s*$/.exec(before)?.[0] ?? '')
+  return (before?.includes('\r\n') ? text.replaceAll('\n', '\r\n') : text) + end
+}
+
+export function hashOf(bytes: string | Uint8Array | null): string {
+  return bytes === null ? '' : createHash('sha256').update(bytes).digest('hex')
+}
+
+/** The hash of what is there now. */
+export function currentHash(path: string): string {
+  return hashOf(readBytes(path, SETTINGS_BYTES))
+}
+
+/**
+ * Replaces the file at its real place (dotfile managers link it there) with the mode it had. `from` is the hash of what
+ * the new text was made from. Throws `conflict` if somebody changed the file since.
+ */
+export function replaceFile(path: string, data: string | Uint8Array, from: string): void {
+  onFile(path, () => place(path, data, from))
+}
+
+function place(path: string, data: string | Uint8Array, from: string): void {
+  const target = targetOf(path)
+  const mode = statSync(target, { throwIfNoEntry: false })?.mode
+  if (mode === undefined) mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
+  checkUnchanged(path, from)
+  writeAtomic(target, data)
+  if (mode !== undefined) chmodSync(target, mode & 0o7777)
+}
+
+/** Removes the file, not the link to it. Throws `conflict` as `replaceFile`. */
+export function removeFile(path: string, from: string): void {
+  checkUnchanged(path, from)
+  rmSync(targetOf(path), { force: true })
+}
+
+function checkUnchanged(path: string, from: string): void {
+  if (currentHash(path) === from) return
+  throw new MeshError('conflict', `${path} was changed meanwhile`, { hint: 'run the command again' })
+}
+
+/** Directories that `replaceFile` would make for this file, outermost first. */
+export function missingDirs(path: string): string[] {
+  const missing: string[] = []
+  for (let dir = dirname(targetOf(path)); !statSync(dir, { throwIfNoEntry: false }); dir = dirname(dir)) {
+    missing.unshift(dir)
+  }
+  return missing
+}
+
+/** Removes directories if they are empty, innermost first. */
+export function removeEmptyDirs(dirs: readonly string[]): void {
+  try {
+    for (const dir of dirs.toReversed()) rmdirSync(dir)
+  } catch {
+    // Somebody uses it.
+  }
+}
+
+/** Throws `denied` if writing `path` would write outside of `root`: a repository's files may be links to anywhere. */
+export function checkWithin(path: string, root: string): void {
+  const target = targetOf(path)
+  let dir = dirname(target)
+  while (!statSync(dir, { throwIfNoEntry: false })) dir = dirname(dir)
+  const real = join(realpathSync(dir), basename(target))
+  if (real.startsWith(realpathSync(root) + sep)) return
+  throw new MeshError('denied', `${path} is a link that leads out of the repository`, {
+    hint: 'look at where it leads',
+  })
+}
+
+function targetOf(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    const link = lstatSync(path, { throwIfNoEntry: false })
+    return link?.isSymbolicLink() ? resolve(dirname(path), readlinkSync(path)) : path
+  }
+}

@@ -1,0 +1,190 @@
+/** Our hooks and permission rules in the client's settings: put in, taken out. Pure. */
+import { type CommandHook, isOurs } from '../hooks/script.ts'
+import { isObject, type Json, unreadable } from './settings-file.ts'
+
+export const marketplaceName = 'sessionmesh'
+export const pluginId = `mesh@${marketplaceName}`
+
+/** What of ours somebody's settings hold. */
+export interface Merged {
+  settings: Json
+  /** Events that got a hook, or another one than they had. */
+  hooksAdded: string[]
+  rulesAdded: string[]
+  /** Lists and objects that were there, empty, before: they stay when ours leave them. */
+  keptEmpty: string[]
+}
+
+/**
+ * Merges hooks and rules into settings; what else is there stays. Doing it twice is doing it once, and older entries of
+ * ours are replaced. Without `wanted` the hooks are left alone. Throws `bad_request` where the settings are of another
+ * shape.
+ */
+export function mergeOurs(
+  before: Json,
+  wanted: Record<string, CommandHook[]> | null,
+  rules: readonly string[],
+  path: string,
+): Merged {
+  const settings = structuredClone(before)
+  const keptEmpty = emptyOnes(settings)
+  const hooksAdded = wanted ? addHooks(settings, wanted, keptEmpty, path) : []
+  return { settings, hooksAdded, rulesAdded: addRules(settings, rules, path), keptEmpty }
+}
+
+function addHooks(settings: Json, wanted: Record<string, CommandHook[]>, keptEmpty: string[], path: string): string[] {
+  const hooks = objectIn(settings, 'hooks', path)
+  const added = Object.keys(wanted).filter((event) => {
+    const entries = listIn(hooks, event, path)
+    const ours = entries.flatMap(handlers).filter(({ command }) => isOurs(command))
+    if (JSON.stringify(ours) === JSON.stringify(wanted[event])) return false
+    hooks[event] = [...without(entries), { hooks: wanted[event] }]
+    return true
+  })
+  for (const event of Object.keys(hooks)) if (!(event in wanted)) removeHooks(hooks, event, keptEmpty)
+  return added
+}
+
+function addRules(settings: Json, rules: readonly string[], path: string): string[] {
+  if (rules.length === 0) return []
+  const permissions = objectIn(settings, 'permissions', path)
+  const allow = listIn(permissions, 'allow', path)
+  const missing = rules.filter((rule) => !allow.includes(rule))
+  if (missing.length > 0) permissions.allow = [...allow, ...missing]
+  return missing
+}
+
+export interface Ours {
+  /** Permission rules that we added. */
+  rules: readonly string[]
+  /** As `Merged.keptEmpty`. */
+  keptEmpty: readonly string[]
+  /** The client installed our plugin, and may have taken it out again: it leaves empty objects. */
+  plugin?: unknown
+}
+
+/** Settings without our hooks, our plugin's entries and `rules`. */
+export function takeOut(before: Json, { rules, keptEmpty, plugin }: Ours): Json {
+  const settings = structuredClone(before)
+  const { hooks, permissions } = settings
+  for (const [key, name] of PLUGIN_ENTRIES) {
+    const entries = settings[key]
+    if (!isObject(entries) || !(plugin || Object.hasOwn(entries, name))) continue
+    delete entries[name]
+    dropEmpty(settings, key, keptEmpty)
+  }
+  if (isObject(hooks)) {
+    const had = Object.keys(hooks).filter((event) => removeHooks(hooks, event, keptEmpty)).length > 0
+    if (had) dropEmpty(settings, 'hooks', keptEmpty)
+  }
+  if (isObject(permissions) && Array.isArray(permissions.allow) && rules.length > 0) {
+    const left = permissions.allow.filter((rule) => !rules.includes(rule as string))
+    if (left.length < permissions.allow.length) {
+      permissions.allow = left
+      dropEmpty(permissions, 'allow', keptEmpty, 'permissions.')
+      dropEmpty(settings, 'permissions', keptEmpty)
+    }
+  }
+  return settings
+}
+
+/** What the client writes when the plugin is installed. */
+const PLUGIN_ENTRIES = [
+  ['enabledPlugins', pluginId],
+  ['extraKnownMarketplaces', marketplaceName],
+] as const
+
+/** The command lines of our hooks, of whatever mesh home. */
+export function ourCommands({ hooks }: Json): string[] {
+  const entries = isObject(hooks) ? Object.values(hooks).filter(Array.isArray).flat() : []
+  return entries.flatMap(handlers).flatMap(({ command }) => (isOurs(command) ? [command as string] : []))
+}
+
+/** True if hooks or the plugin of ours are in it. */
+export function hasOurs(settings: Json): boolean {
+  return hasHooks(settings) || hasPlugin(settings)
+}
+
+export function hasHooks(settings: Json): boolean {
+  return ourCommands(settings).length > 0
+}
+
+export function hasPlugin(settings: Json): boolean {
+  return PLUGIN_ENTRIES.some(([key, name]) => isObject(settings[key]) && Object.hasOwn(settings[key], name))
+}
+
+/** True if the two say the same: whatever the order of keys. */
+export function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b))
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (!isObject(value)) return value
+  return Object.entries(value)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, one]) => [key, sorted(one)])
+}
+
+function listHasOurs(entries: unknown): boolean {
+  return Array.isArray(entries) && entries.flatMap(handlers).some(({ command }) => isOurs(command))
+}
+
+/** Of the containers that ours may be in. */
+export function emptyOnes(settings: Json): string[] {
+  const { hooks, permissions } = settings
+  const events = isObject(hooks) ? Object.entries(hooks).filter(([, list]) => isEmpty(list)) : []
+  return [
+    ...(isEmpty(hooks) ? ['hooks'] : []),
+    ...events.map(([event]) => `hooks.${event}`),
+    ...(isEmpty(permissions) ? ['permissions'] : []),
+    ...(isObject(permissions) && isEmpty(permissions.allow) ? ['permissions.allow'] : []),
+    ...PLUGIN_ENTRIES.map(([key]) => key).filter((key) => isEmpty(settings[key])),
+  ]
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+}
+
+function dropEmpty(parent: Json, key: string, keptEmpty: readonly string[], prefix = ''): void {
+  if (isEmpty(parent[key]) && !keptEmpty.includes(prefix + key)) delete parent[key]
+}
+
+/** True if there were any. */
+function removeHooks(hooks: Json, event: string, keptEmpty: readonly string[]): boolean {
+  if (!listHasOurs(hooks[event])) return false
+  hooks[event] = without(hooks[event] as unknown[])
+  dropEmpty(hooks, event, keptEmpty, 'hooks.')
+  return true
+}
+
+/** The entries without our handlers; an entry that held only ours goes. */
+function without(entries: unknown[]): unknown[] {
+  return entries.flatMap((entry) => {
+    const all = handlers(entry)
+    const others = all.filter(({ command }) => !isOurs(command))
+    if (others.length === all.length) return [entry]
+    const { hooks } = entry as { hooks: unknown[] }
+    const left = hooks.filter((hook) => !isObject(hook) || !isOurs(hook.command))
+    return left.length === 0 ? [] : [{ ...(entry as Json), hooks: left }]
+  })
+}
+
+function handlers(entry: unknown): Json[] {
+  const hooks = isObject(entry) ? entry.hooks : null
+  return Array.isArray(hooks) ? hooks.filter(isObject) : []
+}
+
+function objectIn(parent: Json, key: string, path: string): Json {
+  parent[key] ??= {}
+  const value = parent[key]
+  if (isObject(value)) return value
+  throw unreadable(path, `"${key}" is not an object`)
+}
+
+function listIn(parent: Json, key: string, path: string): unknown[] {
+  const value = Object.hasOwn(parent, key) ? parent[key] : []
+  if (Array.isArray(value)) return value
+  throw unreadable(path, `"${key}" is not a list`)
+}

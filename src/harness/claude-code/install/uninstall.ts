@@ -1,0 +1,152 @@
+/** Takes mesh out of every place of Claude Code where it was installed. */
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { MeshError } from '../../../errors.ts'
+import type { Env, Home } from '../../../host/home.ts'
+import { readRepository } from '../../../host/repository/git.ts'
+import { localSettings, userSettings } from './install.ts'
+import { refuseOther } from './other-home.ts'
+import { findClient, removePlugin, runClient, uninstallCommands } from './plugin.ts'
+import { type InstallRecord, listRecords, readRecord, removeRecord } from './record.ts'
+import {
+  checkWithin,
+  currentHash,
+  format,
+  hashOf,
+  isObject,
+  type Json,
+  openSettings,
+  removeEmptyDirs,
+  removeFile,
+  replaceFile,
+} from './settings-file.ts'
+import { hasPlugin, isSame, takeOut } from './settings-merge.ts'
+
+export interface Uninstalled {
+  /** The user's settings. */
+  settingsPath: string
+  changed: boolean
+  places: Place[]
+}
+
+export interface Place {
+  path: string
+  /** `restored`: to the byte as before the install; `edited`: only ours were taken out; `removed`: we had made it. */
+  did: 'restored' | 'edited' | 'removed' | 'nothing' | 'failed'
+  /** Why it failed. */
+  error?: { code: string; message: string; hint: string }
+  /** The client's arguments that are still to be run: it was not found, or refused. */
+  commands?: readonly string[][]
+}
+
+interface Where {
+  env: Env
+  home: Home
+  /** The working directory: its repository may have an install that nothing was written down of. */
+  cwd?: string
+}
+
+/**
+ * Takes mesh out of the user's settings, of this repository's, and of all places that installs wrote down; removes the
+ * plugin and the hook script. What cannot be changed stays as it is and is told.
+ */
+export async function uninstallClaudeCode({ env, home, cwd }: Where): Promise<Uninstalled> {
+  const user = userSettings(env)
+  const here = cwd === undefined ? null : readRepository(cwd)
+  const found = new Map<string, string | undefined>([[user.path, undefined]])
+  if (here) found.set(localSettings(here.topLevel), here.topLevel)
+  for (const { path, repository } of listRecords(home)) if (!found.has(path)) found.set(path, repository)
+  const places: Place[] = []
+  for (const [path, repository] of found) places.push(await leave(env, home, path, repository))
+  rmSync(home.hooks, { recursive: true, force: true })
+  removePlugin(home)
+  forgetForms(home)
+  return {
+    settingsPath: user.path,
+    changed: places.some(({ did }) => did !== 'nothing' && did !== 'failed'),
+    places: places.filter(({ did }) => did !== 'nothing'),
+  }
+}
+
+/** Living sessions go with the form of the hooks that they met first: another may be installed next. */
+function forgetForms(home: Home): void {
+  const sessions = existsSync(home.run) ? readdirSync(home.run).filter((name) => name.startsWith('cc-')) : []
+  for (const dir of sessions.map((name) => join(home.run, name))) {
+    const forms = readdirSync(dir).filter((name) => /^form\b/.test(name))
+    for (const name of forms) rmSync(join(dir, name), { force: true })
+  }
+}
+
+async function leave(env: Env, home: Home, path: string, repository: string | undefined): Promise<Place> {
+  try {
+    // Moved or removed: there is nothing of ours to take out.
+    if (repository && !existsSync(repository)) {
+      removeRecord(home, path)
+      return { path, did: 'nothing' }
+    }
+    if (repository) checkWithin(path, repository)
+    refuseOther(path, openSettings(path).settings, home)
+    const record = readRecord(home, path)
+    const found = currentHash(path)
+    const untouched = record?.before !== undefined && record.after === found
+    const left = await uninstallPlugin(env, path, record)
+    const did = untouched ? goBack(path, record) : takeOutOf(path, record)
+    removeRecord(home, path)
+    const byClient = did === 'nothing' && currentHash(path) !== found
+    return { path, did: byClient ? 'edited' : did, ...(left ? { commands: left } : {}) }
+  } catch (error) {
+    return { path, did: 'failed', error: MeshError.from(error).toBody() }
+  }
+}
+
+/** The commands that are left to be typed, if any. */
+async function uninstallPlugin(env: Env, path: string, record: InstallRecord | null) {
+  if (!record?.plugin && !hasPlugin(openSettings(path).settings)) return null
+  const client = findClient(env)
+  const theirs = { ...env }
+  if (record?.plugin?.configDir) theirs.CLAUDE_CONFIG_DIR = record.plugin.configDir
+  else if (record?.plugin) delete theirs.CLAUDE_CONFIG_DIR
+  if (!client) return uninstallCommands
+  const left: string[][] = []
+  for (const command of uninstallCommands) {
+    if ((await runClient(client, [command], theirs)) !== null) left.push(command)
+  }
+  return left.length > 0 ? left : null
+}
+
+/** The file as it was before the install. Only we and the client's plugin command, which orders it anew, changed it. */
+function goBack(path: string, record: InstallRecord): Place['did'] {
+  const file = openSettings(path)
+  const before = record.before === null ? null : Buffer.from(record.before!, 'base64')
+  const isAsBefore = () => isSame(takeOut(file.settings, record), takeOut(parse(before), record))
+  if (record.plugin && !isAsBefore()) return takeOutOf(path, record)
+  const current = hashOf(file.bytes)
+  if (before) {
+    if (current === hashOf(before)) return 'nothing'
+    replaceFile(path, before, current)
+    return 'restored'
+  }
+  return remove(path, record, file.bytes)
+}
+
+function parse(bytes: Buffer | null): Json {
+  const text = bytes?.toString('utf8') ?? ''
+  const value: unknown = text.trim() === '' ? {} : JSON.parse(text)
+  return isObject(value) ? value : {}
+}
+
+function takeOutOf(path: string, record: InstallRecord | null): Place['did'] {
+  const file = openSettings(path)
+  const settings = takeOut(file.settings, record ?? { rules: [], keptEmpty: [] })
+  if (file.bytes === null || JSON.stringify(settings) === JSON.stringify(file.settings)) return 'nothing'
+  if (record?.before === null && Object.keys(settings).length === 0) return remove(path, record, file.bytes)
+  replaceFile(path, format(settings, file), hashOf(file.bytes))
+  return 'edited'
+}
+
+function remove(path: string, record: InstallRecord, bytes: Buffer | null): Place['did'] {
+  if (bytes === null) return 'nothing'
+  removeFile(path, hashOf(bytes))
+  removeEmptyDirs(record.madeDirs)
+  return 'removed'
+}

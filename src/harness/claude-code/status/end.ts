@@ -1,0 +1,67 @@
+/** The end of a session: its reason, a last look for evidence, and then it is told, once. */
+import type { EvidenceReader } from '../transcript/evidence.ts'
+import type { StatusEvidence } from './status.ts'
+
+const LAST_EVIDENCE_MS = 120
+/** After a signal somebody waits for our end: `-p` does, up to 1.5 s. */
+const SIGNAL_EVIDENCE_MS = 90
+const LOOK_MS = 10
+
+export class SessionEnd {
+  readonly #evidence: EvidenceReader
+  readonly #onEnded: (reason: string) => void
+  /** Set once the session has begun to end. */
+  #reason: string | null = null
+  /** When the last look for evidence ends. */
+  #lookUntil = Number.POSITIVE_INFINITY
+  /** Nothing is told any more. */
+  isOver = false
+
+  constructor(evidence: EvidenceReader, onEnded: (reason: string) => void) {
+    this.#evidence = evidence
+    this.#onEnded = onEnded
+  }
+
+  get hasBegun(): boolean {
+    return this.#reason !== null
+  }
+
+  begin(reason: string): void {
+    if (this.#reason !== null) return
+    this.#reason = reason
+    this.#lastLook(LAST_EVIDENCE_MS)
+  }
+
+  /** A signal asks for it: there is little time left. */
+  hurry(reason: string): void {
+    this.#reason ??= reason
+    this.#lastLook(SIGNAL_EVIDENCE_MS)
+  }
+
+  /** The client is dead. What SessionEnd said comes before what is only witnessed. */
+  onDeath(reason = 'killed'): void {
+    if (this.#reason !== null) this.#over()
+    else this.begin(reason)
+  }
+
+  /** The client writes its transcript every 0.1 s: what was read just before the end may be told there yet. */
+  #lastLook(ms: number): void {
+    this.#lookUntil = Math.min(this.#lookUntil, performance.now() + ms)
+    this.#evidence.read()
+    if (this.#evidence.pending === 0 || performance.now() >= this.#lookUntil) this.#over()
+    else setTimeout(() => this.#lastLook(ms), LOOK_MS)
+  }
+
+  #over(): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.#onEnded(this.#reason!)
+  }
+}
+
+/** SessionEnd says `other` for a signal and for the end of `-p` alike (CLAUDE_CODE 2.1). */
+export function endReason(reason: string, { attended, turn }: Pick<StatusEvidence, 'attended' | 'turn'>): string {
+  if (reason === 'prompt_input_exit') return 'exit'
+  if (reason !== 'other') return reason === '' ? 'ended' : reason.slice(0, 64)
+  return !attended && turn && !turn.running ? 'finished' : 'ended by a signal'
+}

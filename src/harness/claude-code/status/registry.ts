@@ -1,0 +1,98 @@
+/** The client's own word on its status: its entry in `<config dir>/sessions`. */
+import { type FSWatcher, readFileSync, watch } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { Env } from '../../../host/home.ts'
+import { type RegistryEntry, registryEntry } from '../hooks/event.schema.ts'
+
+/** The file is rewritten in place: about one read in 70 sees half of it (CLAUDE_CODE_PROBES P4). */
+const RETRY_MS = 20
+
+/** Where Claude Code keeps settings, transcripts and its session registry. */
+export function configDir(env: Env): string {
+  return env.CLAUDE_CONFIG_DIR || join(env.HOME || homedir(), '.claude')
+}
+
+/** The entry of client `pid`; null when there is none that can be read. */
+export function readEntry(env: Env, pid: number): RegistryEntry | null {
+  const text = readIfThere(entryPath(env, pid))
+  return text === null ? null : parse(text)
+}
+
+function entryPath(env: Env, pid: number): string {
+  return join(configDir(env), 'sessions', `${pid}.json`)
+}
+
+export class Registry {
+  readonly #path: string
+  readonly #onChange: (entry: RegistryEntry) => void
+  #watcher: FSWatcher | null = null
+  #retry: NodeJS.Timeout | null = null
+  #last = ''
+
+  constructor(env: Env, pid: number, onChange: (entry: RegistryEntry) => void) {
+    this.#path = entryPath(env, pid)
+    this.#onChange = onChange
+  }
+
+  /** Reads the entry if it changed. Called on a slow beat as well: the file may come late, a watcher may miss. */
+  read(): void {
+    this.#watch()
+    const text = readIfThere(this.#path)
+    if (text === null) this.#unwatch()
+    if (text === null || text === this.#last) return
+    const entry = parse(text)
+    if (entry) {
+      this.#last = text
+      this.#onChange(entry)
+    } else this.#readAgain()
+  }
+
+  /** True when the client took its entry away, as it does at a clean end. A killed one leaves it. */
+  get isRemoved(): boolean {
+    return this.#last !== '' && readIfThere(this.#path) === null
+  }
+
+  stop(): void {
+    this.#unwatch()
+    if (this.#retry) clearTimeout(this.#retry)
+  }
+
+  #readAgain(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null
+      this.read()
+    }, RETRY_MS)
+  }
+
+  #watch(): void {
+    if (this.#watcher) return
+    try {
+      this.#watcher = watch(this.#path, () => this.read())
+      this.#watcher.on('error', () => this.#unwatch())
+    } catch {
+      // not there yet, or no longer
+    }
+  }
+
+  #unwatch(): void {
+    this.#watcher?.close()
+    this.#watcher = null
+  }
+}
+
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return null
+  }
+}
+
+function parse(text: string): RegistryEntry | null {
+  try {
+    return registryEntry.safeParse(JSON.parse(text)).data ?? null
+  } catch {
+    return null
+  }
+}

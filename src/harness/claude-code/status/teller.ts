@@ -1,0 +1,127 @@
+/** Puts together what registry, hooks and transcript show, and tells the session's status when it changes. */
+import type { SessionStatus } from '../../../wire/envelope.schema.ts'
+import type { RegistryEntry } from '../hooks/event.schema.ts'
+import { decideStatus, isInterrupted, promptedTurn, registeredTurn, type StatusEvidence } from './status.ts'
+
+/** The transcript's lines come up to 0.3 s late (CLAUDE_CODE_PROBES P2). */
+const STOP_LINE_MS = 500
+
+type Turn = StatusEvidence['turn']
+
+interface Listener {
+  status(status: SessionStatus, waitingFor: string | undefined): void
+  /** A person stopped the turn, or did not after all. */
+  interrupted(is: boolean): void
+  /** Reads what the transcript has by now. */
+  readTranscript(): void
+  /** The prompt of a turn that a person stopped is out of the conversation. */
+  onPromptTakenBack(): void
+}
+
+export class StatusTeller {
+  readonly #listener: Listener
+  #evidence: Omit<StatusEvidence, 'now'>
+  #isOver = false
+  #timer: NodeJS.Timeout | null = null
+  #status: SessionStatus | null = null
+  #waitingFor: string | undefined
+  #interrupted = false
+  /** The turn that a person stopped just now. */
+  #stopped: { turn: Turn; timer: NodeJS.Timeout } | null = null
+
+  constructor(attended: boolean, listener: Listener) {
+    this.#evidence = { registry: null, turn: null, paused: false, attended }
+    this.#listener = listener
+  }
+
+  /** Tells how things stand, also when nothing was seen yet. */
+  begin(): void {
+    this.#tell()
+  }
+
+  stop(): void {
+    this.#isOver = true
+    if (this.#timer) clearTimeout(this.#timer)
+    clearTimeout(this.#stopped?.timer)
+  }
+
+  /** What was told last. */
+  get status(): SessionStatus | null {
+    return this.#status
+  }
+
+  get evidence(): Omit<StatusEvidence, 'now'> {
+    return this.#evidence
+  }
+
+  /** A hook told of a prompt, at this time of a file. */
+  prompted(at: number): void {
+    this.#know({ turn: promptedTurn(this.#evidence.turn, momentOf(at)) })
+  }
+
+  /** A hook told of a turn's end. `background`: something of it goes on. */
+  turnEnded(at: number, background: boolean): void {
+    const queued = this.#evidence.turn?.queued
+    this.#know({ turn: { running: false, at: momentOf(at), background, queued } })
+  }
+
+  /** The transcript shows that a person stopped the turn. */
+  turnStopped(at: number): void {
+    const moment = momentOf(at)
+    if (this.#evidence.turn && this.#evidence.turn.at < moment)
+      this.#know({ turn: { running: false, at: moment, interrupted: true } })
+  }
+
+  registered({ status, statusUpdatedAt, waitingFor }: RegistryEntry): void {
+    this.#waitingFor = waitingFor
+    this.#know({ registry: status ? { status, at: momentOf(statusUpdatedAt ?? Date.now()) } : null })
+  }
+
+  paused(is: boolean): void {
+    if (is !== this.#evidence.paused) this.#know({ paused: is })
+  }
+
+  /** Before the next prompt is taken for news: a stopped turn leaves a line in the transcript, unless its prompt was taken back. */
+  settleStop(): void {
+    if (!this.#stopped) return
+    const { turn, timer } = this.#stopped
+    clearTimeout(timer)
+    this.#stopped = null
+    this.#listener.readTranscript()
+    if (turn?.running && this.#evidence.turn === turn) this.#listener.onPromptTakenBack()
+  }
+
+  #know(news: Partial<StatusEvidence>): void {
+    this.#evidence = { ...this.#evidence, ...news }
+    this.#evidence.turn = registeredTurn(this.#evidence)
+    this.#tell()
+  }
+
+  #tell(): void {
+    if (this.#isOver) return
+    const { status, againMs } = decideStatus({ ...this.#evidence, now: performance.now() })
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = againMs === null ? null : setTimeout(() => this.#tell(), againMs)
+    const interrupted = isInterrupted(this.#evidence, status)
+    const changed = interrupted !== this.#interrupted
+    this.#interrupted = interrupted
+    // Nothing may go through a door between the two.
+    if (changed && interrupted) {
+      this.#listener.interrupted(true)
+      this.#stopped = { turn: this.#evidence.turn, timer: setTimeout(() => this.settleStop(), STOP_LINE_MS) }
+    }
+    if (status !== this.#status) {
+      this.#status = status
+      this.#listener.status(status, status === 'waiting' ? this.#waitingFor : undefined)
+    }
+    if (changed && !interrupted) this.#listener.interrupted(false)
+  }
+}
+
+/**
+ * A time of the client's or a file's clock as one of `performance.now()`, which nobody sets back while it is compared.
+ * One that is still to come counts as now.
+ */
+function momentOf(time: number): number {
+  return performance.now() - Math.max(0, Date.now() - time)
+}

@@ -1,0 +1,102 @@
+/** The files that a session and its subagents edit, as their transcripts tell: nothing runs for a tool call. */
+import { existsSync, type FSWatcher, readdirSync, statSync, watch } from 'node:fs'
+import { join } from 'node:path'
+import { editLine } from '../hooks/event.schema.ts'
+import { Tail } from './tail.ts'
+
+/** A forked conversation begins with the lines of another: what is older is no news. */
+const NEWS_MS = 60_000
+/** Subagents whose transcripts are followed; of one that comes back later, only what is new counts. */
+const SUBAGENTS = 64
+
+/**
+ * The file that a tool call edited, as its result says; null for any other line, and for a call that failed. Edit, Write,
+ * NotebookEdit of 2.1.197 and 2.1.329. What a shell command does to files cannot be seen.
+ */
+export function readEdit(line: string, now: number): string | null {
+  if (!line.includes('"toolUseResult"') || !/"(?:structuredPatch|edit_mode)"/.test(line)) return null
+  const parsed = parse(line)
+  const result = parsed?.toolUseResult
+  if (!parsed || !result || now - Date.parse(parsed.timestamp ?? '') > NEWS_MS) return null
+  return 'filePath' in result ? result.filePath : result.error ? null : result.notebook_path
+}
+
+function parse(line: string) {
+  try {
+    return editLine.safeParse(JSON.parse(line)).data ?? null
+  } catch {
+    return null
+  }
+}
+
+export class EditWatch {
+  readonly #onEdit: (path: string) => void
+  #transcript: string | null
+  #tail: Tail | null = null
+  /** The transcript was not there when last looked for: it will be all new. */
+  #isNew = false
+  #subagents = new Map<string, Tail>()
+  #watcher: FSWatcher | null = null
+
+  constructor(transcript: string | null, onEdit: (path: string) => void) {
+    this.#transcript = transcript
+    this.#onEdit = onEdit
+  }
+
+  /** Reads what was appended since, and looks for files that were not there. Called as turns begin and end, and on a slow beat meanwhile. */
+  read(): void {
+    if (!this.#transcript) return
+    if (this.#tail) this.#tail.read()
+    else if (!existsSync(this.#transcript)) this.#isNew = true
+    else {
+      this.#tail = new Tail(this.#transcript, (line) => this.#onLine(line), this.#isNew ? 0 : undefined)
+      this.#tail.start()
+    }
+    if (!this.#watcher) this.#watchSubagents(join(this.#transcript.replace(/\.jsonl$/, ''), 'subagents'))
+  }
+
+  switchTranscript(path: string): void {
+    this.stop()
+    this.#transcript = path
+    this.#isNew = false
+    this.read()
+  }
+
+  stop(): void {
+    this.#tail?.stop()
+    this.#tail = null
+    this.#watcher?.close()
+    this.#watcher = null
+    this.#subagents.clear()
+  }
+
+  #watchSubagents(dir: string): void {
+    if (!existsSync(dir)) return
+    try {
+      this.#watcher = watch(dir, (_, name) => this.#onSubagent(dir, name ?? ''))
+      this.#watcher.on('error', () => {
+        this.#watcher?.close()
+        this.#watcher = null
+      })
+    } catch {
+      // Watches are scarce on some machines: tried again with the next beat.
+      return
+    }
+    const isRecent = (name: string) => Date.now() - statSync(join(dir, name)).mtimeMs < NEWS_MS
+    for (const name of readdirSync(dir).filter(isRecent)) this.#onSubagent(dir, name)
+  }
+
+  #onSubagent(dir: string, name: string): void {
+    if (!/^agent-[\w-]+\.jsonl$/.test(name)) return
+    const tail = this.#subagents.get(name) ?? new Tail(join(dir, name), (line) => this.#onLine(line), 0)
+    this.#subagents.delete(name)
+    this.#subagents.set(name, tail)
+    if (this.#subagents.size > SUBAGENTS) this.#subagents.delete(this.#subagents.keys().next().value!)
+    tail.read()
+  }
+
+  #onLine(line: string): void {
+    const path = readEdit(line, Date.now())
+    if (path !== null) this.#onEdit(path)
+  }
+}

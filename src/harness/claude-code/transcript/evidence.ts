@@ -1,0 +1,190 @@
+/** Follows hand-overs from the door to the model: what the transcript and the hooks show of the tokens given out. */
+import { existsSync } from 'node:fs'
+import type { Door, HarnessEvents } from '../../types.ts'
+import { Tail } from './tail.ts'
+import { type Evidence, isAnswer, readInterrupt, readLine } from './transcript.ts'
+
+/** Hand-overs whose evidence may still come. */
+const TOKENS = 16
+
+interface Followed {
+  tails: Tail[]
+  got: 'offered' | 'handed' | 'surfaced'
+  /** A hook gave it along with a prompt. */
+  withPrompt: boolean
+}
+
+interface Listener {
+  /** What is seen of a token; nothing after `answered` or `forgotten`. */
+  onSeen(...seen: Parameters<HarnessEvents['evidence']>): void
+  /** Mail that a hook gave is in the conversation; `atStop`: it goes on with a turn that was over. */
+  onHookShown(atStop: boolean): void
+  /** A person stopped a turn, and when, by the client's clock. */
+  onInterrupt(at: number): void
+}
+
+export class EvidenceReader {
+  readonly #listener: Listener
+  readonly #tokens = new Map<string, Followed>()
+  #transcript: string | null
+  #tail: Tail | null = null
+
+  constructor(transcript: string | null, listener: Listener) {
+    this.#transcript = transcript
+    this.#listener = listener
+  }
+
+  /** Hand-overs that may still be read. */
+  get pending(): number {
+    return this.#unread().length
+  }
+
+  /** The door, with an eye on what becomes of its offers. */
+  observe(door: Door): Door {
+    let offered = ''
+    return {
+      name: door.name,
+      get reaches() {
+        return door.reaches
+      },
+      available: () => door.available(),
+      lies: (token) => door.lies(token),
+      offer: async (text, token) => {
+        this.follow(token)
+        offered = token
+        await door.offer(text, token).catch((error) => {
+          this.#settle(token)
+          throw error
+        })
+      },
+      withdraw: async () => {
+        const back = await door.withdraw()
+        if (back) this.#settle(offered)
+        return back
+      },
+    }
+  }
+
+  /** From here on the transcript is read for the token, and only while something is expected. */
+  follow(token: string): void {
+    if (this.#tokens.has(token)) return
+    if (!this.#tail && this.#transcript) this.#tail = this.#open(this.#transcript)
+    this.#tokens.set(token, { tails: this.#tail ? [this.#tail] : [], got: 'offered', withPrompt: false })
+    if (this.#tokens.size > TOKENS) this.#settle(this.#tokens.keys().next().value!)
+  }
+
+  /** As `follow`, of what a hook is giving just now. */
+  given(token: string): void {
+    this.follow(token)
+    this.#tokens.get(token)!.got = 'handed'
+  }
+
+  follows(token: string): boolean {
+    return this.#tokens.has(token)
+  }
+
+  /** The inbox socket's frame was read. */
+  onReceived(token: string): void {
+    if (this.#tokens.has(token)) this.#listener.onSeen(token, 'received', 'read off the inbox socket')
+  }
+
+  /** A hook took the mail file. */
+  onMailTaken(json: string): void {
+    for (const token of this.#in(json)) this.#show({ token, state: 'handed', evidence: 'taken by a hook' })
+  }
+
+  /** The hook runs before the request: another hook may block the prompt yet, or the client may die. */
+  onPrompt(prompt: string): void {
+    for (const token of this.#in(prompt)) this.#show({ token, state: 'handed', evidence: 'UserPromptSubmit hook' })
+  }
+
+  /**
+   * The person stopped the turn before the model's first word: the client puts the prompt back into the input and takes
+   * it out of the conversation, with what a hook gave along (2.1.197 and 2.1.329).
+   */
+  onPromptTakenBack(): void {
+    for (const [token, { got, withPrompt }] of [...this.#tokens]) {
+      if (got !== 'surfaced' || !withPrompt) continue
+      this.#settle(token)
+      this.#listener.onSeen(token, 'forgotten', 'its prompt was taken back before an answer')
+    }
+  }
+
+  /** A turn went to its end: what it was given was read, also by a client that keeps no transcript. */
+  onTurnEnd(): void {
+    const isKept = this.#transcript !== null && existsSync(this.#transcript)
+    for (const [token, followed] of [...this.#tokens]) {
+      if (followed.got === 'handed' && !isKept)
+        this.#show({ token, state: 'surfaced', evidence: 'the turn with it ended' })
+      if (followed.got === 'surfaced') this.#answered(token)
+    }
+  }
+
+  /** `/clear` and `/resume` change the transcript: evidence of what is under way may come in either. */
+  switchTranscript(path: string): void {
+    this.#transcript = path
+    this.#tail = null
+    for (const [token, { got }] of [...this.#tokens]) if (got === 'surfaced') this.#settle(token)
+    if (this.#tokens.size === 0) return
+    this.#tail = this.#open(path)
+    for (const { tails } of this.#tokens.values()) tails.push(this.#tail)
+  }
+
+  /** Reads what was appended since. Called on a slow beat as well: a watcher may miss something. */
+  read(): void {
+    for (const tail of this.#tails()) tail.read()
+  }
+
+  stop(): void {
+    for (const tail of this.#tails()) tail.stop()
+  }
+
+  #unread(): string[] {
+    return [...this.#tokens].filter(([, { got }]) => got !== 'surfaced').map(([token]) => token)
+  }
+
+  #in(text: string): string[] {
+    return this.#unread().filter((token) => text.includes(token))
+  }
+
+  #open(path: string): Tail {
+    const tail: Tail = new Tail(path, (line) => this.#onLine(tail, line))
+    tail.start()
+    return tail
+  }
+
+  #onLine(tail: Tail, line: string): void {
+    const read = [...this.#tokens].filter(([, { got, tails }]) => got === 'surfaced' && tails.includes(tail))
+    if (read.length > 0 && isAnswer(line)) for (const [token] of read) this.#answered(token)
+    for (const seen of readLine(line, this.#unread())) this.#show(seen)
+    const interruptedAt = readInterrupt(line)
+    if (interruptedAt !== null) this.#listener.onInterrupt(interruptedAt)
+  }
+
+  #show({ token, state, evidence, hook }: Evidence): void {
+    const followed = this.#tokens.get(token)
+    if (!followed) return
+    if (state === 'refused') this.#settle(token)
+    else if (state === 'handed' || state === 'surfaced') followed.got = state
+    followed.withPrompt ||= hook === 'UserPromptSubmit'
+    if (hook) this.#listener.onHookShown(hook === 'Stop')
+    this.#listener.onSeen(token, state, evidence)
+  }
+
+  #answered(token: string): void {
+    this.#settle(token)
+    this.#listener.onSeen(token, 'answered', 'the model went on from there')
+  }
+
+  #settle(token: string): void {
+    const { tails } = this.#tokens.get(token) ?? { tails: [] }
+    this.#tokens.delete(token)
+    const used = this.#tails()
+    for (const tail of tails) if (!used.has(tail)) tail.stop()
+    if (this.#tail && !used.has(this.#tail)) this.#tail = null
+  }
+
+  #tails(): Set<Tail> {
+    return new Set([...this.#tokens.values()].flatMap(({ tails }) => tails))
+  }
+}

@@ -1,0 +1,144 @@
+/** Which project, worktree and default name a working directory stands for. */
+import { createHash } from 'node:crypto'
+import { realpathSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { MeshError } from '../../errors.ts'
+import { quote, slugOf, toName } from '../../wire/names.ts'
+import { isProject } from '../../wire/subjects.ts'
+import { ensurePrivateDir, readJson, readText, writeAtomic } from '../files.ts'
+import type { Env, Home } from '../home.ts'
+import { type Repository, readRepository } from './git.ts'
+
+const PROJECT_FILE = '.mesh.json'
+const PROJECT_FILE_BYTES = 64 * 1024
+const ALLOWED_BYTES = 1024 * 1024
+const HASH_DIGITS = 8
+/** With a dash and the hash it fits a project id's 80 characters. */
+const SLUG_CHARS = 71
+const DERIVED = /-[0-9a-f]{8}$/
+/** Branches that say nothing about what a session does. */
+const TRUNKS = new Set(['main', 'master', 'trunk', 'develop'])
+
+export interface Place {
+  project: string
+  /** The real path of the worktree's top directory; without a repository, of the working directory. */
+  worktree: string
+  /** The name that a session here asks for when nobody gave it one. */
+  defaultName: string
+}
+
+/**
+ * Finds the place of `cwd`: `MESH_PROJECT`, else the repository's `.mesh.json`, else an id derived from the remote,
+ * the common git directory or the directory. Throws `bad_name` for what is not a project id, `bad_request` for a
+ * malformed `.mesh.json`, `denied` for one that names another repository's project and was not allowed.
+ */
+export function resolvePlace(env: Env, cwd: string, home: Home): Place {
+  const repository = readRepository(cwd)
+  const worktree = repository?.topLevel ?? realPath(cwd)
+  const project = env.MESH_PROJECT
+    ? checkProject(env.MESH_PROJECT, 'MESH_PROJECT')
+    : ((repository && committedProject(repository, home)) ?? derivedProject(repository, worktree))
+  return { project, worktree, defaultName: defaultName(repository, worktree) }
+}
+
+/** Remembers that the operator lets `worktree` join `project`, although another repository may stand for it. */
+export function allowProject(home: Home, worktree: string, project: string): void {
+  checkProject(project, 'the project')
+  ensurePrivateDir(home.root)
+  const allowed = readAllowed(home)
+  const projects = new Set(allowed[worktree]).add(project)
+  writeAtomic(allowedPath(home), `${JSON.stringify({ ...allowed, [worktree]: [...projects] }, null, 2)}\n`)
+}
+
+function checkProject(value: string, source: string): string {
+  if (isProject(value)) return value
+  const slug = slugOf(value, 80)
+  throw new MeshError('bad_name', `${source}: ${quote(value)} is not a project id`, {
+    hint: `a project id is 1 to 80 of a-z 0-9 _ -${slug ? `, for example ${slug}` : ''}`,
+  })
+}
+
+function committedProject(repository: Repository, home: Home): string | null {
+  const named = readProjectFile(join(repository.topLevel, PROJECT_FILE))
+  if (named === null) return null
+  const project = checkProject(named, PROJECT_FILE)
+  const foreign = DERIVED.test(project) && project !== derivedProject(repository, repository.topLevel)
+  if (foreign && !readAllowed(home)[repository.topLevel]?.includes(project)) {
+    throw new MeshError('denied', `${PROJECT_FILE} names ${project}, which may be another repository's project`, {
+      hint: 'if you trust this repository with it: mesh project allow',
+    })
+  }
+  return project
+}
+
+/** The `project` of a committed file; null if there is no file, or it has other things to say. */
+function readProjectFile(path: string): string | null {
+  if (readText(path, PROJECT_FILE_BYTES) === null) return null
+  const value = readJson(path, PROJECT_FILE_BYTES)
+  const project = isObject(value) ? (value.project ?? null) : undefined
+  if (project === null || typeof project === 'string') return project
+  throw new MeshError('bad_request', `${path} is malformed`, { hint: 'it should read {"project": "NAME"}' })
+}
+
+function allowedPath(home: Home): string {
+  return join(home.root, 'allowed.json')
+}
+
+function readAllowed(home: Home): Record<string, string[]> {
+  const value = readJson(allowedPath(home), ALLOWED_BYTES)
+  if (!isObject(value)) return {}
+  const lists = Object.entries(value).filter((entry): entry is [string, string[]] => Array.isArray(entry[1]))
+  return Object.fromEntries(lists)
+}
+
+/** One text for all worktrees and clones of a repository; without one, for a directory. */
+export function derivedProject(repository: Repository | null, worktree: string): string {
+  if (!repository) return projectId(basename(worktree), worktree)
+  const { commonDir, remote } = repository
+  if (remote === null) return projectId(directoryName(commonDir), commonDir)
+  const source = normaliseRemote(remote, dirname(commonDir))
+  return projectId(basename(source), source)
+}
+
+function projectId(name: string, source: string): string {
+  const hash = createHash('sha256').update(source).digest('hex').slice(0, HASH_DIGITS)
+  return `${slugOf(name, SLUG_CHARS) || 'project'}-${hash}`
+}
+
+/** The name of what a git directory belongs to: `api/.git` and `api/.bare` are api's, and so is `api.git`. */
+function directoryName(commonDir: string): string {
+  const name = basename(commonDir)
+  return name.startsWith('.') ? basename(dirname(commonDir)) : name.replace(/\.git$/, '')
+}
+
+/**
+ * One text for all the ways to write a remote: `host/path` without scheme, user, password, port, outer slashes and
+ * `.git`, the host in lower case. A path on this machine stays one, absolute.
+ */
+export function normaliseRemote(url: string, base: string): string {
+  const withScheme = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/@]*@)*(\[[^\]]*\]|[^/:]*)(?::\d*)?(\/.*)?$/i.exec(url)
+  const scp = /^(?:[^/:@]*@)?(\[[^\]]*\]|[^/:]+):(.*)$/s.exec(url)
+  const [, host = '', path = ''] = withScheme ?? scp ?? [null, '', resolve(base, url)]
+  const trimmed = path
+    .replace(/\/+$/, '')
+    .replace(/\.git$/, '')
+    .replace(/\/+$/, '')
+  return host === '' ? trimmed : `${host.toLowerCase()}/${trimmed.replace(/^\/+/, '')}`
+}
+
+function defaultName(repository: Repository | null, worktree: string): string {
+  const branch = repository?.branch ?? null
+  return toName(branch === null || TRUNKS.has(branch) ? basename(worktree) : branch)
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return resolve(path)
+  }
+}

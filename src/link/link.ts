@@ -1,0 +1,163 @@
+/** The sidecar's link to the engine: connects, heals a dead engine, connects anew. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { healEngine, startEngine } from '../engine/engine.ts'
+import { engineUser } from '../engine/nkey.ts'
+import { MeshError } from '../errors.ts'
+import type { Env, Home } from '../host/home.ts'
+import type { Logger } from '../host/log.ts'
+import { connectEngine, type NatsConnection } from '../nats/connect.ts'
+
+const RETRY_MS = { first: 50, most: 2000 }
+
+interface LinkOptions<Store> {
+  home: Home
+  env: Env
+  name: string
+  log: Logger
+  /** Opens what the connection is for. */
+  open(nc: NatsConnection): Promise<Store>
+  /** Called after every connect, with a store that works. Throwing counts as not connected: it is called again. */
+  onUp(store: Store): Promise<void>
+  onDown(): void
+}
+
+export class Link<Store> {
+  readonly #options: LinkOptions<Store>
+  #nc: NatsConnection | null = null
+  #store: Store | null = null
+  #isReady = false
+  #stopped = false
+  #mending = false
+  #awaiting: (() => void)[] = []
+  #noteDown = () => {}
+  #down = new Promise<void>((resolve) => {
+    this.#noteDown = resolve
+  })
+
+  constructor(options: LinkOptions<Store>) {
+    this.#options = options
+  }
+
+  /** The store, or `mesh_down`. */
+  get store(): Store {
+    if (this.#store) return this.#store
+    throw new MeshError('mesh_down', 'the engine is not running')
+  }
+
+  /** There is a store, though perhaps not yet everything that `onUp` does. */
+  get up(): boolean {
+    return this.#store !== null
+  }
+
+  /** Resolves once the link is up and `onUp` is done, or after `ms`. */
+  async whenUp(ms: number): Promise<void> {
+    if (this.#isReady) return
+    const waited = new AbortController()
+    const up = new Promise<void>((resolve) => this.#awaiting.push(resolve))
+    await Promise.race([up, delay(ms, undefined, { signal: waited.signal }).catch(() => {})])
+    waited.abort()
+  }
+
+  /** Resolves when the connection of now is lost. */
+  whenDown(): Promise<void> {
+    return this.#down
+  }
+
+  /**
+   * Starts the engine if nobody did, also after `mesh down`: this is a new session. Connects. Resolves once connected
+   * or once it is clear that it will take time; then it goes on in the background.
+   */
+  async start(): Promise<void> {
+    const { home, env, log } = this.#options
+    this.#mending = true
+    try {
+      await startEngine(home, env, (line) => log.info({ engine: line }, 'engine'))
+      await this.#connect()
+    } catch (error) {
+      log.warn({ error: MeshError.from(error).toBody() }, 'not connected')
+    }
+    this.#mending = false
+    this.#mend()
+  }
+
+  /** Connects in the background, as a part of what is there: a dead engine is healed, one that was stopped is left alone. */
+  join(): void {
+    this.#mend()
+  }
+
+  /** Connects anew: `onUp` then completes what was left half done. */
+  reset(): void {
+    void this.#nc?.close().catch(() => {})
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#lower()
+    await this.#nc?.close().catch(() => {})
+  }
+
+  #lower(): void {
+    const wasUp = this.up
+    this.#store = null
+    this.#isReady = false
+    this.#noteDown()
+    this.#down = new Promise((resolve) => {
+      this.#noteDown = resolve
+    })
+    if (wasUp) this.#options.onDown()
+  }
+
+  #mend(): void {
+    if (this.#isReady || this.#mending || this.#stopped) return
+    this.#mending = true
+    void this.#mendLoop().finally(() => {
+      this.#mending = false
+      // A link that broke again while this one ended is noticed here.
+      this.#mend()
+    })
+  }
+
+  async #mendLoop(): Promise<void> {
+    const since = performance.now()
+    while (!this.#isReady && !this.#stopped) {
+      await this.#connect().catch((error) => {
+        this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'engine not healed')
+      })
+      if (this.#isReady) return
+      // In proportion to how long it is away already. With jitter: a thousand sidecars notice at once.
+      const wait = Math.min(Math.max(RETRY_MS.first, (performance.now() - since) / 4), RETRY_MS.most)
+      await delay(wait * (0.5 + Math.random()), undefined, { ref: false })
+    }
+  }
+
+  /** Connects to the engine, which is started if it is dead. Does nothing after `mesh down`. */
+  async #connect(): Promise<void> {
+    const { home, env, name } = this.#options
+    const engine = await healEngine(home, env)
+    if (!engine?.url || this.#stopped) return
+    const nc = await connectEngine({ url: engine.url, user: engineUser(home), name: `mesh ${name}` }, () => {
+      if (this.#nc !== nc) return
+      this.#nc = null
+      this.#lower()
+      this.#mend()
+    })
+    this.#nc = nc
+    try {
+      const store = await this.#options.open(nc)
+      this.#checkOpen(nc)
+      this.#store = store
+      await this.#options.onUp(store)
+      this.#checkOpen(nc)
+      this.#isReady = true
+    } catch (error) {
+      this.#lower()
+      await nc.close().catch(() => {})
+      throw error
+    }
+    for (const resolve of this.#awaiting.splice(0)) resolve()
+  }
+
+  #checkOpen(nc: NatsConnection): void {
+    if (this.#stopped || this.#nc !== nc) throw new MeshError('mesh_down', 'the engine went away')
+  }
+}

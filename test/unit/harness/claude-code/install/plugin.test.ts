@@ -1,0 +1,132 @@
+/** The plugin folder: the same hooks as the settings', and what goes with every session's context. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import manifest from '../../../../../package.json' with { type: 'json' }
+import { commands } from '../../../../../src/cli/table.ts'
+import { pluginHooks, settingsHooks } from '../../../../../src/harness/claude-code/hooks/script.ts'
+import { installPlugin } from '../../../../../src/harness/claude-code/install/install.ts'
+import { hooksFile } from '../../../../../src/harness/claude-code/install/plugin.ts'
+import { permissionRules } from '../../../../../src/harness/claude-code/install/rules.ts'
+import { uninstallClaudeCode } from '../../../../../src/harness/claude-code/install/uninstall.ts'
+import { meshHome } from '../../../../../src/host/home.ts'
+
+const packageDir = fileURLToPath(new URL('../../../../..', import.meta.url))
+const file = (name: string) => readFileSync(join(packageDir, name), 'utf8')
+
+let root: string
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'mesh-plugin-'))
+})
+afterEach(() => rmSync(root, { recursive: true }))
+
+test("the plugin's hooks are the settings' hooks", () => {
+  const plugin = JSON.parse(hooksFile('/home/ann/.local/state/mesh')).hooks
+  const settings = settingsHooks('/home/ann/.local/state/mesh')
+  expect(Object.keys(plugin)).toEqual(Object.keys(settings))
+  for (const [event, hooks] of Object.entries(settings)) {
+    const asSettings = JSON.stringify(plugin[event][0].hooks).replace(/ plugin (?=[23]>)/g, ' ')
+    expect(JSON.parse(asSettings)).toEqual(hooks)
+  }
+  // Bring it up to date with: npx vitest run --project unit test/unit/harness-plugin.test.ts -u
+  return expect(hooksFile(null)).toMatchFileSnapshot('../../../../../plugin/hooks/hooks.json')
+})
+
+test('its version is the package’s', () => {
+  expect(JSON.parse(file('plugin/.claude-plugin/plugin.json')).version).toBe(manifest.version)
+  expect(manifest.files).toEqual(expect.arrayContaining(['plugin', '.claude-plugin']))
+})
+
+test('the skill costs few tokens, and names commands that there are', () => {
+  const [, head, body] = file('plugin/skills/mesh/SKILL.md').split('---\n')
+  // About four characters each: the head is in the context of every session, the rest when the skill is used.
+  expect(head!.length / 4).toBeLessThan(40)
+  expect(body!.length / 4).toBeLessThan(350)
+  const named = [...body!.matchAll(/`(?:git diff \| )?mesh (\w+)/g)].map(([, name]) => name!)
+  const known = commands.map(({ name }) => name.split(' ')[0])
+  expect(named.filter((name) => name !== 'COMMAND' && !known.includes(name))).toEqual([])
+})
+
+test('rules allow commands that there are, none that runs programs, changes the set-up or ends something', () => {
+  const allowed = permissionRules.map((rule) => /^Bash\(mesh (\w+):\*\)$/.exec(rule)![1]!)
+  const known = new Set([...commands.map(({ name }) => name.split(' ')[0]!), 'who'])
+  expect(allowed.filter((name) => !known.has(name))).toEqual([])
+  const forbidden = [
+    'run',
+    'spawn',
+    'install',
+    'uninstall',
+    'up',
+    'down',
+    'engine',
+    'project',
+    'forget',
+    'rename',
+    'mcp',
+  ]
+  expect(allowed.filter((name) => forbidden.includes(name))).toEqual([])
+})
+
+/** A client that does what the real one does to the settings: in its own order, and empty objects stay. */
+const FAKE = `#!/usr/bin/env node
+const { readFileSync, writeFileSync } = require('node:fs')
+const path = process.env.CLAUDE_CONFIG_DIR + '/settings.json'
+const { model, ...old } = JSON.parse(readFileSync(path, 'utf8'))
+const [, what, sub] = process.argv.slice(2)
+const settings = { enabledPlugins: {}, extraKnownMarketplaces: {}, ...old, model }
+if (what === 'marketplace' && sub === 'add') settings.extraKnownMarketplaces.sessionmesh = { source: process.argv[5] }
+if (what === 'install') settings.enabledPlugins['mesh@sessionmesh'] = true
+if (what === 'uninstall') delete settings.enabledPlugins['mesh@sessionmesh']
+if (what === 'marketplace' && sub === 'remove') delete settings.extraKnownMarketplaces.sessionmesh
+writeFileSync(path, JSON.stringify(settings, null, 2))
+`
+
+function lab(withClient: boolean) {
+  const env = { CLAUDE_CONFIG_DIR: root, MESH_HOME: join(root, 'mesh'), PATH: `${root}:${process.env.PATH}` }
+  if (withClient) writeFileSync(join(root, 'claude'), FAKE, { mode: 0o755 })
+  else env.PATH = root
+  const settings = join(root, 'settings.json')
+  const text = '{"model": "x",   "env": {"A": "1"}}\n'
+  writeFileSync(settings, text)
+  const options = { env, home: meshHome(env), sidecarPath: '/opt/sidecar.js', nodePath: '/usr/bin/node', packageDir }
+  return { env, home: meshHome(env), settings, text, options, read: () => JSON.parse(readFileSync(settings, 'utf8')) }
+}
+
+test('install --plugin has the client do it, and uninstall undo it, to the byte', async () => {
+  const { env, home, settings, text, options, read } = lab(true)
+  expect(await installPlugin(options)).toMatchObject({ changed: true, installed: true })
+  expect(read().enabledPlugins).toEqual({ 'mesh@sessionmesh': true })
+  expect(await installPlugin(options)).toMatchObject({ changed: false, installed: true })
+  expect(JSON.parse(readFileSync(join(home.root, 'claude-code/plugin/hooks/hooks.json'), 'utf8')).hooks).toEqual(
+    Object.fromEntries(Object.entries(pluginHooks(home.root)).map(([event, hooks]) => [event, [{ hooks }]])),
+  )
+  expect((await uninstallClaudeCode({ env, home })).places).toEqual([{ path: settings, did: 'restored' }])
+  expect(readFileSync(settings, 'utf8')).toBe(text)
+})
+
+test("uninstall after install --plugin keeps others' changes", async () => {
+  const { env, home, settings, options, read } = lab(true)
+  await installPlugin(options)
+  writeFileSync(settings, JSON.stringify({ ...read(), theme: 'dark' }))
+  expect((await uninstallClaudeCode({ env, home })).places).toEqual([{ path: settings, did: 'edited' }])
+  expect(read()).toEqual({ model: 'x', env: { A: '1' }, theme: 'dark' })
+})
+
+test('without the client it says what to type, and uninstall too', async () => {
+  const { env, home, text, settings, options } = lab(false)
+  const { installed, commands } = await installPlugin(options)
+  expect([installed, commands]).toEqual([
+    false,
+    [
+      ['plugin', 'marketplace', 'add', join(home.root, 'claude-code')],
+      ['plugin', 'install', 'mesh@sessionmesh'],
+    ],
+  ])
+  // Typed.
+  writeFileSync(settings, JSON.stringify({ ...JSON.parse(text), enabledPlugins: { 'mesh@sessionmesh': true } }))
+  const { places } = await uninstallClaudeCode({ env, home })
+  expect(places).toEqual([{ path: settings, did: 'edited', commands: expect.arrayContaining([expect.anything()]) }])
+  expect(readFileSync(settings, 'utf8')).toBe(JSON.stringify(JSON.parse(text)))
+})

@@ -1,0 +1,80 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { readAgentRecord } from '../../../../../src/harness/claude-code/transcript/ended.ts'
+
+const fixture = (name: string) =>
+  readFileSync(new URL(`../../../../fixtures/claude-code/ended/${name}.jsonl`, import.meta.url), 'utf8')
+let dir: string
+let path: string
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'ended-'))
+  path = join(dir, 'agent.jsonl')
+})
+afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+const assistant = (content: object[], more: object = {}, id = 'msg_1') =>
+  JSON.stringify({ type: 'assistant', isSidechain: true, message: { id, content, stop_reason: 'end_turn', ...more } })
+const write = (...lines: string[]) => writeFileSync(path, lines.join('\n'))
+const read = () => readAgentRecord(path, { subagent: true })
+
+test('ended - the last line may be half written: it counts for nothing', () => {
+  const whole = fixture('subagent-normal')
+  writeFileSync(path, whole.slice(0, whole.lastIndexOf('{') - 40))
+  expect(read()).toMatchObject({ last: 'tool-result' })
+  writeFileSync(path, whole.trimEnd())
+  expect(read()).toMatchObject({ last: 'text', text: 'The report: all is well.' })
+})
+
+test('ended - a file that is not there, or is none, is no record; one without a word says nothing', () => {
+  expect(read()).toBeNull()
+  expect(readAgentRecord(dir, { subagent: true })).toBeNull()
+  write('', 'no json', '[]', '{"type":"user"}', '{"type":"assistant","message":7}', '"assistant"')
+  expect(read()).toMatchObject({ last: 'nothing', text: '', usage: null })
+})
+
+test('ended - only the end of a large file is read, and then its usage is not known', () => {
+  const filler = JSON.stringify({ type: 'attachment', text: 'x'.repeat(1_000_000) })
+  for (let i = 0; i < 34; i++) appendFileSync(path, `${filler}\n`)
+  appendFileSync(path, fixture('subagent-normal'))
+  const begun = performance.now()
+  expect(read()).toMatchObject({ last: 'text', text: 'The report: all is well.', usage: null })
+  console.log(`34 MB: ${Math.round(performance.now() - begun)} ms`)
+})
+
+test('ended - the blocks of one response are its text, and its usage counts once', () => {
+  const usage = { input_tokens: 7, output_tokens: 3, cache_read_input_tokens: 90 }
+  write(
+    assistant([{ type: 'text', text: 'an earlier one' }], { usage }, 'msg_0'),
+    assistant([{ type: 'text', text: 'one' }], { usage }),
+    assistant([{ type: 'thinking', thinking: '…' }], { usage }),
+    assistant([{ type: 'text', text: 'two' }], { usage }),
+  )
+  expect(read()).toMatchObject({ text: 'one\ntwo', usage: { inputTokens: 194, outputTokens: 6 } })
+})
+
+test('ended - a call whose result came before its line is answered', () => {
+  write(
+    JSON.stringify({
+      type: 'user',
+      isSidechain: true,
+      message: { content: [{ type: 'tool_result', tool_use_id: 't' }] },
+    }),
+    assistant([{ type: 'tool_use', id: 't' }], { stop_reason: 'tool_use' }),
+  )
+  expect(read()).toMatchObject({ last: 'tool-result' })
+})
+
+test('ended - an earlier process of the conversation counts for nothing', () => {
+  writeFileSync(path, fixture('session-exit'))
+  expect(readAgentRecord(path, { subagent: false, since: '2030-01-01T00:00:00.000Z' })).toMatchObject({
+    last: 'nothing',
+    text: '',
+  })
+})
+
+test('ended - lines of subagents in a session’s own file are not the session’s', () => {
+  writeFileSync(path, `${fixture('session-print')}${fixture('subagent-call-last')}`)
+  expect(readAgentRecord(path, { subagent: false })).toMatchObject({ last: 'text', text: 'The tool said one.' })
+})

@@ -1,0 +1,50 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { meshHome } from '../../../src/host/home.ts'
+import { defaultSettings, readSettings } from '../../../src/host/settings.ts'
+
+let root: string
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'mesh-settings-'))
+})
+afterEach(() => {
+  rmSync(root, { recursive: true })
+})
+
+const read = (text?: string) => {
+  if (text !== undefined) writeFileSync(join(root, 'settings.json'), text)
+  return readSettings(meshHome({ MESH_HOME: root }))
+}
+
+test('without a file the defaults hold', () => {
+  expect(read()).toEqual({
+    floorSeconds: 30,
+    loopRounds: 20,
+    claimGraceSeconds: 60,
+    claimLostSeconds: 600,
+    stateTokens: 600,
+  })
+  expect(defaultSettings).toEqual(read())
+})
+
+test('what is set holds, and unknown keys are ignored', () => {
+  const set = { floorSeconds: 0.5, loopRounds: 7 }
+  expect(read(JSON.stringify({ ...set, colour: 'red' }))).toEqual({ ...defaultSettings, ...set })
+})
+
+test.each([
+  ['{"floorSeconds": -1}', 'floorSeconds must be a number from 0 to 3600'],
+  ['{"floorSeconds": "30"}', 'floorSeconds must be a number from 0 to 3600'],
+  ['{"floorSeconds": 1e9}', 'floorSeconds must be a number from 0 to 3600'],
+  ['{"loopRounds": 0}', 'loopRounds must be a number from 1 to 10000'],
+  ['{"loopRounds": 1.5}', 'loopRounds must be a whole number'],
+  ['[]', 'must be a JSON object'],
+  ['{', 'not readable'],
+  ['', 'not readable'],
+])('%j is refused, with the place', (text, place) => {
+  const error = expect.objectContaining({ code: 'bad_request', message: expect.stringContaining(place) })
+  expect(() => read(text)).toThrow(error)
+  expect(() => read(text)).toThrow(join(root, 'settings.json'))
+})
