@@ -9,9 +9,9 @@ import { type Env, type Home, meshHome } from '../host/home.ts'
 import { resolvePlace } from '../host/repository/project.ts'
 import { checkName, toName } from '../wire/names.ts'
 import type { CommandInfo, Flags } from './flags.ts'
+import { joinWords, readInput } from './input/text.ts'
 import { createOutput, type Output } from './output.ts'
 import { misuse, type Parsed } from './parse.ts'
-import { joinWords, readInput } from './text.ts'
 
 export interface Context {
   readonly command: CommandInfo

@@ -1,9 +1,9 @@
 /** The overview of all commands, and of those that share a first word. */
 
 import type { CommandInfo } from './flags.ts'
+import { columns } from './input/units.ts'
 import { usageOf } from './parse.ts'
 import { commands, sections } from './table.ts'
-import { columns } from './units.ts'
 
 /** Prints what `mesh` alone says; with `full` also the rarer commands. */
 export function printOverview(full: boolean): void {

@@ -1,12 +1,12 @@
 /** Every command, by subject: how it is called, what it takes, and where its code is. Data; the code loads when it runs. */
-import { fileCommands } from './file-table.ts'
+import { fileCommands } from './commands/files/table.ts'
+import { messageCommands } from './commands/mail/table.ts'
+import { runCommands } from './commands/runs/table.ts'
+import { sessionCommands } from './commands/sessions/table.ts'
+import { setupCommands } from './commands/setup/table.ts'
+import { stateCommands } from './commands/state/table.ts'
+import { taskCommands } from './commands/tasks/table.ts'
 import type { CommandInfo } from './flags.ts'
-import { messageCommands } from './message-table.ts'
-import { runCommands } from './run-table.ts'
-import { sessionCommands } from './session-table.ts'
-import { setupCommands } from './setup-table.ts'
-import { stateCommands } from './state-table.ts'
-import { taskCommands } from './task-table.ts'
 
 export const sections: readonly { title: string; commands: readonly CommandInfo[] }[] = [
   { title: 'Messages', commands: messageCommands },

@@ -6,9 +6,9 @@ import './version.ts'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
+import { transmit } from '../../../src/cli/commands/mail/sending.ts'
 import { createContext } from '../../../src/cli/context.ts'
 import type { Parsed } from '../../../src/cli/parse.ts'
-import { transmit } from '../../../src/cli/sending.ts'
 import { MeshError } from '../../../src/errors.ts'
 
 export interface SenderJob {

@@ -1,7 +1,7 @@
 /** The state document: what each change makes of it, and what is refused. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { valueAsJson } from '../../../../src/cli/states.ts'
+import { valueAsJson } from '../../../../src/cli/commands/state/values.ts'
 import {
   appliedRev,
   applyChange,

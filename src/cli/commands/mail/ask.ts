@@ -1,0 +1,24 @@
+/** `mesh ask`: send, and print the reply. */
+
+import { visible } from '../../../core/render.ts'
+import { formatRecipient, newId, parseRecipient } from '../../../wire/names.ts'
+import type { Context } from '../../context.ts'
+import { checkThread } from '../../input/values.ts'
+import { taken } from './messages.ts'
+import { readContent, transmit, withoutHandover } from './sending.ts'
+
+export async function run(context: Context): Promise<undefined> {
+  const { flags, out } = context
+  const to = formatRecipient(parseRecipient(context.args[0]!))
+  const read = readContent(context, await context.text())
+  const content = { intent: 'request', ...read, wait: 'reply' as const, id: newId('m') }
+  const thread = flags.thread !== undefined && { thread: checkThread(flags.thread) }
+  const sidecar = context.sidecar()
+  context.onInterrupt = `interrupted; the question may have been sent: mesh trace ${content.id}; a reply comes to: mesh inbox`
+  const sent = await transmit(sidecar, 'send', { ...content, ...thread, to })
+  context.onInterrupt = null
+  if (out.json) await out.value(withoutHandover(sent))
+  else await out.line(visible(sent.reply!.text))
+  if (!out.json && !sent.reply!.verified) out.note(`the sender ${sent.reply!.from} is not verified`)
+  await taken(sidecar, sent.handover, out)
+}

@@ -1,0 +1,59 @@
+/** Messages as people read them at a terminal. What peers wrote is indented, so that it cannot pass for our lines. */
+import type { Message } from '../../../api/ops.schema.ts'
+import type { Sidecar } from '../../../client/sidecar.ts'
+import { visible } from '../../../core/render.ts'
+import { MeshError } from '../../../errors.ts'
+import { ago, oneLine } from '../../input/units.ts'
+import type { Output } from '../../output.ts'
+
+const TAKEN_MS = 2000
+const RETRY_MS = 100
+
+/** A header line and the indented text. */
+export function messageLines(message: Message, now: number): string {
+  return `${header(message, now)}\n${indent(visible(message.text))}`
+}
+
+function header(message: Message, now: number): string {
+  const marks = [
+    `${message.id} from ${message.from}`,
+    ['@', ':'].some((mark) => message.to.includes(mark)) && `to ${message.to}`,
+    `${ago(message.sentAt, now)} ago`,
+    message.thread && `thread ${message.thread}`,
+    message.replyTo && `reply to ${message.replyTo}`,
+    message.intent,
+    !message.verified && 'sender not verified',
+    message.repeat && 'may have been shown before',
+  ]
+  return oneLine(marks.filter(Boolean).join(', '))
+}
+
+/** Every line of a text behind two spaces. */
+export function indent(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => `  ${line}`)
+    .join('\n')
+}
+
+/**
+ * Tells the sidecar that what it handed over has been shown. Without success the messages stay unread and come again,
+ * marked as a possible repeat: nothing is lost, so this never fails the command.
+ */
+export async function taken(sidecar: Sidecar, handover: string | undefined, out: Output): Promise<void> {
+  if (handover === undefined) return
+  const deadline = performance.now() + TAKEN_MS
+  for (;;) {
+    try {
+      await sidecar.call('taken', { handover }, { timeoutMs: TAKEN_MS })
+      return
+    } catch (error) {
+      const { code } = MeshError.from(error)
+      if (code === 'not_found' || performance.now() > deadline) {
+        out.note(`these messages are not marked as read and will come again (${MeshError.from(error).message})`)
+        return
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    }
+  }
+}

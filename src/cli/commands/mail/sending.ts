@@ -1,0 +1,96 @@
+/** What `send`, `ask` and `reply` share: one message on its way, and how its outcome is told. */
+import type { Message, Request, Response, SendState } from '../../../api/ops.schema.ts'
+import { Unreachable } from '../../../client/client.ts'
+import type { Sidecar } from '../../../client/sidecar.ts'
+import { MeshError } from '../../../errors.ts'
+import { newId } from '../../../wire/names.ts'
+import type { Context } from '../../context.ts'
+import { oneLine, parseChoice, parseDuration } from '../../input/units.ts'
+
+/** The sidecar keeps the time of a wait; this much later it is taken for stuck. */
+const GRACE_MS = 10_000
+
+const waitStates = ['stored', 'delivered', 'surfaced', 'reply'] as const
+export type WaitState = (typeof waitStates)[number]
+type Sent = Response<'send'>
+
+/** How far a message is; what is not here is an end that nothing follows. */
+const progress: readonly SendState[] = ['queued', 'stored', 'delivered', 'handed', 'held', 'surfaced', 'replied']
+
+export interface Content {
+  /** For a message whose id must be known before it is sent. */
+  id?: string
+  text: string
+  intent?: string
+  wait?: WaitState
+  timeoutMs?: number
+}
+
+/** Reads `--wait`, `--timeout` and `--intent`. */
+export function readContent({ flags }: Context, text: string): Content {
+  return {
+    text,
+    ...(flags.intent !== undefined && { intent: checkIntent(flags.intent) }),
+    ...(flags.wait !== undefined && { wait: parseChoice(flags.wait, '--wait', waitStates) }),
+    ...(flags.timeout !== undefined && { timeoutMs: parseDuration(flags.timeout, '--timeout') }),
+  }
+}
+
+function checkIntent(intent: string): string {
+  if (/^[a-z][a-z_-]{0,31}$/.test(intent)) return intent
+  throw new MeshError('bad_request', '--intent is one word of a-z, _ and -, at most 32 characters')
+}
+
+/** Sends one message and returns what became of it. Throws `timeout` when what was waited for did not happen. */
+export async function transmit<O extends 'send' | 'reply'>(
+  sidecar: Sidecar,
+  op: O,
+  fields: Omit<Request<O>, 'id'> & Content,
+): Promise<Sent> {
+  // Made here, so that a retry is the same message.
+  const { id = newId('m') } = fields
+  const waits = fields.wait !== undefined && fields.wait !== 'stored'
+  const timeoutMs = fields.timeoutMs !== undefined ? fields.timeoutMs + GRACE_MS : waits ? 0 : undefined
+  try {
+    const sent: Sent = await sidecar.call(op, { ...fields, id } as Request<O>, { timeoutMs })
+    checkReached(sent, fields)
+    return sent
+  } catch (error) {
+    throw explain(error, id, fields)
+  }
+}
+
+function checkReached(sent: Sent, { wait, timeoutMs = 0 }: Content): void {
+  if (wait === undefined) return
+  const wanted = progress.indexOf(wait === 'reply' ? 'replied' : wait)
+  const reached = progress.indexOf(sent.state)
+  if (reached < 0)
+    throw new MeshError('not_alive', `${sent.id} is ${sent.state}`, { hint: `see: mesh trace ${sent.id}` })
+  if (wait === 'reply' ? sent.reply : reached >= wanted) return
+  throw new MeshError('timeout', `${sent.id} is ${sent.state} after ${timeoutMs} ms`)
+}
+
+/** An unknown outcome is told with the id that finds it out. */
+function explain(error: unknown, id: string, { wait, timeoutMs }: Content): unknown {
+  const hint = `the outcome is unknown; see: mesh trace ${id}`
+  if (error instanceof Unreachable && error.sent) {
+    return new MeshError('timeout', `${id}: ${error.message}`, { cause: error, hint })
+  }
+  if (!(error instanceof MeshError) || error.code !== 'timeout') return error
+  const awaited = wait ? `was not seen to be ${wait === 'reply' ? 'answered' : wait}` : 'got no answer'
+  const within = timeoutMs === undefined ? '' : ` within ${timeoutMs} ms`
+  const soFar = error.message.startsWith(`${id} is `) ? `: it${error.message.slice(id.length)}` : ''
+  return new MeshError('timeout', `${id} ${awaited}${within}${oneLine(soFar)}`, { cause: error, hint })
+}
+
+/** The one line that tells what became of a message. */
+export function sentLine(sent: Sent, several: boolean): string {
+  const to = several ? ` ${oneLine(sent.to)}` : ''
+  return `${sent.id} ${sent.state}${to}${sent.note ? ` (${oneLine(sent.note)})` : ''}`
+}
+
+/** A reply's fields for `--json`. */
+export function withoutHandover(sent: Sent): Omit<Sent, 'handover'> & { reply?: Message } {
+  const { handover: _, ...rest } = sent
+  return rest
+}

@@ -1,0 +1,119 @@
+/** `mesh wait`: block until something happened, print it, and only then mark it as read. */
+import type { Request, Response } from '../../../api/ops.schema.ts'
+import { MeshError } from '../../../errors.ts'
+import { limits } from '../../../wire/limits.ts'
+import type { Context } from '../../context.ts'
+import { oneLine, parseChoice, parseDuration } from '../../input/units.ts'
+import { checkTarget } from '../../input/values.ts'
+import { misuse } from '../../parse.ts'
+import { eventLines, exitOf } from '../runs/lines.ts'
+import { ownerOf } from '../runs/supervised.ts'
+import { messageLines, taken } from './messages.ts'
+
+const GRACE_MS = 10_000
+const untilWhat = ['idle', 'end', 'message', 'progress'] as const
+const untilSession = ['idle', 'end', 'message'] as const
+
+type Result = Response<'wait'>['results'][number]
+
+const HOW = { session_idle: 'is idle', session_ended: 'ended: gone', session_lost: 'is lost: nobody saw it end' }
+
+export async function run(context: Context): Promise<number | undefined> {
+  const { flags } = context
+  if (flags.any && flags.all) throw misuse(context.command, 'it is --any or --all')
+  const until = untilOfRuns(context)
+  if (until !== null) return waitForRuns(context, until)
+  const request = readRequest(context)
+  if (await areChildren(context)) return waitForRuns(context, flags.until === 'end' ? 'end' : 'idle')
+  try {
+    return await waitForOthers(context, request)
+  } catch (error) {
+    if (!isUnknown(error) || flags.until === 'message') throw error
+    // It may be what a run is called, also that of a session that was spawned just now and has not joined yet.
+    return await waitForRuns(context, flags.until === 'idle' ? 'idle' : 'end').catch((second) => {
+      throw isUnknown(second) ? error : second
+    })
+  }
+}
+
+function isUnknown(error: unknown): boolean {
+  return MeshError.from(error).code === 'not_found'
+}
+
+/** Sessions and messages. */
+async function waitForOthers(context: Context, request: Request<'wait'>): Promise<undefined> {
+  const { flags, out } = context
+  const sidecar = context.sidecar()
+  const timeoutMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
+  const { results, handover } = await sidecar.call('wait', request, { timeoutMs })
+  if (results.length === 0) throw new MeshError('timeout', `nothing happened within ${flags.timeout}`)
+  for (const result of results) {
+    if (out.json) await out.value(result)
+    else await out.line(resultLine(result))
+  }
+  await taken(sidecar, handover, out)
+}
+
+/** Sessions that this one started: their runs tell how they ended, and with what result, also when they are long over. */
+async function areChildren(context: Context): Promise<boolean> {
+  const { args, flags } = context
+  if (args.length === 0 || flags.until === 'message' || args.some((target) => target.startsWith('m_'))) return false
+  const sidecar = context.sidecar()
+  const { owner } = ownerOf(context)
+  try {
+    const runs = (await Promise.all(args.map((run) => sidecar.call('runs', { run })))).flat()
+    return runs.length > 0 && runs.every((run) => run.kind === 'session' && run.owner === owner && run.name !== owner)
+  } catch (error) {
+    if (isUnknown(error)) return false
+    throw error
+  }
+}
+
+/** Until one of the runs, or all of them, got so far. The exit code tells how they ended. */
+async function waitForRuns(context: Context, until: 'end' | 'idle' | 'progress'): Promise<number> {
+  const { args, flags, out } = context
+  const request = { runs: [...args], until, ...(flags.all && { all: true }), ...timeoutOf(context) }
+  const callMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
+  const { events } = await context.sidecar().call('run_wait', request, { timeoutMs: callMs })
+  for (const event of events) {
+    if (out.json) await out.value(event)
+    else await out.line(eventLines(event))
+  }
+  return exitOf(events)
+}
+
+/** Runs are waited for by what they tell, and so is progress of whoever makes it. */
+function untilOfRuns({ args, flags, command }: Context): 'end' | 'idle' | 'progress' | null {
+  const until = flags.until === undefined ? undefined : parseChoice(flags.until, '--until', untilWhat)
+  const runs = args.filter((target) => target.startsWith('r_'))
+  if (runs.length === 0 && until !== 'progress') return null
+  const isMixed = runs.length < args.length && until !== 'progress'
+  if (isMixed) throw misuse(command, 'runs cannot be waited for with others')
+  if (args.length === 0) throw misuse(command, 'whose progress?')
+  if (args.some((target) => target.startsWith('m_'))) throw misuse(command, 'a message makes no progress')
+  if (until === 'message') throw misuse(command, '--until message is for sessions: give the name')
+  return until ?? 'end'
+}
+
+function timeoutOf({ flags }: Context): { timeoutMs?: number } {
+  return flags.timeout === undefined ? {} : { timeoutMs: parseDuration(flags.timeout, '--timeout') }
+}
+
+function readRequest(context: Context) {
+  const { args, flags, command } = context
+  if (args.length > limits.recipients) throw misuse(command, `more than ${limits.recipients} targets`)
+  const targets = args.map(checkTarget)
+  const onMessages = targets.filter((target) => target.startsWith('m_'))
+  if (flags.until !== undefined && onMessages.length > 0) throw misuse(command, '--until is for sessions, not for ids')
+  return {
+    targets,
+    ...(flags.until !== undefined && { until: parseChoice(flags.until, '--until', untilSession) }),
+    ...(flags.all && { all: true }),
+    ...timeoutOf(context),
+  }
+}
+
+function resultLine(result: Result): string {
+  if ('text' in result) return messageLines(result, Date.now())
+  return `${result.name} ${HOW[result.type]}${result.reason ? ` (${oneLine(result.reason)})` : ''}`
+}

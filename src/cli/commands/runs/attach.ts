@@ -1,0 +1,55 @@
+/** `mesh attach`: a supervisor for a process that runs already, and was started by somebody else. */
+import { existsSync } from 'node:fs'
+import { basename } from 'node:path'
+import { startRun } from '../../../client/runs.ts'
+import { MeshError } from '../../../errors.ts'
+import { runDir } from '../../../host/home.ts'
+import {
+  commandLine,
+  identifyProcess,
+  leaderOf,
+  type ProcessIdentity,
+  workingDirectory,
+} from '../../../host/process/process.ts'
+import { attachedRunId } from '../../../wire/lineage.ts'
+import { checkName, toName } from '../../../wire/names.ts'
+import type { Context } from '../../context.ts'
+import { parseCount } from '../../input/units.ts'
+import { lineageOf, ownerOf, told } from './supervised.ts'
+
+const MAX_PID = 2 ** 22
+const COMMAND_CHARS = 4096
+
+export async function run(context: Context): Promise<number> {
+  const { args, flags, env, home } = context
+  const pid = parseCount(args[0]!, 'the process id', 1, MAX_PID)
+  const process = identify(pid)
+  const command = commandLine(pid).slice(0, COMMAND_CHARS) || `process ${pid}`
+  const { owner, project } = ownerOf(context)
+  const id = attachedRunId(project, process)
+  if (existsSync(runDir(home, id)))
+    throw new MeshError('conflict', `process ${pid} is supervised already: ${id}`, {
+      hint: `mesh tree, mesh wait ${id}`,
+    })
+  const name = flags.runName === undefined ? toName(basename(command.split(' ')[0]!)) : checkName(flags.runName)
+  const spec = {
+    ...({ v: 1, run: id, name, owner, project } as const),
+    lineage: lineageOf(env),
+    command: [command],
+    cwd: workingDirectory(pid) ?? '/',
+    detach: true,
+    timeoutMs: null,
+    attach: process,
+  }
+  await startRun(spec, env, home)
+  return told(context, id, pid)
+}
+
+function identify(pid: number): ProcessIdentity {
+  const leader = leaderOf(pid)
+  if (leader !== null && leader !== pid)
+    throw new MeshError('bad_request', `${pid} is a thread of process ${leader}`, { hint: `mesh attach ${leader}` })
+  const process = identifyProcess(pid)
+  if (process) return process
+  throw new MeshError('not_found', `there is no process ${pid} here`, { hint: 'it may have ended; ps tells' })
+}

@@ -1,0 +1,53 @@
+/** `mesh events`: what happened to runs; with --follow as it happens. */
+import type { Request } from '../../../api/ops.schema.ts'
+import type { Sidecar } from '../../../client/sidecar.ts'
+import { MeshError } from '../../../errors.ts'
+import { checkName, quote } from '../../../wire/names.ts'
+import type { Context } from '../../context.ts'
+import { parseDuration } from '../../input/units.ts'
+import type { Output } from '../../output.ts'
+import { eventLines, isEnd } from './lines.ts'
+
+const POLL_MS = 30_000
+const RETRY_MS = 500
+
+export async function run({ flags, out, sidecar: find }: Context): Promise<undefined> {
+  const scope = {
+    ...(flags.ofRun !== undefined && { run: flags.ofRun }),
+    ...(flags.ofOwner !== undefined && { owner: checkName(flags.ofOwner) }),
+    ...(flags.since !== undefined && { since: timeOf(flags.since) }),
+  }
+  const sidecar = find()
+  const next = await print(sidecar, scope, out)
+  if (flags.followRun && next !== null) await follow(sidecar, { ...scope, from: next }, out)
+}
+
+/** Where to go on; null when nothing can follow, since the run that was asked about is over. */
+async function print(sidecar: Sidecar, request: Request<'run_events'>, out: Output): Promise<number | null> {
+  const { events, next } = await sidecar.call('run_events', request, { timeoutMs: 2 * POLL_MS })
+  for (const event of events) {
+    if (out.json) await out.value(event)
+    else await out.line(eventLines(event))
+  }
+  return request.run !== undefined && events.some(isEnd) ? null : next
+}
+
+/** A follower outlives the engine and its sidecar. */
+async function follow(sidecar: Sidecar, request: Request<'run_events'>, out: Output): Promise<void> {
+  for (let from: number | null | undefined = request.from; from !== null; ) {
+    try {
+      from = await print(sidecar, { ...request, ...(from && { from }), waitMs: POLL_MS }, out)
+    } catch (error) {
+      if (!['sidecar_down', 'mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    }
+  }
+}
+
+function timeOf(text: string): string {
+  if (/^\d{1,12}(\.\d{1,3})?(ms|s|m|h)$/.test(text)) {
+    return new Date(Date.now() - parseDuration(text, '--since')).toISOString()
+  }
+  if (!Number.isNaN(Date.parse(text))) return new Date(text).toISOString()
+  throw new MeshError('bad_request', `--since ${quote(text)} is neither a duration nor a time`)
+}

@@ -1,0 +1,88 @@
+/** `mesh run`: a command under a supervisor that outlives this process. The mesh need not be there. */
+import { statSync } from 'node:fs'
+import { constants } from 'node:os'
+import { basename, resolve } from 'node:path'
+import type { RunSpec } from '../../../api/supervisor.schema.ts'
+import { Refused, type StartedRun, startRun } from '../../../client/runs.ts'
+import { MeshError } from '../../../errors.ts'
+import { limits } from '../../../wire/limits.ts'
+import { checkName, newId, quote, toName } from '../../../wire/names.ts'
+import type { Context } from '../../context.ts'
+import { oneLine, parseDuration } from '../../input/units.ts'
+import { fail, withHelpOf } from '../../output.ts'
+import { misuse } from '../../parse.ts'
+import { lineageOf, notifyIn, ownerOf, told } from './supervised.ts'
+
+const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const
+
+/** What shells and env(1) exit with when the fault is their own. */
+const OWN_FAILURE = 125
+/** The command was told to end and then exited with 0: what comes after it must not take that for success. */
+const OUT_OF_TIME = 124
+const ENDED = 11
+
+export async function run(context: Context): Promise<number> {
+  try {
+    return await supervise(context)
+  } catch (error) {
+    fail(withHelpOf(context.command.name, error), context.out.json)
+    return error instanceof Refused ? error.status : OWN_FAILURE
+  }
+}
+
+async function supervise(context: Context): Promise<number> {
+  const { env, home, out } = context
+  const spec = specOf(context)
+  const started = await startRun(spec, env, home)
+  if (spec.detach) return told(context, spec.run, started.pid)
+  passSignals(started)
+  const ended = await started.ended
+  if (out.json) await out.value(ended)
+  else if (ended.state === 'terminated' || ended.state === 'cancelled')
+    out.note(`${spec.name} ${ended.state}: ${oneLine(ended.reason)}`)
+  if (ended.exitCode === 0 && ended.state !== 'completed') return ended.reason === 'timeout' ? OUT_OF_TIME : ENDED
+  if (ended.exitCode !== null) return ended.exitCode
+  return 128 + (constants.signals[ended.signal as NodeJS.Signals] ?? 0)
+}
+
+function specOf(context: Context): RunSpec {
+  const { flags, env, words, command } = context
+  if (!words || words.length === 0 || words[0] === '') throw misuse(command, 'the command comes after --')
+  checkSize(words)
+  const { name, owner, project } = { ...ownerOf(context), name: nameOf(flags.runName, words[0]!) }
+  return {
+    v: 1,
+    run: newId('r'),
+    ...{ name, owner, project },
+    lineage: lineageOf(env),
+    command: [...words],
+    cwd: directory(resolve(context.cwd, flags.cwd ?? '.')),
+    detach: flags.detach === true,
+    ...notifyIn(flags),
+    timeoutMs: flags.timeLimit === undefined ? null : parseDuration(flags.timeLimit, '--timeout', 1),
+  }
+}
+
+function nameOf(asked: string | undefined, word: string): string {
+  return asked === undefined ? toName(basename(word)) : checkName(asked)
+}
+
+function checkSize(words: readonly string[]): void {
+  const bytes = words.reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0)
+  if (words.length <= limits.commandWords && bytes <= limits.commandBytes) return
+  throw new MeshError('too_large', `the command has ${words.length} words and ${bytes} bytes`, {
+    hint: `at most ${limits.commandWords} words and ${limits.commandBytes} bytes; put them into a script`,
+  })
+}
+
+function directory(path: string): string {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path
+  throw new MeshError('bad_request', `${quote(path)} is not a directory`)
+}
+
+function passSignals({ signal }: StartedRun): void {
+  for (const name of PASSED_ON) {
+    process.removeAllListeners(name)
+    process.on(name, () => signal(name))
+  }
+}

@@ -1,0 +1,36 @@
+/** What the commands that start a supervisor have in common. */
+import { MeshError } from '../../../errors.ts'
+import type { Env } from '../../../host/home.ts'
+import { limits } from '../../../wire/limits.ts'
+import { lineageIn } from '../../../wire/lineage.ts'
+import type { Context } from '../../context.ts'
+import type { Flags } from '../../flags.ts'
+import { parseChoice } from '../../input/units.ts'
+
+/** Says which run there is now. */
+export async function told({ out }: Context, runId: string, pid: number): Promise<number> {
+  if (out.json) await out.value({ runId, pid })
+  else await out.line(`${runId} pid ${pid}`)
+  return 0
+}
+
+/** Without a word to any sidecar: the run must not depend on one. */
+export function ownerOf(context: Context): { owner: string; project: string } {
+  const { target } = context.sidecar()
+  if (target.operator) return { owner: target.operator.name, project: target.operator.project }
+  return { owner: target.name!, project: target.project! }
+}
+
+/** The runs above this one. Deeper than events can say, something starts itself. */
+export function lineageOf(env: Env): string[] {
+  const runs = lineageIn(env)
+  if (runs.length < limits.lineage) return runs
+  throw new MeshError('conflict', `runs are nested ${runs.length} deep here`, {
+    hint: 'does a run start itself again?',
+  })
+}
+
+/** What of the run wakes its owner besides its end. */
+export function notifyIn({ notify }: Flags): { notify?: 'progress' } {
+  return notify === undefined ? {} : { notify: parseChoice(notify, '--notify', ['progress'] as const) }
+}

@@ -1,0 +1,17 @@
+/** `mesh alive`: whether a session is alive, as an exit code. */
+import { MeshError } from '../../../errors.ts'
+import { checkName } from '../../../wire/names.ts'
+import type { Context } from '../../context.ts'
+import { ago, oneLine } from '../../input/units.ts'
+import { fail } from '../../output.ts'
+
+export async function run({ args, out, sidecar }: Context): Promise<number> {
+  const name = checkName(args[0]!)
+  const session = await sidecar().call('alive', { name })
+  const since = `last active ${ago(session.lastActivityAt, Date.now())} ago`
+  if (out.json) await out.value(session)
+  else if (session.alive) await out.line(`${name} is ${session.status}, ${since}`)
+  if (session.alive) return 0
+  const why = session.reason ? `: ${oneLine(session.reason)}` : ''
+  return fail(new MeshError('not_alive', `${name} is ${session.status}${why}, ${since}`), out.json)
+}

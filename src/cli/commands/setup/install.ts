@@ -1,0 +1,103 @@
+/** `mesh install`: Claude Code's settings get our hooks, or the client our plugin. */
+import { join } from 'node:path'
+import { sidecarPath } from '../../../client/spawn.ts'
+import { findEngine, installEngine } from '../../../engine/binary.ts'
+import { MeshError } from '../../../errors.ts'
+import {
+  type Installed,
+  installClaudeCode,
+  installPlugin,
+  installScript,
+  type PluginInstalled,
+  permissionRules,
+  refreshClaudeCode,
+} from '../../../harness/claude-code/install/install.ts'
+import type { Context } from '../../context.ts'
+import { misuse } from '../../parse.ts'
+
+/** The folder of the package; the built command is in `dist`. */
+const packageDir = join(import.meta.dirname, '..')
+
+export async function run(context: Context): Promise<undefined> {
+  const { command, flags, env, home, cwd } = context
+  const { project, plugin, allow, script, print: dryRun } = flags
+  const alone = plugin ? '--plugin' : script ? '--script' : null
+  if (alone && (project || (script && (allow || plugin)))) throw misuse(command, `${alone} goes alone`)
+  const options = { env, home, sidecarPath, nodePath: process.execPath, ...{ allow, dryRun } }
+  if (script) return showScript(context, installScript(options))
+  if (plugin) {
+    await showPlugin(context, await installPlugin({ ...options, packageDir }))
+    if (allow) await showRules(context, installClaudeCode({ ...options, rulesOnly: true }))
+  } else await show(context, installClaudeCode({ ...options, ...(project ? { project: cwd } : {}) }))
+  if (dryRun) return
+  await prepareEngine(context)
+  for (const path of refreshClaudeCode({ ...options, packageDir })) context.out.note(`brought up to date: ${path}`)
+}
+
+/** So that the first session need not wait for a download. Without one it tries itself, as every later one. */
+async function prepareEngine({ env, home, out }: Context): Promise<void> {
+  if (findEngine(env, home)) return
+  out.note('there is no nats-server here yet: fetching one, about 7 MB')
+  await installEngine(home, env, out.note).catch((error) => {
+    const { message, hint } = MeshError.from(error)
+    out.note(`${message} (${hint})`)
+  })
+}
+
+async function showScript({ out }: Context, script: { path: string; changed: boolean }): Promise<undefined> {
+  if (out.json) await out.value(script)
+  else await out.line(`the script for hooks is ${script.path}`)
+}
+
+/** With JSON the first value says all. */
+async function showRules({ flags, out }: Context, { rulesAdded, settingsPath }: Installed): Promise<void> {
+  const what = flags.print ? 'would be allowed' : 'allowed'
+  if (!out.json && rulesAdded.length > 0)
+    await out.line(`${what} without a dialog, in ${settingsPath}: ${rulesAdded.join(' ')}`)
+}
+
+async function show(context: Context, installed: Installed): Promise<void> {
+  const { flags, out } = context
+  const { settingsPath, changed, hooksAdded, rulesAdded, files, merged } = installed
+  if (flags.print) return showFiles(out, files, [], `merged into ${settingsPath}:\n${JSON.stringify(merged, null, 2)}`)
+  if (out.json) return void (await out.value({ settingsPath, changed, hooksAdded, rulesAdded }))
+  const what = changed ? `mesh's hooks are in ${settingsPath}` : `mesh's hooks were in ${settingsPath} already`
+  const whose = flags.project ? 'new Claude Code sessions in this repository' : 'new Claude Code sessions'
+  await out.line(`${what}; ${whose} join by themselves`)
+  if (flags.project) out.note('this file is yours alone: it names paths of this machine, so keep it out of git')
+  if (flags.allow) await showRules(context, installed)
+  if (!flags.allow) await out.line(offer)
+}
+
+const offer = `optional: mesh install --allow lets the model run these without a dialog: ${permissionRules.join(' ')}`
+
+async function showPlugin({ flags, out }: Context, plugin: PluginInstalled): Promise<void> {
+  const { changed, installed, files } = plugin
+  const commands = plugin.commands.map(commandLine)
+  if (flags.print) return showFiles(out, files, commands)
+  if (out.json) return void (await out.value({ changed, installed, commands }))
+  if (installed) return void (await out.line('the plugin is installed; new Claude Code sessions join by themselves'))
+  await out.line('the plugin is written, but there is no claude on PATH to install it; to do so, type')
+  for (const line of commands) await out.line(`  ${line}`)
+}
+
+async function showFiles(
+  out: Context['out'],
+  files: Installed['files'],
+  commands: string[],
+  merged?: string,
+): Promise<void> {
+  if (out.json) return void (await out.value({ files, commands }))
+  for (const { path, changed, text } of files) {
+    await out.line(`${changed ? 'would write' : 'is as it should be:'} ${path} (${Buffer.byteLength(text)} bytes)`)
+  }
+  if (merged) await out.line(merged)
+  for (const line of commands) await out.line(`would run ${line}`)
+}
+
+/** To be typed or copied: what the shell would read otherwise is quoted. */
+export function commandLine(args: readonly string[]): string {
+  return ['claude', ...args]
+    .map((word) => (/^[\w@./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
+    .join(' ')
+}

@@ -1,0 +1,106 @@
+/** The commands that set mesh up, look after it, and take it away. */
+import type { CommandInfo } from '../../flags.ts'
+
+export const setupCommands: readonly CommandInfo[] = [
+  {
+    name: 'up',
+    about: 'start the engine',
+    examples: ['mesh up'],
+    load: () => import('../engine/up.ts'),
+  },
+  {
+    name: 'down',
+    about: "stop the engine and the operators' sidecars",
+    examples: ['mesh down'],
+    load: () => import('../engine/down.ts'),
+  },
+  {
+    name: 'status',
+    about: 'show whether the engine runs, and where',
+    examples: ['mesh status', 'mesh status --json'],
+    load: () => import('../engine/status.ts'),
+  },
+  {
+    name: 'doctor',
+    about: 'find what is wrong with the set-up, and how to mend it; exit 0 only if nothing is',
+    flags: ['fix', 'wake'],
+    examples: ['mesh doctor', 'mesh doctor --fix', 'mesh doctor --json', 'mesh doctor --wake'],
+    load: () => import('./doctor.ts'),
+  },
+  {
+    name: 'orphans',
+    about: 'list processes of mesh that serve no session any more',
+    flags: ['end'],
+    examples: ['mesh orphans', 'mesh orphans --end'],
+    rare: true,
+    load: () => import('./orphans.ts'),
+  },
+  {
+    name: 'install',
+    about: "join every Claude Code session of this user: adds mesh's hooks to the settings",
+    flags: ['project', 'plugin', 'script', 'allow', 'print'],
+    examples: ['mesh install', 'mesh install --print', 'mesh install --project', 'mesh install --plugin'],
+    load: () => import('./install.ts'),
+  },
+  {
+    name: 'uninstall',
+    about: 'take mesh out of Claude Code again, wherever it was installed',
+    examples: ['mesh uninstall'],
+    load: () => import('./uninstall.ts'),
+  },
+  {
+    name: 'mcp',
+    about: 'be an MCP server on standard input and output, for a client that starts it',
+    examples: ['mesh mcp'],
+    load: () => import('./mcp.ts'),
+  },
+  {
+    name: 'demo',
+    about: 'show in half a minute what mesh does, on a mesh of its own',
+    examples: ['mesh demo'],
+    load: () => import('../demo/demo.ts'),
+  },
+  {
+    name: 'engine which',
+    about: 'show the nats-server that mesh uses',
+    examples: ['mesh engine which --json'],
+    rare: true,
+    load: () => import('../engine/engine-which.ts'),
+  },
+  {
+    name: 'engine install',
+    about: 'fetch the pinned nats-server now',
+    examples: ['mesh engine install'],
+    rare: true,
+    load: () => import('../engine/engine-install.ts'),
+  },
+  {
+    name: 'engine run',
+    about: 'run the engine in the foreground, for a service manager',
+    examples: ['mesh engine run'],
+    rare: true,
+    load: () => import('../engine/engine-run.ts'),
+  },
+  {
+    name: 'project allow',
+    args: '[project]',
+    about: 'let this repository join the project that its .mesh.json names',
+    examples: ['mesh project allow'],
+    rare: true,
+    load: () => import('./project-allow.ts'),
+  },
+  {
+    name: 'schema',
+    about: 'print the JSON Schema of everything on the wire',
+    examples: ['mesh schema > mesh.schema.json'],
+    rare: true,
+    load: () => import('./schema.ts'),
+  },
+  {
+    name: 'version',
+    about: 'print the version',
+    examples: ['mesh version', 'mesh version --json'],
+    rare: true,
+    load: () => import('./version.ts'),
+  },
+]

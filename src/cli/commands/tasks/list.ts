@@ -1,0 +1,91 @@
+/** `mesh task list`. */
+import type { Sidecar } from '../../../client/sidecar.ts'
+import { MeshError } from '../../../errors.ts'
+import type { Context } from '../../context.ts'
+import { parseChoice } from '../../input/units.ts'
+import type { Output } from '../../output.ts'
+import { misuse } from '../../parse.ts'
+import { changedLines, listLines, type Row } from './lines.ts'
+
+const CLEAR = '\x1b[H\x1b[2J'
+const AWAY_MS = 1000
+
+const lists = ['open', 'mine', 'blocked', 'all'] as const
+type Which = (typeof lists)[number]
+interface Wanted {
+  which: Which
+  label?: string
+}
+
+const nothing: Record<Which, string> = {
+  open: 'no open tasks; mesh task add TITLE puts one on the board',
+  mine: 'you hold no task and none is for you; mesh task claim --next takes one that is ready',
+  blocked: 'no task is blocked',
+  all: 'no tasks yet; mesh task add TITLE puts one on the board',
+}
+
+export async function run({ args, command, flags, out, sidecar: find }: Context): Promise<undefined> {
+  const chosen: (string | undefined)[] = [
+    args[0],
+    ...(['open', 'mine', 'blocked'] as const).filter((flag) => flags[flag]),
+    flags.allTasks && 'all',
+  ]
+  const [word = 'open', ...more] = chosen.filter((one) => one !== undefined)
+  if (more.length > 0) throw misuse(command, `one of ${lists.join(', ')}`)
+  const which = parseChoice(word, 'the list', lists)
+  const wanted = { which, ...(flags.label !== undefined && { label: flags.label }) }
+  const sidecar = find()
+  if (flags.watch) return watch(sidecar, wanted, out)
+  const tasks = await sidecar.call('task_list', wanted)
+  if (out.json) await out.value(tasks)
+  else await out.line(listing(tasks, wanted).join('\n'))
+}
+
+function listing(tasks: readonly Row[], { which, label }: Wanted): string[] {
+  const { columns, isTTY } = process.stdout
+  if (tasks.length > 0) return listLines(tasks, Date.now(), isTTY ? columns : undefined)
+  return [label === undefined ? nothing[which] : `no such tasks with the label ${label}`]
+}
+
+/** On a terminal the table is drawn again; else each change is a line (with JSON: the whole list). */
+async function watch(sidecar: Sidecar, wanted: Wanted, out: Output): Promise<never> {
+  const isScreen = process.stdout.isTTY === true && !out.json
+  let last: Row[] | null = null
+  for (let since: number | undefined; ; ) {
+    // First: what changes while the list is read is news.
+    const news = since === undefined ? {} : { since }
+    const { version, tasks } = await patiently(out, async () => {
+      const { version } = await sidecar.call('task_news', news, { timeoutMs: 0 })
+      return { version, tasks: await sidecar.call('task_list', wanted) }
+    })
+    since = version
+    if (out.json) await (JSON.stringify(tasks) !== JSON.stringify(last) && out.value(tasks))
+    else if (isScreen) await out.line(CLEAR + fitting(listing(tasks, wanted)).join('\n'))
+    else {
+      const lines = last ? changedLines(last, tasks, Date.now()) : listing(tasks, wanted)
+      for (const line of lines) await out.line(line)
+    }
+    last = tasks
+  }
+}
+
+/** What a screen holds: the most urgent ones. */
+function fitting(lines: string[]): string[] {
+  const room = (process.stdout.rows ?? Number.POSITIVE_INFINITY) - 2
+  return lines.length <= room ? lines : [...lines.slice(0, room - 1), `… and ${lines.length - room + 1} more`]
+}
+
+/** A watcher outlives an engine and a sidecar that restart. */
+async function patiently<T>(out: Output, look: () => Promise<T>): Promise<T> {
+  for (let told = false; ; ) {
+    try {
+      return await look()
+    } catch (error) {
+      const { code, message } = MeshError.from(error)
+      if (!['mesh_down', 'timeout', 'sidecar_down'].includes(code)) throw error
+      if (!told) out.note(`${message}; still watching`)
+      told = true
+      await new Promise((resolve) => setTimeout(resolve, AWAY_MS))
+    }
+  }
+}

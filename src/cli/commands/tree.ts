@@ -1,9 +1,0 @@
-/** `mesh tree`: the runs of the project, each below its parent. */
-import type { Context } from '../context.ts'
-import { runTree } from '../runs.ts'
-
-export async function run({ out, sidecar }: Context): Promise<undefined> {
-  const runs = await sidecar().call('runs', {})
-  if (out.json) await out.value(runs)
-  else await out.line(runTree(runs).join('\n'))
-}

@@ -1,0 +1,62 @@
+/** Durations and numbers as flags take them, and times as people read them. Pure. */
+import { visible } from '../../core/render.ts'
+import { MeshError } from '../../errors.ts'
+import { quote } from '../../wire/names.ts'
+
+const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+/** What a timer of Node can wait for: 24.8 days. */
+const MAX_MS = 2_147_483_647
+
+/** Reads `500ms`, `30s`, `5m` or `2h`, at least `leastMs`. Throws `bad_request`. */
+export function parseDuration(text: string, flag: string, leastMs = 0): number {
+  const match = /^(\d{1,12}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text)
+  const ms = match ? Math.round(Number(match[1]) * UNITS[match[2]!]!) : Number.NaN
+  if (ms >= leastMs && ms <= MAX_MS) return ms
+  if (ms < leastMs) throw new MeshError('bad_request', `${flag} ${quote(text)} is too short`)
+  throw new MeshError('bad_request', `${flag} ${quote(text)} is not a duration`, {
+    hint: 'durations are like 500ms, 30s, 5m or 2h, at most 24 days',
+  })
+}
+
+/** Reads a whole number between `min` and `max`. Throws `bad_request`. */
+export function parseCount(text: string, flag: string, min: number, max: number): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+  if (value >= min && value <= max) return value
+  throw new MeshError('bad_request', `${flag} ${quote(text)} is not a number from ${min} to ${max}`)
+}
+
+/** Reads one of `choices`. Throws `bad_request`. */
+export function parseChoice<T extends string>(text: string, flag: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === text)
+  if (found) return found
+  throw new MeshError('bad_request', `${flag} ${quote(text)} is not one of ${choices.join(', ')}`)
+}
+
+/** How long ago `time` was, in one unit: `4s`, `12m`, `3h`, `9d`. */
+export function ago(time: string, now: number): string {
+  const seconds = Math.max(0, Math.round((now - Date.parse(time)) / 1000))
+  if (Number.isNaN(seconds)) return '?'
+  if (seconds < 60) return `${seconds}s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`
+  return `${Math.floor(seconds / 86_400)}d`
+}
+
+/** What a peer wrote, within a line of ours: it may neither end the line nor change the display. */
+export function oneLine(text: string): string {
+  return visible(text).replace(/[\n\t]/g, ' ')
+}
+
+/** Rows as aligned columns; the last column is not padded. */
+export function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = []
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length)
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!)))
+      .join('  ')
+      .trimEnd(),
+  )
+}
