@@ -4,7 +4,18 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, posix, sep } from 'node:path'
 import { parseSync } from 'vite'
 
-/** Returns every source file (.ts, .js) below `folder` of `root`, parsed, sorted by path. */
+/**
+ * @typedef {{ name: string, line: number, lines: number }} SourceFunction
+ * @typedef {{ from: string, isType: boolean, isLate: boolean }} SourceImport `isLate`: an `import()` at run time
+ * @typedef {{ path: string, text: string, lines: number, functions: SourceFunction[], imports: SourceImport[], docs: string[] }} Source
+ */
+
+/**
+ * Returns every source file (.ts, .js) below `folder` of `root`, parsed, sorted by path.
+ * @param {string} root
+ * @param {string} folder
+ * @returns {Source[]}
+ */
 export function readSources(root, folder) {
   const names = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
   const paths = names.filter((name) => /\.[tj]s$/.test(name) && !name.includes('node_modules'))
@@ -14,7 +25,12 @@ export function readSources(root, folder) {
     .map((path) => parseSource(path, readFileSync(join(root, path), 'utf8')))
 }
 
-/** Parses one source: `{ path, text, lines, functions, imports, docs }`. Throws where it is not valid TypeScript. */
+/**
+ * Parses one source. Throws where it is not valid TypeScript.
+ * @param {string} path
+ * @param {string} text
+ * @returns {Source}
+ */
 export function parseSource(path, text) {
   const { program, comments, errors } = parseSync(path, text)
   if (errors.length > 0) throw new Error(`${path}: ${errors[0].message}`)
@@ -28,7 +44,11 @@ export function parseSource(path, text) {
   return source
 }
 
-/** Resolves a relative import to a path below the checkout; null for packages and for `node:` modules. */
+/**
+ * Resolves a relative import to a path below the checkout; null for packages and for `node:` modules.
+ * @param {string} path
+ * @param {string} from
+ */
 export function targetOf(path, from) {
   return from.startsWith('.') ? posix.normalize(posix.join(dirname(path), from)) : null
 }
@@ -36,6 +56,8 @@ export function targetOf(path, from) {
 /**
  * Returns the groups of files that import each other in a circle, largest first. Type imports count; `import()` at run
  * time does not, since a table of late imports points back by design.
+ * @param {Source[]} sources
+ * @returns {string[][]}
  */
 export function circlesOf(sources) {
   const early = ({ path, imports }) => imports.filter(({ isLate }) => !isLate).map(({ from }) => targetOf(path, from))
@@ -45,8 +67,13 @@ export function circlesOf(sources) {
     .sort((a, b) => b.length - a.length)
 }
 
-/** Returns `{ folder: number of source files directly in it }`. */
+/**
+ * Returns how many source files are directly in each folder.
+ * @param {Source[]} sources
+ * @returns {Record<string, number>}
+ */
 export function folderSizes(sources) {
+  /** @type {Record<string, number>} */
   const sizes = {}
   for (const { path } of sources) sizes[posix.dirname(path)] = (sizes[posix.dirname(path)] ?? 0) + 1
   return sizes
