@@ -28,16 +28,18 @@ interface Step {
 
 export class Mesh {
   readonly #lab: Lab
+  readonly #bin: string
 
-  constructor(lab: Lab) {
+  constructor(lab: Lab, bin = meshBin) {
     this.#lab = lab
+    this.#bin = bin
   }
 
   /** Runs a mesh command to its end and gives what it printed. Throws with its error when it fails. */
   run(...args: string[]): Promise<string> {
     return new Promise((resolve, reject) => {
       const { env, project } = this.#lab
-      const child = spawn(process.execPath, [meshBin, ...args], {
+      const child = spawn(process.execPath, [this.#bin, ...args], {
         env,
         cwd: project,
         stdio: ['ignore', 'pipe', 'pipe'],
