@@ -1,6 +1,7 @@
 /** An append-only file of steps, one JSON line each: what a name's holder must not forget. */
 import {
   closeSync,
+  constants,
   fdatasyncSync,
   fstatSync,
   ftruncateSync,
@@ -11,9 +12,12 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 import { MeshError } from '../errors.ts'
+import { syncPath } from './files.ts'
 
 const LINE_FEED = 0x0a
+const REPLACE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND
 
 export class Journal<Step extends object> {
   readonly #path: string
@@ -87,16 +91,22 @@ export class Journal<Step extends object> {
   rewrite(steps: readonly Step[]): void {
     if (this.#closed) return
     const fresh = `${this.#path}.new`
+    let fd: number | null = null
     try {
-      writeWhole(fresh, steps)
+      // Its descriptor stays the journal's: to open the file again could fail, with nothing left to append to.
+      fd = openSync(fresh, REPLACE, 0o600)
+      writeFileSync(fd, linesOf(steps))
+      fdatasyncSync(fd)
       renameSync(fresh, this.#path)
     } catch (error) {
+      if (fd !== null) closeSync(fd)
       rmSync(fresh, { force: true })
       throw diskError(error)
     }
     closeSync(this.#fd)
-    this.#fd = openSync(this.#path, 'a', 0o600)
-    this.#bytes = fstatSync(this.#fd).size
+    this.#fd = fd
+    this.#bytes = fstatSync(fd).size
+    syncDirectory(this.#path)
   }
 
   close(): void {
@@ -114,13 +124,12 @@ export class Journal<Step extends object> {
   }
 }
 
-function writeWhole(path: string, steps: readonly object[]): void {
-  const fd = openSync(path, 'w', 0o600)
+/** Makes the file's new name survive the machine. */
+function syncDirectory(path: string): void {
   try {
-    writeFileSync(fd, linesOf(steps))
-    fdatasyncSync(fd)
-  } finally {
-    closeSync(fd)
+    syncPath(dirname(path))
+  } catch (error) {
+    throw diskError(error)
   }
 }
 
