@@ -5,11 +5,18 @@ import manifest from './package.json' with { type: 'json' }
 /** Real processes on a shared machine: plain tests wait for conditions, and a ceiling only ends what hangs. */
 const ceiling = { testTimeout: 60_000, hookTimeout: 60_000 }
 
+/** A shell script is imported as its text, as by the text loader of the build. */
+const shellText = {
+  name: 'shell-text',
+  transform: (code: string, id: string) => (id.endsWith('.sh') ? `export default ${JSON.stringify(code)}` : undefined),
+}
+
 function suite(name: string, options: object = {}) {
   return { extends: true as const, test: { name, include: [`test/${name}/**/*.test.ts`], ...options } }
 }
 
 export default defineConfig({
+  plugins: [shellText],
   define: { MESH_VERSION: JSON.stringify(manifest.version) },
   test: {
     projects: [

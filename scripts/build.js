@@ -38,6 +38,8 @@ const common = {
   legalComments: 'none',
   logLevel: 'warning',
   define: { MESH_VERSION: JSON.stringify(version) },
+  // The hook script is inlined.
+  loader: { '.sh': 'text' },
   metafile: true,
   write: false,
 }

@@ -1,7 +1,7 @@
 /** What mesh adds to a model step: the hook that runs after each batch of tool calls, as Claude Code runs it. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { settingsHooks } from '../../src/harness/claude-code/hooks/script.ts'
+import { settingsHooks } from '../../src/harness/claude-code/hooks/entries.ts'
 import { type Lab, timeProcess } from './lab.ts'
 import { ms, type Row, spread, summarize } from './row.ts'
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Env, type Home, sessionDir } from '../../host/home.ts'
-import { scriptName } from './hooks/script.ts'
+import { SCRIPT_NAME } from './hooks/files.ts'
 import { configDir } from './status/registry.ts'
 
 /**
@@ -29,5 +29,5 @@ export function hasHooks(runDir: string): boolean {
 
 /** Whether a hook has started a sidecar for this session or may be about to. */
 export function mayHaveHooks(home: Home, pid: number): boolean {
-  return hasHooks(claudeCodeDir(home, pid)) || existsSync(join(home.hooks, scriptName))
+  return hasHooks(claudeCodeDir(home, pid)) || existsSync(join(home.hooks, SCRIPT_NAME))
 }

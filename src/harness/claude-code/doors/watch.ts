@@ -4,7 +4,7 @@
  * runs in `claude -p`.
  */
 import type { Door } from '../../types.ts'
-import { WATCHED_FILE } from '../hooks/script.ts'
+import { WATCHED_FILE } from '../hooks/files.ts'
 import { MailFile } from './mail-file.ts'
 
 export class WatchDoor implements Door {

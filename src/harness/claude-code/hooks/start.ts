@@ -7,7 +7,7 @@ import type { Conversation, StartSource } from '../../types.ts'
 import { CONTEXT_CHARS, MailFile } from '../doors/mail-file.ts'
 import { movedAt } from '../spawn/background.ts'
 import type { HookEvent } from './event.schema.ts'
-import { LEFT_FILE, WATCHED_FILE } from './script.ts'
+import { LEFT_FILE, WATCHED_FILE } from './files.ts'
 
 /** The conversation of a SessionStart event; without one, of the hook's environment. */
 export function conversationOf(event: HookEvent | null | undefined, env: Env): Conversation {

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { MeshError } from '../../../errors.ts'
 import { readText } from '../../../host/files.ts'
 import type { Env, Home } from '../../../host/home.ts'
-import { homeOfLine, hookScript, isOurs, scriptName, settingsHooks, unquoteWord } from '../hooks/script.ts'
+import { homeOfLine, isOurs, settingsHooks, unquoteWord } from '../hooks/entries.ts'
+import { SCRIPT_NAME } from '../hooks/files.ts'
+import { hookScript } from '../hooks/script.ts'
 import { localSettings, userSettings } from './install.ts'
 import { otherHome } from './other-home.ts'
 import { pluginFiles } from './plugin.ts'
@@ -55,7 +57,7 @@ export interface InspectOptions {
 
 export function inspectClaudeCode({ env, home, top, packageDir, managed = managedPath() }: InspectOptions): Inspection {
   const user = userSettings(env).path
-  const scriptPath = join(home.hooks, scriptName)
+  const scriptPath = join(home.hooks, SCRIPT_NAME)
   const script = readText(scriptPath, SCRIPT_BYTES)
   const starts = script === null ? null : startsOf(script)
   const isCurrent = starts !== null && script === hookScript({ home: home.root, ...starts })

@@ -6,7 +6,9 @@ import { MeshError } from '../../../errors.ts'
 import { ensurePrivateDir, readText, writeAtomic } from '../../../host/files.ts'
 import type { Env, Home } from '../../../host/home.ts'
 import { readRepository } from '../../../host/repository/git.ts'
-import { type CommandHook, hookScript, scriptName, settingsHooks } from '../hooks/script.ts'
+import { type CommandHook, settingsHooks } from '../hooks/entries.ts'
+import { SCRIPT_NAME } from '../hooks/files.ts'
+import { hookScript } from '../hooks/script.ts'
 import { refuseOther } from './other-home.ts'
 import {
   findClient,
@@ -136,7 +138,7 @@ export function scriptFile({
   nodePath,
   sidecarPath,
 }: Pick<InstallOptions, 'home' | 'nodePath' | 'sidecarPath'>): PlacedFile {
-  const path = join(home.hooks, scriptName)
+  const path = join(home.hooks, SCRIPT_NAME)
   const text = hookScript({ home: home.root, node: nodePath, sidecar: sidecarPath })
   return { path, changed: readText(path, SCRIPT_BYTES) !== text, text }
 }

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { MeshError } from '../../../errors.ts'
 import type { Home } from '../../../host/home.ts'
-import { homeOfLine, quoteWord } from '../hooks/script.ts'
+import { homeOfLine, quoteWord } from '../hooks/entries.ts'
 import { isObject, type Json } from './settings-file.ts'
 import { marketplaceName, ourCommands } from './settings-merge.ts'
 

@@ -4,7 +4,7 @@ import { accessSync, constants, mkdirSync, readFileSync, rmSync, statSync } from
 import { delimiter, dirname, join } from 'node:path'
 import { ensurePrivateDir, readText, writeAtomic } from '../../../host/files.ts'
 import type { Env, Home } from '../../../host/home.ts'
-import { pluginHooks } from '../hooks/script.ts'
+import { pluginHooks } from '../hooks/entries.ts'
 import { marketplaceName, pluginId } from './settings-merge.ts'
 
 const FILE_BYTES = 256 * 1024

@@ -1,5 +1,5 @@
 /** Our hooks and permission rules in the client's settings: put in, taken out. Pure. */
-import { type CommandHook, isOurs } from '../hooks/script.ts'
+import { type CommandHook, isOurs } from '../hooks/entries.ts'
 import { isObject, type Json, unreadable } from './settings-file.ts'
 
 export const marketplaceName = 'sessionmesh'

@@ -15,7 +15,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { hookScript, pluginHooks, settingsHooks } from '../../../../../src/harness/claude-code/hooks/script.ts'
+import { pluginHooks, settingsHooks } from '../../../../../src/harness/claude-code/hooks/entries.ts'
+import { hookScript } from '../../../../../src/harness/claude-code/hooks/script.ts'
 
 let root: string
 let home: string

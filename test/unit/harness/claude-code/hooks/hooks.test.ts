@@ -14,7 +14,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { hookScript, settingsHooks } from '../../../../../src/harness/claude-code/hooks/script.ts'
+import { settingsHooks } from '../../../../../src/harness/claude-code/hooks/entries.ts'
+import { hookScript } from '../../../../../src/harness/claude-code/hooks/script.ts'
 
 /** Read from files beside the payloads of the real client, compact as it sends them. */
 function payload(name: string): string {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import manifest from '../../../../../package.json' with { type: 'json' }
 import { commands } from '../../../../../src/cli/table.ts'
-import { pluginHooks, settingsHooks } from '../../../../../src/harness/claude-code/hooks/script.ts'
+import { pluginHooks, settingsHooks } from '../../../../../src/harness/claude-code/hooks/entries.ts'
 import { installPlugin } from '../../../../../src/harness/claude-code/install/install.ts'
 import { hooksFile } from '../../../../../src/harness/claude-code/install/plugin.ts'
 import { permissionRules } from '../../../../../src/harness/claude-code/install/rules.ts'

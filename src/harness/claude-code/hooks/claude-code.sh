@@ -1,0 +1,196 @@
+#!/bin/sh
+# mesh's hooks of Claude Code, made by "mesh install", removed by "mesh uninstall".
+# claude-code.sh EVENT CLIENT_PID [plugin], with the event's JSON on standard input.
+# Never disturb the session: exit 2 would block the user, so every way out is exit 0.
+# POSIX sh: dash, bash (3.2 too, as macOS has it), zsh and busybox run it as their sh.
+
+event=$1 pid=$2 form=${3:-settings}
+case $pid in '' | *[!0-9]*) exit 0 ;; esac
+home=@HOME@
+case $MESH_HOME in /*) home=$MESH_HOME ;; *) MESH_HOME= ;; esac
+[ -d "$home/run" ] || exit 0
+dir=$home/run/cc-$pid
+node=@NODE@
+sidecar=@SIDECAR@
+spool_kib=@SPOOL_KIB@
+answer_steps=@ANSWER_STEPS@
+wake_exit=@WAKE_EXIT@
+umask 077
+
+# Settings and a plugin may both have mesh's hooks: the form that comes first in a client's life does all the work. A
+# process id is used again, and a directory may be left over from it: so the claim names the process's start as well.
+claim() {
+  if read -r start <"/proc/$pid/stat"; then
+    # shellcheck disable=SC2086 # the fields are to be split
+    set -- ${start##*) }
+    start=${20}
+  else
+    start=$(ps -o lstart= -p "$pid" | tr -dc 0-9A-Za-z)
+  fi
+  if [ ! -e "$dir/form-$start" ]; then
+    echo "$form" >"$dir/form.$$"
+    [ -s "$dir/form.$$" ] && ln "$dir/form.$$" "$dir/form-$start"
+    rm -f "$dir/form.$$"
+  fi
+  # A full disk leaves nothing to read, and nothing that a second form could do.
+  first=$form
+  read -r first <"$dir/form-$start"
+  [ "$first" = "$form" ] || return 1
+  echo "$form" >"$dir/form"
+  return 0
+}
+
+# Drops the event for the sidecar by an atomic rename. A spool over its limit gets a mark instead.
+spool() {
+  [ -d "$dir/spool" ] || return 1
+  set -- "$dir"/spool/*
+  if [ $# -gt 3 ]; then
+    kib=$(du -sk "$dir/spool")
+    if [ "${kib%%[!0-9]*}" -ge "$spool_kib" ]; then
+      echo "$event" >"$dir/spool/overflow"
+      return 1
+    fi
+  fi
+  file=$dir/spool/$event-$$
+  head -c @EVENT_BYTES@ >"$file.t" && mv -f "$file.t" "$file.json" && return 0
+  rm -f "$file.t"
+  return 1
+}
+
+# Gives a waiting text to the model. mv decides between takers: exactly one gets it.
+give() {
+  [ -e "$dir/$1" ] && mv -f "$dir/$1" "$dir/taken-$$" || return 1
+  printf '{"hookSpecificOutput":{"hookEventName":"%s","additionalContext":' "$event"
+  cat "$dir/taken-$$"
+  printf '}}\n'
+}
+give_mail() {
+  give mail || return 1
+  mv -f "$dir/taken-$$" "$dir/spool/MailTaken-$$.json"
+  return 0
+}
+
+# Wakes an idle session with the waiting mail: the settings line passes on the text and the exit code.
+wake() {
+  [ -e "$dir/@WATCHED@" ] && mv -f "$dir/@WATCHED@" "$dir/taken-$$" || return
+  cat "$dir/taken-$$" >&3
+  mv -f "$dir/taken-$$" "$dir/spool/MailTaken-$$.json"
+  exit "$wake_exit"
+}
+
+# Lets Bash calls of the session find their sidecar, and the run they are in once the sidecar has written that down. Two
+# clients in one conversation share this file.
+export_to_shells() {
+  [ -n "$CLAUDE_ENV_FILE" ] || return
+  cat >>"$CLAUDE_ENV_FILE" <<END
+export MESH_SESSION="cc-\${CLAUDE_PID:-$pid}"
+END
+  [ -n "$MESH_HOME" ] || cat >>"$CLAUDE_ENV_FILE" <<'END'
+export MESH_HOME=@HOME@
+END
+  cat >>"$CLAUDE_ENV_FILE" <<'END'
+if [ -r "$MESH_HOME/run/$MESH_SESSION/@RUN_ENV@" ]; then . "$MESH_HOME/run/$MESH_SESSION/@RUN_ENV@"; fi
+END
+}
+
+# Waits for the sidecar's answer to this very event and prints it.
+answer() {
+  reply=$dir/start/SessionStart-$$
+  step=0
+  while [ "$step" -lt "$answer_steps" ] && [ ! -e "$dir/failed" ]; do
+    if [ -e "$reply" ]; then
+      cat "$reply"
+      rm -f "$reply"
+      return
+    fi
+    sleep 0.02
+    step=$((step + 1))
+  done
+}
+
+# Keeps the sidecar running while the client lives. It exits 0 when it is done. Its standard output is the hook's
+# socket: the end of file on it is how it learns of the client's death. Nothing is ever written to it.
+keep_sidecar() {
+  [ -r "$dir/loop" ] && read -r other <"$dir/loop" && kill -0 "$other" && return
+  echo $$ >"$dir/loop"
+  rm -f "$dir/client.json"
+  unset NODE_EXTRA_CA_CERTS NODE_OPTIONS
+  MESH_HOME=$home
+  export MESH_HOME
+  child=
+  stopping=
+  trap 'stopping=1; kill -TERM $child' TERM
+  pause=0.2
+  while [ -z "$stopping" ] && kill -0 "$pid"; do
+    rm -f "$dir/failed"
+    begun=$(date +%s)
+    "$node" @FLAGS@ "$sidecar" claude-code "$dir" </dev/null &
+    child=$!
+    outlive && break
+    [ -z "$stopping" ] || break
+    [ -d "$dir" ] || break
+    echo "$code" >"$dir/failed"
+    [ $(($(date +%s) - begun)) -lt 60 ] || pause=0.2
+    sleep $pause &
+    child=$!
+    outlive
+    case $pause in 0.2) pause=1 ;; 1) pause=3 ;; 3) pause=10 ;; *) pause=30 ;; esac
+  done
+  rm -f "$dir/loop"
+}
+
+# Waits for the child's end. A signal ends "wait" early: wait again.
+outlive() {
+  wait "$child"
+  code=$?
+  while [ $code -gt 128 ] && kill -0 "$child"; do
+    wait "$child"
+    code=$?
+  done
+  return $code
+}
+
+case $event in
+SessionStart | sidecar) ;;
+*) [ -e "$dir/form" ] && read -r first <"$dir/form" && [ "$first" != "$form" ] && exit 0 ;;
+esac
+
+case $event in
+SessionStart | sidecar)
+  command -v "$node" >/dev/null || node=node
+  [ -r "$sidecar" ] && mkdir -p "$dir/spool" "$dir/start" && claim || exit 0
+  if [ "$event" = sidecar ]; then
+    keep_sidecar
+  else
+    export_to_shells
+    spool && answer
+  fi
+  ;;
+PostToolBatch)
+  # A subagent's batch names its agent before its calls: the mail is for the session itself.
+  batch=$(head -c 16384)
+  case ${batch%%'"tool_calls"'*} in *'"agent_id"'*) ;; *) give_mail ;; esac
+  ;;
+Stop)
+  # Mail given here goes on with the turn: the session did not stop. A subagent that stops leaves it.
+  if [ -e "$dir/mail" ]; then
+    stop=$(head -c @EVENT_BYTES@)
+    case $stop in *'"agent_id"'*) ;; *) give_mail && exit 0 ;; esac
+    printf '%s' "$stop" | spool
+  else
+    spool
+  fi
+  ;;
+UserPromptSubmit)
+  # A prompt, or whatever else starts a turn, takes the mail along, else what mesh itself has to say.
+  spool
+  give_mail || { give @LEFT@ && rm -f "$dir/taken-$$"; }
+  ;;
+FileChanged)
+  wake
+  ;;
+*)
+  spool
+  ;;
+esac
+exit 0

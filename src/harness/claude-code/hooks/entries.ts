@@ -1,0 +1,96 @@
+/** The hook entries of the client's settings, or of a plugin: shell lines that run the hook script. Pure. */
+import { SCRIPT_NAME, WAKE_EXIT, WATCHED_FILE } from './files.ts'
+
+/** The sidecar lives as long as its client. The default, 600 s, was not enforced on `async` hooks; ask for a day anyway. */
+const SIDECAR_TIMEOUT_S = 86_400
+const HOOK_TIMEOUT_S = 10
+/** Ends every line that is ours, whatever version wrote it. */
+const MARK = '# mesh'
+
+/** `meshHome` of host/home.ts, in sh. */
+const FIND_HOME =
+  'case $MESH_HOME in /*) H=$MESH_HOME ;; *) ' +
+  '[ -d /System/Library ] && H="$HOME/Library/Application Support/mesh" || ' +
+  `H=\${XDG_STATE_HOME:-$HOME/.local/state}/mesh ;; esac; `
+/** A plugin that the client fetched by itself: `mesh install` may never have been run. */
+const PREPARE = `[ -r "$S" ] || sh "\${CLAUDE_PLUGIN_ROOT}/hooks/prepare.sh" >/dev/null 2>&1; `
+
+/** One word of sh. */
+export function quoteWord(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`
+}
+
+export interface CommandHook {
+  type: 'command'
+  command: string
+  timeout: number
+  async?: boolean
+  asyncRewake?: boolean
+}
+
+/** Our entries of the client's settings, by event. `homeRoot` is the mesh home. */
+export function settingsHooks(homeRoot: string): Record<string, CommandHook[]> {
+  return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; `, event))
+}
+
+/**
+ * The same hooks as a plugin's, by event. Without `homeRoot` they find the mesh home when they run, and make its script
+ * at the start of a session if it is not there.
+ */
+export function pluginHooks(homeRoot: string | null): Record<string, CommandHook[]> {
+  if (homeRoot !== null) return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; `, event, ' plugin'))
+  const isStart = (event: string) => event === 'SessionStart' || event === 'sidecar'
+  return hooksOf((event) => hookLine(FIND_HOME, event, ' plugin', isStart(event) ? PREPARE : ''))
+}
+
+function hooksOf(line: (event: string) => string): Record<string, CommandHook[]> {
+  const hook = (command: string, extra: Partial<CommandHook> = {}): CommandHook => {
+    return { type: 'command', command, timeout: HOOK_TIMEOUT_S, ...extra }
+  }
+  const plain = (event: string) => [hook(line(event))]
+  return {
+    SessionStart: [hook(line('SessionStart')), hook(line('sidecar'), { async: true, timeout: SIDECAR_TIMEOUT_S })],
+    UserPromptSubmit: plain('UserPromptSubmit'),
+    PostToolBatch: plain('PostToolBatch'),
+    Stop: plain('Stop'),
+    StopFailure: plain('StopFailure'),
+    SubagentStart: plain('SubagentStart'),
+    SubagentStop: plain('SubagentStop'),
+    SessionEnd: plain('SessionEnd'),
+    FileChanged: [hook(line('FileChanged'), { asyncRewake: true })],
+  }
+}
+
+/** True for a command that some version of `settingsHooks` made. */
+export function isOurs(command: unknown): boolean {
+  return typeof command === 'string' && command.includes(SCRIPT_NAME) && command.endsWith(MARK)
+}
+
+/** The mesh home that a line of ours names; null for one that finds it when it runs. */
+export function homeOfLine(command: string): string | null {
+  return unquoteWord(/^H=('(?:[^']|'\\'')*');/.exec(command)?.[1])
+}
+
+/** The reverse of `quoteWord`; null for nothing. */
+export function unquoteWord(word: string | undefined): string | null {
+  return word === undefined ? null : word.slice(1, -1).replaceAll(`'\\''`, `'`)
+}
+
+/**
+ * Exit code 2 of a hook blocks the user's prompt, and sh exits 2 by itself when its script is missing: so the line
+ * tests first and ends in `exit 0` (seen on 2.1.329 with dash and bash). Clients without CLAUDE_PID run the line as
+ * their own child. Between two tool calls only one test runs: is there mail? So when a watched file changed, whoever's:
+ * only there exit code 2 is wanted, as the one that wakes the session, and only if the script says that it gave the mail.
+ */
+function hookLine(setHome: string, event: string, form = '', prepare = ''): string {
+  const file = { PostToolBatch: 'mail', FileChanged: WATCHED_FILE }[event]
+  const home = file ? `case $MESH_HOME in /*) M=$MESH_HOME ;; *) M=$H ;; esac; ` : ''
+  const guard = file ? `[ -e "$M/run/cc-\${CLAUDE_PID:-$PPID}/${file}" ] && ` : ''
+  // `exec` spares the sidecar's shell one waiting parent.
+  const run = event === 'sidecar' ? 'exec sh' : 'sh'
+  const tests = `${guard}[ -r "$S" ]`
+  const isWake = event === 'FileChanged'
+  const call = `${run} "$S" ${event} "\${CLAUDE_PID:-$PPID}"${form} ${isWake ? '3>&2 ' : ''}2>/dev/null`
+  const action = isWake ? `{ ${call}; [ $? = ${WAKE_EXIT} ] && exit 2; }` : call
+  return `${setHome}S="$H/hooks/${SCRIPT_NAME}"; ${prepare}${home}${tests} && ${action}; exit 0 ${MARK}`
+}

@@ -1,0 +1,10 @@
+/** Names that the hook script, the settings lines and the sidecar share. */
+
+/** In the mesh home's `hooks`. */
+export const SCRIPT_NAME = 'claude-code.sh'
+/** In the session directory: the client watches it, and what lies in it wakes an idle session. */
+export const WATCHED_FILE = 'wake'
+/** In the session directory: a text of mesh's own that the next prompt takes along. */
+export const LEFT_FILE = 'left'
+/** The script's exit code once it gave the wake's text. Not 2, with which sh ends by itself when something is missing. */
+export const WAKE_EXIT = 42
