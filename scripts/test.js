@@ -83,6 +83,7 @@ function readResults(report) {
   }
 }
 
+run('shells', process.execPath, ['scripts/shells.js'])
 const built = check('build', process.execPath, ['scripts/build.js'])
 if (named.length === 0) {
   check('types', bin('tsc'), ['--noEmit'])
