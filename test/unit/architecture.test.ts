@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { walkOf } from '../../scripts/message-walk.js'
 import {
   circlesOf,
   folderSizes,
@@ -230,6 +231,18 @@ test('invariants - each names a test, and the test exists', () => {
       tests.filter((path) => !existsSync(`${root}/${path}`)),
       text,
     ).toEqual([])
+  }
+})
+
+test('walk - a message passes at most ten modules on each side, each of which imports the next or is imported by it', () => {
+  const arrows = new Set(
+    sources.flatMap(({ path, imports }) => imports.map((each) => `${path} ${targetOf(path, each.from)}`)),
+  )
+  const walks = walkOf(root)
+  expect(walks.map(({ side }) => side)).toEqual(['sender', 'recipient'])
+  for (const { files, joined } of walks) {
+    expect(files.length).toBeLessThanOrEqual(10)
+    expect(joined.filter(([from, to]) => !arrows.has(`${from} ${to}`) && !arrows.has(`${to} ${from}`))).toEqual([])
   }
 })
 
