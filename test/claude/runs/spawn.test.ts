@@ -89,10 +89,17 @@ async function runOf(name: string): Promise<Run> {
 
 /** How often the parent's conversation holds these words. */
 function told(words: string): number {
-  const last = suite.model.requests
-    .filter(({ auxiliary, sessionId }) => !auxiliary && sessionId === parentSession())
-    .at(-1)
-  return (last?.text ?? '').split(words).length - 1
+  return conversation().split(words).length - 1
+}
+
+/** What the parent has read of a child, in the order of its conversation: each news is headed with the run's id and name. */
+function newsOf(name: string): string[] {
+  const heads = new RegExp(`\\[run r_[0-9a-f]{10} ${name} ([^\\]:]+)`, 'g')
+  return [...conversation().matchAll(heads)].map(([, news]) => news!)
+}
+
+function conversation(): string {
+  return suite.model.requests.findLast((one) => !one.auxiliary && one.sessionId === parentSession())?.text ?? ''
 }
 
 function parentSession(): string {
@@ -151,9 +158,9 @@ describe.skipIf(missing)('a child session', () => {
       status: 'gone',
       harness: 'claude-code',
     })
-    // What the client adds for its shells is known: nothing of it may reach a grandchild.
+    // What the client adds for its shells is known, nothing of it may reach a grandchild; zsh itself adds LOGNAME.
     const shells =
-      /^(PWD|OLDPWD|SHLVL|SHELL|_|GIT_EDITOR|COREPACK_ENABLE_AUTO_PIN|NoDefaultCurrentDirectoryInExePath|MESH_\w+|)$/
+      /^(PWD|OLDPWD|SHLVL|SHELL|LOGNAME|_|GIT_EDITOR|COREPACK_ENABLE_AUTO_PIN|NoDefaultCurrentDirectoryInExePath|MESH_\w+|)$/
     const added = Object.keys(childEnv(env)).filter((key) => !(key in lab.env) && !shells.test(key))
     expect(added).toEqual([])
   }
@@ -204,10 +211,12 @@ describe.skipIf(missing)('a child session', () => {
     expect(model.saw('play misfit')[0]!.text).toMatch(/give your result as JSON .*\nmesh done --result[\s\S]*"integer"/)
     const [misfit] = model.saw('the result does not fit')
     expect(misfit!.fresh).toContain('/n: Instance type "string" is invalid. Expected "integer"')
+    // The words of mesh spawn, which the parent has read before, name its children too.
     for (const name of Object.keys(ends))
-      await eventually(`the parent was told of ${name}`, () => told(`] `) >= 0 && told(` ${name} `) > 0)
+      await eventually(`the parent has news of ${name}`, () => newsOf(name).length > 0)
     await mesh.reaches(parent.pid, 'idle')
-    for (const [name, { type }] of Object.entries(ends)) expect(told(` ${name} ${type.slice(4)}:`), name).toBe(1)
+    const news = Object.fromEntries(Object.keys(ends).map((name) => [name, newsOf(name)]))
+    expect(news).toEqual(Object.fromEntries(Object.entries(ends).map(([name, { type }]) => [name, [type.slice(4)]])))
     expect((await runOf('misfit')).state).toBe('completed')
   })
 
@@ -251,7 +260,7 @@ describe.skipIf(missing)('a child session', () => {
     console.log(`end of a great-grandchild → the root’s model request: ${request.at - Date.parse(end.at)} ms`)
     expect(await runOf('leaf')).toMatchObject({ owner: 'parent' })
     await mesh.reaches(parent.pid, 'idle')
-    expect(told(' leaf terminated')).toBe(1)
+    expect(newsOf('leaf')).toEqual(['terminated'])
   })
 
   test('waits for a permission in the background: its parent is told, and ends it', async () => {
@@ -261,7 +270,7 @@ describe.skipIf(missing)('a child session', () => {
     await spawns("mesh spawn --bg --name asks -- 'play asks'", "mesh spawn --bg --name lives-on -- 'play lives-on'")
     const waiting = await seen('asks', /^run_waiting$/)
     expect(waiting.text).toContain('permission')
-    await eventually('the parent was told', () => told(' asks ') > 0)
+    await eventually('the parent has news of it', () => newsOf('asks').includes('waits'))
     const { pid } = await runOf('asks')
     expect(await mesh.sessionOf(pid)).toMatchObject({ name: 'asks', status: 'waiting' })
     const stopped = await mesh.json<Event>('stop', 'asks', '--json')

@@ -73,6 +73,12 @@ export interface Lab {
   env: Record<string, string>
 }
 
+/**
+ * MESH_TEST_SHELL: the path of the shell that the client is to use. It takes SHELL where that is a bash or a zsh; without,
+ * it looks for zsh and then for bash, in PATH and in the usual folders, and has no Bash tool without either (2.1.329).
+ */
+const SHELL = process.env.MESH_TEST_SHELL
+
 /** A home, a configuration folder past its first-run dialogs, and an empty repository, in a directory of their own. */
 export function makeLab(modelUrl: string, within: string = tmpdir()): Lab {
   const root = realpathSync(mkdtempSync(join(within, 'mc-')))
@@ -89,6 +95,7 @@ export function makeLab(modelUrl: string, within: string = tmpdir()): Lab {
     HOME: home,
     TERM: 'xterm-256color',
     LANG: 'C.UTF-8',
+    ...(SHELL ? { SHELL } : {}),
     MESH_HOME: meshHome,
     CLAUDE_CONFIG_DIR: configDir,
     ANTHROPIC_API_KEY: DUMMY_KEY,
