@@ -1,138 +1,129 @@
 /** One short function per operation of the local API. */
 import type { Response } from '../api/ops.schema.ts'
+import { isControlIntent } from '../core/mail/control.ts'
 import { batchOf, startPosition, wasRead } from '../core/mail/inbox.ts'
 import type { Waiter } from '../core/mail/waiters.ts'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { checkName, checkToken, parseRecipient, quote, type Recipient } from '../wire/names.ts'
-import { isControlIntent } from './control.ts'
+import { sendAndFollow } from './delivery/follow.ts'
+import { handOver, readMessage, recall } from './delivery/read.ts'
 import { createFileHandlers } from './files/handlers.ts'
 import { clearName } from './mail/drain.ts'
-import {
-  checkId,
-  checkKnown,
-  findMessage,
-  fullId,
-  handOver,
-  hopsAfter,
-  readMessage,
-  recall,
-  traceOf,
-} from './mail/lookup.ts'
+import { checkId, checkKnown, findMessage, fullId, hopsAfter, traceOf } from './mail/lookup.ts'
 import { pairsOf, resume } from './mail/loop-ops.ts'
 import { ping } from './mail/ping.ts'
-import { FOREVER_MS, post } from './mail/send.ts'
 import { allMembers, membersOf } from './names/memberships.ts'
 import { durableOf } from './names/registry.ts'
 import { waitForSessions } from './names/wait.ts'
 import { createRunHandlers } from './runs/handlers.ts'
 import type { Sidecar } from './sidecar.ts'
-import { deadline } from './socket/deadline.ts'
+import { deadline, FOREVER_MS } from './socket/deadline.ts'
 import type { Call, Handlers } from './socket/server.ts'
-import { watchCalls } from './socket/watched-calls.ts'
 import { keyOf } from './state/documents.ts'
 import { createStateHandlers } from './state/handlers.ts'
+import { watchCalls } from './state/watched-calls.ts'
 import { createTaskHandlers } from './tasks/handlers.ts'
 
 /** Calls that can be answered without the engine: what is sent then waits in the outbox. */
 const ALWAYS = new Set<string>(['send', 'reply', 'taken', 'health', 'stop'])
 
-export function createHandlers(sidecar: Sidecar): Handlers {
+export function createHandlers(session: Sidecar): Handlers {
   const handlers: Handlers = {
-    ...createTaskHandlers(sidecar),
-    ...createFileHandlers(sidecar),
-    ...createRunHandlers(sidecar),
-    ...createStateHandlers(sidecar),
+    ...createTaskHandlers(session),
+    ...createFileHandlers(session),
+    ...createRunHandlers(session),
+    ...createStateHandlers(session),
 
     async whoami() {
-      const { record, courier, link } = sidecar
-      const { project } = sidecar.options.place
+      const { record, courier, link } = session
+      const { project } = session.place
       return {
         name: record.name,
         project,
-        sessionId: sidecar.sessionId,
+        sessionId: session.sessionId,
         host: record.process.host,
         pid: record.process.pid,
         harness: record.harness,
         member: record.member,
         epoch: record.epoch,
         status: courier.status,
-        unread: sidecar.unread,
+        unread: session.unread,
         topics: record.topics.map(({ name }) => name),
         roles: record.roles,
         connected: link.up,
-        version: sidecar.options.version,
-        ...(sidecar.run ? { run: sidecar.run.id, lineage: sidecar.run.lineage } : {}),
+        version: session.version,
+        ...(session.run ? { run: session.run.id, lineage: session.run.lineage } : {}),
       }
     },
 
     async ps() {
-      const sessions = await sidecar.presence.sessions(sidecar.link.store)
+      const sessions = await session.sessions()
       return sessions.sort((a, b) => (a.name < b.name ? -1 : 1))
     },
 
     async alive({ name }) {
       checkName(name)
-      const sessions = await sidecar.presence.sessions(sidecar.link.store)
-      const session = sessions.find((one) => one.name === name)
-      if (!session) throw new MeshError('not_found', `there is no session ${quote(name)}`)
-      return { ...session, alive: !['unreachable', 'lost', 'gone'].includes(session.status) }
+      const sessions = await session.sessions()
+      const peer = sessions.find((one) => one.name === name)
+      if (!peer) throw new MeshError('not_found', `there is no session ${quote(name)}`)
+      return { ...peer, alive: !['unreachable', 'lost', 'gone'].includes(peer.status) }
     },
 
     async send(request, call) {
       const to = parseRecipient(request.to)
       checkId(request.id)
-      const replyTo = request.replyTo === undefined ? undefined : await fullId(sidecar, request.replyTo)
+      const replyTo = request.replyTo === undefined ? undefined : await fullId(session, request.replyTo)
       const { id, text, thread, intent } = request
       if (isControlIntent(intent)) throw new MeshError('bad_request', `the intent ${intent} is mesh's own`)
-      const hops = replyTo ? hopsAfter(sidecar.mailbox.inbox.origin(replyTo)) : 0
-      return post(sidecar, { id, to, text, thread, replyTo, intent, hops }, request, call)
+      const hops = replyTo ? hopsAfter(session.mailbox.inbox.origin(replyTo)) : 0
+      return sendAndFollow(session, { id, to, text, thread, replyTo, intent, hops }, request, call)
     },
 
     async reply(request, call) {
       checkId(request.id)
-      const original = await findMessage(sidecar, request.replyTo)
+      const original = await findMessage(session, request.replyTo)
       const to: Recipient = { kind: 'session', name: original.from.name }
       const { id, text, intent } = request
       if (isControlIntent(intent)) throw new MeshError('bad_request', `the intent ${intent} is mesh's own`)
       const { thread } = original
       const hops = hopsAfter(original)
       const letter = { id, to, text, thread, replyTo: original.id, intent, hops, answers: original.from }
-      return post(sidecar, letter, request, call)
+      return sendAndFollow(session, letter, request, call)
     },
 
     async inbox({ id, peek, follow, limit = limits.inboxBatch }, call) {
-      const { mailbox, courier } = sidecar
-      if (id !== undefined) return { messages: [await recall(sidecar, await fullId(sidecar, id))], more: 0 }
+      const { mailbox, courier } = session
+      if (id !== undefined) return { messages: [await recall(session, await fullId(session, id))], more: 0 }
       if (peek) {
         const waiting = mailbox.inbox.unread()
-        const messages = await Promise.all(batchOf(waiting, limit).map((entry) => readMessage(sidecar, entry)))
+        const messages = await Promise.all(batchOf(waiting, limit).map((entry) => readMessage(session, entry)))
         return { messages, more: waiting.length - messages.length }
       }
       const taken = await courier.take(limit, follow !== true)
       // Mail behind an unconfirmed hand-over of the same sender waits its turn, but it is there.
       const more = mailbox.inbox.deliverable().length
       if (!taken) return { messages: [], more }
-      return { ...(await handOver(sidecar, taken, call)), more }
+      return { ...(await handOver(session, taken, call)), more }
     },
 
     async wait(request, call) {
       const timeout = deadline(call.signal, request.timeoutMs ?? FOREVER_MS)
-      if (request.targets.length === 0) return waitForMessage(sidecar, { kind: 'any' }, timeout, call)
+      if (request.targets.length === 0) return waitForMessage(session, { kind: 'any' }, timeout, call)
       const messageIds = request.targets.filter((target) => target.startsWith('m_'))
       if (messageIds.length > 0) {
         if (request.targets.length > 1) throw new MeshError('bad_request', 'wait for one message id at a time')
-        const id = await fullId(sidecar, messageIds[0]!)
-        await checkKnown(sidecar, id)
-        return waitForMessage(sidecar, { kind: 'reply', id }, timeout, call)
+        const id = await fullId(session, messageIds[0]!)
+        await checkKnown(session, id)
+        return waitForMessage(session, { kind: 'reply', id }, timeout, call)
       }
       for (const target of request.targets) checkName(target)
       if (request.until === 'message') {
         if (request.targets.length > 1) throw new MeshError('bad_request', 'wait for messages of one session at a time')
-        return waitForMessage(sidecar, { kind: 'from', name: request.targets[0]! }, timeout, call)
+        return waitForMessage(session, { kind: 'from', name: request.targets[0]! }, timeout, call)
       }
       const results = await waitForSessions(
-        sidecar,
+        session,
         request.targets,
         request.until ?? 'idle',
         request.all ?? false,
@@ -143,85 +134,85 @@ export function createHandlers(sidecar: Sidecar): Handlers {
 
     async taken({ handover, shownBy }) {
       const evidence = shownBy === 'tool' ? 'given to the client by an MCP tool' : 'printed by the mesh command'
-      return { surfaced: sidecar.courier.confirm(handover, evidence) }
+      return { surfaced: session.courier.confirm(handover, evidence) }
     },
 
     async ping(request, call) {
       checkId(request.id)
       checkName(request.name)
-      return ping(sidecar, request, call)
+      return ping(session, request, call)
     },
 
     async trace({ id }) {
-      return traceOf(sidecar, await fullId(sidecar, id))
+      return traceOf(session, await fullId(session, id))
     },
 
     async budget() {
-      return pairsOf(await sidecar.presence.sessions(sidecar.link.store))
+      return pairsOf(await session.sessions())
     },
 
     async budget_resume(request, call) {
       if (request.name !== undefined) checkName(request.name)
-      return resume(sidecar, request, call)
+      return resume(session, request, call)
     },
 
     async topic_join({ topic }) {
       checkToken(topic, 'topic')
-      await sidecar.joinTopic(sidecar.link.store, topic)
-      return membersOf(sidecar, 'topics', topic)
+      await session.joinTopic(session.link.store, topic)
+      return membersOf(session, 'topics', topic)
     },
 
     async topic_leave({ topic }) {
       checkToken(topic, 'topic')
-      await sidecar.changeMembership(sidecar.link.store, (record) => {
+      await session.changeMembership(session.link.store, (record) => {
         if (!record.topics.some(({ name }) => name === topic)) throw new MeshError('not_found', `not in topic ${topic}`)
         return { ...record, topics: record.topics.filter(({ name }) => name !== topic) }
       })
-      return membersOf(sidecar, 'topics', topic)
+      return membersOf(session, 'topics', topic)
     },
 
     async topic_list() {
-      return allMembers(sidecar, 'topics')
+      return allMembers(session, 'topics')
     },
 
     async role_add({ role }) {
       checkToken(role, 'role')
-      if (sidecar.record.roles.length >= limits.memberships) throw new MeshError('too_large', 'too many roles')
-      await sidecar.addRole(sidecar.link.store, role)
-      return membersOf(sidecar, 'roles', role)
+      if (session.record.roles.length >= limits.memberships) throw new MeshError('too_large', 'too many roles')
+      await session.addRole(session.link.store, role)
+      return membersOf(session, 'roles', role)
     },
 
     async role_rm({ role }) {
       checkToken(role, 'role')
-      await sidecar.changeMembership(sidecar.link.store, (record) => {
+      await session.changeMembership(session.link.store, (record) => {
         if (!record.roles.includes(role)) throw new MeshError('not_found', `this session has no role ${role}`)
         return { ...record, roles: record.roles.filter((name) => name !== role) }
       })
-      return membersOf(sidecar, 'roles', role)
+      return membersOf(session, 'roles', role)
     },
 
     async role_list() {
-      return allMembers(sidecar, 'roles')
+      return allMembers(session, 'roles')
     },
 
     async rename({ name }, call) {
       checkName(name)
       // An operator's sidecar is found by its name: the next command starts one under the new name.
-      if (sidecar.options.harness.kind === 'shell') call.onAnswered((done) => done && void sidecar.end('renamed'))
-      const previous = await sidecar.rename(sidecar.link.store, name)
+      if (session.harness.kind === 'shell') call.onAnswered((done) => done && void session.end('renamed'))
+      const previous = await session.rename(session.link.store, name)
       return { name, previous }
     },
 
     async forget({ name }) {
       checkName(name)
-      const { store } = sidecar.link
+      const { store } = session.link
       const entry = await store.names.get(name)
       if (!entry) throw new MeshError('not_found', `there is no session ${quote(name)}`)
       if (entry.value.state === 'held')
         throw new MeshError('conflict', `${name} is not gone`, { hint: 'end that session first' })
       const surfaced = (await store.surfaced.get(name))?.value ?? null
       const positions = await store.mailFrom(name, startPosition(surfaced, entry.value.since))
-      await clearName(sidecar.options.home, store, name, sidecar.options.log)
+      await clearName(session.home, store, name, session.log)
       // First of all: a session that claims the name meanwhile keeps it.
       if (!(await store.names.delete(name, entry.revision)))
         throw new MeshError('conflict', `${name} has just returned`)
@@ -235,32 +226,32 @@ export function createHandlers(sidecar: Sidecar): Handlers {
     },
 
     async health() {
-      const { link, courier, registry, options } = sidecar
+      const { link, courier, version } = session
       const engine = link.up ? await link.store.health().catch(() => null) : null
-      const name = registry.claimed ? sidecar.record.name : null
+      const name = session.isNamed ? session.record.name : null
       const at = new Date().toISOString()
-      return { name, version: options.version, connected: link.up, doors: courier.doors, at, engine }
+      return { name, version, connected: link.up, doors: courier.doors, at, engine }
     },
 
     async stop(_request, call) {
-      call.onAnswered(() => void sidecar.end('stopped'))
+      call.onAnswered(() => void session.end('stopped'))
       return { stopped: true }
     },
   }
   const gated = Object.entries(handlers).map(([op, handle]) => {
-    const call = watchCalls(sidecar, op, handle as never) as (...args: unknown[]) => Promise<unknown>
-    const afterReady = (...args: unknown[]) => sidecar.ready().then(() => call(...args))
+    const call = watchCalls(session, op, handle as never) as (...args: unknown[]) => Promise<unknown>
+    const afterReady = (...args: unknown[]) => session.ready().then(() => call(...args))
     return [op, ALWAYS.has(op) ? call : afterReady]
   })
   return Object.fromEntries(gated) as Handlers
 }
 
 async function waitForMessage(
-  sidecar: Sidecar,
+  session: Sidecar,
   wants: Waiter['wants'],
   signal: AbortSignal,
   call: Call,
 ): Promise<Response<'wait'>> {
-  const { messages, handover } = await handOver(sidecar, await sidecar.courier.await(wants, signal), call)
+  const { messages, handover } = await handOver(session, await session.courier.await(wants, signal), call)
   return { results: messages, handover }
 }

@@ -1,6 +1,8 @@
 /** One session on the mesh: wires link, name, mail, presence, roles and witness together, and ends it truthfully. */
 import type { KeyObject } from 'node:crypto'
+import type { Session as Peer } from '../api/ops.schema.ts'
 import type { RunSpec } from '../api/supervisor.schema.ts'
+import { isControl } from '../core/mail/control.ts'
 import type { Entry } from '../core/mail/inbox.ts'
 import type { ReadRecord } from '../core/runs/agent-end.ts'
 import { MeshError } from '../errors.ts'
@@ -17,7 +19,7 @@ import { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import type { StartedIn } from '../wire/lineage.ts'
-import { isControl, obey } from './control.ts'
+import { obey } from './control.ts'
 import { StateTelling } from './delivery/context.ts'
 import { Courier } from './delivery/courier.ts'
 import { Beginnings } from './delivery/start.ts'
@@ -34,7 +36,7 @@ import type { Sender } from './mail/outbox.ts'
 import { Receipts } from './mail/receipts.ts'
 import { Recipients } from './mail/recipients.ts'
 import { Roles } from './mail/roles.ts'
-import { tellOperators, tellPeople, tellRenamed } from './mail/send.ts'
+import { enter, tellOperators, tellPeople, tellRenamed } from './mail/send.ts'
 import { Holding } from './mail/storage.ts'
 import { isToldOf, Telling } from './mail/telling.ts'
 import { actorOf, graceOf } from './names/actor.ts'
@@ -42,9 +44,10 @@ import { Naming } from './names/claim.ts'
 import { joined } from './names/memberships.ts'
 import { PresenceKeeper } from './names/presence.ts'
 import type { Registry } from './names/registry.ts'
-import { findOwnRun, type OwnRun } from './runs/own.ts'
+import { findOwnRun } from './runs/own.ts'
 import { Runs } from './runs/runs.ts'
-import { finishHandoffs, HANDOFF, takeHandoffs } from './state/handoff.ts'
+import type { Entered, Letter, OwnRun } from './session.ts'
+import { finishHandoffs, HANDOFF, type StateSession, takeHandoffs } from './state/handoff.ts'
 import { Obligations } from './state/obligations.ts'
 import { OwnState } from './state/own.ts'
 import { Board } from './tasks/board.ts'
@@ -76,8 +79,15 @@ export interface SidecarOptions {
   onEnd(): void
 }
 
-export class Sidecar {
-  readonly options: SidecarOptions
+export class Sidecar implements StateSession {
+  readonly #options: SidecarOptions
+  readonly home: Home
+  readonly log: Logger
+  readonly settings: Settings
+  readonly place: Place
+  readonly harness: Harness
+  readonly desired: SidecarOptions['desired']
+  readonly version: string
   readonly recipients = new Recipients()
   readonly link: Link<ProjectStore>
   readonly courier: Courier
@@ -98,7 +108,7 @@ export class Sidecar {
   readonly #beginnings: Beginnings
   readonly #witness: Witness
   readonly #stalls: Stalls
-  readonly #key: KeyObject
+  readonly key: KeyObject
   readonly ring: KeyRing
   readonly #intake: Intake
   readonly #arrivals: Arrivals
@@ -112,13 +122,21 @@ export class Sidecar {
 
   constructor(options: SidecarOptions) {
     this.run = findOwnRun(options)
+    const { home, env, place, log, harness } = options
     const asked = this.run?.name
-    this.options = asked === undefined ? options : { ...options, desired: { name: asked, explicit: true } }
-    const { home, env, place, log, harness, desired } = this.options
+    const desired = asked === undefined ? options.desired : { name: asked, explicit: true }
+    this.#options = options
+    this.home = home
+    this.log = log
+    this.settings = options.settings
+    this.place = place
+    this.harness = harness
+    this.desired = desired
+    this.version = options.version
     this.#naming = new Naming({ harness, place, desired, run: this.run?.id ?? null, log, leave: () => this.leave() })
     const readRecord = options.readRecord ?? (() => null)
-    this.#key = memberKey(home)
-    this.ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.#key })
+    this.key = memberKey(home)
+    this.ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.key })
     this.#intake = new Intake(place.project, this.ring, log)
     this.#arrivals = new Arrivals({
       intake: this.#intake,
@@ -182,9 +200,10 @@ export class Sidecar {
       startedAt: this.#startedAt,
       readRecord,
       tell: (mail, state, evidence) => this.#telling.one(mail, state, evidence),
+      stopBackground: options.stopBackground,
     })
     this.#beginnings = new Beginnings({
-      sidecar: this,
+      session: this,
       naming: this.#naming,
       follow: (store) => this.#follow(store),
       kept: (source) => this.#stateTelling.begin(source),
@@ -212,7 +231,7 @@ export class Sidecar {
       home,
       key: options.key,
       log,
-      name: () => (this.registry.claimed ? this.registry.record.name : desired.name),
+      name: () => this.called,
       store: () => (this.link.up ? this.link.store : null),
       readRecord,
       tellPeople: (text) => tellOperators(this, text),
@@ -220,7 +239,7 @@ export class Sidecar {
   }
 
   async start(): Promise<void> {
-    const { harness } = this.options
+    const { harness } = this
     // First of all: a session that dies at its very start has a witness too.
     this.#witness.start()
     this.#linked = this.link.start()
@@ -256,16 +275,37 @@ export class Sidecar {
     return this.#renaming
   }
 
-  get key(): KeyObject {
-    return this.#key
-  }
-
   get registry(): Registry {
     return this.#naming.registry
   }
 
   get record(): NameRecord {
     return this.registry.record
+  }
+
+  get isNamed(): boolean {
+    return this.registry.claimed
+  }
+
+  get called(): string {
+    return this.isNamed ? this.record.name : this.desired.name
+  }
+
+  sessions(): Promise<Peer[]> {
+    return this.presence.sessions(this.link.store)
+  }
+
+  send(letter: Letter): Promise<Entered> {
+    return enter(this, letter)
+  }
+
+  poke(): void {
+    this.presence.changed()
+    this.courier.poke()
+  }
+
+  recallOffer(): Promise<void> {
+    return this.courier.recallOffer()
   }
 
   /** The mail of the name held; throws `mesh_down` before one is. */
@@ -299,7 +339,7 @@ export class Sidecar {
   async end(reason: string): Promise<void> {
     if (this.#ending) return
     this.#ending = true
-    this.options.log.info({ reason }, 'session ended')
+    this.log.info({ reason }, 'session ended')
     // Whoever has to tell it in our place finds the reason here.
     if (this.registry.claimed) this.#writeRecord({ reason, at: new Date().toISOString() })
     await this.courier.recallOffer().catch(() => {})
@@ -310,11 +350,11 @@ export class Sidecar {
     this.#witness.stop()
     this.#stalls.stop()
     this.board.close()
-    await this.options.harness.stop().catch(() => {})
+    await this.harness.stop().catch(() => {})
     this.leave()
     await Promise.race([this.link.stop(), after(FAREWELL_MS)])
-    if (told === true) removeLocked(sessionDir(this.options.home, this.options.key))
-    this.options.onEnd()
+    if (told === true) removeLocked(sessionDir(this.home, this.#options.key))
+    this.#options.onEnd()
   }
 
   async #farewell(reason: string): Promise<boolean> {
@@ -331,7 +371,7 @@ export class Sidecar {
       await store.presence.delete(name)
       return true
     } catch (error) {
-      this.options.log.warn({ error: MeshError.from(error).toBody() }, 'end not told')
+      this.log.warn({ error: MeshError.from(error).toBody() }, 'end not told')
       return false
     }
   }
@@ -340,8 +380,8 @@ export class Sidecar {
 
   /** Whatever of this an earlier call did not get to is done now. */
   async #onUp(store: ProjectStore): Promise<void> {
-    const { log, home } = this.options
-    const before = this.registry.claimed ? this.record.name : null
+    const { log, home } = this
+    const before = this.isNamed ? this.record.name : null
     if (before === null || this.#naming.isNewConversation || !(await this.#naming.isStillMine(store)))
       await this.#naming.join(store)
     await this.#open(store)
@@ -359,14 +399,14 @@ export class Sidecar {
     if (before !== null && before !== record.name)
       void tellRenamed(this, before).catch((error) => log.warn({ error: MeshError.from(error).toBody() }, 'not told'))
     log.info({ name: record.name, epoch: record.epoch, project: store.project }, 'on the mesh')
-    const strangers = await exchangeKeys(store, this.ring, { member: LOCAL_MEMBER, key: this.#key })
+    const strangers = await exchangeKeys(store, this.ring, { member: LOCAL_MEMBER, key: this.key })
     if (strangers.length > 0)
       log.error({ members: strangers }, 'members whose key is not the one first seen: not believed')
     void drainAll(home, store, log).catch((error) => log.warn({ error }, 'outboxes not drained'))
   }
 
   #onDown(): void {
-    this.options.log.warn('the engine is away')
+    this.log.warn('the engine is away')
     this.board.close()
     this.#holding?.detach()
     this.receipts.detach()
@@ -385,7 +425,7 @@ export class Sidecar {
       if (!(await this.#naming.isStillMine(store))) await this.#completing(() => this.#onUp(store))
       await this.#save(store)
     } catch (error) {
-      this.options.log.debug({ error: MeshError.from(error).toBody() }, 'name not checked')
+      this.log.debug({ error: MeshError.from(error).toBody() }, 'name not checked')
     }
   }
 
@@ -410,7 +450,7 @@ export class Sidecar {
   /** Opens what the held name keeps on this machine, unless it is open, and reads its mail. */
   async #open(store: ProjectStore): Promise<void> {
     if (!this.#holding) {
-      await adoptFormer(this.options.home, store, this.registry)
+      await adoptFormer(this.home, store, this.registry)
       this.#holding = await this.#hold(store)
       // A crash may have come between its arrival and its answer.
       for (const entry of this.mailbox.inbox.unread()) if (isControl(entry.envelope)) await this.#obey(entry)
@@ -420,14 +460,14 @@ export class Sidecar {
     this.obligations.attach(store)
     const wentBack = await this.registry.fitTo(store)
     await Promise.all([this.#holding.read(store, this.record, wentBack), this.state.attach(store, this.record)])
-    const isOperator = this.options.harness.kind === 'shell'
+    const isOperator = this.harness.kind === 'shell'
     if (isOperator && !this.record.roles.includes('operator')) await this.addRole(store, 'operator')
     this.#writeRecord()
     this.#beginnings.joined()
   }
 
   #hold(store: ProjectStore): Promise<Holding> {
-    const { home, log } = this.options
+    const { home, log } = this
     return Holding.open({
       home,
       project: store.project,
@@ -454,14 +494,15 @@ export class Sidecar {
   }
 
   #writeRecord(ended?: { reason: string; at: string }): void {
-    const { home, key, harness, version } = this.options
+    const { home, harness, version } = this
+    const { key } = this.#options
     const { name, epoch } = this.record
     writeRecord(sessionDir(home, key), {
       sidecar: identifyProcess(process.pid)!,
       pid: process.pid,
       name,
       epoch,
-      project: this.options.place.project,
+      project: this.place.project,
       harness: harness.kind,
       sessionId: this.sessionId,
       process: harness.process,
@@ -541,8 +582,7 @@ export class Sidecar {
     if (held) void this.loops.tell()
     if (isNew) this.obligations.arrived(envelope)
     if (isNew && envelope.intent === HANDOFF) void this.#handOffs()
-    this.presence.changed()
-    this.courier.poke()
+    this.poke()
   }
 
   /** One after the other: two would take the same. */
@@ -552,7 +592,7 @@ export class Sidecar {
       await finishHandoffs(this)
     })
     this.#handing = done.catch((error) => {
-      this.options.log.warn({ error: MeshError.from(error).toBody() }, 'not handed over yet')
+      this.log.warn({ error: MeshError.from(error).toBody() }, 'not handed over yet')
     })
     return this.#handing
   }
@@ -603,7 +643,7 @@ export class Sidecar {
 
   async #save(store: ProjectStore): Promise<void> {
     const { name, epoch } = this.record
-    if (!(await this.mailbox.save(store, name, epoch))) this.options.log.warn('the surfaced record has a later holder')
+    if (!(await this.mailbox.save(store, name, epoch))) this.log.warn('the surfaced record has a later holder')
   }
 
   // --- session
@@ -633,7 +673,7 @@ export class Sidecar {
     if (!this.registry.claimed || this.#ending) return null
     const { name, epoch } = this.record
     const { status, doors, shut } = this.courier
-    const { version } = this.options
+    const { version } = this
     const lastActivityAt = this.#lastActivityAt
     const pairs = this.loops.pairs()
     const further = { ...(shut.length > 0 ? { shut } : {}), ...(pairs.length > 0 ? { budget: pairs } : {}) }

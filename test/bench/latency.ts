@@ -76,8 +76,8 @@ async function sendOnce(from: Inside, to: Inside): Promise<{ arrived: number; st
 /** What the way consists of, one by one. */
 async function timeParts(from: Inside, to: Inside, rounds: number) {
   const { store } = from.sidecar.link
-  const { project } = from.sidecar.options.place
-  const journal = Journal.open(join(from.sidecar.options.home.root, 'bench.jsonl')).journal
+  const { project } = from.sidecar.place
+  const journal = Journal.open(join(from.sidecar.home.root, 'bench.jsonl')).journal
   const subject = messageSubject(project, { kind: 'session', name: 'receiver' }, { member: 'local', name: 'sender' })
   const publicKey = createPublicKey(from.sidecar.key)
   const samples = { nameLookup: [] as number[], seal: [] as number[], open: [] as number[], journal: [] as number[] }

@@ -361,7 +361,7 @@ export class Node {
   async start(): Promise<void> {
     const { sidecar } = this
     ensurePrivateDir(this.dir)
-    this.#server = await serve(this.socket, version, createHandlers(sidecar), sidecar.options.log)
+    this.#server = await serve(this.socket, version, createHandlers(sidecar), sidecar.log)
     await sidecar.start()
     await this.joined()
   }

@@ -3,7 +3,7 @@ import { MeshError } from '../../errors.ts'
 import type { Conversation, StartSource } from '../../harness/types.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Naming } from '../names/claim.ts'
-import type { Sidecar } from '../sidecar.ts'
+import type { StateSession } from '../state/handoff.ts'
 import { LateStart } from './late-start.ts'
 import { startText } from './start-text.ts'
 
@@ -13,8 +13,14 @@ const START_TEXT_MS = 2500
 const FRESH_MS = 1000
 const AWAY = 'mesh: the engine is not reachable now; peers and messages are not available.'
 
+interface StartingSession extends StateSession {
+  readonly desired: { name: string }
+  /** Unread messages, with those that are still in the stream. */
+  readonly waiting: number
+}
+
 interface BeginningsOptions {
-  sidecar: Sidecar
+  session: StartingSession
   naming: Naming
   /** Claims the name of a conversation that is not the one the name was claimed for. */
   follow(store: ProjectStore): Promise<void>
@@ -30,7 +36,7 @@ export class Beginnings {
 
   constructor(options: BeginningsOptions) {
     this.#options = options
-    this.#late = new LateStart(options.sidecar.options.harness)
+    this.#late = new LateStart(options.session.harness)
     this.#joined = new Promise((resolve) => {
       this.#resolveJoined = resolve
     })
@@ -52,55 +58,53 @@ export class Beginnings {
   /** The client went on without the text. */
   missed(): void {
     this.#late.owe(() => this.#textNow(this.#options.naming.conversation))
-    if (this.#options.sidecar.link.up) void this.giveLate()
+    if (this.#options.session.link.up) void this.giveLate()
   }
 
   /** The session is on the mesh: what an earlier start was not told is given with what starts the next turn. */
   async giveLate(): Promise<void> {
-    const { log } = this.#options.sidecar.options
+    const { log } = this.#options.session
     await this.#late.give().catch((error) => log.warn({ error: String(error) }, 'no text for the start'))
   }
 
   /** What is kept was read another way: a start that waits for the next turn goes without it. */
   async keptWasRead(): Promise<void> {
-    const { sidecar, naming } = this.#options
-    const text = () => this.#startText(sidecar.link.store, naming.conversation)
-    await this.#late
-      .replace(text)
-      .catch((error) => sidecar.options.log.warn({ error: String(error) }, 'start not replaced'))
+    const { session, naming } = this.#options
+    const text = () => this.#startText(session.link.store, naming.conversation)
+    await this.#late.replace(text).catch((error) => session.log.warn({ error: String(error) }, 'start not replaced'))
   }
 
   async #textNow(conversation: Conversation): Promise<string> {
-    const { link, registry } = this.#options.sidecar
+    const { link, isNamed } = this.#options.session
     const text = () => this.#startText(link.store, conversation)
     const start = link.up ? await text().catch(orAway) : AWAY
     this.#late.owe(start === AWAY ? text : null)
     // A document in memory is given also while the engine is away.
-    const kept = registry.claimed ? this.#options.kept(conversation.source) : ''
+    const kept = isNamed ? this.#options.kept(conversation.source) : ''
     return kept === '' ? start : `${start}\n${kept}`
   }
 
   async #startText(store: ProjectStore, { source }: Conversation): Promise<string> {
-    const { sidecar, naming, follow } = this.#options
+    const { session, naming, follow } = this.#options
     if (naming.isNewConversation) await follow(store)
-    const { desired, place } = sidecar.options
+    const { desired, place } = session
     // A session that begins anew has nothing open.
     const isNew = source === 'startup' && naming.claimed?.outcome !== 'taken_over'
-    const fresh = isNew ? null : Promise.race([sidecar.obligations.fresh(), after(FRESH_MS)])
-    const unread = sidecar.waiting
-    const sessions = await sidecar.presence.sessions(store)
+    const fresh = isNew ? null : Promise.race([session.obligations.fresh(), after(FRESH_MS)])
+    const unread = session.waiting
+    const sessions = await session.sessions()
     await fresh
     return startText({
       project: place.project,
       sessions,
       unread,
       claimed: naming.claimed!,
-      name: sidecar.record.name,
-      held: sidecar.loops.startNote(),
+      name: session.record.name,
+      held: session.loops.startNote(),
       desired: desired.name,
       goesOn: source === 'compact',
-      kept: sidecar.state.document.entries.length + sidecar.obligations.list().length,
-      startedBy: sidecar.run?.startedBy ?? null,
+      kept: session.state.document.entries.length + session.obligations.list().length,
+      startedBy: session.run?.startedBy ?? null,
     })
   }
 }

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { type FileNews, fileNewsText } from '../../core/files/news.ts'
+import { fileEditedIn } from '../../core/mail/control.ts'
 import { MeshError } from '../../errors.ts'
 import { type Located, locateFile } from '../../host/repository/located.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
@@ -12,20 +13,16 @@ import type { FileClaim, FileEdited, FileEdits } from '../../wire/files.schema.t
 import { limits, times } from '../../wire/limits.ts'
 import { folded, isPath } from '../../wire/paths.ts'
 import type { Actor } from '../../wire/task.schema.ts'
-import { fileEditedIn } from '../control.ts'
-import { post } from '../mail/send.ts'
+import type { MailSession } from '../mail/session.ts'
 import { actorOf, graceOf } from '../names/actor.ts'
 import { holderOf } from '../names/registry.ts'
-import type { Sidecar } from '../sidecar.ts'
 import { claimAgainst } from './claims.ts'
 
 const ATTEMPTS = 20
 const HASH_DIGITS = 16
-/** Nobody waits for what becomes of these messages. */
-const nobody = { signal: new AbortController().signal, onAnswered: () => {} }
 
 export class EditNews {
-  readonly #sidecar: Sidecar
+  readonly #session: MailSession
   /** Paths whose edits nobody has looked at yet. */
   readonly #pending = new Set<string>()
   /** When this session was last put into a file's record. */
@@ -34,8 +31,8 @@ export class EditNews {
   #store: ProjectStore | null = null
   #running = false
 
-  constructor(sidecar: Sidecar) {
-    this.#sidecar = sidecar
+  constructor(session: MailSession) {
+    this.#session = session
   }
 
   /** The session edited the file at this absolute path. What cannot be shared now is looked at with the next edit of it. */
@@ -49,7 +46,7 @@ export class EditNews {
     const said = 'text' in body ? fileEditedIn(body.text) : null
     if (!said || Date.now() - Date.parse(sentAt) > times.fileEdit) return 'too late to matter'
     const { path, worktree, claim } = said
-    const elsewhere = worktree !== this.#worktreeOf(this.#sidecar.options.place.worktree)
+    const elsewhere = worktree !== this.#worktreeOf(this.#session.place.worktree)
     const what = claim ? 'edited-by-peer' : 'shared'
     this.#tell({ path, peer: from.name, what, elsewhere, ...(claim ? { claim } : {}) }, said, from)
     return 'its session is told'
@@ -60,21 +57,21 @@ export class EditNews {
     for (const path of this.#pending) {
       this.#pending.delete(path)
       await this.#look(path).catch((error) => {
-        this.#sidecar.options.log.debug({ error: MeshError.from(error).toBody() }, 'an edit was not shared')
+        this.#session.log.debug({ error: MeshError.from(error).toBody() }, 'an edit was not shared')
       })
     }
     this.#running = false
   }
 
   async #look(path: string): Promise<void> {
-    const { place, settings } = this.#sidecar.options
-    const { store } = this.#sidecar.link
+    const { place, settings } = this.#session
+    const { store } = this.#session.link
     // An engine that was started anew remembers no edits.
     if (store !== this.#store) this.#noted.clear()
     this.#store = store
     const file = locateFile(path, place.worktree)
     if (!file || !isPath(file.path)) return
-    const me = actorOf(this.#sidecar.record)
+    const me = actorOf(this.#session.record)
     const claim = await claimAgainst(store, file.repository, file.path, me, graceOf(settings))
     if (claim) await this.#tellBoth(store, file, claim.holder, claim)
     for (const other of await this.#note(store, file, me)) await this.#tellBoth(store, file, other, null)
@@ -112,36 +109,36 @@ export class EditNews {
     const what = claim ? 'claimed-by-peer' : 'shared'
     const news: FileNews = { path, peer: holder.name, what, ...(claim ? { claim } : {}) }
     if (!this.#tell(news, said, other)) return
-    const { name, epoch } = this.#sidecar.record
+    const { name, epoch } = this.#session.record
     const id = `m_${hashOf(JSON.stringify(['edited', said, name, epoch, holder.name, holder.epoch]), 32)}`
     const to = { kind: 'session', name: holder.name } as const
-    await post(this.#sidecar, { id, to, text: JSON.stringify(said), intent: 'edited', hops: 0 }, {}, nobody)
+    const letter = { id, to, text: JSON.stringify(said), intent: 'edited', hops: 0 }
+    await (await this.#session.send(letter)).stored
   }
 
   /** Puts news into the own mailbox, once for a peer and a file. False: it was there before. */
   #tell(news: FileNews, said: FileEdited, { member, epoch }: Actor): boolean {
-    const { mailbox, record, options, presence, courier } = this.#sidecar
+    const { mailbox, record, place } = this.#session
     const of = [said.repository, said.worktree, folded(news.path), news.peer, record.epoch]
     const idOf = (what: FileNews['what']) => `m_${hashOf(JSON.stringify(['file', what, ...of]), 32)}`
     const id = idOf(news.what)
     const instead = news.what === 'shared' ? [idOf('claimed-by-peer'), idOf('edited-by-peer')] : []
     if ([id, ...instead].some((one) => mailbox.inbox.knows(one)) || !mailbox.hasRoom) return false
     const envelope: Envelope = {
-      ...{ v: 1, kind: 'message', id, project: options.place.project, seq: 1, hops: 0 },
+      ...{ v: 1, kind: 'message', id, project: place.project, seq: 1, hops: 0 },
       from: { member, name: news.peer, epoch },
       to: `file:${news.path}`,
       sentAt: new Date().toISOString(),
       body: { text: fileNewsText(news) },
     }
     mailbox.arrive({ seq: 0, envelope, verified: true }, Date.now())
-    presence.changed()
-    courier.poke()
+    this.#session.poke()
     return true
   }
 
   /** One directory of one machine. */
   #worktreeOf(top: string): string {
-    return hashOf(JSON.stringify([this.#sidecar.record.process.host, top]))
+    return hashOf(JSON.stringify([this.#session.record.process.host, top]))
   }
 }
 

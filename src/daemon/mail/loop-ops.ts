@@ -1,12 +1,12 @@
 /** What people see of the loop budget and do about it. */
-import type { Parsed, Response, Session } from '../../api/ops.schema.ts'
+import type { Parsed, Session as Peer, Response } from '../../api/ops.schema.ts'
+import { REFUSED } from '../../core/mail/control.ts'
 import { MeshError } from '../../errors.ts'
 import { newId, quote } from '../../wire/names.ts'
-import { REFUSED } from '../control.ts'
-import type { Sidecar } from '../sidecar.ts'
 import { deadline } from '../socket/deadline.ts'
 import type { Call } from '../socket/server.ts'
 import { post } from './send.ts'
+import type { MailSession } from './session.ts'
 
 const ANSWER_MS = 5000
 
@@ -17,7 +17,7 @@ interface Target {
 }
 
 /** Every pair of the project; the held ones first. */
-export function pairsOf(sessions: readonly Session[]): Response<'budget'> {
+export function pairsOf(sessions: readonly Peer[]): Response<'budget'> {
   const pairs = sessions.flatMap(({ name, budget = [] }) => budget.map((pair) => ({ name, ...pair })))
   return pairs.sort((a, b) => b.held - a.held || b.rounds - a.rounds)
 }
@@ -27,18 +27,18 @@ export function pairsOf(sessions: readonly Session[]): Response<'budget'> {
  * `denied` in an agent's session, `not_found`, `timeout` when none of them answered.
  */
 export async function resume(
-  sidecar: Sidecar,
+  session: MailSession,
   { name, timeoutMs = ANSWER_MS }: Parsed<'budget_resume'>,
   call: Call,
 ): Promise<Response<'budget_resume'>> {
-  const own = sidecar.record.name
-  if (sidecar.options.harness.kind !== 'shell')
+  const own = session.record.name
+  if (session.harness.kind !== 'shell')
     throw new MeshError('denied', `${own} may not let its own exchanges go on`, { hint: hintFor(name ?? own) })
-  const sessions = await sidecar.presence.sessions(sidecar.link.store)
+  const sessions = await session.sessions()
   if (name !== undefined && !sessions.some((session) => session.name === name))
     throw new MeshError('not_found', `there is no session ${quote(name)}`)
   const signal = deadline(call.signal, timeoutMs)
-  const answers = await Promise.all(targetsOf(sessions, name).map((target) => ask(sidecar, target, call, signal)))
+  const answers = await Promise.all(targetsOf(sessions, name).map((target) => ask(session, target, signal)))
   const refused = answers.find(({ evidence }) => evidence.startsWith(REFUSED))
   if (refused) throw new MeshError('denied', `${refused.name} ${refused.evidence}`)
   return answers
@@ -50,7 +50,7 @@ function hintFor(name: string): string {
 }
 
 /** The named session with all its peers, and each of these with it: what one lets go on, the other would hold next. */
-function targetsOf(sessions: readonly Session[], name: string | undefined): Target[] {
+function targetsOf(sessions: readonly Peer[], name: string | undefined): Target[] {
   const there = sessions.filter(({ status }) => status !== 'gone')
   if (name === undefined) return there.filter(({ budget }) => budget).map((one) => ({ name: one.name, with: null }))
   const peers = there.filter((one) => one.name !== name && one.budget?.some((pair) => pair.with === name))
@@ -58,15 +58,14 @@ function targetsOf(sessions: readonly Session[], name: string | undefined): Targ
 }
 
 async function ask(
-  sidecar: Sidecar,
+  session: MailSession,
   target: Target,
-  call: Call,
   signal: AbortSignal,
 ): Promise<Response<'budget_resume'>[number]> {
   const id = newId('m')
   const letter = { id, to: { kind: 'session', name: target.name } as const, intent: 'budget_resume', hops: 0 }
-  const { state } = await post(sidecar, { ...letter, text: target.with ?? '' }, {}, call)
-  const told = await sidecar.receipts.first(id, (one) => one === 'delivered', signal)
+  const { state } = await post(session, { ...letter, text: target.with ?? '' })
+  const told = await session.receipts.first(id, (one) => one === 'delivered', signal)
   return {
     ...target,
     state: told?.state ?? state,

@@ -1,5 +1,6 @@
 /** Sends: one FIFO outbox, written before anything is published, one message in flight per recipient. */
 import { join } from 'node:path'
+import { isControlIntent } from '../../core/mail/control.ts'
 import { Outbox, type OutboxStep, type Outgoing, type Sent } from '../../core/mail/outbox.ts'
 import { MeshError } from '../../errors.ts'
 import { Journal } from '../../host/journal.ts'
@@ -8,7 +9,6 @@ import type { ProjectStore } from '../../nats/project-store.ts'
 import { decodeRecord } from '../../wire/codec.ts'
 import { envelope } from '../../wire/envelope.schema.ts'
 import { limits, times } from '../../wire/limits.ts'
-import { isControlIntent } from '../control.ts'
 
 const COMPACT_BYTES = 32 * 1024 * 1024
 /** Stored messages kept for sending again what a damaged store lost. */

@@ -1,13 +1,13 @@
 /** Reaches a session: its sidecar, or with `wake` its model through one of its doors. */
-import type { Parsed, Response, Session } from '../../api/ops.schema.ts'
+import type { Parsed, Session as Peer, Response } from '../../api/ops.schema.ts'
 import { MeshError } from '../../errors.ts'
 import type { Receipt } from '../../wire/envelope.schema.ts'
 import { quote } from '../../wire/names.ts'
 import { holderOf } from '../names/registry.ts'
-import type { Sidecar } from '../sidecar.ts'
 import { deadline } from '../socket/deadline.ts'
 import type { Call } from '../socket/server.ts'
 import { post } from './send.ts'
+import type { MailSession } from './session.ts'
 
 const ANSWER_MS = 5000
 const READ_MS = 30_000
@@ -15,40 +15,38 @@ const READ_MS = 30_000
 type Pinged = Response<'ping'>
 
 /** Throws `not_found`. Whatever else keeps it from being reached is the answer's `problem`. */
-export async function ping(sidecar: Sidecar, request: Parsed<'ping'>, call: Call): Promise<Pinged> {
+export async function ping(session: MailSession, request: Parsed<'ping'>, call: Call): Promise<Pinged> {
   const { id, wake = false, timeoutMs = wake ? READ_MS : ANSWER_MS } = request
-  const session = await find(sidecar, request.name)
-  const { name } = session
-  const obstacle = obstacleOf(session, wake)
-  if (obstacle) return unsent(session, obstacle)
+  const peer = await find(session, request.name)
+  const { name } = peer
+  const obstacle = obstacleOf(peer, wake)
+  if (obstacle) return unsent(peer, obstacle)
   const startedAt = performance.now()
   const signal = deadline(call.signal, timeoutMs)
   const letter = { id, to: { kind: 'session', name } as const, hops: 0 }
-  const own = sidecar.record.name
+  const own = session.record.name
   const whose = name === own ? 'mesh doctor tests this door' : `mesh ping from ${own}`
   const { state } = wake
-    ? await post(sidecar, { ...letter, text: `${whose}, no answer needed` }, {}, call)
-    : await post(sidecar, { ...letter, text: '', intent: 'ping' }, {}, call)
+    ? await post(session, { ...letter, text: `${whose}, no answer needed` })
+    : await post(session, { ...letter, text: '', intent: 'ping' })
   const goals = wake ? ['surfaced', 'held', 'replied'] : ['delivered']
-  const told = await sidecar.receipts.first(id, (one) => goals.includes(one), signal)
+  const told = await session.receipts.first(id, (one) => goals.includes(one), signal)
   const ms = Math.round((performance.now() - startedAt) * 10) / 10
-  const { status } = await find(sidecar, name).catch(() => session)
-  if (!told) return late(sidecar, { name, status, door: null, state, ms, evidence: '' }, request, timeoutMs)
+  const { status } = await find(session, name).catch(() => peer)
+  if (!told) return late(session, { name, status, door: null, state, ms, evidence: '' }, request, timeoutMs)
   const pinged = { name, status, door: told.door ?? null, state: told.state, ms, evidence: told.evidence }
   return told.state === 'held' ? { ...pinged, problem: heldProblem(name, id, told) } : pinged
 }
 
-async function find(sidecar: Sidecar, name: string): Promise<Session> {
-  const { store } = sidecar.link
-  const holder = await holderOf(store, name)
-  const sessions = await sidecar.presence.sessions(store)
-  const session = sessions.find((one) => one.name === holder?.name)
-  if (!session) throw new MeshError('not_found', `there is no session ${quote(name)}`)
-  return session
+async function find(session: MailSession, name: string): Promise<Peer> {
+  const holder = await holderOf(session.link.store, name)
+  const peer = (await session.sessions()).find((one) => one.name === holder?.name)
+  if (!peer) throw new MeshError('not_found', `there is no session ${quote(name)}`)
+  return peer
 }
 
 /** What makes a message pointless: nothing is sent then. One that is only silent may answer. */
-function obstacleOf({ name, status, reason, doors, wake }: Session, wakes: boolean): MeshError | null {
+function obstacleOf({ name, status, reason, doors, wake }: Peer, wakes: boolean): MeshError | null {
   if (status === 'gone' || (wakes && status === 'lost')) {
     return new MeshError('not_alive', `${name} is ${status}${reason ? ` (${reason})` : ''}`, {
       hint: `mail waits for its return: mesh send ${name} -- TEXT`,
@@ -61,7 +59,7 @@ function obstacleOf({ name, status, reason, doors, wake }: Session, wakes: boole
   })
 }
 
-function unsent({ name, status }: Session, problem: MeshError): Pinged {
+function unsent({ name, status }: Peer, problem: MeshError): Pinged {
   return { name, status, door: null, state: null, ms: 0, evidence: problem.message, problem: problem.toBody() }
 }
 
@@ -70,7 +68,7 @@ function heldProblem(name: string, id: string, { evidence }: Receipt) {
 }
 
 async function late(
-  { link }: Sidecar,
+  { link }: MailSession,
   pinged: Pinged,
   { id, wake }: Parsed<'ping'>,
   timeoutMs: number,

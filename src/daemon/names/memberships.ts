@@ -3,7 +3,7 @@ import type { Response } from '../../api/ops.schema.ts'
 import { MeshError } from '../../errors.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
-import type { Sidecar } from '../sidecar.ts'
+import type { Session } from '../session.ts'
 
 export function joined(record: NameRecord, topic: string, since: number): NameRecord {
   if (record.topics.some(({ name }) => name === topic)) return record
@@ -11,9 +11,9 @@ export function joined(record: NameRecord, topic: string, since: number): NameRe
   return { ...record, topics: [...record.topics, { name: topic, since }] }
 }
 
-export async function allMembers(sidecar: Sidecar, kind: 'topics' | 'roles'): Promise<Response<'topic_list'>> {
+export async function allMembers(session: Session, kind: 'topics' | 'roles'): Promise<Response<'topic_list'>> {
   const members = new Map<string, string[]>()
-  for (const { value } of await sidecar.link.store.names.all()) {
+  for (const { value } of await session.link.store.names.all()) {
     const names = kind === 'roles' ? value.roles : value.topics.map(({ name }) => name)
     for (const name of names) members.set(name, [...(members.get(name) ?? []), value.name])
   }
@@ -21,10 +21,10 @@ export async function allMembers(sidecar: Sidecar, kind: 'topics' | 'roles'): Pr
 }
 
 export async function membersOf(
-  sidecar: Sidecar,
+  session: Session,
   kind: 'topics' | 'roles',
   name: string,
 ): Promise<Response<'topic_join'>> {
-  const all = await allMembers(sidecar, kind)
+  const all = await allMembers(session, kind)
   return all.find((one) => one.name === name) ?? { name, members: [] }
 }

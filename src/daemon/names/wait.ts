@@ -1,9 +1,9 @@
 /** Waits for sessions to become idle or to end. */
-import type { Response, Session } from '../../api/ops.schema.ts'
+import type { Session as Peer, Response } from '../../api/ops.schema.ts'
 import { MeshError } from '../../errors.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import { quote } from '../../wire/names.ts'
-import type { Sidecar } from '../sidecar.ts'
+import type { Session } from '../session.ts'
 
 type SessionEvent = Extract<Response<'wait'>['results'][number], { type: string }>
 
@@ -14,28 +14,28 @@ const GATHER_MS = 20
 
 /** Resolves when one (or `all`) of the sessions is idle, over or lost. Outlives the engine. Throws `not_found`, `timeout`. */
 export async function waitForSessions(
-  sidecar: Sidecar,
+  session: Session,
   names: readonly string[],
   until: 'idle' | 'end',
   all: boolean,
   signal: AbortSignal,
 ): Promise<SessionEvent[]> {
-  let store = sidecar.link.store
+  let store = session.link.store
   for (;;) {
     try {
-      return await watchSessions(sidecar, store, names, until, all, signal)
+      return await watchSessions(session, store, names, until, all, signal)
     } catch (error) {
       const isOver = signal.aborted || !['mesh_down', 'timeout'].includes(MeshError.from(error).code)
       if (isOver) throw error
     }
-    while (!signal.aborted && !sidecar.link.up) await sidecar.link.whenUp(LOOK_MS)
+    while (!signal.aborted && !session.link.up) await session.link.whenUp(LOOK_MS)
     if (signal.aborted) throw late(names)
-    store = sidecar.link.store
+    store = session.link.store
   }
 }
 
 async function watchSessions(
-  sidecar: Sidecar,
+  session: Session,
   store: ProjectStore,
   names: readonly string[],
   until: 'idle' | 'end',
@@ -43,14 +43,14 @@ async function watchSessions(
   signal: AbortSignal,
 ): Promise<SessionEvent[]> {
   let wake = () => {}
-  void sidecar.link.whenDown().then(() => wake())
+  void session.link.whenDown().then(() => wake())
   signal.addEventListener('abort', () => wake(), { once: true })
   const stops = await Promise.all(
     names.flatMap((name) => [store.names.watch(name, () => wake()), store.presence.watch(name, () => wake())]),
   )
   try {
     for (;;) {
-      const sessions = await sidecar.presence.sessions(store)
+      const sessions = await session.sessions()
       const events = names.map((name) => eventOf(find(sessions, name), until)).filter((event) => event !== null)
       if (all ? events.length === names.length : events.length > 0) return events
       await new Promise<void>((resolve) => {
@@ -70,13 +70,13 @@ function late(names: readonly string[]): MeshError {
   })
 }
 
-function find(sessions: readonly Session[], name: string): Session {
+function find(sessions: readonly Peer[], name: string): Peer {
   const session = sessions.find((one) => one.name === name)
   if (!session) throw new MeshError('not_found', `there is no session ${quote(name)}`)
   return session
 }
 
-function eventOf(session: Session, until: 'idle' | 'end'): SessionEvent | null {
+function eventOf(session: Peer, until: 'idle' | 'end'): SessionEvent | null {
   const { name, status, reason, endedAt, lastActivityAt } = session
   const why = reason === undefined ? {} : { reason }
   if (status === 'gone') return { type: 'session_ended', name, status, at: endedAt ?? lastActivityAt, ...why }

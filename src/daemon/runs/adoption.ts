@@ -10,7 +10,7 @@ import type { Entry } from '../../nats/bucket.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import type { RunEvent, RunRecord } from '../../wire/run.schema.ts'
-import type { OwnRun } from './own.ts'
+import type { OwnRun } from '../session.ts'
 
 /** After its start a session has better to do. */
 const START_MS = 300

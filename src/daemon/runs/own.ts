@@ -3,29 +3,21 @@ import { existsSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { readText, writeAtomic, writeNew } from '../../host/files.ts'
-import { type Home, runDir, runEnvPath, sessionDir } from '../../host/home.ts'
+import { type Env, type Home, runDir, runEnvPath, sessionDir } from '../../host/home.ts'
 import { files, isOverHere, readSpec, readSteps } from '../../run/dir.ts'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 import { bounded, lineageIn, runEnv, type StartedIn, sessionRunId } from '../../wire/lineage.ts'
 import { isRunId } from '../../wire/names.ts'
 import { readRecord } from '../disk/session-dir.ts'
-import type { SidecarOptions } from '../sidecar.ts'
+import type { OwnRun, Session } from '../session.ts'
 
-export interface OwnRun {
-  id: string
-  /** The runs above it, the root first, its parent last. */
-  lineage: string[]
-  /** A supervisor tells it: what is seen of the session goes there. Else the session's sidecar tells it. */
-  isSupervised: boolean
-  /** What it was spawned to be called: in the background nothing else tells it. */
-  name?: string
-  /** Who spawned it. */
-  startedBy?: string
+interface Started extends Pick<Session, 'home' | 'place' | 'harness'> {
+  env: Env
+  key: string
+  startedIn?: StartedIn
 }
 
-type Sidecar = Pick<SidecarOptions, 'env' | 'home' | 'key' | 'place' | 'harness' | 'startedIn'>
-
-interface Session {
+interface Beginning {
   home: Home
   project: string
   process: ProcessIdentity
@@ -39,7 +31,7 @@ interface Session {
   earlier: string | null
 }
 
-export function ownRun(session: Session): OwnRun {
+export function ownRun(session: Beginning): OwnRun {
   const { home, project, process, sessionId, env, candidate, earlier } = session
   const known = spawnedAs(home, sessionId) ?? (earlier === null ? null : supervised(home, earlier))
   const spawned = known ?? claimed(home, candidate, sessionId, process)
@@ -87,7 +79,7 @@ function supervised(home: Home, id: string): RunSpec | null {
 }
 
 /** The run of the session whose sidecar this is; null for a person at a shell. Leaves word of it for the session's shells. */
-export function findOwnRun({ home, key, place, harness, startedIn: started = {}, env }: Sidecar): OwnRun | null {
+export function findOwnRun({ home, key, place, harness, startedIn: started = {}, env }: Started): OwnRun | null {
   if (harness.kind === 'shell') return null
   const before = readRecord(home, key)
   const isSame = before !== null && isDeepStrictEqual(before.process, harness.process)

@@ -3,11 +3,13 @@
  * of, by their owner's name or because their owner has ended.
  */
 import { join } from 'node:path'
+import type { RunSpec } from '../../api/supervisor.schema.ts'
 import type { ReadRecord } from '../../core/runs/agent-end.ts'
 import type { HarnessEvents } from '../../harness/types.ts'
 import { nameDir } from '../../host/home.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
-import type { Sidecar } from '../sidecar.ts'
+import type { MailSession } from '../mail/session.ts'
+import type { Session } from '../session.ts'
 import { Adoption } from './adoption.ts'
 import { RunMail, type RunMailOptions } from './inbox.ts'
 import { SessionRun } from './session.ts'
@@ -19,20 +21,27 @@ interface RunsOptions {
   readRecord: ReadRecord
   /** Tells what became of mail about a run. */
   tell: RunMailOptions['tell']
+  /** Ends a background session for good, by what its client said when it started it. Throws if that did not. */
+  stopBackground?(spec: RunSpec, pid: number, said: string): Promise<void>
+}
+
+export interface RunsSession extends Session {
+  readonly runs: Runs
 }
 
 export class Runs {
+  readonly stopBackground: RunsOptions['stopBackground']
   readonly mail: RunMail
   /** Null for a person at a shell. */
   readonly session: SessionRun | null
   readonly #subagents: SubagentRuns | null
   readonly #adoption: Adoption
 
-  constructor(sidecar: Sidecar, { startedAt, readRecord, tell }: RunsOptions) {
-    const { run, ring, key, options } = sidecar
-    const { home, place, harness, log, desired } = options
-    const me = () => sidecar.record.name
-    const called = () => (sidecar.registry.claimed ? me() : desired.name)
+  constructor(session: MailSession, { startedAt, readRecord, tell, stopBackground }: RunsOptions) {
+    this.stopBackground = stopBackground
+    const { run, ring, key, home, place, harness, log } = session
+    const me = () => session.record.name
+    const called = () => session.called
     const { project } = place
     this.session = run && new SessionRun({ home, project, run, harness, log, name: me, readRecord, startedAt })
     this.#subagents = run && new SubagentRuns({ home, run, project, harness, log, name: called })
@@ -41,12 +50,9 @@ export class Runs {
       key,
       log,
       me,
-      mailbox: () => sidecar.mailbox,
+      mailbox: () => session.mailbox,
       cursorPath: () => join(nameDir(home, project, me()), 'events.json'),
-      onArrived: () => {
-        sidecar.presence.changed()
-        sidecar.courier.poke()
-      },
+      onArrived: () => session.poke(),
       tell,
       onEnd: (event) => this.#adoption.ended(event),
     })

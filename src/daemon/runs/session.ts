@@ -18,7 +18,7 @@ import { RunTeller } from '../../run/teller.ts'
 import type { SessionStatus } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import type { RunState } from '../../wire/run.schema.ts'
-import type { OwnRun } from './own.ts'
+import type { OwnRun } from '../session.ts'
 
 type Seen = 'running' | 'waiting' | 'idle'
 

@@ -11,7 +11,7 @@ import { files, readSpec, readSteps, writeStop } from '../../run/dir.ts'
 import { signalAttached, signalGroup } from '../../run/subject.ts'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 import type { RunRecord } from '../../wire/run.schema.ts'
-import type { Sidecar } from '../sidecar.ts'
+import type { RunsSession } from './runs.ts'
 
 /** A supervisor that is awake answers within the grace and this. */
 const ANSWER_MS = 3000
@@ -20,9 +20,9 @@ const POLL_MS = 50
 const SAID_BYTES = 64 * 1024
 
 /** Asks the supervisor; one that is gone or asleep is done without, in its own process group's face. */
-export async function stopRun(sidecar: Sidecar, record: RunRecord, signal: string, graceMs: number): Promise<void> {
-  const dir = runDir(sidecar.options.home, record.id)
-  const by = sidecar.record.name
+export async function stopRun(session: RunsSession, record: RunRecord, signal: string, graceMs: number): Promise<void> {
+  const dir = runDir(session.home, record.id)
+  const by = session.record.name
   const spec = readSpec(dir)
   const request = JSON.stringify({ op: 'stop', by, signal, graceMs })
   const asked = spec?.teller === 'sidecar' ? null : askLine(files.socket(dir), request, graceMs + ANSWER_MS)
@@ -42,7 +42,7 @@ export async function stopRun(sidecar: Sidecar, record: RunRecord, signal: strin
       hint: `stop its session: ${record.lineage.at(-1)}`,
     })
   const stop = { by, signal, at: new Date().toISOString() }
-  if (spec?.background) return stopInBackground(sidecar, spec, started.child, stop, graceMs)
+  if (spec?.background) return stopInBackground(session, spec, started.child, stop, graceMs)
   // A process that nobody of mesh started may be in a group with others.
   const isForeign = spec?.attach !== undefined || spec?.teller === 'sidecar'
   const send = (name: NodeJS.Signals | 0) =>
@@ -56,17 +56,17 @@ export async function stopRun(sidecar: Sidecar, record: RunRecord, signal: strin
 
 /** Its client starts it again when it is only killed: the client ends it, or it is told that nobody did. */
 async function stopInBackground(
-  sidecar: Sidecar,
+  session: RunsSession,
   spec: RunSpec,
   child: ProcessIdentity,
   stop: StopRequest,
   graceMs: number,
 ): Promise<void> {
-  const { home, stopBackground } = sidecar.options
+  const { home, runs } = session
   const dir = runDir(home, spec.run)
   const isFirst = writeStop(dir, stop) === stop
   try {
-    await stopBackground?.(spec, child.pid, readText(files.output(dir, 'stdout'), SAID_BYTES) ?? '')
+    await runs.stopBackground?.(spec, child.pid, readText(files.output(dir, 'stdout'), SAID_BYTES) ?? '')
     if (await isDeadWithin(child, graceMs + ANSWER_MS)) return
     throw new MeshError('conflict', `its client did not end process ${child.pid}`)
   } catch (error) {

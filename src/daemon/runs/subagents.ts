@@ -14,7 +14,7 @@ import { files, isOverHere, readSpec } from '../../run/dir.ts'
 import { RunTeller } from '../../run/teller.ts'
 import { bounded, subagentRunId } from '../../wire/lineage.ts'
 import { toName } from '../../wire/names.ts'
-import type { OwnRun } from './own.ts'
+import type { OwnRun } from '../session.ts'
 
 /** What is not told by then is told by the witness, from the journal. */
 const TELL_MS = 10_000

@@ -7,23 +7,23 @@ import { runDir } from '../../host/home.ts'
 import { readSteps } from '../../run/dir.ts'
 import { decodeEvent } from '../../wire/codec.ts'
 import type { RunEvent, RunRecord } from '../../wire/run.schema.ts'
-import type { Sidecar } from '../sidecar.ts'
+import type { RunsSession } from './runs.ts'
 
 type Steps = Response<'run_trace'>['steps']
 
 /** Throws `not_found` when neither the engine nor this machine has anything of it. */
-export async function traceRun(sidecar: Sidecar, record: RunRecord): Promise<Response<'run_trace'>> {
+export async function traceRun(session: RunsSession, record: RunRecord): Promise<Response<'run_trace'>> {
   const steps: Steps = []
-  const started = readSteps(runDir(sidecar.options.home, record.id)).find((step) => step.t === 'started')
+  const started = readSteps(runDir(session.home, record.id)).find((step) => step.t === 'started')
   if (started) {
     const evidence = `process ${started.child.pid}, on disk before it began; supervised by process ${started.supervisor.pid}`
     steps.push({ state: 'started', at: started.at, by: record.name, evidence })
   }
-  for (const { event, verified, position, storedAt } of await line(sidecar, record.id)) {
+  for (const { event, verified, position, storedAt } of await line(session, record.id)) {
     steps.push({ state: stateOf(event), at: event.at, by: event.from.name, evidence: wordsOf(event, verified) })
     const evidence = `event ${event.seq}, position ${position} of the stream; for ${event.owner}`
     steps.push({ state: 'stored', at: storedAt, by: 'engine', evidence })
-    steps.push(...(await told(sidecar, event)))
+    steps.push(...(await told(session, event)))
   }
   for (const former of record.formerOwners ?? [])
     steps.push({ state: 'adopted', at: null, by: record.owner, evidence: `its owner was ${former}` })
@@ -31,11 +31,11 @@ export async function traceRun(sidecar: Sidecar, record: RunRecord): Promise<Res
   return { id: record.id, name: record.name, owner: record.owner, state: record.state, steps }
 }
 
-async function line(sidecar: Sidecar, run: string) {
-  const { project } = sidecar.options.place
-  const stored = await sidecar.link.store.runs.line(run)
+async function line(session: RunsSession, run: string) {
+  const { project } = session.place
+  const stored = await session.link.store.runs.line(run)
   return stored.flatMap(({ subject, data, seq, at }) => {
-    const read = decodeEvent(project, subject, data, (member) => sidecar.ring.keyOf(member))
+    const read = decodeEvent(project, subject, data, (member) => session.ring.keyOf(member))
     if (!('event' in read)) return []
     return [{ ...read, position: seq, storedAt: new Date(at).toISOString() }]
   })
@@ -63,9 +63,9 @@ function wordsOf(event: RunEvent, verified: boolean): string {
 }
 
 /** The mail that was made of an event, and how far it got. */
-async function told(sidecar: Sidecar, event: RunEvent): Promise<Steps> {
+async function told(session: RunsSession, event: RunEvent): Promise<Steps> {
   if (!wakes(event)) return []
-  const receipts = await sidecar.link.store.receiptsOf(sidecar.runs.mail.mailId(event))
+  const receipts = await session.link.store.receiptsOf(session.runs.mail.mailId(event))
   const steps = receipts.map(({ state, at, by, evidence }) => ({ state, at, by: by.name, evidence }))
   if (steps.length > 0 || !isTerminal(event.type)) return steps
   const evidence = 'its sidecar has not told that it read the event: it is away, or this was more than a day ago'

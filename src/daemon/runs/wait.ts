@@ -4,9 +4,9 @@ import { isTerminal } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
 import type { RunStore } from '../../nats/run-store.ts'
 import type { EventType } from '../../wire/run.schema.ts'
-import type { Sidecar } from '../sidecar.ts'
 import type { Call } from '../socket/server.ts'
-import { showEvent } from './handlers.ts'
+import type { RunsSession } from './runs.ts'
+import { showEvent } from './show.ts'
 
 export type RunUntil = 'end' | 'idle' | 'progress'
 
@@ -14,13 +14,13 @@ const LOOK_MS = 2000
 
 /** The caller is told of these runs what it waits for, and no other way tells it then. */
 export async function telling(
-  sidecar: Sidecar,
+  session: RunsSession,
   ids: readonly string[],
   until: RunUntil,
   call: Call,
   work: () => Promise<ShownEvent[]>,
 ): Promise<ShownEvent[]> {
-  const over = sidecar.runs.mail.await(ids, ({ type }) => fits(type, until))
+  const over = session.runs.mail.await(ids, ({ type }) => fits(type, until))
   try {
     const told = await work()
     const events = told.map(({ runId, seq, type }) => ({ run: runId, id: `${runId}.${seq}`, type }))
@@ -34,16 +34,16 @@ export async function telling(
 
 /** Resolves when one (or `all`) of the runs got so far. Outlives the engine. Throws `timeout`. */
 export async function waitForRuns(
-  sidecar: Sidecar,
+  session: RunsSession,
   ids: readonly string[],
   until: RunUntil,
   all: boolean,
   signal: AbortSignal,
 ): Promise<ShownEvent[]> {
-  const runs = ids.map((id) => new Awaited(sidecar, id, until))
+  const runs = ids.map((id) => new Awaited(session, id, until))
   while (!signal.aborted) {
     try {
-      const store = sidecar.link.store.runs
+      const store = session.link.store.runs
       const phase = until === 'end' ? ({ phase: 'end' } as const) : {}
       const changed = nextChange(store, ids.length === 1 ? { run: ids[0]!, ...phase } : phase, signal)
       const events = (await Promise.all(runs.map((run) => run.look(store)))).filter((event) => event !== null)
@@ -54,7 +54,7 @@ export async function waitForRuns(
       await changed.happened
     } catch (error) {
       if (!['mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
-      await sidecar.link.whenUp(LOOK_MS)
+      await session.link.whenUp(LOOK_MS)
     }
   }
   throw new MeshError('timeout', `${ids.join(', ')}: ${until === 'end' ? 'no end' : 'nothing happened'} in time`, {
@@ -64,7 +64,7 @@ export async function waitForRuns(
 
 /** One run, as far as the caller has seen it. */
 class Awaited {
-  readonly #sidecar: Sidecar
+  readonly #session: RunsSession
   readonly #id: string
   readonly #until: RunUntil
   #next = 1
@@ -72,8 +72,8 @@ class Awaited {
   #last: ShownEvent | null = null
   #found: ShownEvent | null = null
 
-  constructor(sidecar: Sidecar, id: string, until: RunUntil) {
-    this.#sidecar = sidecar
+  constructor(session: RunsSession, id: string, until: RunUntil) {
+    this.#session = session
     this.#id = id
     this.#until = until
   }
@@ -82,10 +82,10 @@ class Awaited {
   async look(store: RunStore): Promise<ShownEvent | null> {
     if (this.#until === 'end') {
       const end = await store.end(this.#id)
-      return end && showEvent(this.#sidecar, end)
+      return end && showEvent(this.#session, end)
     }
     const stored = await store.read({ run: this.#id }, this.#next)
-    const events = stored.flatMap((one) => showEvent(this.#sidecar, one) ?? [])
+    const events = stored.flatMap((one) => showEvent(this.#session, one) ?? [])
     this.#next = (stored.at(-1)?.seq ?? this.#next - 1) + 1
     this.#last = events.at(-1) ?? this.#last
     // Progress is what comes from now on; idle, and over, is also what is so already.

@@ -3,6 +3,9 @@
  * `AbortSignal.timeout` that nothing else refers to as soon as garbage is collected, and then never aborts.
  */
 
+/** The longest delay of a timer, about 25 days. */
+export const FOREVER_MS = 2_147_483_647
+
 /** The call's signal must abort at the latest when the call is over: that also clears the timer. */
 export function deadline(call: AbortSignal, ms: number): AbortSignal {
   const controller = new AbortController()

@@ -5,7 +5,6 @@ import { MeshError } from '../../errors.ts'
 import { checkToken, quote } from '../../wire/names.ts'
 import type { StateDocument } from '../../wire/state.schema.ts'
 import { actorOf } from '../names/actor.ts'
-import type { Sidecar } from '../sidecar.ts'
 import type { Handlers } from '../socket/server.ts'
 import {
   changeDocument,
@@ -15,29 +14,29 @@ import {
   type KeptDocument,
   readDocument,
 } from './documents.ts'
-import { handOff } from './handoff.ts'
+import { handOff, type StateSession } from './handoff.ts'
 
 type StateHandlers = Pick<Handlers, Extract<keyof Handlers, `state_${string}`> | 'handoff'>
 
-export function createStateHandlers(sidecar: Sidecar): StateHandlers {
+export function createStateHandlers(session: StateSession): StateHandlers {
   return {
     async state_change({ op, shared, ...given }) {
-      const { store } = sidecar.link
+      const { store } = session.link
       const change = changeOf(given)
       const { rev } =
         shared === undefined
-          ? await sidecar.state.change(store, sidecar.record, change, op)
-          : await changeDocument(store, refOf(sidecar, shared), change, {
+          ? await session.state.change(store, session.record, change, op)
+          : await changeDocument(store, refOf(session, shared), change, {
               op,
               at: new Date().toISOString(),
-              by: actorOf(sidecar.record),
+              by: actorOf(session.record),
             })
       return { rev, key: 'key' in change ? change.key : null, shared: shared ?? null }
     },
 
     async state_read({ key, shared, rev }) {
       if (key !== undefined) checkKey(key)
-      const { document, pointer } = await readAt(sidecar, refOf(sidecar, shared), rev)
+      const { document, pointer } = await readAt(session, refOf(session, shared), rev)
       if (key === undefined) return { rev: pointer.rev, ...shown(document) }
       const entry = entryOf(document, key)
       if (entry) return { rev: pointer.rev, entries: [entry], notes: [] }
@@ -45,27 +44,27 @@ export function createStateHandlers(sidecar: Sidecar): StateHandlers {
     },
 
     async state_history({ shared }) {
-      const history = await documentHistory(sidecar.link.store, refOf(sidecar, shared))
+      const history = await documentHistory(session.link.store, refOf(session, shared))
       return history.flatMap(({ rev, change }) => {
         return change ? [{ rev, at: change.at, by: change.by.name, what: change.what, key: change.key ?? null }] : []
       })
     },
 
     async handoff(request) {
-      return handOff(sidecar, request)
+      return handOff(session, request)
     },
 
     async state_show() {
       const [{ document }] = await Promise.all([
-        readDocument(sidecar.link.store, refOf(sidecar)),
-        sidecar.obligations.read(),
+        readDocument(session.link.store, refOf(session)),
+        session.obligations.read(),
       ])
-      return { ...shown(document), obligations: sidecar.obligations.list() }
+      return { ...shown(document), obligations: session.obligations.list() }
     },
   }
 }
 
-function refOf({ record }: Sidecar, shared?: string): DocumentRef {
+function refOf({ record }: StateSession, shared?: string): DocumentRef {
   if (shared === undefined) return { own: record.name, epoch: record.epoch }
   try {
     return { shared: checkToken(shared, 'topic') }
@@ -86,8 +85,8 @@ function changeOf({ do: word, key, value, text, ifRev }: Omit<Parsed<'state_chan
   return word === 'rm' ? { do: word, ...named } : { do: word, ...named, value: need(value, 'value') }
 }
 
-async function readAt(sidecar: Sidecar, ref: DocumentRef, rev?: number): Promise<Omit<KeptDocument, 'revision'>> {
-  const { store } = sidecar.link
+async function readAt(session: StateSession, ref: DocumentRef, rev?: number): Promise<Omit<KeptDocument, 'revision'>> {
+  const { store } = session.link
   if (rev === undefined) return readDocument(store, ref)
   const pointer = (await documentHistory(store, ref)).find((one) => one.rev === rev)
   if (pointer) return { pointer, document: await documentAt(store, pointer) }

@@ -14,11 +14,12 @@ import { limits } from '../../wire/limits.ts'
 import { checkName, quote } from '../../wire/names.ts'
 import type { StatePointer } from '../../wire/state.schema.ts'
 import { heldClaims, passClaims } from '../files/claims.ts'
-import { post } from '../mail/send.ts'
 import { actorOf } from '../names/actor.ts'
-import { holderOf } from '../names/registry.ts'
-import type { Sidecar } from '../sidecar.ts'
+import { holderOf, type Registry } from '../names/registry.ts'
+import type { TasksSession } from '../tasks/handlers.ts'
 import { documentAt, readDocument } from './documents.ts'
+import type { Obligations } from './obligations.ts'
+import type { OwnState } from './own.ts'
 
 /** The receiver's sidecar takes it within milliseconds, if it is there. */
 const TAKEN_MS = 5000
@@ -28,24 +29,38 @@ const ABANDONED_MS = 3_600_000
 /** Of the message that tells the receiver: its sidecar looks for what it was given. */
 export const HANDOFF = 'handoff'
 
+/** A session with what it coordinates. */
+export interface StateSession extends TasksSession {
+  readonly registry: Registry
+  readonly state: OwnState
+  readonly obligations: Obligations
+  /** Takes back mail that lies in a door and that nobody has taken. */
+  recallOffer(): Promise<void>
+  /** Unread mail at these positions, and answers owed for it, are another session's now. */
+  gaveMail(positions: ReadonlySet<number>, to: string): void
+}
+
 type Handoff = StatePointer & { handoff: NonNullable<StatePointer['handoff']> }
 
 /**
  * Throws `not_found`, `not_alive`, `bad_request`; `timeout` and `mesh_down` leave open whether it was committed: the same
  * operation again tells.
  */
-export async function handOff(sidecar: Sidecar, { op: asked, to }: Parsed<'handoff'>): Promise<Response<'handoff'>> {
+export async function handOff(
+  session: StateSession,
+  { op: asked, to }: Parsed<'handoff'>,
+): Promise<Response<'handoff'>> {
   const op = asked.padEnd(32, '0').slice(0, 32)
-  const { store } = sidecar.link
-  const isCommitted = sidecar.record.handedOver?.some((one) => one.op === op)
-  const receiver = isCommitted ? await holderOf(store, to) : await receiverOf(sidecar, to)
-  const given = isCommitted ? await readHandoff(store, op) : await commit(sidecar, op, receiver!)
+  const { store } = session.link
+  const isCommitted = session.record.handedOver?.some((one) => one.op === op)
+  const receiver = isCommitted ? await holderOf(store, to) : await receiverOf(session, to)
+  const given = isCommitted ? await readHandoff(store, op) : await commit(session, op, receiver!)
   if (!given) return { to, state: 'taken', keys: 0, tasks: 0, claims: 0, messages: 0 }
-  const claims = await heldClaims(store, sidecar.record.name)
+  const claims = await heldClaims(store, session.record.name)
   const keys = (await documentAt(store, given)).entries.length
   const counts = { keys, tasks: given.handoff.tasks.length, claims: claims.length, messages: given.handoff.mail.length }
-  await letGo(sidecar, op, given)
-  await tell(sidecar, op, given.handoff.to, counts)
+  await letGo(session, op, given)
+  await tell(session, op, given.handoff.to, counts)
   const until = performance.now() + TAKEN_MS
   while (performance.now() < until && (await readHandoff(store, op))) await sleep(LOOK_MS)
   const state = (await readHandoff(store, op)) ? 'committed' : 'taken'
@@ -53,25 +68,26 @@ export async function handOff(sidecar: Sidecar, { op: asked, to }: Parsed<'hando
 }
 
 /** Only a living session is given anything: a name that is gone has no one who would see to it. */
-async function receiverOf({ record, presence, link }: Sidecar, to: string): Promise<NameRecord> {
+async function receiverOf(session: StateSession, to: string): Promise<NameRecord> {
+  const { record, link } = session
   checkName(to)
   const receiver = await holderOf(link.store, to)
   if (receiver?.name === record.name) throw new MeshError('bad_request', 'what you coordinate is yours already')
-  const session = (await presence.sessions(link.store)).find(({ name }) => name === receiver?.name)
-  if (!receiver || !session) throw new MeshError('not_found', `there is no session ${quote(to)}`)
-  if (!['unreachable', 'lost', 'gone'].includes(session.status)) return receiver
+  const peer = (await session.sessions()).find(({ name }) => name === receiver?.name)
+  if (!receiver || !peer) throw new MeshError('not_found', `there is no session ${quote(to)}`)
+  if (!['unreachable', 'lost', 'gone'].includes(peer.status)) return receiver
   const hint = 'who takes its name over has what is under it; mesh ps shows who is there'
-  throw new MeshError('not_alive', `${receiver.name} is ${session.status}: nothing was handed over`, { hint })
+  throw new MeshError('not_alive', `${receiver.name} is ${peer.status}: nothing was handed over`, { hint })
 }
 
 /** Prepares what is to be moved, and then takes the one step. */
-async function commit(sidecar: Sidecar, op: string, receiver: NameRecord): Promise<Handoff> {
-  const { registry, board, courier, mailbox, obligations } = sidecar
-  const { store } = sidecar.link
+async function commit(session: StateSession, op: string, receiver: NameRecord): Promise<Handoff> {
+  const { registry, board, mailbox, obligations } = session
+  const { store } = session.link
   await board.open(store)
   // What lies in a door and was not taken goes along; what the model may be reading now does not.
-  await courier.recallOffer()
-  const { record } = sidecar
+  await session.recallOffer()
+  const { record } = session
   const { pointer } = await readDocument(store, { own: record.name, epoch: record.epoch })
   const unread = mailbox.inbox.unread().filter(isMovable)
   const owed = obligations.owed().map((id) => mailbox.inbox.origin(id)?.seq ?? NOWHERE)
@@ -98,20 +114,20 @@ function isMovable({ handover, envelope, seq }: Entry): boolean {
 }
 
 /** The giver's part after the step. */
-async function letGo(sidecar: Sidecar, op: string, { rev, handoff }: Handoff): Promise<void> {
-  const { store } = sidecar.link
+async function letGo(session: StateSession, op: string, { rev, handoff }: Handoff): Promise<void> {
+  const { store } = session.link
   const receiver = await holderOf(store, handoff.to)
   if (receiver) {
-    await passTasks(sidecar, op, handoff, receiver)
-    await passClaims(store, sidecar.record, actorOf(receiver))
+    await passTasks(session, op, handoff, receiver)
+    await passClaims(store, session.record, actorOf(receiver))
   }
   const clear = { do: 'clear', ifDocumentRev: rev } as const
-  if (rev > 0) await sidecar.state.change(store, sidecar.record, clear, derived(op, 'clear')).catch(ignoreConflict)
-  sidecar.gaveMail(new Set(handoff.mail), handoff.to)
+  if (rev > 0) await session.state.change(store, session.record, clear, derived(op, 'clear')).catch(ignoreConflict)
+  session.gaveMail(new Set(handoff.mail), handoff.to)
 }
 
 async function passTasks(
-  { board, link, obligations }: Sidecar,
+  { board, link, obligations }: StateSession,
   op: string,
   { from, tasks }: Handoff['handoff'],
   to: NameRecord,
@@ -124,55 +140,54 @@ async function passTasks(
   }
 }
 
-async function tell(sidecar: Sidecar, op: string, to: string, counts: Record<string, number>): Promise<void> {
+async function tell(session: StateSession, op: string, to: string, counts: Record<string, number>): Promise<void> {
   const what = Object.entries(counts).flatMap(([name, count]) =>
     count > 0 ? [`${count} ${count === 1 ? name.replace(/s$/, '') : name}`] : [],
   )
-  const text = `${sidecar.record.name} hands over to you what it coordinates (${what.join(', ') || 'nothing was open'}): mesh state show`
+  const text = `${session.record.name} hands over to you what it coordinates (${what.join(', ') || 'nothing was open'}): mesh state show`
   const letter = { id: `m_${op}`, to: { kind: 'session', name: to }, text, intent: HANDOFF, hops: 0 } as const
-  await post(sidecar, letter, {}, { signal: new AbortController().signal, onAnswered() {} })
+  await (await session.send(letter)).stored
 }
 
 /** The receiver's part: takes whatever was handed over to it. Done again, it changes nothing. */
-export async function takeHandoffs(sidecar: Sidecar): Promise<void> {
-  const { store } = sidecar.link
-  const { name, formerly } = sidecar.record
+export async function takeHandoffs(session: StateSession): Promise<void> {
+  const { store } = session.link
+  const { name, formerly } = session.record
   for (const { key, value, revision, writtenAt } of await store.state.all(`${HANDOFF}.*`)) {
     const { handoff } = value
     const op = key.slice(HANDOFF.length + 1)
     if (!handoff || (handoff.to !== name && handoff.to !== formerly?.name)) continue
     const giver = await store.names.get(handoff.from.name)
     if (giver?.value.handedOver?.some((one) => one.op === op)) {
-      await take(sidecar, op, { ...value, handoff })
+      await take(session, op, { ...value, handoff })
       await store.state.delete(key, revision)
     } else if (Date.now() - writtenAt > ABANDONED_MS) await store.state.delete(key, revision)
   }
 }
 
-async function take(sidecar: Sidecar, op: string, given: Handoff): Promise<void> {
-  const { link, record, state, mailbox, options } = sidecar
+async function take(session: StateSession, op: string, given: Handoff): Promise<void> {
+  const { link, record, state, mailbox, log } = session
   const { handoff } = given
   const document = await documentAt(link.store, given)
   const change = { do: 'merge', from: handoff.from.name, given: document } as const
   if (given.rev > 0) await state.change(link.store, record, change, derived(op, 'merge'))
-  await passTasks(sidecar, op, handoff, record)
+  await passTasks(session, op, handoff, record)
   for (const seq of handoff.mail) {
-    const entry = await sidecar.stored(seq)
+    const entry = await session.stored(seq)
     if (!entry || mailbox.inbox.knows(entry.envelope.id)) continue
     mailbox.arrive(entry, Date.now(), { aside: true })
   }
-  options.log.info({ from: handoff.from.name, messages: handoff.mail.length }, 'took what was handed over')
-  sidecar.courier.poke()
-  sidecar.presence.changed()
+  log.info({ from: handoff.from.name, messages: handoff.mail.length }, 'took what was handed over')
+  session.poke()
 }
 
 /** What this session gave and has not let go of, after a crash between the two. */
-export async function finishHandoffs(sidecar: Sidecar): Promise<void> {
-  for (const { op } of sidecar.record.handedOver ?? []) {
-    const given = await readHandoff(sidecar.link.store, op)
-    if (!given || given.handoff.from.name !== sidecar.record.name) continue
-    await letGo(sidecar, op, given)
-    await tell(sidecar, op, given.handoff.to, {})
+export async function finishHandoffs(session: StateSession): Promise<void> {
+  for (const { op } of session.record.handedOver ?? []) {
+    const given = await readHandoff(session.link.store, op)
+    if (!given || given.handoff.from.name !== session.record.name) continue
+    await letGo(session, op, given)
+    await tell(session, op, given.handoff.to, {})
   }
 }
 

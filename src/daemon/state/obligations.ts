@@ -2,6 +2,8 @@
  * What the session has open: the ledger of the name held, and what the engine's records say of its tasks, runs and
  * claims. The latter are read ahead, so that the start of a conversation costs no look at the engine.
  */
+
+import { isControlIntent } from '../../core/mail/control.ts'
 import type { Entry } from '../../core/mail/inbox.ts'
 import { type Facts, type Obligation, obligationsOf } from '../../core/state/obligations.ts'
 import { MeshError } from '../../errors.ts'
@@ -9,10 +11,9 @@ import type { Logger } from '../../host/log.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
-import { isControlIntent } from '../control.ts'
 import { heldClaims } from '../files/claims.ts'
-import type { Letter } from '../mail/send.ts'
 import type { Holding } from '../mail/storage.ts'
+import type { Letter } from '../session.ts'
 import type { Call } from '../socket/server.ts'
 
 /** After a change several more may follow. */

@@ -15,11 +15,10 @@ import { MeshError } from '../../errors.ts'
 import { isRunId, patterns, quote } from '../../wire/names.ts'
 import type { Task } from '../../wire/task.schema.ts'
 import { checkKnown, fullId } from '../mail/lookup.ts'
-import { FOREVER_MS } from '../mail/send.ts'
+import type { MailSession } from '../mail/session.ts'
 import { actorOf } from '../names/actor.ts'
-import { findRun } from '../runs/handlers.ts'
-import type { Sidecar } from '../sidecar.ts'
-import { deadline } from '../socket/deadline.ts'
+import { findRun } from '../runs/find.ts'
+import { deadline, FOREVER_MS } from '../socket/deadline.ts'
 import type { Handlers } from '../socket/server.ts'
 import type { Board, Kept } from './board.ts'
 import { earlierChange, tellConcerned } from './news.ts'
@@ -30,28 +29,32 @@ const PRIORITY = 5
 /** Between two tries of a wait while the engine is away. */
 const AWAY_MS = 200
 
+export interface TasksSession extends MailSession {
+  readonly board: Board
+}
+
 type TaskHandlers = Pick<Handlers, Extract<keyof Handlers, `task_${string}`>>
 
-export function createTaskHandlers(sidecar: Sidecar): TaskHandlers {
-  const { board } = sidecar
+export function createTaskHandlers(session: TasksSession): TaskHandlers {
+  const { board } = session
   return {
     async task_add({ op, after = [], ...given }) {
-      const { store, by, at } = await open(sidecar)
+      const { store, by, at } = await open(session)
       const id = `t_${op.padEnd(32, '0').slice(0, 32)}`
       const change = { op, at, by, what: 'added' }
-      const lists = { after: await idsOf(sidecar, after), blockedOn: [], links: [], recent: [] }
+      const lists = { after: await idsOf(session, after), blockedOn: [], links: [], recent: [] }
       const task: Task = {
         ...{ v: 1, kind: 'task', id, state: 'open', fence: 0, createdAt: at, createdBy: by, change },
         ...{ labels: [], priority: PRIORITY, ...given, ...lists },
       }
       checkDependencies(task, board.find)
       const kept = await board.add(store, task)
-      return { ...detailOf(board, kept), ...noted(await tellConcerned(sidecar, null, kept.task)) }
+      return { ...detailOf(board, kept), ...noted(await tellConcerned(session, null, kept.task)) }
     },
 
     async task_list({ which = 'open', label, limit }) {
-      await open(sidecar)
-      const { name, roles } = sidecar.record
+      await open(session)
+      const { name, roles } = session.record
       const mine = new Set([name, ...roles.map((role) => `role:${role}`)])
       const wanted = (task: Task) => {
         if (label !== undefined && !task.labels.includes(label)) return false
@@ -68,14 +71,14 @@ export function createTaskHandlers(sidecar: Sidecar): TaskHandlers {
     },
 
     async task_news({ since }, call) {
-      await open(sidecar)
+      await open(session)
       while (board.version === since && !call.signal.aborted) await nextChange(board, call.signal)
       return { version: board.version }
     },
 
     async task_show({ id: key }) {
-      const { store } = await open(sidecar)
-      const known = await named(sidecar, key)
+      const { store } = await open(session)
+      const known = await named(session, key)
       const revisions = await store.tasks.all(known.task.id)
       const last = revisions.at(-1)
       // As it is now, not as this sidecar last heard.
@@ -83,41 +86,41 @@ export function createTaskHandlers(sidecar: Sidecar): TaskHandlers {
       const history = revisions.map(({ value: { change }, revision }) => {
         return { rev: revision, at: change.at, by: change.by.name, what: change.what, text: change.text ?? null }
       })
-      return { ...detailOf(board, kept), runs: await runsOf(sidecar, kept.task), history }
+      return { ...detailOf(board, kept), runs: await runsOf(session, kept.task), history }
     },
 
     async task_claim({ op, id, wait, timeoutMs }, call) {
-      await open(sidecar)
+      await open(session)
       const earlier = [...board.tasks].find(({ task }) => task.claim && isApplied(task, op))
       if (earlier) return detailOf(board, earlier)
-      if (id !== undefined) return detailOf(board, await claim(sidecar, (await named(sidecar, id)).task.id, op, false))
+      if (id !== undefined) return detailOf(board, await claim(session, (await named(session, id)).task.id, op, false))
       const signal = deadline(call.signal, wait ? (timeoutMs ?? FOREVER_MS) : 0)
-      return detailOf(board, await claimNext(sidecar, op, wait === true, signal))
+      return detailOf(board, await claimNext(session, op, wait === true, signal))
     },
 
     async task_change({ op, id: key, ...given }) {
-      const { store, by, at } = await open(sidecar)
-      const { id } = (await named(sidecar, key)).task
-      const move = await moveOf(sidecar, given)
+      const { store, by, at } = await open(session)
+      const { id } = (await named(session, key)).task
+      const move = await moveOf(session, given)
       const { before, ...kept } = await board.change(store, id, { move, by, at, op })
       // Made earlier, by a try whose answer was lost: who was not told then is told now.
-      const made = before ? { before, after: kept.task } : await earlierChange(sidecar, id, op).catch(() => null)
-      const note = made ? await tellConcerned(sidecar, made.before, made.after) : undefined
+      const made = before ? { before, after: kept.task } : await earlierChange(session, id, op).catch(() => null)
+      const note = made ? await tellConcerned(session, made.before, made.after) : undefined
       return { ...detailOf(board, kept), ...noted(note) }
     },
   }
 }
 
-async function open(sidecar: Sidecar) {
-  const { store } = sidecar.link
-  await sidecar.board.open(store)
-  return { store, by: actorOf(sidecar.record), at: new Date().toISOString() }
+async function open(session: TasksSession) {
+  const { store } = session.link
+  await session.board.open(store)
+  return { store, by: actorOf(session.record), at: new Date().toISOString() }
 }
 
-function claim(sidecar: Sidecar, id: string, op: string, anew: boolean): Promise<Kept> {
-  return sidecar.board.change(sidecar.link.store, id, {
+function claim(session: TasksSession, id: string, op: string, anew: boolean): Promise<Kept> {
+  return session.board.change(session.link.store, id, {
     move: { do: 'claim', anew },
-    by: actorOf(sidecar.record),
+    by: actorOf(session.record),
     at: new Date().toISOString(),
     op,
   })
@@ -127,18 +130,18 @@ function claim(sidecar: Sidecar, id: string, op: string, anew: boolean): Promise
  * Of those who ask at once each gets another task: who was slower for one goes on to the next. A wait outlives the
  * engine; a task whose claim was not answered is asked for again before any other, so that no two are taken.
  */
-async function claimNext(sidecar: Sidecar, op: string, wait: boolean, signal: AbortSignal): Promise<Kept> {
-  const { board } = sidecar
+async function claimNext(session: TasksSession, op: string, wait: boolean, signal: AbortSignal): Promise<Kept> {
+  const { board } = session
   let unanswered: string | null = null
   for (;;) {
     const changed = nextChange(board, signal)
     const tasks = [...board.tasks].map(({ task }) => task)
     const ready: string[] =
-      unanswered === null ? claimable(tasks, board.find, sidecar.record).map(({ id }) => id) : [unanswered]
+      unanswered === null ? claimable(tasks, board.find, session.record).map(({ id }) => id) : [unanswered]
     unanswered = null
     for (const id of ready) {
       try {
-        return await claim(sidecar, id, op, true)
+        return await claim(session, id, op, true)
       } catch (error) {
         const { code } = MeshError.from(error)
         if (code === 'conflict') continue
@@ -149,14 +152,14 @@ async function claimNext(sidecar: Sidecar, op: string, wait: boolean, signal: Ab
     }
     if (!wait) throw new MeshError('not_found', 'no task is ready for this session', { hint: 'mesh task list --all' })
     if (signal.aborted) throw new MeshError('timeout', 'no task became ready in time', { hint: 'mesh task list --all' })
-    await (unanswered === null ? changed : back(sidecar, signal))
+    await (unanswered === null ? changed : back(session, signal))
   }
 }
 
 /** Resolves when it makes sense to ask the engine again. */
-async function back(sidecar: Sidecar, signal: AbortSignal): Promise<void> {
+async function back(session: TasksSession, signal: AbortSignal): Promise<void> {
   await delay(AWAY_MS, undefined, { signal }).catch(() => {})
-  await sidecar.link.whenUp(AWAY_MS)
+  await session.link.whenUp(AWAY_MS)
 }
 
 /** Resolves with the next change, or when the signal ends the wait. */
@@ -173,13 +176,13 @@ function nextChange(board: Board, signal: AbortSignal): Promise<void> {
   })
 }
 
-async function moveOf(sidecar: Sidecar, given: Omit<Parsed<'task_change'>, 'op' | 'id'>): Promise<Move> {
+async function moveOf(session: TasksSession, given: Omit<Parsed<'task_change'>, 'op' | 'id'>): Promise<Move> {
   const { do: word, on, text, result, to, after, for: whom, title, body, labels, priority } = given
   const need = <T>(value: T | undefined, what: string): T => {
     if (value !== undefined) return value
     throw new MeshError('bad_request', `${word} needs ${what}`)
   }
-  const target = async (key: string) => (key.startsWith('t_') ? (await named(sidecar, key)).task.id : key)
+  const target = async (key: string) => (key.startsWith('t_') ? (await named(session, key)).task.id : key)
   switch (word) {
     case 'block':
       return { do: word, on: await target(need(on, 'what it waits for: a task or words')) }
@@ -192,9 +195,9 @@ async function moveOf(sidecar: Sidecar, given: Omit<Parsed<'task_change'>, 'op' 
     case 'comment':
       return { do: word, text: need(text, 'a text') }
     case 'link':
-      return { do: word, to: await linkOf(sidecar, need(to, 'a run or a message')) }
+      return { do: word, to: await linkOf(session, need(to, 'a run or a message')) }
     case 'edit': {
-      const edit = { title, body, labels, priority, for: whom, after: after && (await idsOf(sidecar, after)) }
+      const edit = { title, body, labels, priority, for: whom, after: after && (await idsOf(session, after)) }
       if (Object.values(edit).every((value) => value === undefined)) need(undefined, 'something to change')
       return { do: word, ...edit }
     }
@@ -207,8 +210,8 @@ async function moveOf(sidecar: Sidecar, given: Omit<Parsed<'task_change'>, 'op' 
  * The task that `key` names: a full id, also one that this board has not heard of yet, or a beginning that only one
  * task has. Throws `bad_request`, `not_found`.
  */
-async function named(sidecar: Sidecar, key: string): Promise<Kept> {
-  const { board, link } = sidecar
+async function named(session: TasksSession, key: string): Promise<Kept> {
+  const { board, link } = session
   if (!ID_PREFIX.test(key)) throw new MeshError('bad_request', `${quote(key)} is not a task id`)
   if (patterns.taskId.test(key)) return board.get(key) ?? board.read(link.store, key)
   const found = board.idsFrom(key)
@@ -220,16 +223,16 @@ async function named(sidecar: Sidecar, key: string): Promise<Kept> {
 }
 
 /** The id of a message or run that is known: given whole, by its beginning, a run also by its name. */
-async function linkOf(sidecar: Sidecar, key: string): Promise<string> {
-  if (!key.startsWith('m_')) return (await findRun(sidecar, key)).id
-  const id = await fullId(sidecar, key)
-  await checkKnown(sidecar, id)
+async function linkOf(session: TasksSession, key: string): Promise<string> {
+  if (!key.startsWith('m_')) return (await findRun(session, key)).id
+  const id = await fullId(session, key)
+  await checkKnown(session, id)
   return id
 }
 
-async function runsOf(sidecar: Sidecar, { links }: Task): Promise<Response<'task_show'>['runs']> {
+async function runsOf(session: TasksSession, { links }: Task): Promise<Response<'task_show'>['runs']> {
   const found = await Promise.all(
-    links.filter(isRunId).map((id) => sidecar.link.store.runs.records.get(id).catch(() => null)),
+    links.filter(isRunId).map((id) => session.link.store.runs.records.get(id).catch(() => null)),
   )
   return found.flatMap((entry) =>
     entry ? [{ id: entry.value.id, name: entry.value.name ?? null, state: entry.value.state }] : [],
@@ -240,8 +243,8 @@ function noted(note: string | undefined): { note?: string } {
   return note === undefined ? {} : { note }
 }
 
-async function idsOf(sidecar: Sidecar, keys: readonly string[]): Promise<string[]> {
-  return Promise.all(keys.map(async (key) => (await named(sidecar, key)).task.id))
+async function idsOf(session: TasksSession, keys: readonly string[]): Promise<string[]> {
+  return Promise.all(keys.map(async (key) => (await named(session, key)).task.id))
 }
 
 function rowOf(board: Board, { task, revision }: Kept): Response<'task_list'>[number] {

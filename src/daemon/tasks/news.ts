@@ -4,17 +4,21 @@ import { newsOf } from '../../core/tasks/news.ts'
 import { MeshError } from '../../errors.ts'
 import { parseRecipient } from '../../wire/names.ts'
 import type { Task } from '../../wire/task.schema.ts'
-import { enter } from '../mail/send.ts'
-import type { Sidecar } from '../sidecar.ts'
+import type { Session } from '../session.ts'
+import type { Board } from './board.ts'
 
 /**
  * The change is made, whether or not everybody can be told. Resolves to what whoever made it should know of those who
  * cannot be told now, if anything.
  */
-export async function tellConcerned(sidecar: Sidecar, before: Task | null, after: Task): Promise<string | undefined> {
-  const all = [...sidecar.board.tasks].map(({ task }) => task)
+export async function tellConcerned(
+  session: Session & { board: Board },
+  before: Task | null,
+  after: Task,
+): Promise<string | undefined> {
+  const all = [...session.board.tasks].map(({ task }) => task)
   const notes: string[] = []
-  for (const { to, text } of newsOf(before, after, all, sidecar.board.find)) {
+  for (const { to, text } of newsOf(before, after, all, session.board.find)) {
     // The same operation again sends the same message.
     const hash = createHash('sha256')
       .update(JSON.stringify([after.change.op, to, text]))
@@ -23,11 +27,11 @@ export async function tellConcerned(sidecar: Sidecar, before: Task | null, after
     const failed = (error: unknown) => {
       const { code, message } = MeshError.from(error)
       if (code === 'not_found') notes.push(`there is no session ${to} yet: nobody was told`)
-      sidecar.options.log.debug({ to, code, message }, 'not told of a task')
+      session.log.debug({ to, code, message }, 'not told of a task')
     }
     try {
       // Once it is in the outbox it will be told: nobody waits for that.
-      const { note, stored } = await enter(sidecar, letter)
+      const { note, stored } = await session.send(letter)
       if (note.note) notes.push(note.note)
       stored.catch(failed)
     } catch (error) {
@@ -39,11 +43,11 @@ export async function tellConcerned(sidecar: Sidecar, before: Task | null, after
 
 /** The change `op` of a task as it was made earlier; null if it is no longer known. */
 export async function earlierChange(
-  sidecar: Sidecar,
+  session: Session,
   id: string,
   op: string,
 ): Promise<{ before: Task | null; after: Task } | null> {
-  const revisions = (await sidecar.link.store.tasks.all(id)).map(({ value }) => value)
+  const revisions = (await session.link.store.tasks.all(id)).map(({ value }) => value)
   const at = revisions.findIndex(({ change }) => change.op === op)
   return at < 0 ? null : { before: revisions[at - 1] ?? null, after: revisions[at]! }
 }

@@ -214,7 +214,7 @@ test('a full board forgets what ended longest ago, and nothing that is open or w
   await change(alice, failed.id, 'fail')
   await bob.call('task_list', { which: 'all' })
   const { store } = alice.sidecar.link
-  const board = new Board({ log: alice.sidecar.options.log, most: 4, onOpen: () => {} })
+  const board = new Board({ log: alice.sidecar.log, most: 4, onOpen: () => {} })
   await board.open(store)
   const { task } = await store.tasks.get(waits.id).then((entry) => ({ task: entry!.value }))
   const put = (n: number) => {

@@ -1,8 +1,8 @@
 /** What a call says of what the session has open: that it waits for something, or did something with a task or a file. */
 import type { Op } from '../../api/ops.schema.ts'
 import { limits } from '../../wire/limits.ts'
-import type { Sidecar } from '../sidecar.ts'
-import type { Call } from './server.ts'
+import type { Call } from '../socket/server.ts'
+import type { StateSession } from './handoff.ts'
 
 type Handle = (request: never, call: Call) => Promise<unknown>
 
@@ -10,10 +10,10 @@ const TASK_OPS = new Set<string>(['task_add', 'task_claim', 'task_change'] satis
 const FILE_OPS = new Set<string>(['claim', 'release'] satisfies Op[])
 const IDLE = 'until it is idle or ends'
 
-export function watchCalls(sidecar: Sidecar, op: string, handle: Handle): Handle {
+export function watchCalls(session: StateSession, op: string, handle: Handle): Handle {
   return async (request, call) => {
-    const { obligations } = sidecar
-    const what = waitOf(sidecar, op, request)
+    const { obligations } = session
+    const what = waitOf(session, op, request)
     const work = () => handle(request, call)
     const result = await (what === null ? work() : obligations.during(what, call, work))
     if (TASK_OPS.has(op)) obligations.touched((result as { id: string }).id)
@@ -30,7 +30,7 @@ interface Waiting {
 }
 
 /** What the call waits for, in words; null if for nothing, or for the answer to a question, which is kept as such. */
-function waitOf({ obligations }: Sidecar, op: string, request: Waiting): string | null {
+function waitOf({ obligations }: StateSession, op: string, request: Waiting): string | null {
   if (op === 'task_claim') return request.wait === true ? 'a task that is ready' : null
   const { targets = [], runs, until } = request
   if (op === 'run_wait' && until === 'progress') return `progress of ${list(runs)}`

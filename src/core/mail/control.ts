@@ -1,0 +1,24 @@
+/** Messages that one sidecar sends to another: no reader sees them, and a receipt is the answer. */
+import { decodeRecord } from '../../wire/codec.ts'
+import { controlIntents, type Envelope } from '../../wire/envelope.schema.ts'
+import { type FileEdited, fileEdited } from '../../wire/files.schema.ts'
+import { isName, parseRecipient } from '../../wire/names.ts'
+
+/** The beginning of an answer that says no. */
+export const REFUSED = 'refused'
+
+export function isControlIntent(intent: string | undefined): boolean {
+  return controlIntents.some((one) => one === intent)
+}
+
+/** Returns true for what the sidecar of a session settles itself. Another text under one of these intents is mail. */
+export function isControl({ intent, to, body }: Envelope): boolean {
+  if (!isControlIntent(intent) || !('text' in body) || parseRecipient(to).kind !== 'session') return false
+  if (intent === 'edited') return fileEditedIn(body.text) !== null
+  return body.text === '' || (intent === 'budget_resume' && isName(body.text))
+}
+
+/** Returns what an `edited` message says; null for another text. */
+export function fileEditedIn(text: string): FileEdited | null {
+  return decodeRecord(fileEdited, Buffer.from(text))
+}

@@ -1,0 +1,90 @@
+/** Sends a message that somebody gave, and follows it as far as they asked. */
+import type { Response } from '../../api/ops.schema.ts'
+import { MeshError } from '../../errors.ts'
+import { LOCAL_MEMBER } from '../../link/keys.ts'
+import { limits } from '../../wire/limits.ts'
+import type { Sender as Address } from '../../wire/subjects.ts'
+import { post } from '../mail/send.ts'
+import type { MailSession } from '../mail/session.ts'
+import type { Letter } from '../session.ts'
+import { deadline, FOREVER_MS } from '../socket/deadline.ts'
+import type { Call } from '../socket/server.ts'
+import type { Obligations } from '../state/obligations.ts'
+import { handOver, type ReadingSession } from './read.ts'
+
+type SendOptions = { wait?: 'stored' | 'delivered' | 'surfaced' | 'reply'; timeoutMs?: number }
+
+interface FollowingSession extends ReadingSession {
+  readonly obligations: Obligations
+}
+
+/** Sends a message and, if asked to, waits until it got somewhere. Throws `not_found`, `too_large`, `store_full`, `timeout`. */
+export async function sendAndFollow(
+  session: FollowingSession,
+  given: Letter,
+  options: SendOptions,
+  call: Call,
+): Promise<Response<'send'>> {
+  const letter = { ...given, intent: given.intent ?? (options.wait === 'reply' ? 'request' : undefined) }
+  const { isNew, ...sent } = await post(session, letter)
+  if (isNew) session.obligations.sent(letter, sent.to, letter.text)
+  if (isNew && letter.answers && letter.replyTo) tellReplied(session, letter.answers, letter.replyTo, letter.id)
+  return options.wait ? followUp(session, sent, options, call) : sent
+}
+
+function tellReplied(session: MailSession, to: Address, id: string, reply: string): void {
+  const { name, epoch } = session.record
+  const told = { id, state: 'replied', evidence: 'answered', reply } as const
+  session.receipts.tell(to, { member: LOCAL_MEMBER, name, epoch }, told)
+}
+
+/** Waits until the message got as far as asked for. */
+async function followUp(
+  session: FollowingSession,
+  sent: Response<'send'>,
+  { wait, timeoutMs = FOREVER_MS }: SendOptions,
+  call: Call,
+): Promise<Response<'send'>> {
+  const signal = deadline(call.signal, timeoutMs)
+  const late = async () =>
+    new MeshError(
+      'timeout',
+      `${sent.id} is ${await stateNow(session, sent)} but not ${wait === 'reply' ? 'answered' : wait} yet${sent.note ? `: ${sent.note}` : ''}`,
+      {
+        hint: isFull(session)
+          ? `${session.mailbox.inbox.size} unread messages are before what comes now: mesh inbox`
+          : `mesh trace ${sent.id}`,
+      },
+    )
+  if (wait === 'reply') {
+    const taken = await session.courier.await({ kind: 'reply', id: sent.id }, signal).catch(async () => {
+      throw await late()
+    })
+    const { messages, handover } = await handOver(session, taken, call)
+    return { ...sent, state: 'replied', reply: messages[0], handover }
+  }
+  if (sent.state === 'queued') {
+    const position = await Promise.race([session.sender.stored(sent.id), aborted(signal)])
+    if (position === null) throw await late()
+  }
+  if (wait === 'stored') return { ...sent, state: 'stored' }
+  const told = await session.receipts.reached(sent.id, wait === 'surfaced' ? 'surfaced' : 'delivered', signal)
+  if (!told) throw await late()
+  return { ...sent, state: told.state }
+}
+
+/** No more is read from the stream until some of what is there is read by somebody. */
+function isFull({ mailbox }: FollowingSession): boolean {
+  return !mailbox.hasRoomFor(limits.unreadAwaited)
+}
+
+/** How far it is known to be, and what shows it. */
+async function stateNow({ link }: FollowingSession, sent: Response<'send'>): Promise<string> {
+  const receipts = link.up ? await link.store.receiptsOf(sent.id).catch(() => []) : []
+  const last = receipts.at(-1)
+  return last ? `${last.state} (${last.evidence})` : sent.state
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }))
+}

@@ -1,0 +1,56 @@
+/** Messages as somebody reads them who asked for them: with their whole text. */
+import type { Message } from '../../api/ops.schema.ts'
+import { type Entry, NOWHERE } from '../../core/mail/inbox.ts'
+import { MeshError } from '../../errors.ts'
+import type { MailSession } from '../mail/session.ts'
+import type { Call } from '../socket/server.ts'
+import type { Handover } from './callers.ts'
+import type { Courier } from './courier.ts'
+import { messageOf } from './text.ts'
+
+/** A session whose messages are brought to their readers. */
+export interface ReadingSession extends MailSession {
+  readonly courier: Courier
+}
+
+/** Reads the bodies of a hand-over. A caller that went away has certainly not shown it. */
+export async function handOver(
+  session: ReadingSession,
+  taken: Handover,
+  call: Call,
+): Promise<{ messages: Message[]; handover: string }> {
+  const { courier } = session
+  call.onAnswered((delivered) => {
+    if (!delivered) courier.giveBack(taken.handover, true)
+  })
+  try {
+    const messages = await Promise.all(taken.entries.map((entry) => readMessage(session, entry)))
+    return { messages, handover: taken.handover }
+  } catch (error) {
+    courier.giveBack(taken.handover, true)
+    throw error
+  }
+}
+
+export async function readMessage(session: ReadingSession, entry: Entry): Promise<Message> {
+  const { body } = entry.envelope
+  if ('text' in body) return messageOf(entry, body.text)
+  try {
+    const bytes = await session.link.store.objects.get(body.object)
+    return messageOf(entry, Buffer.from(bytes).toString())
+  } catch (error) {
+    // One message without its body must not keep the reader from all behind it.
+    if (MeshError.from(error).code !== 'not_found') throw error
+    return messageOf(entry, `${body.preview}\n[mesh: the rest of this text of ${body.size} bytes is no longer stored]`)
+  }
+}
+
+/** A message that was received here, read or not; it stays as it is. */
+export async function recall(session: ReadingSession, id: string): Promise<Message> {
+  const { inbox } = session.mailbox
+  const unread = inbox.get(id)
+  const origin = inbox.origin(id)
+  const entry = unread ?? (origin && origin.seq !== NOWHERE ? await session.stored(origin.seq) : undefined)
+  if (entry?.envelope.id === id) return readMessage(session, entry)
+  throw new MeshError('not_found', `message ${id} is no longer stored here`)
+}

@@ -1,0 +1,19 @@
+/** A session with the mail of its name. */
+import type { Entry } from '../../core/mail/inbox.ts'
+import type { Session } from '../session.ts'
+import type { LoopGuard } from './loops.ts'
+import type { Mailbox } from './mailbox.ts'
+import type { Sender } from './outbox.ts'
+import type { Receipts } from './receipts.ts'
+import type { Recipients } from './recipients.ts'
+
+export interface MailSession extends Session {
+  /** Throws `mesh_down` before the session has a name, as does `sender`. */
+  readonly mailbox: Mailbox
+  readonly sender: Sender
+  readonly receipts: Receipts
+  readonly recipients: Recipients
+  readonly loops: LoopGuard
+  /** Returns a message by its position in the stream; undefined if it is not there or not readable. */
+  stored(seq: number): Promise<Entry | undefined>
+}

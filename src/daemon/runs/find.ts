@@ -1,0 +1,74 @@
+/** Finds runs: those that the engine has, and those of this machine that it has not heard of yet. */
+import { isOver, recordAfter } from '../../core/runs/run.ts'
+import { MeshError } from '../../errors.ts'
+import { runDir } from '../../host/home.ts'
+import type { Delivery } from '../../nats/mail.ts'
+import type { RunStore } from '../../nats/run-store.ts'
+import { changedAt, readSpec, readSteps, runIds } from '../../run/dir.ts'
+import { recordOf } from '../../run/record.ts'
+import { decodeEvent } from '../../wire/codec.ts'
+import { isRunId, quote } from '../../wire/names.ts'
+import type { RunRecord } from '../../wire/run.schema.ts'
+import type { Session } from '../session.ts'
+
+const ID_PREFIX = /^r_[0-9a-f]{8,31}$/
+/** A supervisor that reaches the engine has announced its run by then. */
+const FRESH_MS = 30_000
+
+/** Finds a run by its id, by a beginning of it, or by its name: the newest of that name. Throws `not_found`, `bad_request`. */
+export async function findRun(session: Session, text: string): Promise<RunRecord> {
+  const { runs } = session.link.store
+  if (isRunId(text)) {
+    const known = (await runs.records.get(text))?.value ?? localRecord(session, text)
+    if (known) return current(session, runs, known)
+    throw notFound(text)
+  }
+  if (text.startsWith('r_') && !ID_PREFIX.test(text)) {
+    throw new MeshError('bad_request', `${quote(text)} is not a run id`, {
+      hint: 'r_ and 8 to 32 hex digits; mesh ps --runs',
+    })
+  }
+  const isId = ID_PREFIX.test(text)
+  const found = (await allRecords(session)).filter(({ id, name }) => (isId ? id.startsWith(text) : name === text))
+  if (isId && found.length > 1) throw new MeshError('bad_request', `${text} fits ${found.length} runs`)
+  const newest = found.sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))[0]
+  if (newest) return current(session, runs, newest)
+  throw notFound(text)
+}
+
+function notFound(text: string): MeshError {
+  return new MeshError('not_found', `there is no run ${quote(text)} in this project`, {
+    hint: 'mesh ps --runs lists them',
+  })
+}
+
+/** A run of this machine that was not announced yet. */
+function localRecord(session: Session, id: string): RunRecord | null {
+  const spec = readSpec(runDir(session.home, id))
+  if (spec?.project !== session.place.project) return null
+  const started = readSteps(runDir(session.home, id)).find((step) => step.t === 'started')
+  const child = started ? { pid: started.child.pid } : {}
+  return recordOf(spec, started?.at ?? new Date().toISOString(), { state: 'running', ...child })
+}
+
+/** Every run of the project, also those that began here so lately that the engine may not have them yet. */
+export async function allRecords(session: Session): Promise<RunRecord[]> {
+  const { home } = session
+  const records = (await session.link.store.runs.records.all()).map(({ value }) => value)
+  const known = new Set(records.map(({ id }) => id))
+  const fresh = runIds(home).filter((id) => !known.has(id) && Date.now() - changedAt(home, id) < FRESH_MS)
+  return [...records, ...fresh.flatMap((id) => localRecord(session, id) ?? [])]
+}
+
+/** The record as the events have it: an index may be a step behind, an end never is. */
+export async function current(session: Session, store: RunStore, record: RunRecord): Promise<RunRecord> {
+  if (isOver(record.state)) return record
+  const end = await store.end(record.id)
+  const read = end && decode(session, end)
+  return read ? { ...record, ...recordAfter(record, read.event) } : record
+}
+
+export function decode(session: Session, { subject, data }: Delivery) {
+  const read = decodeEvent(session.place.project, subject, data, (member) => session.ring.keyOf(member))
+  return 'event' in read ? read : null
+}
