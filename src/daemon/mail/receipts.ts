@@ -1,9 +1,12 @@
 /** Tells senders what became of their messages, and learns what became of one's own. */
 
+import { type Entry, isOfRun, isOwnMade } from '../../core/mail/inbox.ts'
 import type { Logger } from '../../host/log.ts'
+import { LOCAL_MEMBER } from '../../link/keys.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
-import type { Receipt, ReceiptState } from '../../wire/envelope.schema.ts'
+import type { Envelope, NameRecord, Receipt, ReceiptState } from '../../wire/envelope.schema.ts'
 import type { Sender as Address } from '../../wire/subjects.ts'
+import { isDirect } from './intake.ts'
 
 /** Receipts that wait while the engine is away; the oldest are given up first. */
 const WAITING = 1000
@@ -127,5 +130,35 @@ export class Receipts {
         void this.flush()
       }, RETRY_MS).unref()
     }
+  }
+}
+
+type Told = 'delivered' | 'held' | 'handed' | 'surfaced'
+
+/** What a sidecar told by itself has no sender who waits to hear of it; but runs are traced. */
+export function isToldOf(to: string): boolean {
+  return !isOwnMade(to) || isOfRun(to)
+}
+
+export class Telling {
+  readonly #receipts: Receipts
+  readonly #me: () => NameRecord
+
+  constructor(receipts: Receipts, me: () => NameRecord) {
+    this.#receipts = receipts
+    this.#me = me
+  }
+
+  /** `door`: what it went through. */
+  one({ id, from }: Pick<Envelope, 'id' | 'from'>, state: Told, evidence: string, door?: string): void {
+    const { name, epoch } = this.#me()
+    const told = { id, state, evidence, ...(door === undefined ? {} : { door }) }
+    this.#receipts.tell(from, { member: LOCAL_MEMBER, name, epoch }, told)
+  }
+
+  /** A step on the way: everybody's and topics' messages have many readers, and only that they were read is told. */
+  step(entries: readonly Entry[], state: Exclude<Told, 'surfaced'>, evidence: string): void {
+    for (const { envelope } of entries)
+      if (isDirect(envelope) && isToldOf(envelope.to)) this.one(envelope, state, evidence)
   }
 }
