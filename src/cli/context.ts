@@ -1,4 +1,4 @@
-/** What a command is given: its arguments and flags, the place it runs in, and the way to its sidecar. */
+/** Makes the context of a command's run: finds the sidecar it speaks for, reads its text, prepares the engine. */
 import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -8,37 +8,16 @@ import { MeshError } from '../errors.ts'
 import { type Env, type Home, meshHome } from '../host/home.ts'
 import { resolvePlace } from '../host/repository/project.ts'
 import { checkName, toName } from '../wire/names.ts'
-import type { CommandInfo, Flags } from './flags.ts'
+import type { AnyFlags, Context } from './command.ts'
 import { joinWords, readInput } from './input/text.ts'
-import { createOutput, type Output } from './output.ts'
-import { misuse, type Parsed } from './parse.ts'
+import { createOutput } from './output.ts'
+import type { Parsed } from './parse.ts'
 
-export interface Context {
-  readonly command: CommandInfo
-  readonly args: readonly string[]
-  /** The words after `--`; null without any. */
-  readonly words: readonly string[] | null
-  /** `-` was given: the text comes from standard input. */
-  readonly stdin: boolean
-  readonly flags: Flags
-  readonly env: Env
-  readonly cwd: string
-  readonly home: Home
-  readonly out: Output
-  /** Said on standard error when the person interrupts the command. */
-  onInterrupt: string | null
-  /** The message's text. Throws `bad_request` when there is none. */
-  text(): Promise<string>
-  /** The sidecar that the command speaks for; it is started when first called, if need be. */
-  sidecar(): Sidecar
-  /** The person's, also within an agent's session. Starts as `sidecar` does. */
-  operator(): Sidecar
-}
-
-export function createContext(parsed: Parsed, env: Env, cwd: () => string): Context {
+export function createContext(parsed: Parsed, env: Env, cwd: () => string): Context<AnyFlags> {
   const home = meshHome(env)
   const out = createOutput(parsed.flags.json === true)
-  const { command, args, flags } = parsed
+  const { command, args } = parsed
+  const flags = parsed.flags as Context<AnyFlags>['flags']
   const beforeStart = () => prepareEngine(env, home, out.note)
   return {
     ...{ command, args, flags, env, home, out, words: parsed.text, stdin: parsed.stdin },
@@ -75,6 +54,10 @@ export function workingDirectory(): string {
   }
 }
 
+interface NameFlag {
+  readonly as?: string | undefined
+}
+
 async function readText(parsed: Parsed): Promise<string> {
   const text = parsed.stdin ? await readInput(process.stdin) : parsed.text && joinWords(parsed.text)
   if (text) return text
@@ -83,7 +66,7 @@ async function readText(parsed: Parsed): Promise<string> {
   throw new MeshError('bad_request', 'there is no text', { hint: `put it after --, for example: ${example}` })
 }
 
-function findTarget(flags: Flags, env: Env, cwd: () => string, home: Home): Target {
+function findTarget(flags: NameFlag, env: Env, cwd: () => string, home: Home): Target {
   const name = flags.as === undefined ? null : checkName(flags.as)
   const session = sessionTarget(env, home)
   if (session && (name === null || name === session.name)) return session
@@ -92,7 +75,7 @@ function findTarget(flags: Flags, env: Env, cwd: () => string, home: Home): Targ
 }
 
 /** In a session MESH_NAME is that session's. */
-function findOperator(flags: Flags, env: Env, cwd: () => string, home: Home): Target {
+function findOperator(flags: NameFlag, env: Env, cwd: () => string, home: Home): Target {
   const { project, worktree } = resolvePlace(env, cwd(), home)
   const asked = flags.as === undefined ? null : checkName(flags.as)
   const name = asked ?? (sessionTarget(env, home) ? toName(loginName(env)) : operatorName(env))
@@ -121,11 +104,4 @@ async function prepareEngine(env: Env, home: Home, say: (line: string) => void):
   }
   const { findEngine, installEngine } = await import('../engine/binary.ts')
   if (!findEngine(env, home)) await installEngine(home, env, say)
-}
-
-/** Refuses a flag that means nothing without another. */
-export function needs(context: Context, flag: keyof Flags, other: keyof Flags): void {
-  if (context.flags[flag] !== undefined && context.flags[other] === undefined) {
-    throw misuse(context.command, `--${flag} needs --${other}`)
-  }
 }

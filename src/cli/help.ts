@@ -1,21 +1,34 @@
-/** The overview of all commands, and of those that share a first word. */
-
-import type { CommandInfo } from './flags.ts'
+/** Help: of one command, of commands that share a first word, of all. */
+import { type Command, usageOf } from './command.ts'
 import { columns } from './input/units.ts'
-import { usageOf } from './parse.ts'
 import { commands, sections } from './table.ts'
 
-/** Prints what `mesh` alone says; with `full` also the rarer commands. */
-export function printOverview(full: boolean): void {
-  const blocks = sections.flatMap(({ title, commands }) => {
-    return ['', title, ...list(commands.filter(({ rare }) => full || !rare))]
-  })
+/** Prints what a command takes. */
+export function printHelp(command: Command): void {
+  const flags = Object.values(command.flags).map(([notation, about]) => [`  ${notation}`, about])
+  const lines = [
+    `mesh ${command.name}: ${command.about}`,
+    '',
+    'Usage:',
+    `  $ mesh ${usageOf(command)}`,
+    '',
+    'Options:',
+    ...columns(flags),
+    '',
+    'Examples:',
+    ...command.examples.map((example) => `  $ ${example}`),
+  ]
+  process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+/** Prints every command by subject. */
+export function printOverview(): void {
   const lines = [
     'mesh connects coding-agent sessions: who is there, durable messages, wakes.',
-    ...blocks,
+    ...sections.flatMap(({ title, commands }) => ['', title, ...list(commands)]),
     '',
     'TO is a NAME, topic:T, role:R, operator or @all. Every command takes --json, --as NAME and --help.',
-    full ? 'Start with: mesh up, then mesh install' : 'More: mesh --help, mesh COMMAND --help',
+    'Start with: mesh up, then mesh install',
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
 }
@@ -30,10 +43,10 @@ export function groupMembers(group: string): string[] {
   return inGroup(group).map(({ name }) => name.split(' ')[1]!)
 }
 
-function inGroup(group: string): CommandInfo[] {
+function inGroup(group: string): Command[] {
   return commands.filter(({ name }) => name.startsWith(`${group} `))
 }
 
-function list(shown: readonly CommandInfo[]): string[] {
+function list(shown: readonly Command[]): string[] {
   return columns(shown.map((command) => [`  mesh ${usageOf(command)}`, command.about]))
 }

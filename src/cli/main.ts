@@ -1,9 +1,10 @@
 /** The command line: finds the command, runs it, sets the exit code. */
 import { version } from '../client/version.ts'
 import { MeshError } from '../errors.ts'
-import { type Context, createContext, otherName, workingDirectory } from './context.ts'
+import type { Context } from './command.ts'
+import { createContext, otherName, workingDirectory } from './context.ts'
 import { fail, withHelpOf } from './output.ts'
-import { findCommand, parseArgs, printHelp } from './parse.ts'
+import { findCommand, parseArgs } from './parse.ts'
 
 const INTERRUPTED = 130
 /** Of `mesh run`, whose other codes are its command's: as shells and env(1) have it. */
@@ -17,16 +18,17 @@ async function main(argv: string[]): Promise<number> {
   if ('group' in found) return groupHelp(found.group, words)
   const parsed = parseArgs(found.command, found.rest)
   if (parsed.help) {
+    const { printHelp } = await import('./help.ts')
     printHelp(parsed.command)
     return 0
   }
   const context = createContext(parsed, process.env, workingDirectory)
-  const { run } = await parsed.command.load()
+  const run = await parsed.command.load()
   watchSignals(context)
   try {
     const code = (await run(context)) ?? 0
     const other = otherName(context)
-    if (other) context.out.note(`${parsed.flags.as} is the name of another session: this was done as ${other}`)
+    if (other) context.out.note(`${context.flags.as} is the name of another session: this was done as ${other}`)
     return code
   } catch (error) {
     throw withHelpOf(parsed.command.name, error)
@@ -42,7 +44,7 @@ async function withoutCommand(argv: string[]): Promise<number> {
     return 0
   }
   const { printOverview } = await import('./help.ts')
-  printOverview(flags.length > 0)
+  printOverview()
   return 0
 }
 

@@ -102,7 +102,7 @@ describe('refused, with nothing started', () => {
   test.each([
     ['no prompt', []],
     ['an empty prompt', ['--', '']],
-    ['two forms', ['--bg', '--print', '--', 'x']],
+    ['a flag that was removed', ['--print', '--', 'x']],
     ['a bad name', ['--name', 'No Name', '--', 'x']],
     ['a bad time', ['--timeout', 'soon', '--', 'x']],
     ['no repository', ['--worktree', '--', 'x']],

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { flagTable } from '../../../src/cli/flags.ts'
-import { findCommand, parseArgs, usageOf } from '../../../src/cli/parse.ts'
+import { usageOf } from '../../../src/cli/command.ts'
+import { findCommand, parseArgs } from '../../../src/cli/parse.ts'
 import { commands } from '../../../src/cli/table.ts'
 import { MeshError } from '../../../src/errors.ts'
 
@@ -124,10 +124,28 @@ test('every example of every command parses as that command', () => {
   }
 })
 
+test('a flag of another meaning is at home in two commands', () => {
+  expect(parse('claim', 'src', '--for', '2h')).toMatchObject({ flags: { for: '2h' } })
+  expect(parse('task', 'add', 'x', '--for', 'role:reviewer')).toMatchObject({ flags: { for: 'role:reviewer' } })
+})
+
+test.each([
+  [['wait', 'alice', '--any'], 'mesh wait: --any is gone: mesh wait returns with the first target anyway'],
+  [['spawn', '--print', '--', 'x'], 'mesh spawn: --print is gone: a session runs without a terminal'],
+  [['task', 'list', '--mine'], 'mesh task list: --mine is gone: type: mesh task list mine'],
+])('a flag that was removed says what to type instead: %j', (argv, message) => {
+  expect(() => parse(...argv)).toThrow(expect.objectContaining({ message: expect.stringContaining(message) }))
+})
+
 test('the table is consistent', () => {
   const names = commands.map(({ name }) => name)
   expect(new Set(names).size).toBe(names.length)
-  for (const { flags = [] } of commands) for (const flag of flags) expect(flagTable[flag]).toBeDefined()
+  for (const { name, flags } of commands) {
+    for (const [key, [notation]] of Object.entries(flags)) {
+      const long = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+      expect(notation, name).toMatch(new RegExp(`^(-\\w, )?--${long}( <[^>]+>)?$`))
+    }
+  }
   expect(usageOf(commands.find(({ name }) => name === 'send')!)).toBe('send <to>… -- <text>')
   expect(usageOf(commands.find(({ name }) => name === 'wait')!)).toBe('wait [target]…')
 })

@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs'
 import { constants } from 'node:os'
 import { MeshError } from '../../../errors.ts'
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 import { Stage, since, type Told } from './stage.ts'
 import { steps } from './steps.ts'
 

@@ -2,15 +2,15 @@
 
 import { visible } from '../../../core/render.ts'
 import { formatRecipient, newId, parseRecipient } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Values } from '../../command.ts'
 import { checkThread } from '../../input/values.ts'
 import { taken } from './messages.ts'
 import { readContent, transmit, withoutHandover } from './sending.ts'
 
-export async function run(context: Context): Promise<undefined> {
+export async function run(context: Context<Values<'thread' | 'intent' | 'timeout'>>): Promise<undefined> {
   const { flags, out } = context
   const to = formatRecipient(parseRecipient(context.args[0]!))
-  const read = readContent(context, await context.text())
+  const read = readContent(context.flags, await context.text())
   const content = { intent: 'request', ...read, wait: 'reply' as const, id: newId('m') }
   const thread = flags.thread !== undefined && { thread: checkThread(flags.thread) }
   const sidecar = context.sidecar()

@@ -3,18 +3,19 @@ import type { Message } from '../../../api/ops.schema.ts'
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
-import type { Context } from '../../context.ts'
+import { type Context, misuse, type Switches, type Values } from '../../command.ts'
 import { parseCount } from '../../input/units.ts'
 import { checkId } from '../../input/values.ts'
 import type { Output } from '../../output.ts'
-import { misuse } from '../../parse.ts'
 import { messageLines, taken } from './messages.ts'
 
 /** A wait of `--follow` ends this often, so that nothing unread stays behind one that missed it. */
 const WAIT_MS = 20_000
 const RETRY_MS = 500
 
-export async function run(context: Context): Promise<undefined> {
+type Flags = Switches<'peek' | 'follow'> & Values<'limit'>
+
+export async function run(context: Context<Flags>): Promise<undefined> {
   const { flags } = context
   if (flags.follow && flags.peek) throw misuse(context.command, '--follow reads the messages, --peek does not')
   if (context.args[0] !== undefined) return again(context, checkId(context.args[0]))
@@ -24,14 +25,14 @@ export async function run(context: Context): Promise<undefined> {
 }
 
 /** A message that came here, read or not. It stays as it is. */
-async function again({ out, sidecar, flags, command }: Context, id: string): Promise<undefined> {
+async function again({ out, sidecar, flags, command }: Context<Flags>, id: string): Promise<undefined> {
   if (flags.follow || flags.peek || flags.limit) throw misuse(command, 'with an id it takes no other flags')
   const { messages } = await sidecar().call('inbox', { id })
   if (out.json) await out.value(messages)
   else await out.line(messages.map((message) => messageLines(message, Date.now())).join('\n\n'))
 }
 
-async function once({ flags, out, sidecar: find }: Context, limit: number | undefined): Promise<void> {
+async function once({ flags, out, sidecar: find }: Context<Flags>, limit: number | undefined): Promise<void> {
   const sidecar = find()
   const { messages, more, handover } = await sidecar.call('inbox', { peek: flags.peek === true, limit })
   const now = Date.now()

@@ -1,13 +1,13 @@
 /** `mesh reply`: answer a message by its id. */
-import { type Context, needs } from '../../context.ts'
+import { type Context, needs, type Values } from '../../command.ts'
 import { checkId } from '../../input/values.ts'
 import { readContent, sentLine, transmit, withoutHandover } from './sending.ts'
 
-export async function run(context: Context): Promise<undefined> {
+export async function run(context: Context<Values<'intent' | 'wait' | 'timeout'>>): Promise<undefined> {
   needs(context, 'timeout', 'wait')
   const { out } = context
   const replyTo = checkId(context.args[0]!)
-  const content = readContent(context, await context.text())
+  const content = readContent(context.flags, await context.text())
   const sidecar = context.sidecar()
   const sent = await transmit(sidecar, 'reply', { ...content, replyTo })
   if (out.json) await out.value(withoutHandover(sent))

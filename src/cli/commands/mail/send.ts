@@ -4,19 +4,21 @@ import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
 import { formatRecipient, parseRecipient } from '../../../wire/names.ts'
-import { type Context, needs } from '../../context.ts'
+import { type Context, needs, type Values } from '../../command.ts'
 import { checkId, checkThread } from '../../input/values.ts'
 import { fail, type Output } from '../../output.ts'
 import { type Content, readContent, sentLine, transmit, withoutHandover } from './sending.ts'
 
 type Fields = Content & { thread?: string; replyTo?: string }
 
-export async function run(context: Context): Promise<number> {
+type Flags = Values<'thread' | 'replyTo' | 'intent' | 'wait' | 'timeout'>
+
+export async function run(context: Context<Flags>): Promise<number> {
   needs(context, 'timeout', 'wait')
   const { flags, out } = context
   const recipients = readRecipients(context.args)
   const fields: Fields = {
-    ...readContent(context, await context.text()),
+    ...readContent(flags, await context.text()),
     ...(flags.thread !== undefined && { thread: checkThread(flags.thread) }),
     ...(flags.replyTo !== undefined && { replyTo: checkId(flags.replyTo) }),
   }

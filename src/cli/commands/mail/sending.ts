@@ -4,7 +4,7 @@ import { Unreachable } from '../../../client/client.ts'
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
 import { newId } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Values } from '../../command.ts'
 import { oneLine, parseChoice, parseDuration } from '../../input/units.ts'
 
 /** The sidecar keeps the time of a wait; this much later it is taken for stuck. */
@@ -27,7 +27,7 @@ export interface Content {
 }
 
 /** Reads `--wait`, `--timeout` and `--intent`. */
-export function readContent({ flags }: Context, text: string): Content {
+export function readContent(flags: Values<'intent' | 'timeout'> & Partial<Values<'wait'>>, text: string): Content {
   return {
     text,
     ...(flags.intent !== undefined && { intent: checkIntent(flags.intent) }),

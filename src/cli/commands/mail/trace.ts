@@ -1,5 +1,5 @@
 /** `mesh trace`: the steps of a message or a run, each with its evidence. */
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 import { columns, oneLine } from '../../input/units.ts'
 import { checkId } from '../../input/values.ts'
 

@@ -2,10 +2,9 @@
 import type { Request, Response } from '../../../api/ops.schema.ts'
 import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
-import type { Context } from '../../context.ts'
+import { type Context, misuse, type Switches, type Values } from '../../command.ts'
 import { oneLine, parseChoice, parseDuration } from '../../input/units.ts'
 import { checkTarget } from '../../input/values.ts'
-import { misuse } from '../../parse.ts'
 import { eventLines, exitOf } from '../runs/lines.ts'
 import { ownerOf } from '../runs/supervised.ts'
 import { messageLines, taken } from './messages.ts'
@@ -18,9 +17,10 @@ type Result = Response<'wait'>['results'][number]
 
 const HOW = { session_idle: 'is idle', session_ended: 'ended: gone', session_lost: 'is lost: nobody saw it end' }
 
-export async function run(context: Context): Promise<number | undefined> {
+type Flags = Values<'until' | 'timeout'> & Switches<'all'>
+
+export async function run(context: Context<Flags>): Promise<number | undefined> {
   const { flags } = context
-  if (flags.any && flags.all) throw misuse(context.command, 'it is --any or --all')
   const until = untilOfRuns(context)
   if (until !== null) return waitForRuns(context, until)
   const request = readRequest(context)
@@ -41,7 +41,7 @@ function isUnknown(error: unknown): boolean {
 }
 
 /** Sessions and messages. */
-async function waitForOthers(context: Context, request: Request<'wait'>): Promise<undefined> {
+async function waitForOthers(context: Context<Flags>, request: Request<'wait'>): Promise<undefined> {
   const { flags, out } = context
   const sidecar = context.sidecar()
   const timeoutMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
@@ -55,7 +55,7 @@ async function waitForOthers(context: Context, request: Request<'wait'>): Promis
 }
 
 /** Sessions that this one started: their runs tell how they ended, and with what result, also when they are long over. */
-async function areChildren(context: Context): Promise<boolean> {
+async function areChildren(context: Context<Flags>): Promise<boolean> {
   const { args, flags } = context
   if (args.length === 0 || flags.until === 'message' || args.some((target) => target.startsWith('m_'))) return false
   const sidecar = context.sidecar()
@@ -70,7 +70,7 @@ async function areChildren(context: Context): Promise<boolean> {
 }
 
 /** Until one of the runs, or all of them, got so far. The exit code tells how they ended. */
-async function waitForRuns(context: Context, until: 'end' | 'idle' | 'progress'): Promise<number> {
+async function waitForRuns(context: Context<Flags>, until: 'end' | 'idle' | 'progress'): Promise<number> {
   const { args, flags, out } = context
   const request = { runs: [...args], until, ...(flags.all && { all: true }), ...timeoutOf(context) }
   const callMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
@@ -83,7 +83,7 @@ async function waitForRuns(context: Context, until: 'end' | 'idle' | 'progress')
 }
 
 /** Runs are waited for by what they tell, and so is progress of whoever makes it. */
-function untilOfRuns({ args, flags, command }: Context): 'end' | 'idle' | 'progress' | null {
+function untilOfRuns({ args, flags, command }: Context<Flags>): 'end' | 'idle' | 'progress' | null {
   const until = flags.until === undefined ? undefined : parseChoice(flags.until, '--until', untilWhat)
   const runs = args.filter((target) => target.startsWith('r_'))
   if (runs.length === 0 && until !== 'progress') return null
@@ -95,11 +95,11 @@ function untilOfRuns({ args, flags, command }: Context): 'end' | 'idle' | 'progr
   return until ?? 'end'
 }
 
-function timeoutOf({ flags }: Context): { timeoutMs?: number } {
+function timeoutOf({ flags }: Context<Flags>): { timeoutMs?: number } {
   return flags.timeout === undefined ? {} : { timeoutMs: parseDuration(flags.timeout, '--timeout') }
 }
 
-function readRequest(context: Context) {
+function readRequest(context: Context<Flags>) {
   const { args, flags, command } = context
   if (args.length > limits.recipients) throw misuse(command, `more than ${limits.recipients} targets`)
   const targets = args.map(checkTarget)

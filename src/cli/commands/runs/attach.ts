@@ -13,14 +13,14 @@ import {
 } from '../../../host/process/process.ts'
 import { attachedRunId } from '../../../wire/lineage.ts'
 import { checkName, toName } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Values } from '../../command.ts'
 import { parseCount } from '../../input/units.ts'
 import { lineageOf, ownerOf, told } from './supervised.ts'
 
 const MAX_PID = 2 ** 22
 const COMMAND_CHARS = 4096
 
-export async function run(context: Context): Promise<number> {
+export async function run(context: Context<Values<'name'>>): Promise<number> {
   const { args, flags, env, home } = context
   const pid = parseCount(args[0]!, 'the process id', 1, MAX_PID)
   const process = identify(pid)
@@ -31,7 +31,7 @@ export async function run(context: Context): Promise<number> {
     throw new MeshError('conflict', `process ${pid} is supervised already: ${id}`, {
       hint: `mesh tree, mesh wait ${id}`,
     })
-  const name = flags.runName === undefined ? toName(basename(command.split(' ')[0]!)) : checkName(flags.runName)
+  const name = flags.name === undefined ? toName(basename(command.split(' ')[0]!)) : checkName(flags.name)
   const spec = {
     ...({ v: 1, run: id, name, owner, project } as const),
     lineage: lineageOf(env),

@@ -3,13 +3,18 @@ import { askRun } from '../../../client/runs.ts'
 import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
 import { isRunId } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Switches, Values } from '../../command.ts'
 import { readInput } from '../../input/text.ts'
 
-export async function run({ flags, env, home, out }: Context): Promise<undefined> {
+export async function run({
+  flags,
+  env,
+  home,
+  out,
+}: Context<Values<'result'> & Switches<'failed'>>): Promise<undefined> {
   const id = env.MESH_RUN_ID
   if (!id || !isRunId(id)) throw notSpawned()
-  const text = flags.doneResult === '-' ? (await readInput(process.stdin)).trim() : flags.doneResult
+  const text = flags.result === '-' ? (await readInput(process.stdin)).trim() : flags.result
   const result = text === undefined ? {} : { result: compact(text) }
   const answer = await askRun(home, id, { op: 'done', failed: flags.failed === true, ...result }).catch((error) => {
     throw MeshError.from(error).code === 'not_found' ? notSpawned() : error

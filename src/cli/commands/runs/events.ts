@@ -3,7 +3,7 @@ import type { Request } from '../../../api/ops.schema.ts'
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
 import { checkName, quote } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Switches, Values } from '../../command.ts'
 import { parseDuration } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
 import { eventLines, isEnd } from './lines.ts'
@@ -11,15 +11,17 @@ import { eventLines, isEnd } from './lines.ts'
 const POLL_MS = 30_000
 const RETRY_MS = 500
 
-export async function run({ flags, out, sidecar: find }: Context): Promise<undefined> {
+type Flags = Values<'run' | 'owner' | 'since'> & Switches<'follow'>
+
+export async function run({ flags, out, sidecar: find }: Context<Flags>): Promise<undefined> {
   const scope = {
-    ...(flags.ofRun !== undefined && { run: flags.ofRun }),
-    ...(flags.ofOwner !== undefined && { owner: checkName(flags.ofOwner) }),
+    ...(flags.run !== undefined && { run: flags.run }),
+    ...(flags.owner !== undefined && { owner: checkName(flags.owner) }),
     ...(flags.since !== undefined && { since: timeOf(flags.since) }),
   }
   const sidecar = find()
   const next = await print(sidecar, scope, out)
-  if (flags.followRun && next !== null) await follow(sidecar, { ...scope, from: next }, out)
+  if (flags.follow && next !== null) await follow(sidecar, { ...scope, from: next }, out)
 }
 
 /** Where to go on; null when nothing can follow, since the run that was asked about is over. */

@@ -6,7 +6,7 @@ import { readJson } from '../../../host/files.ts'
 import { type Home, runDir } from '../../../host/home.ts'
 import { lockOwner } from '../../../host/lock.ts'
 import { isRunId } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Switches, Values } from '../../command.ts'
 import { parseCount } from '../../input/units.ts'
 import { ForTerminal } from '../../show/terminal.ts'
 import { ownerOf } from './supervised.ts'
@@ -17,7 +17,9 @@ const POLL_MS = 200
 /** Whoever pipes wants the bytes; a terminal would do what they say. */
 const shown = process.stdout.isTTY ? new ForTerminal() : null
 
-export async function run(context: Context): Promise<undefined> {
+type Flags = Values<'lines'> & Switches<'follow' | 'stderr'>
+
+export async function run(context: Context<Flags>): Promise<undefined> {
   const { args, flags, home } = context
   const id = isRunId(args[0]!) ? args[0]! : (await context.sidecar().call('runs', { run: args[0]! }))[0]!.runId
   const dir = runDir(home, id)
@@ -32,7 +34,7 @@ export async function run(context: Context): Promise<undefined> {
   const lines = flags.lines === undefined ? null : parseCount(flags.lines, '--lines', 0, 1_000_000)
   if (lines === null) for (const part of [`${path}.1`, path]) await copy(new Log(part))
   else await lastLines(log, lines)
-  if (flags.followRun) await follow(home, id, path, lines === null ? new Log(path, log.size) : log)
+  if (flags.follow) await follow(home, id, path, lines === null ? new Log(path, log.size) : log)
   if (shown) await print(shown.end())
 }
 

@@ -3,10 +3,10 @@ import { askRun } from '../../../client/runs.ts'
 import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
 import { isRunId } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Values } from '../../command.ts'
 import { parseCount } from '../../input/units.ts'
 
-export async function run({ args, flags, env, home, out }: Context): Promise<undefined> {
+export async function run({ args, flags, env, home, out }: Context<Values<'percent'>>): Promise<undefined> {
   const id = env.MESH_RUN_ID
   if (!id || !isRunId(id))
     throw new MeshError('bad_request', 'this is not inside a run', { hint: 'start one with: mesh run -- COMMAND' })

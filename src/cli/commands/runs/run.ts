@@ -7,10 +7,9 @@ import { Refused, type StartedRun, startRun } from '../../../client/runs.ts'
 import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
 import { checkName, newId, quote, toName } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import { type Context, misuse, type Switches, type Values } from '../../command.ts'
 import { oneLine, parseDuration } from '../../input/units.ts'
 import { fail, withHelpOf } from '../../output.ts'
-import { misuse } from '../../parse.ts'
 import { lineageOf, notifyIn, ownerOf, told } from './supervised.ts'
 
 const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const
@@ -21,7 +20,9 @@ const OWN_FAILURE = 125
 const OUT_OF_TIME = 124
 const ENDED = 11
 
-export async function run(context: Context): Promise<number> {
+type Flags = Values<'name' | 'timeout' | 'cwd' | 'notify'> & Switches<'detach'>
+
+export async function run(context: Context<Flags>): Promise<number> {
   try {
     return await supervise(context)
   } catch (error) {
@@ -30,7 +31,7 @@ export async function run(context: Context): Promise<number> {
   }
 }
 
-async function supervise(context: Context): Promise<number> {
+async function supervise(context: Context<Flags>): Promise<number> {
   const { env, home, out } = context
   const spec = specOf(context)
   const started = await startRun(spec, env, home)
@@ -45,11 +46,11 @@ async function supervise(context: Context): Promise<number> {
   return 128 + (constants.signals[ended.signal as NodeJS.Signals] ?? 0)
 }
 
-function specOf(context: Context): RunSpec {
+function specOf(context: Context<Flags>): RunSpec {
   const { flags, env, words, command } = context
   if (!words || words.length === 0 || words[0] === '') throw misuse(command, 'the command comes after --')
   checkSize(words)
-  const { name, owner, project } = { ...ownerOf(context), name: nameOf(flags.runName, words[0]!) }
+  const { name, owner, project } = { ...ownerOf(context), name: nameOf(flags.name, words[0]!) }
   return {
     v: 1,
     run: newId('r'),
@@ -59,7 +60,7 @@ function specOf(context: Context): RunSpec {
     cwd: directory(resolve(context.cwd, flags.cwd ?? '.')),
     detach: flags.detach === true,
     ...notifyIn(flags),
-    timeoutMs: flags.timeLimit === undefined ? null : parseDuration(flags.timeLimit, '--timeout', 1),
+    timeoutMs: flags.timeout === undefined ? null : parseDuration(flags.timeout, '--timeout', 1),
   }
 }
 

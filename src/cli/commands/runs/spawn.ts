@@ -17,10 +17,9 @@ import { readRepository } from '../../../host/repository/git.ts'
 import { limits } from '../../../wire/limits.ts'
 import { runEnv } from '../../../wire/lineage.ts'
 import { checkName, newId, quote } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import { type Context, misuse, type Switches, type Values } from '../../command.ts'
 import { parseDuration } from '../../input/units.ts'
 import { fail, withHelpOf } from '../../output.ts'
-import { misuse } from '../../parse.ts'
 import { lineageOf, notifyIn, ownerOf } from './supervised.ts'
 
 /** Of the name made for a child: its parent's, and enough of its run's id to tell it from its siblings. */
@@ -31,11 +30,14 @@ const NAME_MS = 3000
 /** A value that becomes part of the client's command line. */
 const VALUE_CHARS = 4096
 
-export async function run(context: Context): Promise<number> {
+type Flags = Values<'name' | 'timeout' | 'notify' | 'schema' | 'model' | 'permissionMode' | 'allowedTools'> &
+  Switches<'worktree' | 'bg'>
+
+export async function run(context: Context<Flags>): Promise<number> {
   const { home, out } = context
   const spec = await specOf(context)
   const { name } = spec
-  if (context.flags.spawnName !== undefined) await checkFree(context, name)
+  if (context.flags.name !== undefined) await checkFree(context, name)
   try {
     const { pid } = await startRun(spec, environment(context, spec), home)
     if (out.json) await out.value({ runId: spec.run, name, pid })
@@ -48,19 +50,18 @@ export async function run(context: Context): Promise<number> {
   }
 }
 
-async function specOf(context: Context): Promise<RunSpec> {
+async function specOf(context: Context<Flags>): Promise<RunSpec> {
   const { flags, env, cwd, command } = context
-  if (flags.background && flags.printForm) throw misuse(command, 'it is --bg or --print')
   if (flags.worktree && readRepository(cwd) === null)
     throw misuse(command, 'for --worktree this has to be a git repository')
   const input = await prompt(context)
   const { owner, project } = ownerOf(context)
   const run = newId('r')
-  const name = flags.spawnName === undefined ? childName(owner, run) : checkName(flags.spawnName)
+  const name = flags.name === undefined ? childName(owner, run) : checkName(flags.name)
   const schema = flags.schema === undefined ? undefined : readSchema(resolve(cwd, flags.schema))
   const lineage = lineageOf(env)
   const session = randomUUID()
-  const background = flags.background === true
+  const background = flags.bg === true
   const client = clientCommand(env, (word) => isInPath(word, env.PATH, cwd))
   const words = launchCommand({
     client,
@@ -76,7 +77,7 @@ async function specOf(context: Context): Promise<RunSpec> {
     command: words,
     detach: true,
     ...notifyIn(flags),
-    timeoutMs: flags.spawnTime === undefined ? null : parseDuration(flags.spawnTime, '--timeout', 1),
+    timeoutMs: flags.timeout === undefined ? null : parseDuration(flags.timeout, '--timeout', 1),
     ...(background ? { background } : { session }),
     ...(schema === undefined ? {} : { schema }),
   }

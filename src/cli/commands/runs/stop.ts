@@ -2,11 +2,11 @@
 import { constants } from 'node:os'
 import { MeshError } from '../../../errors.ts'
 import { quote } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Values } from '../../command.ts'
 import { parseDuration } from '../../input/units.ts'
 import { eventLines } from './lines.ts'
 
-export async function run({ args, flags, out, sidecar }: Context): Promise<undefined> {
+export async function run({ args, flags, out, sidecar }: Context<Values<'signal' | 'grace'>>): Promise<undefined> {
   const request = {
     run: args[0]!,
     ...(flags.signal !== undefined && { signal: signalOf(flags.signal) }),

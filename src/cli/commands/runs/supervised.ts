@@ -3,8 +3,7 @@ import { MeshError } from '../../../errors.ts'
 import type { Env } from '../../../host/home.ts'
 import { limits } from '../../../wire/limits.ts'
 import { lineageIn } from '../../../wire/lineage.ts'
-import type { Context } from '../../context.ts'
-import type { Flags } from '../../flags.ts'
+import type { Context, Values } from '../../command.ts'
 import { parseChoice } from '../../input/units.ts'
 
 /** Says which run there is now. */
@@ -31,6 +30,6 @@ export function lineageOf(env: Env): string[] {
 }
 
 /** What of the run wakes its owner besides its end. */
-export function notifyIn({ notify }: Flags): { notify?: 'progress' } {
+export function notifyIn({ notify }: Values<'notify'>): { notify?: 'progress' } {
   return notify === undefined ? {} : { notify: parseChoice(notify, '--notify', ['progress'] as const) }
 }

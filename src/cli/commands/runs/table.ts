@@ -1,92 +1,118 @@
 /** The commands on runs: work that is supervised, announced and waited for. */
-import type { CommandInfo } from '../../flags.ts'
+import { define } from '../../command.ts'
 
-export const runCommands: readonly CommandInfo[] = [
-  {
+const notify = ['--notify <what>', 'progress: wake you on progress too, not only when it waits or ends'] as const
+
+export const runCommands = [
+  define({
     name: 'run',
     command: true,
-    about: 'run a command under supervision: whatever happens, its end is told; exits with its code',
-    flags: ['runName', 'timeLimit', 'detach', 'cwd', 'notify'],
+    about: 'run a command under supervision: mesh reports how it ends, whatever happens; exits with its code',
+    flags: {
+      name: ['--name <name>', 'the name of the run'],
+      timeout: ['--timeout <time>', 'end the command after 500ms, 30s, 5m, 2h …'],
+      detach: ['--detach', 'do not wait: mesh logs has its output, and you are notified of its end'],
+      cwd: ['--cwd <dir>', 'the directory that the command runs in'],
+      notify,
+    },
     examples: [
       'mesh run -- npm test',
       'mesh run --detach --name build --timeout 1h -- make all',
       "mesh run --json -- sh -c 'exit 7'",
     ],
-    load: () => import('./run.ts'),
-  },
-  {
+    load: async () => (await import('./run.ts')).run,
+  }),
+  define({
     name: 'attach',
     args: '<pid>',
-    about: 'supervise a process that runs already: its end is told to you, its code where the system gives it',
-    flags: ['runName'],
+    about: 'supervise a process that runs already: you are notified of its end, with its code where the system has it',
+    flags: { name: ['--name <name>', 'the name of the run'] },
     examples: ['mesh attach 4711', 'mesh attach $! --name migration'],
-    load: () => import('./attach.ts'),
-  },
-  {
+    load: async () => (await import('./attach.ts')).run,
+  }),
+  define({
     name: 'spawn',
     text: true,
-    about: 'start a session of its own for a prompt; its end and its result come to you by themselves',
-    flags: [
-      'spawnName',
-      'worktree',
-      'background',
-      'printForm',
-      'spawnTime',
-      'notify',
-      'schema',
-      'model',
-      'permissionMode',
-      'allowedTools',
-    ],
+    about: 'start a new session for a prompt; you are notified of its end and its result',
+    flags: {
+      name: ['--name <name>', 'the name of the session (default: made from yours)'],
+      worktree: ['--worktree', "in a git worktree of its own, which stays: the client's .claude/worktrees/<name>"],
+      bg: ['--bg', "in the client's background: people can attach to it, it waits for their permissions"],
+      timeout: ['--timeout <time>', 'end it after 30s, 5m, 2h …'],
+      notify,
+      schema: ['--schema <file>', 'a JSON Schema that its result has to fit'],
+      model: ['--model <name>', 'its model'],
+      permissionMode: [
+        '--permission-mode <mode>',
+        "the client's: acceptEdits, auto, bypassPermissions, dontAsk, manual, plan",
+      ],
+      allowedTools: ['--allowed-tools <rules>', 'tools that it may use unasked, for example "Bash(npm test:*),Edit"'],
+    },
+    removed: { '--print': 'a session runs without a terminal unless --bg is given; leave the flag out' },
     examples: [
       'mesh spawn --name tests -- "Run the tests and mend what fails."',
       'mesh spawn --worktree --permission-mode acceptEdits -- "Port lib/ to ES modules."',
       'cat review.md | mesh spawn --schema verdict.schema.json --timeout 10m -',
     ],
-    load: () => import('./spawn.ts'),
-  },
-  {
+    load: async () => (await import('./spawn.ts')).run,
+  }),
+  define({
     name: 'done',
-    about: 'from inside a spawned session: its work is over, and this came of it',
-    flags: ['failed', 'doneResult'],
+    about: 'from inside a spawned session: report that its work is over, and with what result',
+    flags: {
+      failed: ['--failed', 'the work could not be done'],
+      result: ['--result <json>', 'the result, as JSON; - reads it from standard input'],
+    },
     examples: ['mesh done --result \'{"passed":12}\'', 'mesh done --failed --result \'"offline"\''],
-    load: () => import('./done.ts'),
-  },
-  {
+    load: async () => (await import('./done.ts')).run,
+  }),
+  define({
     name: 'tree',
     about: 'show the runs of this project, each below the run that started it',
     examples: ['mesh tree', 'mesh tree --json'],
-    load: () => import('./tree.ts'),
-  },
-  {
+    load: async () => (await import('./tree.ts')).run,
+  }),
+  define({
     name: 'logs',
     args: '<run>',
     about: 'print the output of a detached run of this machine',
-    flags: ['followRun', 'stderr', 'lines'],
+    flags: {
+      follow: ['-f, --follow', 'go on printing what comes, until the run ends or you interrupt'],
+      stderr: ['--stderr', 'its standard error instead of its standard output'],
+      lines: ['-n, --lines <n>', 'the last lines only'],
+    },
     examples: ['mesh logs build -f', 'mesh logs r_3f2a9c41d0 --stderr -n 20'],
-    load: () => import('./logs.ts'),
-  },
-  {
+    load: async () => (await import('./logs.ts')).run,
+  }),
+  define({
     name: 'stop',
     args: '<run>',
     about: 'end a run: a signal to all its processes, SIGKILL after a grace; waits until it is over',
-    flags: ['signal', 'grace'],
+    flags: {
+      signal: ['--signal <name>', 'the first signal (default: TERM)'],
+      grace: ['--grace <time>', 'the time until SIGKILL (default: 10s)'],
+    },
     examples: ['mesh stop build', 'mesh stop r_3f2a9c41d0 --signal INT --grace 30s'],
-    load: () => import('./stop.ts'),
-  },
-  {
+    load: async () => (await import('./stop.ts')).run,
+  }),
+  define({
     name: 'progress',
     args: '<text>',
-    about: 'from inside a run: tell how far it is',
-    flags: ['percent'],
+    about: 'from inside a run: report how far it is',
+    flags: { percent: ['--percent <n>', 'the share that is done'] },
     examples: ['mesh progress "half of the tests ran" --percent 50'],
-    load: () => import('./progress.ts'),
-  },
-  {
+    load: async () => (await import('./progress.ts')).run,
+  }),
+  define({
     name: 'events',
     about: 'print what happened to runs, oldest first',
-    flags: ['ofRun', 'ofOwner', 'since', 'followRun'],
+    flags: {
+      run: ['--run <id>', 'of this run only'],
+      owner: ['--owner <name>', 'of the runs of this session only'],
+      since: ['--since <time>', 'from this long ago, for example 10m, or from a time in ISO 8601'],
+      follow: ['-f, --follow', 'go on printing what comes, until the run ends or you interrupt'],
+    },
     examples: ['mesh events --since 1h', 'mesh events --run build --json', 'mesh events --owner api --follow --json'],
-    load: () => import('./events.ts'),
-  },
+    load: async () => (await import('./events.ts')).run,
+  }),
 ]

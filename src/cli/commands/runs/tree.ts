@@ -1,5 +1,5 @@
 /** `mesh tree`: the runs of the project, each below its parent. */
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 import { runTree } from './lines.ts'
 
 export async function run({ out, sidecar }: Context): Promise<undefined> {

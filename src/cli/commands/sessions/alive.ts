@@ -1,7 +1,7 @@
 /** `mesh alive`: whether a session is alive, as an exit code. */
 import { MeshError } from '../../../errors.ts'
 import { checkName } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 import { ago, oneLine } from '../../input/units.ts'
 import { fail } from '../../output.ts'
 

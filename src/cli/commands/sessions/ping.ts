@@ -1,14 +1,19 @@
 /** `mesh ping`: whether a session can be reached now, and with --wake through which door. */
 import { MeshError } from '../../../errors.ts'
 import { checkName, newId } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Switches, Values } from '../../command.ts'
 import { oneLine, parseDuration } from '../../input/units.ts'
 import { fail } from '../../output.ts'
 
 /** The sidecar keeps the time; this much later it is taken for stuck. */
 const GRACE_MS = 40_000
 
-export async function run({ args, flags, out, sidecar }: Context): Promise<number> {
+export async function run({
+  args,
+  flags,
+  out,
+  sidecar,
+}: Context<Values<'timeout'> & Switches<'wake'>>): Promise<number> {
   const name = checkName(args[0]!)
   const timeoutMs = flags.timeout === undefined ? undefined : parseDuration(flags.timeout, '--timeout')
   const request = { id: newId('m'), name, wake: flags.wake === true, timeoutMs }

@@ -2,7 +2,7 @@
 import type { Session } from '../../../api/ops.schema.ts'
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Switches } from '../../command.ts'
 import { ago, columns, oneLine } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
 import { paint } from '../../show/colour.ts'
@@ -19,7 +19,7 @@ const colours: Record<string, string> = {
   gone: '2',
 }
 
-export async function run({ flags, out, sidecar: find }: Context): Promise<undefined> {
+export async function run({ flags, out, sidecar: find }: Context<Switches<'runs' | 'watch'>>): Promise<undefined> {
   const sidecar = find()
   if (flags.runs) {
     const runs = await sidecar.call('runs', {})

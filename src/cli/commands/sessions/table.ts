@@ -1,61 +1,67 @@
 /** The commands on sessions: who is there, under which name, how alive. */
-import type { CommandInfo } from '../../flags.ts'
+import { define } from '../../command.ts'
 
-export const sessionCommands: readonly CommandInfo[] = [
-  {
+export const sessionCommands = [
+  define({
     name: 'ps',
     about: 'list the sessions of this project and the state of each (also: mesh who)',
-    flags: ['runs', 'watch'],
+    flags: {
+      runs: ['--runs', 'list the runs instead of the sessions'],
+      watch: ['--watch', 'show changes as they happen, until interrupted'],
+    },
     examples: ['mesh ps', 'mesh ps --runs', 'mesh ps --watch', 'mesh ps --json'],
-    load: () => import('./ps.ts'),
-  },
-  {
+    load: async () => (await import('./ps.ts')).run,
+  }),
+  define({
     name: 'alive',
     args: '<name>',
-    about: 'tell whether a session is alive: exit 0 alive, 3 unknown, 4 not alive',
+    about: 'check whether a session is alive: exit 0 alive, 3 unknown, 4 not alive',
     examples: ['mesh alive api-worker && mesh send api-worker -- "still there?"'],
-    load: () => import('./alive.ts'),
-  },
-  {
+    load: async () => (await import('./alive.ts')).run,
+  }),
+  define({
     name: 'ping',
     args: '<name>',
-    about: 'reach a session: its sidecar answers; with --wake its model reads a short message, which proves a door',
-    flags: ['wake', 'timeout'],
+    about: 'check that a session can be reached: its sidecar answers; with --wake its model reads a short message',
+    flags: {
+      wake: ['--wake', 'have the model read a short message, which proves a way in'],
+      timeout: ['--timeout <time>', 'stop waiting after 500ms, 30s, 5m, 2h …'],
+    },
     examples: ['mesh ping api-worker', 'mesh ping api-worker --wake --timeout 1m'],
-    load: () => import('./ping.ts'),
-  },
-  {
+    load: async () => (await import('./ping.ts')).run,
+  }),
+  define({
     name: 'whoami',
     about: 'show the session that this shell acts as',
     examples: ['mesh whoami', 'mesh whoami --as deploy'],
-    load: () => import('./whoami.ts'),
-  },
-  {
+    load: async () => (await import('./whoami.ts')).run,
+  }),
+  define({
     name: 'rename',
     args: '<name>',
     about: 'give this session another name; its mail comes along',
     examples: ['mesh rename api-worker'],
-    load: () => import('./rename.ts'),
-  },
-  {
+    load: async () => (await import('./names.ts')).rename,
+  }),
+  define({
     name: 'forget',
     args: '<name>',
     about: 'remove the name of a session that is gone, with its unread mail',
     examples: ['mesh forget old-worker'],
-    load: () => import('./forget.ts'),
-  },
-  {
+    load: async () => (await import('./names.ts')).forget,
+  }),
+  define({
     name: 'budget',
     about: 'show how often sessions answered each other without a person, and whose messages are held for that',
     examples: ['mesh budget', 'mesh budget --json'],
-    load: () => import('./budget.ts'),
-  },
-  {
+    load: async () => (await import('./budget.ts')).show,
+  }),
+  define({
     name: 'budget resume',
     args: '[name]',
-    about: 'let the held messages of a session and its peers go on (people only)',
-    flags: ['all'],
+    about: 'release the held messages of a session and its peers (people only)',
+    flags: { all: ['--all', 'of all sessions'] },
     examples: ['mesh budget resume api-worker', 'mesh budget resume --all'],
-    load: () => import('./budget-resume.ts'),
-  },
+    load: async () => (await import('./budget.ts')).resume,
+  }),
 ]

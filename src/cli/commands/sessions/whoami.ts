@@ -1,5 +1,5 @@
 /** `mesh whoami`: the session that this shell acts as. */
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 import { columns, oneLine } from '../../input/units.ts'
 
 export async function run({ out, sidecar }: Context): Promise<undefined> {

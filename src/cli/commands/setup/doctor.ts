@@ -1,7 +1,7 @@
 /** `mesh doctor`: what is wrong with the set-up, and how to mend it. */
 import { examine, type Mended, mend } from '../../../doctor/doctor.ts'
 import type { Finding } from '../../../doctor/finding.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Switches } from '../../command.ts'
 import { columns, oneLine } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
 
@@ -9,7 +9,14 @@ import type { Output } from '../../output.ts'
 const FAULTY = 4
 const CLEAR_LINE = '\r\u001b[K'
 
-export async function run({ env, cwd, home, flags, out, operator }: Context): Promise<number> {
+export async function run({
+  env,
+  cwd,
+  home,
+  flags,
+  out,
+  operator,
+}: Context<Switches<'fix' | 'wake'>>): Promise<number> {
   const options = { env, cwd, home, operator, wake: flags.wake === true }
   const { findings, mended } = await withProgress(out, async (say) =>
     flags.fix ? mend(options, say) : { findings: await examine(options, say), mended: [] },

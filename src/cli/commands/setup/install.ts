@@ -12,13 +12,14 @@ import {
   permissionRules,
   refreshClaudeCode,
 } from '../../../harness/claude-code/install/install.ts'
-import type { Context } from '../../context.ts'
-import { misuse } from '../../parse.ts'
+import { type Context, misuse, type Switches } from '../../command.ts'
 
 /** The folder of the package; the built command is in `dist`. */
 const packageDir = join(import.meta.dirname, '..')
 
-export async function run(context: Context): Promise<undefined> {
+type Flags = Switches<'project' | 'plugin' | 'script' | 'allow' | 'print'>
+
+export async function run(context: Context<Flags>): Promise<undefined> {
   const { command, flags, env, home, cwd } = context
   const { project, plugin, allow, script, print: dryRun } = flags
   const alone = plugin ? '--plugin' : script ? '--script' : null
@@ -50,13 +51,13 @@ async function showScript({ out }: Context, script: { path: string; changed: boo
 }
 
 /** With JSON the first value says all. */
-async function showRules({ flags, out }: Context, { rulesAdded, settingsPath }: Installed): Promise<void> {
+async function showRules({ flags, out }: Context<Flags>, { rulesAdded, settingsPath }: Installed): Promise<void> {
   const what = flags.print ? 'would be allowed' : 'allowed'
   if (!out.json && rulesAdded.length > 0)
     await out.line(`${what} without a dialog, in ${settingsPath}: ${rulesAdded.join(' ')}`)
 }
 
-async function show(context: Context, installed: Installed): Promise<void> {
+async function show(context: Context<Flags>, installed: Installed): Promise<void> {
   const { flags, out } = context
   const { settingsPath, changed, hooksAdded, rulesAdded, files, merged } = installed
   if (flags.print) return showFiles(out, files, [], `merged into ${settingsPath}:\n${JSON.stringify(merged, null, 2)}`)
@@ -71,7 +72,7 @@ async function show(context: Context, installed: Installed): Promise<void> {
 
 const offer = `optional: mesh install --allow lets the model run these without a dialog: ${permissionRules.join(' ')}`
 
-async function showPlugin({ flags, out }: Context, plugin: PluginInstalled): Promise<void> {
+async function showPlugin({ flags, out }: Context<Flags>, plugin: PluginInstalled): Promise<void> {
   const { changed, installed, files } = plugin
   const commands = plugin.commands.map(commandLine)
   if (flags.print) return showFiles(out, files, commands)

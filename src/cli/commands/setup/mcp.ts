@@ -1,5 +1,5 @@
 /** `mesh mcp`: an MCP server for a client that starts it. */
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 
 export async function run({ env, cwd, flags }: Context): Promise<undefined> {
   const { serveMcp } = await import('../../../mcp/server.ts')

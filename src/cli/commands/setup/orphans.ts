@@ -1,12 +1,12 @@
 /** `mesh orphans`: processes of mesh that serve no session any more. */
 import { endOrphan, findOrphans } from '../../../doctor/look/orphan.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Switches } from '../../command.ts'
 import { oneLine } from '../../input/units.ts'
 
 /** Some of them do not end. */
 const LEFT = 4
 
-export async function run({ home, flags, out }: Context): Promise<number> {
+export async function run({ home, flags, out }: Context<Switches<'end'>>): Promise<number> {
   const orphans = await findOrphans(home)
   const results = await Promise.all(
     orphans.map(async (orphan) => ({ ...orphan, ...(flags.end ? { ended: await endOrphan(home, orphan) } : {}) })),

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { MeshError } from '../../../errors.ts'
 import { readJson } from '../../../host/files.ts'
 import { allowProject, resolvePlace } from '../../../host/repository/project.ts'
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 
 const PROJECT_FILE_BYTES = 64 * 1024
 

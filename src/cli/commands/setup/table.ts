@@ -1,106 +1,110 @@
 /** The commands that set mesh up, look after it, and take it away. */
-import type { CommandInfo } from '../../flags.ts'
+import { define } from '../../command.ts'
 
-export const setupCommands: readonly CommandInfo[] = [
-  {
+const engine = () => import('./engine.ts')
+
+export const setupCommands = [
+  define({
     name: 'up',
     about: 'start the engine',
     examples: ['mesh up'],
-    load: () => import('../engine/up.ts'),
-  },
-  {
+    load: async () => (await engine()).up,
+  }),
+  define({
     name: 'down',
     about: "stop the engine and the operators' sidecars",
     examples: ['mesh down'],
-    load: () => import('../engine/down.ts'),
-  },
-  {
+    load: async () => (await import('./down.ts')).run,
+  }),
+  define({
     name: 'status',
     about: 'show whether the engine runs, and where',
     examples: ['mesh status', 'mesh status --json'],
-    load: () => import('../engine/status.ts'),
-  },
-  {
+    load: async () => (await engine()).status,
+  }),
+  define({
     name: 'doctor',
     about: 'find what is wrong with the set-up, and how to mend it; exit 0 only if nothing is',
-    flags: ['fix', 'wake'],
+    flags: {
+      fix: ['--fix', 'mend what needs no decision of yours, and look again'],
+      wake: ['--wake', 'have the model read a short message, which proves a way in'],
+    },
     examples: ['mesh doctor', 'mesh doctor --fix', 'mesh doctor --json', 'mesh doctor --wake'],
-    load: () => import('./doctor.ts'),
-  },
-  {
+    load: async () => (await import('./doctor.ts')).run,
+  }),
+  define({
     name: 'orphans',
     about: 'list processes of mesh that serve no session any more',
-    flags: ['end'],
+    flags: { end: ['--end', 'end them: SIGTERM, and SIGKILL after 3 s'] },
     examples: ['mesh orphans', 'mesh orphans --end'],
-    rare: true,
-    load: () => import('./orphans.ts'),
-  },
-  {
+    load: async () => (await import('./orphans.ts')).run,
+  }),
+  define({
     name: 'install',
     about: "join every Claude Code session of this user: adds mesh's hooks to the settings",
-    flags: ['project', 'plugin', 'script', 'allow', 'print'],
+    flags: {
+      project: ['--project', "only for this repository: its settings.local.json instead of the user's settings"],
+      plugin: ['--plugin', 'as a plugin of the client instead of lines in its settings'],
+      script: ['--script', 'only the script that the hooks call, for a plugin that the client fetched by itself'],
+      allow: ['--allow', 'also let the model run the commands that read and talk without a dialog'],
+      print: ['--print', 'show what would be written, and where; write nothing'],
+    },
     examples: ['mesh install', 'mesh install --print', 'mesh install --project', 'mesh install --plugin'],
-    load: () => import('./install.ts'),
-  },
-  {
+    load: async () => (await import('./install.ts')).run,
+  }),
+  define({
     name: 'uninstall',
     about: 'take mesh out of Claude Code again, wherever it was installed',
     examples: ['mesh uninstall'],
-    load: () => import('./uninstall.ts'),
-  },
-  {
+    load: async () => (await import('./uninstall.ts')).run,
+  }),
+  define({
     name: 'mcp',
-    about: 'be an MCP server on standard input and output, for a client that starts it',
+    about: 'serve MCP on standard input and output, for a client that starts it',
     examples: ['mesh mcp'],
-    load: () => import('./mcp.ts'),
-  },
-  {
+    load: async () => (await import('./mcp.ts')).run,
+  }),
+  define({
     name: 'demo',
     about: 'show in half a minute what mesh does, on a mesh of its own',
     examples: ['mesh demo'],
-    load: () => import('../demo/demo.ts'),
-  },
-  {
+    load: async () => (await import('../demo/demo.ts')).run,
+  }),
+  define({
     name: 'engine which',
     about: 'show the nats-server that mesh uses',
     examples: ['mesh engine which --json'],
-    rare: true,
-    load: () => import('../engine/engine-which.ts'),
-  },
-  {
+    load: async () => (await engine()).which,
+  }),
+  define({
     name: 'engine install',
     about: 'fetch the pinned nats-server now',
     examples: ['mesh engine install'],
-    rare: true,
-    load: () => import('../engine/engine-install.ts'),
-  },
-  {
+    load: async () => (await engine()).install,
+  }),
+  define({
     name: 'engine run',
     about: 'run the engine in the foreground, for a service manager',
     examples: ['mesh engine run'],
-    rare: true,
-    load: () => import('../engine/engine-run.ts'),
-  },
-  {
+    load: async () => (await engine()).foreground,
+  }),
+  define({
     name: 'project allow',
     args: '[project]',
     about: 'let this repository join the project that its .mesh.json names',
     examples: ['mesh project allow'],
-    rare: true,
-    load: () => import('./project-allow.ts'),
-  },
-  {
+    load: async () => (await import('./project-allow.ts')).run,
+  }),
+  define({
     name: 'schema',
     about: 'print the JSON Schema of everything on the wire',
     examples: ['mesh schema > mesh.schema.json'],
-    rare: true,
-    load: () => import('./schema.ts'),
-  },
-  {
+    load: async () => (await import('./about.ts')).schema,
+  }),
+  define({
     name: 'version',
     about: 'print the version',
     examples: ['mesh version', 'mesh version --json'],
-    rare: true,
-    load: () => import('./version.ts'),
-  },
+    load: async () => (await import('./about.ts')).printVersion,
+  }),
 ]

@@ -1,7 +1,7 @@
 /** `mesh uninstall`: mesh leaves Claude Code, wherever it was installed. */
 import { MeshError } from '../../../errors.ts'
 import { type Place, uninstallClaudeCode } from '../../../harness/claude-code/install/uninstall.ts'
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 import { commandLine } from './install.ts'
 
 const WORDS: Record<Place['did'], string> = {

@@ -1,6 +1,6 @@
 /** `mesh handoff`. */
 import { checkName, newOperation } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 
 export async function run({ args, out, sidecar }: Context): Promise<undefined> {
   const given = await sidecar().call('handoff', { op: newOperation(), to: checkName(args[0]!) })

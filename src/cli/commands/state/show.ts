@@ -1,5 +1,5 @@
 /** `mesh state show`: what the session coordinates, as it reads it itself after a compaction, but all of it. */
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 import { ago, oneLine } from '../../input/units.ts'
 import { entryLines, noteLines } from './values.ts'
 

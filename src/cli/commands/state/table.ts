@@ -1,77 +1,82 @@
-/** The commands on coordination state. Data; the code loads when it runs. */
-import type { CommandInfo } from '../../flags.ts'
+/** The commands on coordination state. */
+import { define } from '../../command.ts'
 
-export const stateCommands: readonly CommandInfo[] = [
-  {
+const shared = ['--shared <name>', 'the document of this name that all sessions of the project share'] as const
+const ifRev = ['--if-rev <n>', 'only if the key was set last in this revision; 0: only if it is not there'] as const
+
+const document = () => import('./document.ts')
+
+export const stateCommands = [
+  define({
     name: 'state set',
     args: '<key> [value]',
     text: true,
-    about: 'keep a text under a key: it is in the context again after a compaction, and goes with the name',
-    flags: ['shared', 'ifRev'],
+    about: 'keep a text under a key: it returns to the context after a compaction, and stays with the name',
+    flags: { shared, ifRev },
     examples: [
       'mesh state set plan "parser first, then the docs"',
       'git diff | mesh state set diff -',
       'mesh state set owner alice --shared release --if-rev 0',
     ],
-    load: () => import('./set.ts'),
-  },
-  {
+    load: async () => (await document()).set,
+  }),
+  define({
     name: 'state get',
     args: '<key>',
     about: 'print what is kept under a key',
-    flags: ['shared', 'rev'],
+    flags: { shared, rev: ['--rev <n>', 'as it was in this revision'] },
     examples: ['mesh state get plan', 'mesh state get plan --rev 4', 'mesh state get owner --shared release'],
-    load: () => import('./get.ts'),
-  },
-  {
+    load: async () => (await document()).get,
+  }),
+  define({
     name: 'state list',
     about: 'list the keys, their revisions, and how their values begin',
-    flags: ['shared'],
+    flags: { shared },
     examples: ['mesh state list', 'mesh state list --shared release --json'],
-    load: () => import('./list.ts'),
-  },
-  {
+    load: async () => (await document()).list,
+  }),
+  define({
     name: 'state rm',
     args: '<key>',
-    about: 'keep a key no longer; earlier revisions have it',
-    flags: ['shared', 'ifRev'],
+    about: 'remove a key; earlier revisions still have it',
+    flags: { shared, ifRev },
     examples: ['mesh state rm plan'],
-    load: () => import('./rm.ts'),
-  },
-  {
+    load: async () => (await document()).remove,
+  }),
+  define({
     name: 'state note',
     args: '[text]',
     text: true,
     about: 'keep a remark with its time; the newest hundred stay',
-    flags: ['shared'],
+    flags: { shared },
     examples: ['mesh state note "the flaky test is the clock"', 'mesh state note -- "-v was no help"'],
-    load: () => import('./note.ts'),
-  },
-  {
+    load: async () => (await document()).note,
+  }),
+  define({
     name: 'state show',
     about: 'show what is kept and what is open: asks, waits, answers owed, runs, tasks',
     examples: ['mesh state show', 'mesh state show --json'],
-    load: () => import('./show.ts'),
-  },
-  {
+    load: async () => (await import('./show.ts')).run,
+  }),
+  define({
     name: 'state history',
     about: 'list the last changes; state get --rev reads what was there',
-    flags: ['shared'],
+    flags: { shared },
     examples: ['mesh state history'],
-    load: () => import('./history.ts'),
-  },
-  {
+    load: async () => (await document()).history,
+  }),
+  define({
     name: 'state export',
     about: 'print the whole document as JSON',
-    flags: ['shared'],
+    flags: { shared },
     examples: ['mesh state export > state.json'],
-    load: () => import('./export.ts'),
-  },
-  {
+    load: async () => (await document()).exportAll,
+  }),
+  define({
     name: 'handoff',
     args: '<name>',
-    about: 'give your kept state, the tasks and files you hold and your unread mail to another session',
+    about: 'give your kept state, your tasks, your file claims and your unread mail to another session',
     examples: ['mesh handoff api-worker'],
-    load: () => import('./handoff.ts'),
-  },
+    load: async () => (await import('./handoff.ts')).run,
+  }),
 ]

@@ -4,7 +4,7 @@ import { visible } from '../../../core/render.ts'
 import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
 import { patterns, quote } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Values } from '../../command.ts'
 import { joinWords, readInput } from '../../input/text.ts'
 import { ago, columns, oneLine } from '../../input/units.ts'
 
@@ -19,8 +19,7 @@ export function checkKey(text: string): string {
 }
 
 /** The document that `--shared` names. Throws `bad_name`. */
-export function documentOf({ flags }: Context): { shared?: string } {
-  const { shared } = flags
+export function documentOf({ shared }: Values<'shared'>): { shared?: string } {
   if (shared === undefined) return {}
   if (patterns.token.test(shared)) return { shared }
   throw new MeshError('bad_name', `--shared ${quote(shared)} is not a name`, {

@@ -1,33 +1,19 @@
-/** What the task commands share: reading their flags, making a change. */
-import type { Request } from '../../../api/ops.schema.ts'
+/** What a person typed about a task, checked. */
 import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
-import { newOperation, patterns, quote } from '../../../wire/names.ts'
-import type { Context } from '../../context.ts'
+import { patterns, quote } from '../../../wire/names.ts'
+import type { Context, Values } from '../../command.ts'
 import { readInput } from '../../input/text.ts'
 import { parseCount } from '../../input/units.ts'
-import { printTask } from './lines.ts'
 
 const TASK_ID = /^t_[0-9a-f]{4,32}$/
 
-type Change = Request<'task_change'>
+export type TaskFlags = Values<'title' | 'body' | 'after' | 'priority' | 'label'>
 
 /** Throws `bad_request` unless `text` is a task's id or a beginning of one. */
 export function checkTaskId(text: string): string {
   if (TASK_ID.test(text)) return text
   throw new MeshError('bad_request', `${quote(text)} is not a task id`, { hint: 'mesh task list shows them' })
-}
-
-/** Makes the change `do` on the task that is the command's first argument, and prints the task. */
-export async function changeTask(
-  context: Context,
-  word: Change['do'],
-  fields: Partial<Change> = {},
-): Promise<undefined> {
-  const { args, out, sidecar } = context
-  const id = checkTaskId(args[0]!)
-  const task = await sidecar().call('task_change', { op: newOperation(), id, do: word, ...fields })
-  await printTask(task, out)
 }
 
 /** Throws `bad_request`, `too_large` for what is no title. */
@@ -43,10 +29,9 @@ export function checkTitle(text: string): string {
   })
 }
 
-/** The flags that say what a task is. */
-export async function readTaskFlags({ flags }: Context) {
+/** Reads the flags that say what a task is, besides its title. */
+export async function readTaskFlags(flags: Omit<TaskFlags, 'title'>) {
   return {
-    ...(flags.title !== undefined && { title: checkTitle(flags.title) }),
     ...(flags.body !== undefined && { body: await readValue(flags.body, '--body') }),
     ...(flags.priority !== undefined && { priority: parseCount(flags.priority, '--priority', 0, 9) }),
     ...(flags.label !== undefined && { labels: words(flags.label).map(checkLabel) }),
@@ -54,7 +39,8 @@ export async function readTaskFlags({ flags }: Context) {
   }
 }
 
-export async function readResult({ flags }: Context): Promise<{ result?: string }> {
+/** Reads `--result`. */
+export async function readResult({ flags }: Context<Values<'result'>>): Promise<{ result?: string }> {
   return flags.result === undefined ? {} : { result: await readValue(flags.result, '--result') }
 }
 

@@ -1,7 +1,7 @@
 /** Tasks as people read them at a terminal. */
 import type { Response } from '../../../api/ops.schema.ts'
 import { visible } from '../../../core/render.ts'
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 import { ago, columns, oneLine } from '../../input/units.ts'
 import { paint } from '../../show/colour.ts'
 import { indent } from '../mail/messages.ts'
@@ -16,14 +16,14 @@ type Shown = Response<'task_show'>
 type Change = Shown['history'][number]
 
 /** One line about a task that was just changed, and who could not be told. */
-export async function printTask(task: Detail, out: Context['out']): Promise<void> {
+export async function printTask(task: Detail, out: Context['out']): Promise<undefined> {
   if (out.json) await out.value(task)
   else await out.line(headline(task))
   if (task.note) out.note(task.note)
 }
 
 /** What there is to do comes with the claim. */
-export async function printClaimed(task: Detail, out: Context['out']): Promise<void> {
+export async function printClaimed(task: Detail, out: Context['out']): Promise<undefined> {
   if (out.json || !task.body) return printTask(task, out)
   await out.line(`${headline(task)}\n${indent(visible(task.body))}`)
 }

@@ -1,10 +1,9 @@
 /** `mesh task list`. */
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
-import type { Context } from '../../context.ts'
+import type { Context, Switches, Values } from '../../command.ts'
 import { parseChoice } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
-import { misuse } from '../../parse.ts'
 import { changedLines, listLines, type Row } from './lines.ts'
 
 const CLEAR = '\x1b[H\x1b[2J'
@@ -19,20 +18,15 @@ interface Wanted {
 
 const nothing: Record<Which, string> = {
   open: 'no open tasks; mesh task add TITLE puts one on the board',
-  mine: 'you hold no task and none is for you; mesh task claim --next takes one that is ready',
+  mine: 'you have no task and none is for you; mesh task claim --next takes one that is ready',
   blocked: 'no task is blocked',
   all: 'no tasks yet; mesh task add TITLE puts one on the board',
 }
 
-export async function run({ args, command, flags, out, sidecar: find }: Context): Promise<undefined> {
-  const chosen: (string | undefined)[] = [
-    args[0],
-    ...(['open', 'mine', 'blocked'] as const).filter((flag) => flags[flag]),
-    flags.allTasks && 'all',
-  ]
-  const [word = 'open', ...more] = chosen.filter((one) => one !== undefined)
-  if (more.length > 0) throw misuse(command, `one of ${lists.join(', ')}`)
-  const which = parseChoice(word, 'the list', lists)
+type Flags = Values<'label'> & Switches<'watch'>
+
+export async function run({ args, flags, out, sidecar: find }: Context<Flags>): Promise<undefined> {
+  const which = parseChoice(args[0] ?? 'open', 'the list', lists)
   const wanted = { which, ...(flags.label !== undefined && { label: flags.label }) }
   const sidecar = find()
   if (flags.watch) return watch(sidecar, wanted, out)

@@ -1,10 +1,16 @@
-/** `mesh task show`. */
-import type { Context } from '../../context.ts'
+/** `mesh task show` and `mesh task history`. */
+import type { Context } from '../../command.ts'
 import { checkTaskId } from './fields.ts'
-import { taskLines } from './lines.ts'
+import { historyLines, taskLines } from './lines.ts'
 
-export async function run({ args, out, sidecar }: Context): Promise<undefined> {
+export async function show({ args, out, sidecar }: Context): Promise<undefined> {
   const task = await sidecar().call('task_show', { id: checkTaskId(args[0]!) })
   if (out.json) await out.value(task)
   else await out.line(taskLines(task, Date.now()))
+}
+
+export async function history({ args, out, sidecar }: Context): Promise<undefined> {
+  const { history } = await sidecar().call('task_show', { id: checkTaskId(args[0]!) })
+  if (out.json) await out.value(history)
+  else await out.line(historyLines(history, Date.now()).join('\n'))
 }

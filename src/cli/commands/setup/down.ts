@@ -7,7 +7,7 @@ import { type Home, socketPath } from '../../../host/home.ts'
 import { forgetLock, lockOwner } from '../../../host/lock.ts'
 import { isAbsent, processState } from '../../../host/process/process.ts'
 import type { ProcessIdentity } from '../../../wire/envelope.schema.ts'
-import type { Context } from '../../context.ts'
+import type { Context } from '../../command.ts'
 
 /** How long a sidecar may take for each step: asked, then told by SIGTERM, then killed. */
 const STEP_MS = 3000

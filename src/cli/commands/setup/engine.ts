@@ -1,0 +1,44 @@
+/** `mesh up`, `mesh status` and `mesh engine`: the nats-server behind the mesh. */
+import { findEngine, installEngine } from '../../../engine/binary.ts'
+import { engineStatus, runEngineForeground, startEngine } from '../../../engine/engine.ts'
+import { MeshError } from '../../../errors.ts'
+import type { Context } from '../../command.ts'
+import type { Output } from '../../output.ts'
+
+/** Starts the engine, fetching it the first time. */
+export async function up({ env, home, out }: Context): Promise<undefined> {
+  const info = await startEngine(home, env, out.note)
+  if (out.json) await out.value(info)
+  else await out.line(upLine(info))
+}
+
+export async function status({ home, out }: Context): Promise<undefined> {
+  const info = engineStatus(home)
+  if (out.json) await out.value(info)
+  else await out.line(info.running ? upLine(info) : `mesh is down, data in ${info.dataDir}; start it with: mesh up`)
+}
+
+export async function which({ env, home, out }: Context): Promise<undefined> {
+  const engine = findEngine(env, home)
+  if (!engine)
+    throw new MeshError('not_found', 'there is no nats-server yet', { hint: 'fetch it with: mesh engine install' })
+  await printEngine(engine, out)
+}
+
+export async function install({ env, home, out }: Context): Promise<undefined> {
+  await printEngine(await installEngine(home, env, out.note), out)
+}
+
+/** Runs the engine in the foreground, for a service manager. */
+export async function foreground({ env, home, out }: Context): Promise<number> {
+  return runEngineForeground(home, env, out.note)
+}
+
+async function printEngine(engine: { path: string; version: string; source: string }, out: Output): Promise<void> {
+  if (out.json) await out.value(engine)
+  else await out.line(`${engine.path} ${engine.version} (from ${engine.source})`)
+}
+
+function upLine({ version, pid, url, dataDir }: ReturnType<typeof engineStatus>): string {
+  return `mesh is up: nats-server ${version}, process ${pid}, ${url}, data in ${dataDir}`
+}

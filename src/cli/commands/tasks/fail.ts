@@ -1,7 +1,0 @@
-/** `mesh task fail`. */
-import type { Context } from '../../context.ts'
-import { changeTask, readResult } from './fields.ts'
-
-export async function run(context: Context): Promise<undefined> {
-  return changeTask(context, 'fail', await readResult(context))
-}
