@@ -1,16 +1,19 @@
-/** The sidecar's process: environment → sidecar → signals. `sidecar.js claude-code|mcp|operator <run directory>`. */
+/** The sidecar's process: environment → sidecar → signals. `sidecar.js KIND <session directory>`. */
 import { basename, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { visible } from '../core/render.ts'
 import { isStopped } from '../engine/engine.ts'
 import { MeshError } from '../errors.ts'
-import { createClaudeCode } from '../harness/claude-code/index.ts'
-import { askedName, startedIn } from '../harness/claude-code/spawn/background.ts'
-import { stopBackground } from '../harness/claude-code/spawn/background-launch.ts'
-import { readAgentRecord } from '../harness/claude-code/transcript/ended.ts'
-import { createMcpSession } from '../harness/mcp.ts'
-import { createShell } from '../harness/shell.ts'
-import type { Harness } from '../harness/types.ts'
+import {
+  askedName,
+  openSession,
+  readAgentRecord,
+  type SessionKind,
+  sessionKinds,
+  startedIn,
+  stopBackground,
+} from '../harness/sessions.ts'
+import type { Harness, SessionOptions } from '../harness/types.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, meshHome, socketPath } from '../host/home.ts'
 import { FOREIGN_HINT, foreignOwner, type Lock, tryLock } from '../host/lock.ts'
@@ -19,7 +22,7 @@ import { type Place, resolvePlace } from '../host/repository/project.ts'
 import { defaultSettings, readSettings, type Settings } from '../host/settings.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { times } from '../wire/limits.ts'
-import { checkName, toName } from '../wire/names.ts'
+import { toName } from '../wire/names.ts'
 import { readRecord, type SidecarRecord } from './disk/session-dir.ts'
 import { createHandlers } from './handlers.ts'
 import { Sidecar } from './sidecar.ts'
@@ -34,17 +37,17 @@ const SIGNAL_MS = 1000
 const LOCK_TRIES = 10
 
 async function main(): Promise<void> {
-  const [kind, runDir] = process.argv.slice(2)
-  if ((kind !== 'claude-code' && kind !== 'mcp' && kind !== 'operator') || !runDir)
-    throw new MeshError('bad_request', 'usage: sidecar.js claude-code|mcp|operator DIR')
+  const [word, sessionDir] = process.argv.slice(2)
+  const kind = sessionKinds.find((one) => one === word)
+  if (!kind || !sessionDir) throw new MeshError('bad_request', `usage: sidecar.js ${sessionKinds.join('|')} DIR`)
   const { env } = process
   const home = meshHome(env)
   for (const dir of [home.root, home.run, join(home.root, 'logs')]) ensurePrivateDir(dir)
-  const lock = lockSession(runDir)
+  const lock = lockSession(sessionDir)
   // Another sidecar serves this session.
   if (!lock) process.exit(EXIT.done)
   if (kind === 'operator' && isStopped(home)) throw new MeshError('mesh_down', 'mesh is down')
-  const key = basename(runDir)
+  const key = basename(sessionDir)
   const { log } = openLog(join(home.root, 'logs', `${key}.log`), env.MESH_LOG_LEVEL ?? 'info')
   guard(log)
   const finish = () => {
@@ -53,9 +56,10 @@ async function main(): Promise<void> {
   }
   const isOperator = kind === 'operator'
   const settings = settingsFor(isOperator, home, log)
-  const harness = isOperator
-    ? createShell(checkName(env.MESH_NAME ?? ''), process.cwd())
-    : openSession(kind, env, home, runDir, log)
+  const harness = openIfAlive(kind, {
+    ...{ env, home, sessionDir, cwd: process.cwd() },
+    log: (level, message, more) => log[level](more ?? {}, message),
+  })
   if (!harness) return finish()
   const place = isOperator ? findPlace(env, home) : sessionPlace(env, home, harness, readRecord(home, key))
   if (place instanceof MeshError) return isOperator ? Promise.reject(place) : refuse(harness, place, log, finish)
@@ -82,17 +86,17 @@ async function main(): Promise<void> {
     isOperator ? void sidecar.end('ended') : setTimeout(() => process.exit(EXIT.again), SIGNAL_MS)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal)
   const calls = watchCalls(isOperator, () => void sidecar.end('idle'))
-  const server = await serve(socketPath(runDir), MESH_VERSION, calls.wrap(createHandlers(sidecar)), log)
+  const server = await serve(socketPath(sessionDir), MESH_VERSION, calls.wrap(createHandlers(sidecar)), log)
   calls.start(() => server.open)
   await sidecar.start()
 }
 
 /** Null: another sidecar serves the session. A witness may be clearing the directory of the one before. */
-function lockSession(runDir: string): Lock | null {
-  const path = join(runDir, 'lock')
+function lockSession(sessionDir: string): Lock | null {
+  const path = join(sessionDir, 'lock')
   for (let attempt = 0; ; attempt++) {
     try {
-      ensurePrivateDir(runDir)
+      ensurePrivateDir(sessionDir)
       const lock = tryLock(path)
       const owner = lock ? null : foreignOwner(path)
       if (owner) throw heldElsewhere(path, owner)
@@ -107,11 +111,10 @@ function heldElsewhere(path: string, { pid, host }: ProcessIdentity): MeshError 
   return new MeshError('sidecar_down', `${path} is held by process ${pid} of host ${host}`, { hint: FOREIGN_HINT })
 }
 
-/** The session of the client that this process belongs to; null when it is over already. */
-function openSession(kind: 'claude-code' | 'mcp', env: Env, home: Home, runDir: string, log: Logger): Harness | null {
+/** Returns null when the session is over already. */
+function openIfAlive(kind: SessionKind, options: SessionOptions): Harness | null {
   try {
-    if (kind === 'mcp') return createMcpSession(runDir, process.cwd())
-    return createClaudeCode({ env, runDir, home, log: (level, message, more) => log[level](more ?? {}, message) })
+    return openSession(kind, options)
   } catch (error) {
     if (MeshError.from(error).code !== 'not_alive') throw error
     return null

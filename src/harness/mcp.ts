@@ -14,14 +14,14 @@ import type { Conversation, Harness, HarnessEvents } from './types.ts'
 const LOOK_MS = process.platform === 'linux' ? 1000 : 5000
 
 /**
- * The session of a client whose MCP server started this process. `runDir` is `<mesh home>/run/mcp-<pid of the server>`:
+ * The session of a client whose MCP server started this process. `sessionDir` is `<mesh home>/run/mcp-<pid of the server>`:
  * one client may have several, each a connection of its own, and they end with their client. Standard output is a socket
  * to the server; its end of file is the end of the session.
  */
-export function createMcpSession(runDir: string, cwd: string): Harness {
-  const key = basename(runDir)
+export function createMcpSession(sessionDir: string, cwd: string): Harness {
+  const key = basename(sessionDir)
   const pid = Number(/^mcp-(\d+)$/.exec(key)?.[1])
-  if (!pid) throw new MeshError('bad_request', `${runDir} is not the directory of an MCP client`)
+  if (!pid) throw new MeshError('bad_request', `${sessionDir} is not the directory of an MCP client`)
   const identity = identifyProcess(pid)
   if (!identity) throw new MeshError('not_alive', `no process ${pid}`)
   return new McpSession(identity, { sessionId: `${key}:${identity.start}`.slice(0, 128), source: 'startup', cwd })

@@ -2,7 +2,20 @@
 
 import type { Offer } from '../core/mail/inbox.ts'
 import type { AgentEvidence } from '../core/runs/agent-end.ts'
+import type { Env, Home } from '../host/home.ts'
 import type { ProcessIdentity, SessionStatus } from '../wire/envelope.schema.ts'
+
+/** What a session is opened with. */
+export interface SessionOptions {
+  /** The environment that the sidecar got from what started it: a hook, an MCP server or a command. */
+  env: Env
+  home: Home
+  /** `<mesh home>/run/<key>` */
+  sessionDir: string
+  /** The sidecar's working directory, for a client that does not tell the session's. */
+  cwd: string
+  log: (level: 'debug' | 'info' | 'warn', message: string, fields?: object) => void
+}
 
 export type StartSource = 'startup' | 'resume' | 'clear' | 'compact' | 'fork'
 

@@ -9,9 +9,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { readRecord } from '../client/find.ts'
 import { answers, awaitSocket, scrub, sidecarPath } from '../client/spawn.ts'
 import { MeshError } from '../errors.ts'
-import { claudeCodeDir, hasHooks, isClaudeCode, mayHaveHooks } from '../harness/claude-code/mcp-parent.ts'
+import { hasHooks, mayHaveHooks, type ParentSession, parentSession } from '../harness/mcp-parent.ts'
 import { ensurePrivateDir } from '../host/files.ts'
-import { type Env, type Home, sessionDir, socketPath } from '../host/home.ts'
+import { type Env, type Home, socketPath } from '../host/home.ts'
 import { sidecarFlags } from '../host/process/node-flags.ts'
 import { isDescendant, sendSignal } from '../host/process/process.ts'
 import { resolvePlace } from '../host/repository/project.ts'
@@ -25,19 +25,6 @@ const PAUSES_MS = [200, 1000, 3000, 10_000, 30_000]
 /** One that ran this long had started well. */
 const STEADY_MS = 60_000
 
-export interface Session {
-  /** As the sidecar's first argument. */
-  kind: 'claude-code' | 'mcp'
-  dir: string
-}
-
-/** The session of the client that is process `client`. */
-export function sessionOf(env: Env, home: Home, client: number): Session {
-  if (isClaudeCode(env, home, client)) return { kind: 'claude-code', dir: claudeCodeDir(home, client) }
-  // Our own pid: one client may have several servers, each a connection and a session of its own.
-  return { kind: 'mcp', dir: sessionDir(home, `mcp-${process.pid}`) }
-}
-
 interface KeeperOptions {
   env: Env
   home: Home
@@ -47,7 +34,7 @@ interface KeeperOptions {
 }
 
 export class Keeper {
-  readonly session: Session
+  readonly session: ParentSession
   readonly socket: string
   readonly #options: KeeperOptions
   isStarted = false
@@ -60,23 +47,21 @@ export class Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options
-    this.session = sessionOf(options.env, options.home, options.client)
+    this.session = parentSession(options.env, options.home, options.client)
     this.socket = socketPath(this.session.dir)
   }
 
   /** A hook of ours ran in this session: its model has read the start text, or will. */
   get isTold(): boolean {
-    return this.session.kind === 'claude-code' && hasHooks(this.session.dir)
+    return hasHooks(this.session)
   }
 
   /** Sees to it that there is a sidecar, for as long as this process lives. Once is enough. */
   async start(): Promise<void> {
     if (this.isStarted) return
     this.isStarted = true
-    const { home, client } = this.#options
-    const { kind } = this.session
-    if (kind === 'claude-code' && mayHaveHooks(home, client)) await awaitSocket(this.socket, HOOKS_MS)
-    if (kind === 'claude-code') this.#endStray()
+    if (mayHaveHooks(this.session, this.#options.home)) await awaitSocket(this.socket, HOOKS_MS)
+    if (this.session.kind !== 'mcp') this.#endStray()
     await this.revive().catch(() => {})
   }
 
@@ -154,7 +139,7 @@ export class Keeper {
   }
 }
 
-function late(home: Home, { dir }: Session): MeshError {
+function late(home: Home, { dir }: ParentSession): MeshError {
   const hint = `its log tells why: ${join(home.root, 'logs')}`
   return new MeshError('sidecar_down', `no sidecar serves ${dir}`, { hint })
 }

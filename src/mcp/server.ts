@@ -21,7 +21,7 @@ export async function serveMcp(env: Env, cwd: string): Promise<void> {
   const sidecar = new Sidecar({ dir: session.dir, socket }, { env, home, revive: () => keeper.revive() })
   const transport = new Transport()
   // Other clients may start a server only to ask what it speaks: that is no session yet.
-  if (session.kind === 'claude-code') void keeper.start()
+  if (session.kind !== 'mcp') void keeper.start()
   const factory = async ({ era }: McpRequestContext) => {
     if (era === 'legacy') void keeper.start()
     const name = keeper.isStarted ? await nameOf(sidecar) : null

@@ -5,8 +5,7 @@
 import { Socket } from 'node:net'
 import { type FromSupervisor, type RunSpec, toSupervisor } from '../api/supervisor.schema.ts'
 import { MeshError } from '../errors.ts'
-import { launchBackground } from '../harness/claude-code/spawn/background-launch.ts'
-import { SpawnedClaudeCode } from '../harness/claude-code/spawn/spawned.ts'
+import { followSpawned, launchBackground } from '../harness/spawned.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { meshHome, runDir } from '../host/home.ts'
 import { tryLock } from '../host/lock.ts'
@@ -67,8 +66,7 @@ async function main(): Promise<void> {
       subject,
       spec,
       path: found.path,
-      agent:
-        spec.runKind === 'session' ? new AgentRun(spec, dir, new SpawnedClaudeCode(process.env, spec.session)) : null,
+      agent: spec.runKind === 'session' ? new AgentRun(spec, dir, followSpawned(process.env, spec.session)) : null,
       home,
       env: process.env,
       log,

@@ -9,9 +9,10 @@ import {
   type Inspection,
   type InstalledPlace,
   inspectClaudeCode,
-} from '../../harness/claude-code/install/inspect.ts'
-import { installScript, refreshClaudeCode } from '../../harness/claude-code/install/install.ts'
-import { uninstallOf } from '../../harness/claude-code/install/other-home.ts'
+  installScript,
+  refreshClaudeCode,
+  uninstallOf,
+} from '../../harness/setup.ts'
 import { readJson } from '../../host/files.ts'
 import type { Env } from '../../host/home.ts'
 import { readRepository } from '../../host/repository/git.ts'

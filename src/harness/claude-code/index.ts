@@ -4,10 +4,9 @@ import { basename, join } from 'node:path'
 import type { Offer } from '../../core/mail/inbox.ts'
 import { MeshError } from '../../errors.ts'
 import { ensurePrivateDir, readJson, writeAtomic } from '../../host/files.ts'
-import type { Env, Home } from '../../host/home.ts'
 import { identifyProcess, type ProcessState } from '../../host/process/process.ts'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
-import type { Conversation, Door, Harness, HarnessEvents, Recalled, TurnEnd } from '../types.ts'
+import type { Conversation, Door, Harness, HarnessEvents, Recalled, SessionOptions, TurnEnd } from '../types.ts'
 import { HookDoor } from './doors/hook.ts'
 import { InboxDoor } from './doors/inbox.ts'
 import { WatchDoor } from './doors/watch.ts'
@@ -34,37 +33,28 @@ const RECORD_BYTES = 64 * 1024
 /** What is older when the first sidecar of a client starts was left by another client that had its pid. */
 const LEFTOVER_MS = 60_000
 
-export interface ClaudeCodeOptions {
-  /** The environment of the hook or MCP server that started us: it names the inbox socket and its token. */
-  env: Env
-  /** `<mesh home>/run/cc-<pid of the client>` */
-  runDir: string
-  home: Home
-  log: (level: 'debug' | 'info' | 'warn', message: string, fields?: object) => void
-}
-
 /** The session whose hook started this process. Throws `bad_request` for another directory, `not_alive` when it is over. */
-export function createClaudeCode(options: ClaudeCodeOptions): Harness {
-  const pid = Number(/^cc-(\d+)$/.exec(basename(options.runDir))?.[1])
-  if (!pid) throw new MeshError('bad_request', `${options.runDir} is not the directory of a Claude Code session`)
+export function createClaudeCode(options: SessionOptions): Harness {
+  const pid = Number(/^cc-(\d+)$/.exec(basename(options.sessionDir))?.[1])
+  if (!pid) throw new MeshError('bad_request', `${options.sessionDir} is not the directory of a Claude Code session`)
   const identity = identifyProcess(pid)
   if (!identity) throw new MeshError('not_alive', `no process ${pid}`)
-  const earlier = readRecord(options.runDir)
+  const earlier = readRecord(options.sessionDir)
   if (earlier && earlier.process.start !== identity.start) {
     throw new MeshError('not_alive', `process ${pid} is no longer the client`)
   }
   return new ClaudeCode(options, identity, earlier)
 }
 
-function readRecord(runDir: string): ClientRecord | null {
-  return clientRecord.safeParse(readJson(join(runDir, 'client.json'), RECORD_BYTES)).data ?? null
+function readRecord(sessionDir: string): ClientRecord | null {
+  return clientRecord.safeParse(readJson(join(sessionDir, 'client.json'), RECORD_BYTES)).data ?? null
 }
 
 class ClaudeCode implements Harness {
   readonly kind = 'claude-code'
   readonly process: ProcessIdentity
   readonly doors: readonly Door[]
-  readonly #options: ClaudeCodeOptions
+  readonly #options: SessionOptions
   readonly #spoolDir: string
   readonly #spool: Spool
   readonly #registry: Registry
@@ -82,14 +72,14 @@ class ClaudeCode implements Harness {
   #beat: NodeJS.Timeout | null = null
   #events: HarnessEvents | null = null
 
-  constructor(options: ClaudeCodeOptions, identity: ProcessIdentity, earlier: ClientRecord | null) {
-    const { env, runDir, log } = options
+  constructor(options: SessionOptions, identity: ProcessIdentity, earlier: ClientRecord | null) {
+    const { env, sessionDir, log } = options
     this.#options = options
     this.process = identity
     this.#restarted = earlier !== null
-    this.#spoolDir = join(runDir, 'spool')
+    this.#spoolDir = join(sessionDir, 'spool')
     const first = peek(this.#spoolDir, 'SessionStart')?.event
-    const isHooked = () => hasHooks(runDir)
+    const isHooked = () => hasHooks(sessionDir)
     const entry = earlier || first || isHooked() ? null : readEntry(env, identity.pid)
     const begun = entry ? registeredConversation(entry, null, env) : conversationOf(first, env)
     this.#conversation = earlier?.conversation ?? begun
@@ -104,8 +94,8 @@ class ClaudeCode implements Harness {
       (token) => this.#seen.onReceived(token),
       () => !isHooked(),
     )
-    const watch = new WatchDoor(runDir, () => attended && isHooked() && !inbox.works())
-    this.#hook = new HookDoor(runDir, isHooked)
+    const watch = new WatchDoor(sessionDir, () => attended && isHooked() && !inbox.works())
+    this.#hook = new HookDoor(sessionDir, isHooked)
     this.#seen = new EvidenceReader(this.#transcript, {
       onSeen: (token, state, evidence) => {
         if (state !== 'received') inbox.onEvidence(token)
@@ -215,7 +205,7 @@ class ClaudeCode implements Harness {
       transcript: this.#transcript,
     }
     try {
-      writeAtomic(join(this.#options.runDir, 'client.json'), JSON.stringify(record, null, 2))
+      writeAtomic(join(this.#options.sessionDir, 'client.json'), JSON.stringify(record, null, 2))
     } catch (error) {
       this.#options.log('warn', 'client.json not written', { error: String(error) })
     }
@@ -268,7 +258,7 @@ class ClaudeCode implements Harness {
 
   #answer(id: string, text: string): void {
     try {
-      const path = answerStart(this.#options.runDir, id, text)
+      const path = answerStart(this.#options.sessionDir, id, text)
       if (text === '') return
       setTimeout(() => this.#lookAtAnswer(path), ANSWER_TAKEN_MS).unref()
     } catch (error) {
@@ -284,7 +274,7 @@ class ClaudeCode implements Harness {
 
   leave(text: string | null, instead = false): void {
     try {
-      leaveText(this.#options.runDir, text, instead)
+      leaveText(this.#options.sessionDir, text, instead)
     } catch (error) {
       this.#options.log('warn', 'a text could not be left', { error: String(error) })
     }
@@ -311,7 +301,7 @@ class ClaudeCode implements Harness {
   #onEntry(entry: RegistryEntry): void {
     // The hook at a turn's end comes before: idle without it means something else.
     if (entry.status === 'idle') this.#spool.drain()
-    if (!hasHooks(this.#options.runDir)) this.#compare(entry)
+    if (!hasHooks(this.#options.sessionDir)) this.#compare(entry)
     this.#status.registered(entry)
   }
 
@@ -361,7 +351,7 @@ class ClaudeCode implements Harness {
 
   #gone(): void {
     this.#spool.drain()
-    const isClean = !hasHooks(this.#options.runDir) && this.#registry.isRemoved
+    const isClean = !hasHooks(this.#options.sessionDir) && this.#registry.isRemoved
     this.#end.onDeath(isClean ? 'ended' : 'killed')
   }
 }

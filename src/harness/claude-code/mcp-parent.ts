@@ -1,4 +1,4 @@
-/** Whether the process that started an MCP server is a Claude Code session, and whether hooks start its sidecar. */
+/** Tells whether the process that started an MCP server is a Claude Code session, and whether hooks start its sidecar. */
 import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Env, type Home, sessionDir } from '../../host/home.ts'
@@ -17,17 +17,17 @@ export function isClaudeCode(env: Env, home: Home, pid: number): boolean {
   return existsSync(join(configDir(env), 'sessions', `${pid}.json`))
 }
 
-/** The run directory of the session that is process `pid`. */
+/** Returns the directory of the session that is process `pid`. */
 export function claudeCodeDir(home: Home, pid: number): string {
   return sessionDir(home, `cc-${pid}`)
 }
 
 /** True once a hook of ours has run in the session of this directory: only the hook script makes that folder in it. */
-export function hasHooks(runDir: string): boolean {
-  return existsSync(join(runDir, 'start'))
+export function hasHooks(sessionDir: string): boolean {
+  return existsSync(join(sessionDir, 'start'))
 }
 
-/** Whether a hook has started a sidecar for this session or may be about to. */
-export function mayHaveHooks(home: Home, pid: number): boolean {
-  return hasHooks(claudeCodeDir(home, pid)) || existsSync(join(home.hooks, SCRIPT_NAME))
+/** True once a hook has started a sidecar for this session, or when one may be about to. */
+export function mayHaveHooks(home: Home, sessionDir: string): boolean {
+  return hasHooks(sessionDir) || existsSync(join(home.hooks, SCRIPT_NAME))
 }

@@ -4,13 +4,7 @@ import { resolve } from 'node:path'
 import type { RunSpec } from '../../../api/supervisor.schema.ts'
 import { Refused, startRun } from '../../../client/runs.ts'
 import { MeshError } from '../../../errors.ts'
-import {
-  childEnv,
-  clientCommand,
-  DONE_RULE,
-  launchCommand,
-  resultContext,
-} from '../../../harness/claude-code/spawn/launch.ts'
+import { childEnv, clientCommand, DONE_RULE, launchCommand, resultContext } from '../../../harness/launch.ts'
 import { readText } from '../../../host/files.ts'
 import { findExecutable } from '../../../host/process/executable.ts'
 import { readRepository } from '../../../host/repository/git.ts'

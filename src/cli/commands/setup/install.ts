@@ -11,7 +11,7 @@ import {
   type PluginInstalled,
   permissionRules,
   refreshClaudeCode,
-} from '../../../harness/claude-code/install/install.ts'
+} from '../../../harness/setup.ts'
 import { type Context, misuse, type Switches } from '../../command.ts'
 
 /** The folder of the package; the built command is in `dist`. */

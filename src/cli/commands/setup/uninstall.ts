@@ -1,6 +1,6 @@
 /** `mesh uninstall`: mesh leaves Claude Code, wherever it was installed. */
 import { MeshError } from '../../../errors.ts'
-import { type Place, uninstallClaudeCode } from '../../../harness/claude-code/install/uninstall.ts'
+import { type Place, uninstallClaudeCode } from '../../../harness/setup.ts'
 import type { Context } from '../../command.ts'
 import { commandLine } from './install.ts'
 

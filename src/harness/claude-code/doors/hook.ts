@@ -20,9 +20,9 @@ export class HookDoor implements Door {
   /** Continuations by us in a row. */
   #stops = 0
 
-  constructor(runDir: string, hasHooks: () => boolean = () => true) {
+  constructor(sessionDir: string, hasHooks: () => boolean = () => true) {
     this.#hasHooks = hasHooks
-    this.#mail = new MailFile(runDir, 'mail')
+    this.#mail = new MailFile(sessionDir, 'mail')
   }
 
   available(): boolean {

@@ -11,8 +11,8 @@ export class MailFile {
   readonly path: string
   readonly #back: string
 
-  constructor(runDir: string, name: string) {
-    this.path = join(runDir, name)
+  constructor(sessionDir: string, name: string) {
+    this.path = join(sessionDir, name)
     this.#back = `${this.path}.back`
   }
 

@@ -14,8 +14,8 @@ export class WatchDoor implements Door {
   readonly #isWanted: () => boolean
 
   /** `isWanted`: a person sits at the session, and no better door wakes it. */
-  constructor(runDir: string, isWanted: () => boolean) {
-    this.#mail = new MailFile(runDir, WATCHED_FILE)
+  constructor(sessionDir: string, isWanted: () => boolean) {
+    this.#mail = new MailFile(sessionDir, WATCHED_FILE)
     this.#isWanted = isWanted
   }
 

@@ -31,13 +31,13 @@ function startSource(event: HookEvent | null | undefined): StartSource | null {
  * Answers the SessionStart hook `id`, which prints what it finds, also without a text: the client then watches the file
  * of the watch door. Returns the path, where nothing is once the hook has it. Throws if the disk refuses.
  */
-export function answerStart(runDir: string, id: string, text: string): string {
+export function answerStart(sessionDir: string, id: string, text: string): string {
   const hookSpecificOutput = {
     hookEventName: 'SessionStart',
     ...(text === '' ? {} : { additionalContext: text.slice(0, CONTEXT_CHARS) }),
-    watchPaths: [join(runDir, WATCHED_FILE)],
+    watchPaths: [join(sessionDir, WATCHED_FILE)],
   }
-  const dir = join(runDir, 'start')
+  const dir = join(sessionDir, 'start')
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   // A hook that no longer waited left its answer.
   for (const name of readdirSync(dir)) rmSync(join(dir, name), { force: true })
@@ -47,9 +47,9 @@ export function answerStart(runDir: string, id: string, text: string): string {
 }
 
 /** A text that the next UserPromptSubmit hook gives the model; null takes it back, `instead` puts it only in place of one that no hook took. */
-export function leaveText(runDir: string, text: string | null, instead = false): void {
-  const path = join(runDir, LEFT_FILE)
-  if (instead && !new MailFile(runDir, LEFT_FILE).takeBack()) return
+export function leaveText(sessionDir: string, text: string | null, instead = false): void {
+  const path = join(sessionDir, LEFT_FILE)
+  if (instead && !new MailFile(sessionDir, LEFT_FILE).takeBack()) return
   if (text === null) rmSync(path, { force: true })
   else writeAtomic(path, JSON.stringify(text.slice(0, CONTEXT_CHARS)))
 }

@@ -67,7 +67,7 @@ const registry = (status: string, statusUpdatedAt = Date.now()) =>
     join(root, 'config', 'sessions', `${client.pid}.json`),
     JSON.stringify({ pid: client.pid, status, statusUpdatedAt }),
   )
-const create = () => createClaudeCode({ env, runDir: dir, home: meshHome(env), log: () => {} })
+const create = () => createClaudeCode({ env, sessionDir: dir, home: meshHome(env), cwd: root, log: () => {} })
 
 async function start(conversation: (c: Conversation) => Promise<string> = async () => 'welcome'): Promise<Harness> {
   harness = create()
@@ -131,7 +131,7 @@ test('claude code - one that is started again knows the conversation of the one 
 
 test('claude code - a directory of no session, or of a process that is no more, is refused', async () => {
   const make = (name: string) => () =>
-    createClaudeCode({ env, runDir: join(root, name), home: meshHome(env), log: () => {} })
+    createClaudeCode({ env, sessionDir: join(root, name), home: meshHome(env), cwd: root, log: () => {} })
   expect(make('op-abc')).toThrow(expect.objectContaining({ code: 'bad_request' }))
   const over = spawn('true')
   await new Promise((resolve) => over.once('close', resolve))

@@ -44,7 +44,7 @@ afterEach(async () => {
 })
 
 const home = () => meshHome(env)
-const runDir = () => claudeCodeDir(home(), client.pid!)
+const sessionDir = () => claudeCodeDir(home(), client.pid!)
 const entryPath = () => join(root, 'config', 'sessions', `${client.pid}.json`)
 const register = (sessionId: string, status = 'idle') =>
   writeFileSync(
@@ -53,8 +53,8 @@ const register = (sessionId: string, status = 'idle') =>
   )
 
 async function start(): Promise<Harness> {
-  mkdirSync(runDir(), { recursive: true })
-  harness = createClaudeCode({ env, runDir: runDir(), home: home(), log: () => {} })
+  mkdirSync(sessionDir(), { recursive: true })
+  harness = createClaudeCode({ env, sessionDir: sessionDir(), home: home(), cwd: root, log: () => {} })
   await harness.start({
     status: (status) => told.push(['status', status]),
     conversation: async (c) => {
@@ -95,7 +95,7 @@ test('hookless - the inbox socket is the only door, also into a running turn; ho
   register(FIRST)
   await start()
   expect(open()).toEqual([['inbox-socket', 'idle', 'busy']])
-  mkdirSync(join(runDir(), 'start'))
+  mkdirSync(join(sessionDir(), 'start'))
   expect(open()).toEqual([
     ['hook', 'busy', 'waiting'],
     ['inbox-socket', 'idle'],
@@ -154,7 +154,7 @@ test('mcp parent - only a process that has its own socket, registry entry or dir
   register(FIRST)
   expect(isClaudeCode(env, home(), pid)).toBe(true)
   expect(isClaudeCode({ ...env, CLAUDECODE: undefined }, home(), pid)).toBe(false)
-  expect(mayHaveHooks(home(), pid)).toBe(false)
-  mkdirSync(join(runDir(), 'start'), { recursive: true })
-  expect(mayHaveHooks(home(), pid)).toBe(true)
+  expect(mayHaveHooks(home(), sessionDir())).toBe(false)
+  mkdirSync(join(sessionDir(), 'start'), { recursive: true })
+  expect(mayHaveHooks(home(), sessionDir())).toBe(true)
 })
