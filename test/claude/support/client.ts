@@ -12,6 +12,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
@@ -74,10 +75,16 @@ export interface Lab {
 }
 
 /**
- * MESH_TEST_SHELL: the path of the shell that the client is to use. It takes SHELL where that is a bash or a zsh; without,
- * it looks for zsh and then for bash, in PATH and in the usual folders, and has no Bash tool without either (2.1.329).
+ * The shell that the client finds: MESH_TEST_SHELL, such as bash, zsh or dash. It takes what SHELL names where the name is
+ * a bash's or a zsh's, and otherwise looks for zsh and then for bash; without one it has no Bash tool (2.1.329).
  */
-const SHELL = process.env.MESH_TEST_SHELL
+function shellIn(root: string): { SHELL?: string } {
+  const name = process.env.MESH_TEST_SHELL
+  if (!name) return {}
+  const link = join(root, name === 'zsh' ? 'zsh' : 'bash')
+  symlinkSync(execFileSync('which', [name], { encoding: 'utf8' }).trim(), link)
+  return { SHELL: link }
+}
 
 /** A home, a configuration folder past its first-run dialogs, and an empty repository, in a directory of their own. */
 export function makeLab(modelUrl: string, within: string = tmpdir()): Lab {
@@ -95,7 +102,7 @@ export function makeLab(modelUrl: string, within: string = tmpdir()): Lab {
     HOME: home,
     TERM: 'xterm-256color',
     LANG: 'C.UTF-8',
-    ...(SHELL ? { SHELL } : {}),
+    ...shellIn(root),
     MESH_HOME: meshHome,
     CLAUDE_CONFIG_DIR: configDir,
     ANTHROPIC_API_KEY: DUMMY_KEY,
