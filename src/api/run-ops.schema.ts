@@ -11,6 +11,8 @@ const text = z.optional(z.string())
 
 const ended = {
   reason: text,
+  /** The reason for programs. */
+  reasonCode: text,
   exitCode: z.optional(z.int()),
   signal: text,
   durationMs: z.optional(z.int()),

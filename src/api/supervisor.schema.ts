@@ -3,7 +3,7 @@
  * and the run's own socket, one request and one answer per connection. Pure.
  */
 import * as z from 'zod/mini'
-import { processIdentity } from '../wire/envelope.schema.ts'
+import { processIdentity, reasonCode } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import { isName, isRunId } from '../wire/names.ts'
 import { runKind, usage } from '../wire/run.schema.ts'
@@ -58,6 +58,7 @@ const ended = z.object({
   runId: z.string(),
   state: z.enum(['completed', 'failed', 'cancelled', 'terminated']),
   reason: z.string(),
+  reasonCode: z.optional(z.string()),
   exitCode: z.nullable(z.int()),
   signal: z.nullable(z.string()),
   durationMs: z.int(),
@@ -92,8 +93,10 @@ const sessionReport = z.object({
     }),
   ),
   usage: z.optional(usage),
-  /** With ended: how, in the client's word (`exit`, `finished`, `killed`). */
+  /** With ended: how, in the client's words (`exit`, `logout`). */
   reason: z.optional(z.string().check(z.maxLength(limits.reason))),
+  /** With ended: how, for programs; absent from sidecars of earlier releases. */
+  reasonCode: z.optional(reasonCode),
   /** The client's own record of the conversation. */
   transcript: z.optional(z.string().check(z.maxLength(16_384))),
 })

@@ -6,6 +6,7 @@ import type { Waiter } from '../core/mail/waiters.ts'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { checkName, checkToken, parseRecipient, quote, type Recipient } from '../wire/names.ts'
+import { sessionEnd } from '../wire/session-end.ts'
 import { sendAndFollow } from './delivery/follow.ts'
 import { handOver, readMessage, recall } from './delivery/read.ts'
 import { createFileHandlers } from './files/handlers.ts'
@@ -198,7 +199,7 @@ export function createHandlers(session: Sidecar): Handlers {
     async rename({ name }, call) {
       checkName(name)
       // An operator's sidecar is found by its name: the next command starts one under the new name.
-      if (session.harness.kind === 'shell') call.onAnswered((done) => done && void session.end('renamed'))
+      if (session.harness.kind === 'shell') call.onAnswered((done) => done && void session.end(sessionEnd('renamed')))
       const previous = await session.rename(session.link.store, name)
       return { name, previous }
     },
@@ -234,7 +235,7 @@ export function createHandlers(session: Sidecar): Handlers {
     },
 
     async stop(_request, call) {
-      call.onAnswered(() => void session.end('stopped'))
+      call.onAnswered(() => void session.end(sessionEnd('stopped')))
       return { stopped: true }
     },
   }

@@ -23,6 +23,7 @@ import { defaultSettings, readSettings, type Settings } from '../host/settings.t
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { times } from '../wire/limits.ts'
 import { toName } from '../wire/names.ts'
+import { sessionEnd } from '../wire/session-end.ts'
 import { readRecord, type SidecarRecord } from './disk/session-dir.ts'
 import { createHandlers } from './handlers.ts'
 import { Sidecar } from './sidecar.ts'
@@ -83,9 +84,9 @@ async function main(): Promise<void> {
   // Whoever ends the sidecar of a living agent session does not end the session. Its harness hears the signal first: if
   // the session is over, that ends this process in time.
   const onSignal = () =>
-    isOperator ? void sidecar.end('ended') : setTimeout(() => process.exit(EXIT.again), SIGNAL_MS)
+    isOperator ? void sidecar.end(sessionEnd('ended')) : setTimeout(() => process.exit(EXIT.again), SIGNAL_MS)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal)
-  const calls = watchCalls(isOperator, () => void sidecar.end('idle'))
+  const calls = watchCalls(isOperator, () => void sidecar.end(sessionEnd('idle')))
   const server = await serve(socketPath(sessionDir), MESH_VERSION, calls.wrap(createHandlers(sidecar)), log)
   calls.start(() => server.open)
   await sidecar.start()

@@ -19,6 +19,7 @@ import { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import type { StartedIn } from '../wire/lineage.ts'
+import type { SessionEnd } from '../wire/session-end.ts'
 import { obey } from './control.ts'
 import { StateTelling } from './delivery/context.ts'
 import { Courier } from './delivery/courier.ts'
@@ -257,7 +258,7 @@ export class Sidecar implements StateSession {
       edited: (path) => this.#edits.edited(path),
       ...this.runs.subagentEvents,
       startMissed: () => this.#beginnings.missed(),
-      ended: (reason) => void this.end(reason),
+      ended: (end) => void this.end(end),
     })
     await this.#linked
   }
@@ -335,16 +336,16 @@ export class Sidecar implements StateSession {
   }
 
   /** The session is over. Tells it, unless the engine is away: then a witness will, from what is left in the run directory. */
-  async end(reason: string): Promise<void> {
+  async end(end: SessionEnd): Promise<void> {
     if (this.#ending) return
     this.#ending = true
-    this.log.info({ reason }, 'session ended')
-    // Whoever has to tell it in our place finds the reason here.
-    if (this.registry.claimed) this.#writeRecord({ reason, at: new Date().toISOString() })
+    this.log.info(end, 'session ended')
+    // A witness that reports it in our place reads the reason here.
+    if (this.registry.claimed) this.#writeRecord(end)
     await this.courier.recallOffer().catch(() => {})
     const [told] = await Promise.all([
-      Promise.race([this.#farewell(reason), after(FAREWELL_MS)]),
-      this.runs.end(reason, FAREWELL_MS),
+      Promise.race([this.#farewell(end), after(FAREWELL_MS)]),
+      this.runs.end(end, FAREWELL_MS),
     ])
     this.#witness.stop()
     this.#stalls.stop()
@@ -356,14 +357,14 @@ export class Sidecar implements StateSession {
     this.#options.onEnd()
   }
 
-  async #farewell(reason: string): Promise<boolean> {
+  async #farewell(end: SessionEnd): Promise<boolean> {
     if (!this.link.up || !this.registry.claimed) return !this.registry.claimed
     try {
       const { store } = this.link
       const { name } = this.record
       // What was read just before the end is told too.
       await Promise.all([
-        this.registry.end(store, reason, new Date().toISOString()),
+        this.registry.end(store, end, new Date().toISOString()),
         this.receipts.flush(),
         this.#save(store),
       ])
@@ -492,7 +493,7 @@ export class Sidecar implements StateSession {
     this.#holding = null
   }
 
-  #writeRecord(ended?: { reason: string; at: string }): void {
+  #writeRecord(end?: SessionEnd): void {
     const { home, harness, version } = this
     const { key } = this.#options
     const { name, epoch } = this.record
@@ -509,7 +510,7 @@ export class Sidecar implements StateSession {
       version,
       program: process.argv[1],
       startedAt: this.#startedAt,
-      ...(ended ? { ended } : {}),
+      ...(end ? { ended: { reason: end.reason, reasonCode: end.code, at: new Date().toISOString() } } : {}),
     })
   }
 

@@ -8,6 +8,7 @@ import { basename } from 'node:path'
 import { MeshError } from '../errors.ts'
 import { identifyProcess, processState } from '../host/process/process.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
+import { type SessionEnd, sessionEnd } from '../wire/session-end.ts'
 import type { Conversation, Harness, HarnessEvents } from './types.ts'
 
 /** For what the end of file does not tell: that it stands still. Elsewhere than on Linux a look starts `ps`. */
@@ -43,10 +44,10 @@ class McpSession implements Harness {
 
   async start(events: HarnessEvents): Promise<void> {
     events.status('idle')
-    this.#follow(1, () => this.#end(events, 'disconnected'))
+    this.#follow(1, () => this.#end(events, sessionEnd('disconnected')))
     this.#timer = setInterval(() => {
       const state = processState(this.process)
-      if (state === 'dead') this.#end(events, 'killed')
+      if (state === 'dead') this.#end(events, sessionEnd('killed'))
       else if (!this.#ended) events.status(state === 'paused' ? 'paused' : 'idle')
     }, LOOK_MS)
     await events.conversation(this.conversation)
@@ -67,9 +68,9 @@ class McpSession implements Harness {
     this.#socket.resume()
   }
 
-  #end(events: HarnessEvents, reason: string): void {
+  #end(events: HarnessEvents, end: SessionEnd): void {
     if (this.#ended) return
     this.#ended = true
-    events.ended(reason)
+    events.ended(end)
   }
 }

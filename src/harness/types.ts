@@ -4,6 +4,7 @@ import type { Offer } from '../core/mail/inbox.ts'
 import type { AgentEvidence } from '../core/runs/agent-end.ts'
 import type { Env, Home } from '../host/home.ts'
 import type { ProcessIdentity, SessionStatus } from '../wire/envelope.schema.ts'
+import type { SessionEnd } from '../wire/session-end.ts'
 
 /** What a session is opened with. */
 export interface SessionOptions {
@@ -84,7 +85,7 @@ export interface HarnessEvents {
   /** The text that `conversation` gave came too late for the client. */
   startMissed?(): void
   /** The session is over. Told once. */
-  ended(reason: string): void
+  ended(end: SessionEnd): void
 }
 
 export interface Recalled {

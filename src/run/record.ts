@@ -1,5 +1,6 @@
 /** A run's record and events, as made on the machine where it runs. */
 import type { EndedRun, RunSpec } from '../api/supervisor.schema.ts'
+import { runReasonCode } from '../core/runs/reason-code.ts'
 import { isTerminal, type Run } from '../core/runs/run.ts'
 import { MeshError } from '../errors.ts'
 import { hostName } from '../host/process/process.ts'
@@ -37,7 +38,9 @@ export function endedOf(event: RunEvent, run: Run): EndedRun {
   if (!isTerminal(event.type)) throw new MeshError('internal', `${event.type} is no end`)
   const { reason = '', exitCode = null, signal = null, durationMs = 0, stderrTail = '' } = event
   const state = run.state as EndedRun['state']
-  return { runId: event.run, state, reason, exitCode, signal, durationMs, stderrTail }
+  const code = runReasonCode(event)
+  const reasonCode = code === undefined ? {} : { reasonCode: code }
+  return { runId: event.run, state, reason, ...reasonCode, exitCode, signal, durationMs, stderrTail }
 }
 
 /** The first event of a run that is on disk as started. */

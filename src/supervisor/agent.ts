@@ -1,6 +1,6 @@
 /** What the supervisor of a session knows of it besides its process: its sidecar's reports, its own word, its result. */
 import type { RunRequest, RunSpec, SessionReport } from '../api/supervisor.schema.ts'
-import { type AgentEnd, type AgentEvidence, judgeAgentEnd, noEvidence } from '../core/runs/agent-end.ts'
+import { type AgentEnd, type AgentEvidence, agentEndOf, judgeAgentEnd, noEvidence } from '../core/runs/agent-end.ts'
 import type { Judged } from '../core/runs/process-end.ts'
 import type { Run } from '../core/runs/run.ts'
 import { MeshError } from '../errors.ts'
@@ -9,6 +9,7 @@ import { writeAtomic } from '../host/files.ts'
 import { files, readDone, writeDone } from '../run/dir.ts'
 import { parseJson } from '../wire/codec.ts'
 import type { RunEvent } from '../wire/run.schema.ts'
+import { readSessionEnd } from '../wire/session-end.ts'
 import { misfits } from './schema.ts'
 
 type Seen = Pick<AgentEvidence, 'exit' | 'stop' | 'timedOutMs' | 'outOfMemory' | 'durationMs'>
@@ -89,8 +90,7 @@ export class AgentRun {
   /** A child's exit tells how it ended; one in the background may tell its sidecar. */
   #end(): AgentEnd {
     if (!this.#spec.background) return 'own'
-    if (this.#last?.state !== 'ended' || this.#last.reason === 'killed') return 'killed'
-    return this.#last.reason === 'exit' ? 'left' : 'signalled'
+    return this.#last?.state === 'ended' ? agentEndOf(readSessionEnd(this.#last)) : 'killed'
   }
 }
 
@@ -101,5 +101,5 @@ function withoutResult(judged: Judged, schema: unknown): Judged {
   if (value !== undefined && misfits(schema as object, value).length === 0) return judged
   const { suspect: _, ...rest } = judged
   const evidence = `it ended without mesh done, and its last message does not fit the schema; ${judged.evidence}`
-  return { ...rest, type: 'run_failed', reason: 'no result that fits its schema', evidence }
+  return { ...rest, type: 'run_failed', reasonCode: 'no_result', reason: 'no result that fits its schema', evidence }
 }

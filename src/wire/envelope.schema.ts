@@ -21,6 +21,9 @@ const recipient = z
 /** What the sender wants: `request` asks for an answer; others are free words, unknown ones are shown as they are. */
 export const intent = z.string().check(z.regex(/^[a-z][a-z_-]{0,31}$/))
 
+/** Why something ended, for programs. A newer release may have codes that this one does not know. */
+export const reasonCode = z.string().check(z.regex(/^[a-z][a-z_]{0,31}$/))
+
 /** Intents of what one sidecar says to another: settled there, never shown to a reader. Nobody else may send them. */
 export const controlIntents = ['ping', 'budget_resume', 'edited'] as const
 
@@ -124,6 +127,8 @@ export const nameRecord = z.object({
   /** When it was lost or ended, why, and who saw it. */
   endedAt: z.optional(time),
   reason: z.optional(z.string().check(z.maxLength(200))),
+  /** The reason for programs: `killed`, `idle`. Absent in what earlier releases wrote. */
+  reasonCode: z.optional(reasonCode),
   witness: z.optional(z.string().check(z.maxLength(limits.name))),
   lastActivityAt: z.optional(time),
   topics: z.array(membership).check(z.maxLength(limits.memberships)),

@@ -1,6 +1,6 @@
 /** Runs on the wire: the event, one step of a run's life, and the record, where a run stands. Pure. */
 import * as z from 'zod/mini'
-import { count, name, processIdentity, projectId, sender, time } from './envelope.schema.ts'
+import { count, name, processIdentity, projectId, reasonCode, sender, time } from './envelope.schema.ts'
 import { limits } from './limits.ts'
 import { patterns } from './names.ts'
 
@@ -50,6 +50,8 @@ const identity = {
 export const ending = z.object({
   /** How it ended, in few words: `exit 7`, `signal SIGKILL`, `timeout`, `cancelled by ann`, `supervisor lost`. */
   reason: z.optional(reason),
+  /** The same for programs: `exited`, `timeout`, `cancelled`. Absent in what earlier releases wrote. */
+  reasonCode: z.optional(reasonCode),
   /** What shows it, for people. */
   evidence: z.optional(z.string().check(z.maxLength(limits.evidence))),
   /** Absent when unknown or none. */
@@ -110,6 +112,7 @@ export const runRecord = z.object({
   text: z.optional(z.string().check(z.maxLength(limits.progressChars))),
   percent: z.optional(z.number().check(z.minimum(0), z.maximum(100))),
   reason: z.optional(reason),
+  reasonCode: ending.shape.reasonCode,
   exitCode: ending.shape.exitCode,
   signal: ending.shape.signal,
   durationMs: z.optional(count),

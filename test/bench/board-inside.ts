@@ -11,6 +11,7 @@ import { engineUser } from '../../src/engine/nkey.ts'
 import { meshHome } from '../../src/host/home.ts'
 import { connectEngine } from '../../src/nats/connect.ts'
 import { newId, newOperation } from '../../src/wire/names.ts'
+import { sessionEnd } from '../../src/wire/session-end.ts'
 import type { Task } from '../../src/wire/task.schema.ts'
 import { caller, openInside } from './inside.ts'
 import { summarize } from './row.ts'
@@ -68,7 +69,7 @@ async function measureOps(rounds: number, other: string) {
   process.stdout.write(
     JSON.stringify(Object.fromEntries(Object.entries(samples).map(([name, values]) => [name, summarize(values)]))),
   )
-  await worker.sidecar.end('done')
+  await worker.sidecar.end(sessionEnd('ended'))
 }
 
 async function fill(count: number) {
@@ -97,7 +98,7 @@ async function fill(count: number) {
     await Promise.all(tasks.map((task) => store.tasks.update(task.id, task, 0)))
   }
   process.stdout.write('{}')
-  await sidecar.end('done')
+  await sidecar.end(sessionEnd('ended'))
 }
 
 const [what, count, other] = process.argv.slice(2)

@@ -16,6 +16,7 @@ import { connectEngine } from '../../src/nats/connect.ts'
 import { decodeEnvelope, encodeEnvelope } from '../../src/wire/codec.ts'
 import type { Envelope } from '../../src/wire/envelope.schema.ts'
 import { newId } from '../../src/wire/names.ts'
+import { sessionEnd } from '../../src/wire/session-end.ts'
 import { messageSubject } from '../../src/wire/subjects.ts'
 import { caller, type Inside, openInside } from './inside.ts'
 import { summarize } from './row.ts'
@@ -135,7 +136,7 @@ async function main(): Promise<void> {
   const all = Object.entries(samples).map(([name, values]) => [name, summarize(values)] as const)
   const parts = await timeParts(from, to, Math.min(rounds, 100))
   process.stdout.write(`${JSON.stringify({ ...Object.fromEntries(all), ...parts })}\n`)
-  await Promise.all([from.sidecar.end('done'), to.sidecar.end('done')])
+  await Promise.all([from.sidecar.end(sessionEnd('ended')), to.sidecar.end(sessionEnd('ended'))])
   process.exit(0)
 }
 

@@ -435,7 +435,7 @@ export class Node {
   async stop(): Promise<void> {
     if (this.#over) return
     this.#over = true
-    await this.sidecar.end('ended')
+    await this.sidecar.end({ code: 'ended', reason: 'ended' })
     await this.#server?.close()
   }
 
@@ -444,7 +444,7 @@ export class Node {
     if (this.#over) return
     this.#over = true
     await this.sidecar.link.stop()
-    await this.sidecar.end('crashed')
+    await this.sidecar.end({ code: 'killed', reason: 'crashed' })
     await this.#server?.close()
     // It says there that it ended.
     rmSync(this.dir, { recursive: true, force: true })

@@ -238,7 +238,7 @@ function moveIn(claimant: Claimant, record: NameRecord): Claim {
 
 /** The record without the traces of an end. Fields of a newer version stay. */
 function living(record: NameRecord): NameRecord {
-  const { endedAt: _endedAt, reason: _reason, witness: _witness, renamedTo: _renamedTo, ...rest } = record
+  const { endedAt: _endedAt, reason: _reason, reasonCode: _code, witness: _witness, renamedTo: _to, ...rest } = record
   return rest
 }
 

@@ -4,10 +4,11 @@
  * owner a turn, and the trust in the next.
  */
 import { limits } from '../../wire/limits.ts'
-import type { Ending, TerminalType } from '../../wire/run.schema.ts'
+import type { Ending } from '../../wire/run.schema.ts'
+import type { SessionEnd } from '../../wire/session-end.ts'
 import { visible } from '../render.ts'
 import { announcement } from './announcement.ts'
-import type { Judged, StopRequest } from './process-end.ts'
+import { asked, cancelled, type Judged, type StopRequest, terminated, type Verdict } from './process-end.ts'
 
 /**
  * How it came to its end. `own`: by itself, as a session does that was started for one prompt, and a subagent. `left`:
@@ -15,6 +16,12 @@ import type { Judged, StopRequest } from './process-end.ts'
  * without a word. `parent`: a subagent whose session ended. `stopped`: a subagent that its session, or a person, stopped.
  */
 export type AgentEnd = 'own' | 'left' | 'signalled' | 'killed' | 'parent' | 'stopped'
+
+/** The kind of end that a session's own end means for its run. */
+export function agentEndOf({ code }: SessionEnd): AgentEnd {
+  if (code === 'killed' || code === 'signalled') return code
+  return code === 'finished' ? 'own' : 'left'
+}
 
 /** What cut it off, by the client's account. */
 export interface ModelError {
@@ -83,19 +90,16 @@ export const noEvidence: Omit<AgentEvidence, 'runKind' | 'end'> = {
   durationMs: null,
 }
 
-interface Verdict {
-  type: TerminalType
-  reason: string
-  evidence: string
+interface AgentVerdict extends Verdict {
   suspect?: string
 }
 
 export function judgeAgentEnd(seen: AgentEvidence): Judged {
-  const { type, reason, evidence, suspect } = verdict(seen)
+  const { reason, evidence, suspect, ...judged } = verdict(seen)
   const result = seen.done?.result ?? wordsOf(seen)
   const usage = seen.record?.usage
   const says = seen.clientSays === null ? '' : `; the client says ${seen.clientSays}`
-  const facts: Partial<Ending> = {
+  const facts: Omit<Ending, 'reasonCode'> = {
     ...(suspect === undefined ? {} : { suspect: short(suspect, limits.reason) }),
     ...(result.trim() === '' ? {} : { result: result.slice(0, limits.resultChars).toWellFormed() }),
     ...(typeof seen.exit?.code === 'number' ? { exitCode: seen.exit.code } : {}),
@@ -103,7 +107,8 @@ export function judgeAgentEnd(seen: AgentEvidence): Judged {
     ...(usage ? { usage } : {}),
     ...(seen.durationMs === null ? {} : { durationMs: seen.durationMs }),
   }
-  return { type, reason: short(reason, limits.reason), evidence: short(evidence + says, limits.evidence), ...facts }
+  const words = { reason: short(reason, limits.reason), evidence: short(evidence + says, limits.evidence) }
+  return { ...judged, ...words, ...facts }
 }
 
 /**
@@ -116,7 +121,7 @@ export function needsWord({ clientSays }: Pick<AgentEvidence, 'clientSays'>, jud
   return clientSays === null || clientSays === 'completed' ? !isClean : false
 }
 
-function verdict(seen: AgentEvidence): Verdict {
+function verdict(seen: AgentEvidence): AgentVerdict {
   // A record that has not caught up with what the client told says nothing about the end.
   const record = isBehind(seen) ? null : seen.record
   return byWord(seen) ?? byForce(seen) ?? byError(seen, record) ?? byRecord(seen, record)
@@ -126,36 +131,34 @@ function verdict(seen: AgentEvidence): Verdict {
 function byWord({ done, stop, timedOutMs }: AgentEvidence): Verdict | null {
   if (done) {
     const reason = done.failed ? 'mesh done --failed' : 'mesh done'
-    return { type: done.failed ? 'run_failed' : 'run_completed', reason, evidence: `it said so by ${reason}` }
+    const type = done.failed ? 'run_failed' : 'run_completed'
+    return { type, reasonCode: 'done', reason, evidence: `it said so by ${reason}` }
   }
-  if (stop) {
-    const evidence = `${stop.by} asked for ${stop.signal} at ${stop.at}`
-    return { type: 'run_cancelled', reason: `cancelled by ${stop.by}`, evidence }
-  }
-  if (timedOutMs !== null) {
-    return { type: 'run_terminated', reason: 'timeout', evidence: `it was given ${timedOutMs} ms` }
-  }
+  if (stop) return cancelled(stop, asked(stop))
+  if (timedOutMs !== null) return terminated('timeout', 'timeout', `it was given ${timedOutMs} ms`)
   return null
 }
 
 function byForce({ end, exit, outOfMemory, record }: AgentEvidence): Verdict | null {
-  const terminated = (reason: string, evidence: string): Verdict => ({ type: 'run_terminated', reason, evidence })
   const signal = exit?.signal ?? null
   if (outOfMemory !== null && (signal === 'SIGKILL' || end === 'killed'))
-    return terminated('out of memory', outOfMemory)
-  if (signal !== null) return terminated(`signal ${signal}`, `its supervisor saw signal ${signal}${where(record)}`)
-  if (end === 'killed') return terminated('killed', `it was gone without a word${where(record)}`)
-  if (end === 'signalled') return terminated('ended by a signal', `a signal or a closed terminal${where(record)}`)
-  if (end === 'parent') return terminated('its session ended', `its session ended before it${where(record)}`)
-  if (end === 'stopped') return { type: 'run_cancelled', reason: 'stopped', evidence: 'its session stopped it' }
+    return terminated('out_of_memory', 'out of memory', outOfMemory)
+  const last = where(record)
+  if (signal !== null) return terminated('signalled', `signal ${signal}`, `its supervisor saw signal ${signal}${last}`)
+  if (end === 'killed') return terminated('killed', 'killed', `it was gone without a word${last}`)
+  if (end === 'signalled') return terminated('signalled', 'ended by a signal', `a signal or a closed terminal${last}`)
+  if (end === 'parent') return terminated('session_ended', 'its session ended', `its session ended before it${last}`)
+  const reason = 'stopped'
+  if (end === reason) return { type: 'run_cancelled', reasonCode: reason, reason, evidence: 'its session stopped it' }
   return null
 }
 
 function byError({ error }: AgentEvidence, record: AgentRecord | null): Verdict | null {
   const found = record?.error ?? error
   if (!found) return null
-  const reason = OWN_WORDS.has(found.kind) ? found.kind : `API error: ${found.kind}`
-  return { type: 'run_terminated', reason, evidence: found.message === '' ? 'the client told an error' : found.message }
+  const evidence = found.message === '' ? 'the client reported an error' : found.message
+  if (OWN_WORDS.has(found.kind)) return terminated('cut_off', found.kind, evidence)
+  return terminated('api_error', `API error: ${found.kind}`, evidence)
 }
 
 /** The agent was given so many turns and no more. */
@@ -181,25 +184,31 @@ const LAST: Readonly<Record<AgentRecord['last'], string>> = {
 }
 
 /** It ended by itself, or its user left it. */
-function byRecord(seen: AgentEvidence, known: AgentRecord | null): Verdict {
+function byRecord(seen: AgentEvidence, known: AgentRecord | null): AgentVerdict {
   const { end, exit, runKind } = seen
   const left = end === 'left'
   const last = known ? `last in its record: ${LAST[known.last]}${stopped(known)}` : 'its final message'
   if (known?.last === 'interrupted') {
-    return { type: 'run_cancelled', reason: 'interrupted by its user', evidence: last }
+    return { type: 'run_cancelled', reasonCode: 'interrupted', reason: 'interrupted by its user', evidence: last }
   }
   const inMiddle = known && (known.last === 'tool-call' || known.last === 'tool-result' || known.last === 'prompt')
   const cutAtCall = known?.last === 'text' && known.stopReason === 'tool_use'
   if (inMiddle || cutAtCall) {
-    if (left) return { type: 'run_cancelled', reason: 'its user left in the middle of a turn', evidence: last }
-    return { type: 'run_terminated', reason: MIDDLE, evidence: last }
+    if (!left) return terminated('unfinished', MIDDLE, last)
+    return {
+      type: 'run_cancelled',
+      reasonCode: 'left',
+      reason: 'its user left in the middle of a turn',
+      evidence: last,
+    }
   }
   const cut = known?.stopReason ? CUT[known.stopReason] : undefined
-  if (cut) return { type: 'run_terminated', reason: known!.stopReason!, evidence: `${cut}; ${last}` }
-  if (exit?.code) return { type: 'run_failed', reason: `exit ${exit.code}`, evidence: `exit ${exit.code}; ${last}` }
+  if (cut) return terminated('cut_off', known!.stopReason!, `${cut}; ${last}`)
+  const exited = `exit ${exit?.code}`
+  if (exit?.code) return { type: 'run_failed', reasonCode: 'exited', reason: exited, evidence: `${exited}; ${last}` }
   // Who left it had read what it said last.
-  if (left) return { type: 'run_completed', reason: 'its user left', evidence: last }
-  const done: Verdict = { type: 'run_completed', reason: 'finished', evidence: last }
+  if (left) return { type: 'run_completed', reasonCode: 'left', reason: 'its user left', evidence: last }
+  const done: Verdict = { type: 'run_completed', reasonCode: 'finished', reason: 'finished', evidence: last }
   const words = wordsOf(seen)
   // A session that nobody asked anything owes no words.
   const owes = runKind === 'subagent' || (known !== null && known.last !== 'nothing')

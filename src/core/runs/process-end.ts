@@ -2,6 +2,7 @@
 import { limits } from '../../wire/limits.ts'
 import type { Ending, TerminalType } from '../../wire/run.schema.ts'
 import { visible } from '../render.ts'
+import type { RunReasonCode } from './reason-code.ts'
 
 /** Somebody asked mesh to end the run. */
 export interface StopRequest {
@@ -32,7 +33,14 @@ export interface ExitEvidence {
 /** 128 + n is how shells tell that signal n ended their last command. */
 const KILLED = 137
 
-export type Judged = Ending & { type: TerminalType }
+export type Judged = Omit<Ending, 'reasonCode'> & { type: TerminalType; reasonCode: RunReasonCode }
+
+export interface Verdict {
+  type: TerminalType
+  reasonCode: RunReasonCode
+  reason: string
+  evidence: string
+}
 
 /** The end of a process whose supervisor saw it. */
 export function judgeExit(seen: ExitEvidence): Judged {
@@ -43,52 +51,61 @@ export function judgeExit(seen: ExitEvidence): Judged {
     ...(durationMs === null ? {} : { durationMs }),
     ...(seen.stderrTail === '' ? {} : { stderrTail: seen.stderrTail }),
   }
-  const { type, reason, evidence } = verdict(seen)
+  const { evidence, reason, ...judged } = verdict(seen)
   const left = seen.leftInGroup ? '; processes of its group were left and were ended' : ''
-  return { type, reason: short(reason, limits.reason), evidence: short(evidence + left, limits.evidence), ...facts }
+  const words = { reason: short(reason, limits.reason), evidence: short(evidence + left, limits.evidence) }
+  return { ...judged, ...words, ...facts }
 }
 
-function verdict(seen: ExitEvidence): { type: TerminalType; reason: string; evidence: string } {
+function verdict(seen: ExitEvidence): Verdict {
   const { stop, timedOutMs, outOfMemory, forwarded, signal } = seen
   const isKnown = seen.code !== null || signal !== null
   const how = !isKnown ? 'that it was gone, not how' : seen.code === null ? `signal ${signal}` : `exit ${seen.code}`
   const saw = `its supervisor saw ${how}`
   // Who asked for the end explains it, whatever way the process took then. One that did its work all the same completed.
-  if (seen.code === 0 && !stop && timedOutMs === null) return { type: 'run_completed', reason: 'exit 0', evidence: saw }
-  if (stop) {
-    const asked = `${stop.by} asked for ${stop.signal} at ${stop.at}`
-    return { type: 'run_cancelled', reason: `cancelled by ${stop.by}`, evidence: `${asked}; ${saw}` }
-  }
-  if (timedOutMs !== null) {
-    return { type: 'run_terminated', reason: 'timeout', evidence: `it was given ${timedOutMs} ms; ${saw}` }
-  }
+  if (seen.code === 0 && !stop && timedOutMs === null)
+    return { type: 'run_completed', reasonCode: 'exited', reason: how, evidence: saw }
+  if (stop) return cancelled(stop, `${asked(stop)}; ${saw}`)
+  if (timedOutMs !== null) return terminated('timeout', 'timeout', `it was given ${timedOutMs} ms; ${saw}`)
   if (outOfMemory !== null && (signal === 'SIGKILL' || seen.code === KILLED)) {
-    return { type: 'run_terminated', reason: 'out of memory', evidence: `${outOfMemory}; ${saw}` }
+    return terminated('out_of_memory', 'out of memory', `${outOfMemory}; ${saw}`)
   }
   // What may have been cut off is not called completed.
-  if (!isKnown)
-    return { type: 'run_terminated', reason: 'ended, exit code unknown', evidence: `${saw}: it did not start it` }
+  if (!isKnown) return terminated('exit_unknown', 'ended, exit code unknown', `${saw}: it did not start it`)
   if (signal !== null) {
     const by = forwarded?.signal === signal ? ` sent by ${forwarded.from}` : ''
-    return { type: 'run_terminated', reason: `signal ${signal}${by}`, evidence: saw }
+    return terminated('signalled', `signal ${signal}${by}`, saw)
   }
-  return { type: 'run_failed', reason: how, evidence: saw }
+  return { type: 'run_failed', reasonCode: 'exited', reason: how, evidence: saw }
+}
+
+export function terminated(reasonCode: RunReasonCode, reason: string, evidence: string): Verdict {
+  return { type: 'run_terminated', reasonCode, reason, evidence }
+}
+
+export function asked({ by, signal, at }: StopRequest): string {
+  return `${by} asked for ${signal} at ${at}`
+}
+
+export function cancelled({ by }: StopRequest, evidence: string): Verdict {
+  return { type: 'run_cancelled', reasonCode: 'cancelled', reason: `cancelled by ${by}`, evidence }
 }
 
 /** The end of a process that nobody saw end: its supervisor was gone. */
 export function judgeLost(stop: StopRequest | null, evidence: string, stderrTail: string): Judged {
-  const told = stderrTail === '' ? {} : { stderrTail }
-  const words = { evidence: short(`${evidence}; its exit code is not known`, limits.evidence), ...told }
+  const seen = short(`${evidence}; its exit code is not known`, limits.evidence)
   // Asked for and gone: what killed it is known though nobody saw it.
-  if (stop) return { type: 'run_cancelled', reason: short(`cancelled by ${stop.by}`, limits.reason), ...words }
-  return { type: 'run_terminated', reason: 'supervisor lost', ...words }
+  const judged = stop ? cancelled(stop, seen) : terminated('supervisor_lost', 'supervisor lost', seen)
+  const reason = short(judged.reason, limits.reason)
+  return { ...judged, reason, ...(stderrTail === '' ? {} : { stderrTail }) }
 }
 
 /** What nobody saw end because the whole machine did. */
 export function withHost(lost: Judged, evidence: string): Judged {
   // Its own word, its record or whoever asked for its end explain it better.
-  if (lost.reason !== 'supervisor lost' && lost.reason !== 'killed') return lost
-  return { ...lost, reason: 'host lost', evidence: short(`${evidence}; ${lost.evidence ?? ''}`, limits.evidence) }
+  if (lost.reasonCode !== 'supervisor_lost' && lost.reasonCode !== 'killed') return lost
+  const words = short(`${evidence}; ${lost.evidence ?? ''}`, limits.evidence)
+  return { ...lost, ...terminated('host_lost', 'host lost', words) }
 }
 
 function short(text: string, max: number): string {

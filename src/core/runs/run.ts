@@ -77,8 +77,8 @@ type Told = Omit<RunRecord, 'v' | 'kind' | 'project' | 'id' | 'runKind' | 'name'
 export function recordAfter(record: Told, event: RunEvent): Told {
   const { seq, state } = { seq: event.seq, state: stateAfter(event) }
   if (isTerminal(event.type)) {
-    const { reason, exitCode, signal, durationMs, at: endedAt } = event
-    return { ...record, seq, state, endedAt, ...defined({ reason, exitCode, signal, durationMs }) }
+    const { reason, reasonCode, exitCode, signal, durationMs, at: endedAt } = event
+    return { ...record, seq, state, endedAt, ...defined({ reason, reasonCode, exitCode, signal, durationMs }) }
   }
   const { text, percent } = event
   return { ...record, seq, state, ...(event.type === 'run_progress' ? defined({ text, percent }) : {}) }

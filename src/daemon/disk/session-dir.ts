@@ -7,7 +7,7 @@ import { readJson, writeAtomic } from '../../host/files.ts'
 import { type Home, sessionDir } from '../../host/home.ts'
 import { tryLock } from '../../host/lock.ts'
 import { identifyProcess } from '../../host/process/process.ts'
-import { processIdentity } from '../../wire/envelope.schema.ts'
+import { processIdentity, reasonCode } from '../../wire/envelope.schema.ts'
 import { isName, isRunId } from '../../wire/names.ts'
 import { isProject } from '../../wire/subjects.ts'
 
@@ -36,7 +36,7 @@ const sidecarRecord = z.object({
   program: z.optional(z.string()),
   startedAt: z.string(),
   /** The session ended, and the sidecar was about to tell it. */
-  ended: z.optional(z.object({ reason: z.string(), at: z.string() })),
+  ended: z.optional(z.object({ reason: z.string(), reasonCode: z.optional(reasonCode), at: z.string() })),
 })
 export type SidecarRecord = z.output<typeof sidecarRecord>
 

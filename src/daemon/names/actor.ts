@@ -4,10 +4,11 @@ import type { Move } from '../../core/tasks/board.ts'
 import type { Grace, HolderFacts } from '../../core/tasks/lease.ts'
 import type { Settings } from '../../host/settings.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
+import { readSessionEnd, type SessionEndCode } from '../../wire/session-end.ts'
 import type { Actor, Task } from '../../wire/task.schema.ts'
 
 /** A person's sidecar ends by itself when nobody calls it, or with the machine. */
-const RESTS = new Set(['idle', 'stopped', 'ended'])
+const RESTS: readonly SessionEndCode[] = ['idle', 'stopped', 'ended']
 
 export function graceOf({ claimGraceSeconds, claimLostSeconds }: Settings): Grace {
   return { gone: claimGraceSeconds * 1000, lost: claimLostSeconds * 1000 }
@@ -22,7 +23,7 @@ export function actorOf({ member, name, epoch }: Actor): Actor {
 export function holderFacts(record: NameRecord | null, holder: Actor): HolderFacts {
   if (!record || record.member !== holder.member) return { state: 'absent' }
   const { endedAt, reason } = record
-  const isResting = record.state === 'gone' && record.harness === 'shell' && RESTS.has(reason ?? '')
+  const isResting = record.state === 'gone' && record.harness === 'shell' && RESTS.includes(readSessionEnd(record).code)
   const state = isResting ? 'resting' : record.state
   return { state, ...(endedAt === undefined ? {} : { at: endedAt }), ...(reason === undefined ? {} : { reason }) }
 }

@@ -106,6 +106,6 @@ export class Naming {
 }
 
 function living(record: NameRecord): NameRecord {
-  const { endedAt: _endedAt, reason: _reason, witness: _witness, ...rest } = record
+  const { endedAt: _endedAt, reason: _reason, reasonCode: _code, witness: _witness, ...rest } = record
   return { ...rest, state: 'held' }
 }

@@ -5,6 +5,7 @@ import type { Logger } from '../../host/log.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord, Presence } from '../../wire/envelope.schema.ts'
 import { times } from '../../wire/limits.ts'
+import { sessionEnd } from '../../wire/session-end.ts'
 
 /** Changes within this long go out in one heartbeat. */
 const GATHER_MS = 20
@@ -104,7 +105,8 @@ export class PresenceKeeper {
   /** `lost` lives in the names record: the heartbeat's bucket forgets. Whoever looks first writes it. */
   #recordLost(store: ProjectStore, record: NameRecord): void {
     if (record.state !== 'held') return
-    const lost: NameRecord = { ...record, state: 'lost', endedAt: new Date().toISOString(), reason: 'no heartbeat' }
+    const { code: reasonCode, reason } = sessionEnd('silent')
+    const lost: NameRecord = { ...record, state: 'lost', endedAt: new Date().toISOString(), reason, reasonCode }
     store.names
       .get(record.name)
       .then((current) => {

@@ -8,6 +8,7 @@ import { processState } from '../../host/process/process.ts'
 import type { Entry } from '../../nats/bucket.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
+import { type SessionEnd, sessionEnd } from '../../wire/session-end.ts'
 
 const ATTEMPTS = 50
 const MOVE_LOOKS = 10
@@ -75,7 +76,7 @@ export class Registry {
 
   /** Its conversation is over in this process, and may be resumed in another. */
   async #leaveBehind(store: ProjectStore, left: NameRecord, at: string): Promise<void> {
-    const isOver = { reason: 'resumed another conversation', at, witness: this.record.name, isOver: true }
+    const isOver = { ...sessionEnd('resumed_other'), at, witness: this.record.name, isOver: true }
     await witness(store, left, isOver)
   }
 
@@ -118,8 +119,8 @@ export class Registry {
   }
 
   /** Ends the session in the record: its name waits for its return or for a successor. */
-  async end(store: ProjectStore, reason: string, at: string): Promise<void> {
-    await this.change(store, (record) => ended(record, { reason, at, witness: record.name }))
+  async end(store: ProjectStore, end: SessionEnd, at: string): Promise<void> {
+    await this.change(store, (record) => ended(record, { ...end, at, witness: record.name }))
   }
 
   /** Takes another name, or one back that leads here. What makes the old one lead to it is done by `leaveFormer`. */
@@ -151,7 +152,11 @@ export class Registry {
       const old = await store.names.get(formerly.name)
       const isOurs = old && old.value.epoch <= (formerly.epoch ?? epoch) && own.includes(old.value.session)
       if (!isOurs || old.value.renamedTo) return old?.value ?? null
-      const left = { ...ended(old.value, { reason: 'renamed', at, witness: name }), session: '', renamedTo: name }
+      const left = {
+        ...ended(old.value, { ...sessionEnd('renamed'), at, witness: name }),
+        session: '',
+        renamedTo: name,
+      }
       const next = { ...left, since: formerly.until, topics: [], roles: [] }
       if ((await store.names.update(formerly.name, next, old.revision)) !== null) return next
     }
@@ -178,8 +183,9 @@ export async function followName(
 }
 
 /** A record whose session ended, as its witness writes it. */
-export function ended(record: NameRecord, end: { reason: string; at: string; witness: string }): NameRecord {
-  return { ...record, state: 'gone', endedAt: end.at, reason: end.reason.slice(0, 200), witness: end.witness }
+export function ended(record: NameRecord, end: SessionEnd & { at: string; witness: string }): NameRecord {
+  const { code: reasonCode, reason, at: endedAt, witness } = end
+  return { ...record, state: 'gone', endedAt, reason: reason.slice(0, 200), reasonCode, witness }
 }
 
 /**
@@ -189,7 +195,7 @@ export function ended(record: NameRecord, end: { reason: string; at: string; wit
 export async function witness(
   store: ProjectStore,
   seen: { name: string; epoch: number },
-  end: { reason: string; at: string; witness: string; isOver: boolean },
+  end: SessionEnd & { at: string; witness: string; isOver: boolean },
 ): Promise<boolean> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const current = await store.names.get(seen.name)

@@ -8,6 +8,7 @@ import type { ReadRecord } from '../../core/runs/agent-end.ts'
 import type { HarnessEvents } from '../../harness/types.ts'
 import { nameDir } from '../../host/home.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
+import type { SessionEnd } from '../../wire/session-end.ts'
 import type { MailSession } from '../mail/session.ts'
 import type { Session } from '../session.ts'
 import { Adoption } from './adoption.ts'
@@ -96,7 +97,7 @@ export class Runs {
   }
 
   /** The session is over; its own run is told within `ms`, or by a witness. */
-  async end(reason: string, ms: number): Promise<void> {
-    await Promise.all([this.session?.end(reason, ms), this.#subagents?.end(ms)])
+  async end(end: SessionEnd, ms: number): Promise<void> {
+    await Promise.all([this.session?.end(end, ms), this.#subagents?.end(ms)])
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { RunAnswer, RunRequest, SessionReport } from '../../api/supervisor.schema.ts'
 import { ownerIn } from '../../core/runs/adoption.ts'
-import { type AgentEnd, judgeAgentEnd, noEvidence, type ReadRecord } from '../../core/runs/agent-end.ts'
+import { agentEndOf, judgeAgentEnd, noEvidence, type ReadRecord } from '../../core/runs/agent-end.ts'
 import { MeshError } from '../../errors.ts'
 import type { Harness, TurnEnd } from '../../harness/types.ts'
 import { writeAtomic } from '../../host/files.ts'
@@ -18,6 +18,7 @@ import { RunTeller } from '../../run/teller.ts'
 import type { SessionStatus } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import type { RunState } from '../../wire/run.schema.ts'
+import type { SessionEnd } from '../../wire/session-end.ts'
 import type { OwnRun } from '../session.ts'
 
 type Seen = 'running' | 'waiting' | 'idle'
@@ -99,31 +100,32 @@ export class SessionRun {
   }
 
   /** The session is over. Written down at once; told within `ms`, or by whoever witnesses it. */
-  async end(reason: string, ms: number): Promise<void> {
+  async end(end: SessionEnd, ms: number): Promise<void> {
     if (this.#ended) return
     if (!this.#line && !this.#teller) await this.#begin()
     this.#ended = true
     if (this.#timer) clearTimeout(this.#timer)
     this.#noteTranscript()
     if (this.#line) {
-      this.#line.send({ ...this.#report('ended'), reason: reason.slice(0, limits.reason) })
+      const reason = end.reason.slice(0, limits.reason)
+      this.#line.send({ ...this.#report('ended'), reason, reasonCode: end.code })
       return this.#line.settle(ms)
     }
     const teller = this.#teller
     if (!teller) return
-    teller.end(this.#judge(reason, teller.startedAt))
+    teller.end(this.#judge(end, teller.startedAt))
     this.#close()
     if (this.#store) await teller.settle(this.#store.runs, ms)
     teller.close()
   }
 
-  #judge(reason: string, since: string) {
+  #judge(end: SessionEnd, since: string) {
     const { home, run, readRecord } = this.#options
     const record = this.#transcript === null ? null : readRecord(this.#transcript, { subagent: false, since })
     return judgeAgentEnd({
       ...noEvidence,
       runKind: 'session',
-      end: endOf(reason),
+      end: agentEndOf(end),
       stop: readStop(runDir(home, run.id)),
       error: this.#turn?.error ?? null,
       finalText: this.#turn?.text ?? null,
@@ -258,13 +260,6 @@ export class SessionRun {
       log.debug({ error }, 'the place of the transcript not noted')
     }
   }
-}
-
-/** What the client's word for its end, or a witness's, says of how it came. */
-function endOf(reason: string): AgentEnd {
-  if (reason === 'killed') return 'killed'
-  if (reason === 'finished') return 'own'
-  return reason === 'ended by a signal' ? 'signalled' : 'left'
 }
 
 function seenIn(state: RunState): Seen | null {

@@ -1,5 +1,6 @@
 /** Runs and their events as callers see them. */
 import type { ShownEvent, ShownRun } from '../../api/run-ops.schema.ts'
+import { runReasonCode } from '../../core/runs/reason-code.ts'
 import { isOver } from '../../core/runs/run.ts'
 import { runDir } from '../../host/home.ts'
 import { lockOwner } from '../../host/lock.ts'
@@ -15,10 +16,11 @@ export async function showRun(session: Session, store: RunStore, found: RunRecor
   const record = await current(session, store, found)
   const { id, runKind, name, owner, lineage, state, startedAt, host = null, pid = null } = record
   const { endedAt, reason, exitCode, signal, durationMs, text, percent } = record
+  const reasonCode = runReasonCode(record)
   return {
     ...{ runId: id, kind: runKind, name, owner, parent: lineage.at(-1) ?? null, lineage, state, startedAt, host, pid },
     supervised: isOver(state) ? null : isSupervised(session, record),
-    ...{ endedAt, reason, exitCode, signal, durationMs, text, percent },
+    ...{ endedAt, reason, reasonCode, exitCode, signal, durationMs, text, percent },
   }
 }
 
@@ -40,10 +42,13 @@ function shownEvent(event: RunEvent, verified: boolean): ShownEvent {
     project: _project,
     from: _from,
     sig: _sig,
+    reasonCode: _code,
     run,
     runKind,
     lineage,
     ...rest
   } = event
-  return { ...rest, runId: run, kind: runKind, lineage, parent: lineage.at(-1) ?? null, verified }
+  const reasonCode = runReasonCode(event)
+  const shown = { ...rest, ...(reasonCode === undefined ? {} : { reasonCode }) }
+  return { ...shown, runId: run, kind: runKind, lineage, parent: lineage.at(-1) ?? null, verified }
 }

@@ -15,6 +15,7 @@ import type { Logger } from '../../host/log.ts'
 import { processState } from '../../host/process/process.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import { isRunId } from '../../wire/names.ts'
+import { readSessionEnd, sessionEnd } from '../../wire/session-end.ts'
 import { readRecord, removeLocked, type SidecarRecord, sessionKeys, sweepLeftovers } from '../disk/session-dir.ts'
 import { drainOutbox } from '../mail/drain.ts'
 import { witness } from '../names/registry.ts'
@@ -177,8 +178,10 @@ export class Witness {
     if (!own) return false
     try {
       const store = await own.sibling(record.project)
-      const { reason, at } = record.ended ?? { reason: 'killed', at: new Date().toISOString() }
-      const end = { reason, at, witness: this.#options.name(), isOver: record.ended !== undefined }
+      const { ended } = record
+      const how = ended ? readSessionEnd(ended) : sessionEnd('killed')
+      const at = ended?.at ?? new Date().toISOString()
+      const end = { ...how, at, witness: this.#options.name(), isOver: ended !== undefined }
       if (await witness(store, record, end)) await store.presence.delete(record.name)
       await drainOutbox(this.#options.home, store, record.name, this.#options.log)
       this.#clear(key, record)

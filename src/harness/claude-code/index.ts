@@ -6,6 +6,7 @@ import { MeshError } from '../../errors.ts'
 import { ensurePrivateDir, readJson, writeAtomic } from '../../host/files.ts'
 import { identifyProcess, type ProcessState } from '../../host/process/process.ts'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
+import { sessionEnd } from '../../wire/session-end.ts'
 import type { Conversation, Door, Harness, HarnessEvents, Recalled, SessionOptions, TurnEnd } from '../types.ts'
 import { HookDoor } from './doors/hook.ts'
 import { InboxDoor } from './doors/inbox.ts'
@@ -118,9 +119,9 @@ class ClaudeCode implements Harness {
       },
       () => this.#spool.drain(),
     )
-    this.#end = new SessionEnd(this.#seen, (reason) => {
+    this.#end = new SessionEnd(this.#seen, (end) => {
       this.#subagents.over()
-      this.#events!.ended(reason)
+      this.#events!.ended(end)
     })
     this.#edits = new EditWatch(this.#transcript, (path) => this.#events?.edited(path))
     this.doors = [this.#hook, watch, inbox].map((door) => this.#seen.observe(door))
@@ -352,7 +353,7 @@ class ClaudeCode implements Harness {
   #gone(): void {
     this.#spool.drain()
     const isClean = !hasHooks(this.#options.sessionDir) && this.#registry.isRemoved
-    this.#end.onDeath(isClean ? 'ended' : 'killed')
+    this.#end.onDeath(sessionEnd(isClean ? 'ended' : 'killed'))
   }
 }
 

@@ -14,7 +14,7 @@ test('a session that ends says so itself', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   expect(await alive(alice, 'bob')).toMatchObject({ status: 'idle', lives: true })
   const waiting = alice.call('wait', { targets: ['bob'], until: 'end' })
-  bob.harness.events.ended('prompt_input_exit')
+  bob.harness.events.ended({ code: 'left', reason: 'prompt_input_exit' })
   expect((await waiting).results).toMatchObject([
     { type: 'session_ended', name: 'bob', status: 'gone', reason: 'prompt_input_exit' },
   ])

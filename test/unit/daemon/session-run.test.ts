@@ -7,6 +7,7 @@ import { createShell } from '../../../src/harness/shell.ts'
 import { type Home, meshHome, runDir } from '../../../src/host/home.ts'
 import type { Logger } from '../../../src/host/log.ts'
 import { readSteps, writeSpec } from '../../../src/run/dir.ts'
+import { sessionEnd } from '../../../src/wire/session-end.ts'
 import { temporaryDir } from '../../support/engine.ts'
 
 const [id, parent] = [`r_${'a'.repeat(32)}`, `r_${'b'.repeat(32)}`]
@@ -26,7 +27,7 @@ async function ended(lineage: string[]) {
     ...{ home, project: 'shop', log, harness: createShell('kid', '/'), name: () => 'kid', readRecord: () => null },
     ...{ run: { id, lineage, isSupervised: false }, startedAt: '2026-11-21T00:00:00.000Z' },
   })
-  await session.end('killed', 0)
+  await session.end(sessionEnd('killed'), 0)
   return readSteps(runDir(home, id)).flatMap((step) => (step.t === 'event' ? [step.event] : []))
 }
 

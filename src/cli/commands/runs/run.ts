@@ -41,7 +41,7 @@ async function supervise(context: Context<Flags>): Promise<number> {
   if (out.json) await out.value(ended)
   else if (ended.state === 'terminated' || ended.state === 'cancelled')
     out.note(`${spec.name} ${ended.state}: ${oneLine(ended.reason)}`)
-  if (ended.exitCode === 0 && ended.state !== 'completed') return ended.reason === 'timeout' ? OUT_OF_TIME : ENDED
+  if (ended.exitCode === 0 && ended.state !== 'completed') return ended.reasonCode === 'timeout' ? OUT_OF_TIME : ENDED
   if (ended.exitCode !== null) return ended.exitCode
   return 128 + (constants.signals[ended.signal as NodeJS.Signals] ?? 0)
 }

@@ -1,4 +1,5 @@
 /** The end of a session: its reason, a last look for evidence, and then it is told, once. */
+import { type SessionEnd as Ending, sessionEnd } from '../../../wire/session-end.ts'
 import type { EvidenceReader } from '../transcript/evidence.ts'
 import type { StatusEvidence } from './status.ts'
 
@@ -9,39 +10,39 @@ const LOOK_MS = 10
 
 export class SessionEnd {
   readonly #evidence: EvidenceReader
-  readonly #onEnded: (reason: string) => void
+  readonly #onEnded: (end: Ending) => void
   /** Set once the session has begun to end. */
-  #reason: string | null = null
+  #ending: Ending | null = null
   /** When the last look for evidence ends. */
   #lookUntil = Number.POSITIVE_INFINITY
   /** Nothing is told any more. */
   isOver = false
 
-  constructor(evidence: EvidenceReader, onEnded: (reason: string) => void) {
+  constructor(evidence: EvidenceReader, onEnded: (end: Ending) => void) {
     this.#evidence = evidence
     this.#onEnded = onEnded
   }
 
   get hasBegun(): boolean {
-    return this.#reason !== null
+    return this.#ending !== null
   }
 
-  begin(reason: string): void {
-    if (this.#reason !== null) return
-    this.#reason = reason
+  begin(ending: Ending): void {
+    if (this.#ending !== null) return
+    this.#ending = ending
     this.#lastLook(LAST_EVIDENCE_MS)
   }
 
   /** A signal asks for it: there is little time left. */
-  hurry(reason: string): void {
-    this.#reason ??= reason
+  hurry(ending: Ending): void {
+    this.#ending ??= ending
     this.#lastLook(SIGNAL_EVIDENCE_MS)
   }
 
   /** The client is dead. What SessionEnd said comes before what is only witnessed. */
-  onDeath(reason = 'killed'): void {
-    if (this.#reason !== null) this.#over()
-    else this.begin(reason)
+  onDeath(ending = sessionEnd('killed')): void {
+    if (this.#ending !== null) this.#over()
+    else this.begin(ending)
   }
 
   /** The client writes its transcript every 0.1 s: what was read just before the end may be told there yet. */
@@ -55,13 +56,13 @@ export class SessionEnd {
   #over(): void {
     if (this.isOver) return
     this.isOver = true
-    this.#onEnded(this.#reason!)
+    this.#onEnded(this.#ending!)
   }
 }
 
 /** SessionEnd says `other` for a signal and for the end of `-p` alike (CLAUDE_CODE 2.1). */
-export function endReason(reason: string, { attended, turn }: Pick<StatusEvidence, 'attended' | 'turn'>): string {
-  if (reason === 'prompt_input_exit') return 'exit'
-  if (reason !== 'other') return reason === '' ? 'ended' : reason.slice(0, 64)
-  return !attended && turn && !turn.running ? 'finished' : 'ended by a signal'
+export function endReason(reason: string, { attended, turn }: Pick<StatusEvidence, 'attended' | 'turn'>): Ending {
+  if (reason === 'prompt_input_exit') return sessionEnd('left')
+  if (reason !== 'other') return reason === '' ? sessionEnd('ended') : sessionEnd('left', reason.slice(0, 64))
+  return sessionEnd(!attended && turn && !turn.running ? 'finished' : 'signalled')
 }

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { type AgentEvidence, judgeAgentEnd, needsWord, noEvidence } from '../../../../src/core/runs/agent-end.ts'
+import { runReasonCode } from '../../../../src/core/runs/reason-code.ts'
 import { modelError, readAgentRecord } from '../../../../src/harness/claude-code/transcript/ended.ts'
 import { announcements, reports } from '../../../support/reports.ts'
 
@@ -14,6 +15,8 @@ function judged(name: string, told: Partial<AgentEvidence>) {
   const runKind = name.startsWith('subagent') ? 'subagent' : 'session'
   const seen: AgentEvidence = { ...noEvidence, runKind, end: 'own', record, ...told }
   const end = judgeAgentEnd(seen)
+  // What a peer of an earlier release reads into the same prose.
+  expect(runReasonCode({ reason: end.reason })).toBe(end.reasonCode)
   return { ...end, word: needsWord(seen, end) }
 }
 

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type ExitEvidence, judgeExit, judgeLost, tailOf } from '../../../../src/core/runs/process-end.ts'
+import { runReasonCode } from '../../../../src/core/runs/reason-code.ts'
 import { ending } from '../../../../src/wire/run.schema.ts'
 
 const stop = { by: 'ann', signal: 'SIGTERM', at: '2026-11-20T10:00:00.000Z' }
@@ -51,7 +52,9 @@ test.each([
   ['out of memory within', { code: 137, outOfMemory: 'oom_kill 0 → 1' }, 'run_terminated', 'out of memory'],
   ["another's memory ran out", { code: 1, outOfMemory: 'oom_kill 0 → 1' }, 'run_failed', 'exit 1'],
 ] as const)('%s', (_, evidence, type, reason) => {
-  expect(judgeExit(seen(evidence))).toMatchObject({ type, reason, durationMs: 12 })
+  const judged = judgeExit(seen(evidence))
+  expect(judged).toMatchObject({ type, reason, durationMs: 12 })
+  expect(runReasonCode({ reason })).toBe(judged.reasonCode)
 })
 
 test('the evidence says what was seen', () => {
@@ -63,6 +66,7 @@ test('the evidence says what was seen', () => {
 test('who is lost is terminated, or cancelled when somebody asked for it; a code is not made up', () => {
   expect(judgeLost(null, 'gone', 'boom')).toEqual({
     type: 'run_terminated',
+    reasonCode: 'supervisor_lost',
     reason: 'supervisor lost',
     evidence: 'gone; its exit code is not known',
     stderrTail: 'boom',

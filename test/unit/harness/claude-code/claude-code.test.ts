@@ -82,7 +82,7 @@ async function start(conversation: (c: Conversation) => Promise<string> = async 
     prompted: () => told.push(['prompted']),
     turnEnded: (turn) => told.push(['turnEnded', turn]),
     interrupted: (is) => told.push(['interrupted', is]),
-    ended: (reason) => told.push(['ended', reason]),
+    ended: ({ reason }) => told.push(['ended', reason]),
   })
   return harness
 }

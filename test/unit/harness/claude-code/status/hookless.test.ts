@@ -66,7 +66,7 @@ async function start(): Promise<Harness> {
     prompted: () => {},
     interrupted: () => {},
     turnEnded: () => {},
-    ended: (reason) => told.push(['ended', reason]),
+    ended: ({ reason }) => told.push(['ended', reason]),
   })
   return harness
 }
