@@ -8,7 +8,7 @@ import { MeshError } from '../errors.ts'
 import { checkOwnDir, ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, runDir, socketPath } from '../host/home.ts'
 import { askLine } from '../host/line.ts'
-import { supervisorFlags } from '../host/process/node-flags.ts'
+import { nodeFlags } from '../host/process/node-flags.ts'
 
 /** The built supervisor; it lies beside the built command. */
 const supervisorPath = join(import.meta.dirname, 'supervisor.js')
@@ -57,7 +57,7 @@ function launch({ detach }: RunSpec, env: Env, home: Home): ChildProcess {
   ensurePrivateDir(home.root)
   const errors = detach ? openSync(join(home.root, 'supervisor.err'), 'a', 0o600) : null
   try {
-    const child = spawn(process.execPath, [...supervisorFlags, supervisorPath, home.root], {
+    const child = spawn(process.execPath, [...nodeFlags(home), supervisorPath, home.root], {
       cwd: '/',
       detached: true,
       stdio: errors === null ? ['inherit', 'inherit', 'inherit', 'pipe'] : ['ignore', 'ignore', errors, 'pipe'],

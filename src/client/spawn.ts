@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir, fileError } from '../host/files.ts'
 import type { Env, Home } from '../host/home.ts'
-import { sidecarFlags } from '../host/process/node-flags.ts'
+import { nodeFlags } from '../host/process/node-flags.ts'
 import type { Operator, Target } from './find.ts'
 
 const START_MS = 10_000
@@ -58,7 +58,7 @@ function openErrors(home: Home, dir: string): number {
 }
 
 function launch({ dir, operator }: Target & { operator: Operator }, env: Env, home: Home, log: number): ChildProcess {
-  const child = spawn(process.execPath, [...sidecarFlags, sidecarPath, 'operator', dir], {
+  const child = spawn(process.execPath, [...nodeFlags(home), sidecarPath, 'operator', dir], {
     cwd: operator.worktree,
     detached: true,
     stdio: ['ignore', 'ignore', log],

@@ -1,28 +1,69 @@
 /** The sidecar's log: bounded JSON lines in `logs/`. Never a message body at info level. */
-import { renameSync, statSync } from 'node:fs'
-import { destination, type Logger, pino } from 'pino'
+import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs'
 import { limits } from '../wire/limits.ts'
 
-export type { Logger }
-
+/** As pino numbers them: what reads the lines knows these. */
+const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, fatal: 60 } as const
+const LEAST: Record<string, number> = { trace: 10, ...LEVELS, silent: Number.POSITIVE_INFINITY }
 const CHECK_EVERY_MS = 60_000
+
+export type LogLevel = keyof typeof LEVELS
+
+/** Logs a message, or an object's fields with one. */
+type Write = (fields: object | string, message?: string) => void
+
+export type Logger = Record<LogLevel, Write>
 
 /** Opens `path`; over `limits.logBytes` it becomes `<path>.1`, of which one is kept. */
 export function openLog(path: string, level: string): { log: Logger; close(): void } {
-  const target = destination({ dest: path, sync: true, mode: 0o600, mkdir: false })
-  // A full disk must not end the sidecar: lines are lost then.
-  target.on('error', () => {})
+  const open = () => openSync(path, 'a', 0o600)
+  let fd = open()
   const rotate = () => {
     try {
-      if (statSync(path).size <= limits.logBytes) return
+      if (fstatSync(fd).size <= limits.logBytes) return
       renameSync(path, `${path}.1`)
-      target.reopen()
+      const next = open()
+      closeSync(fd)
+      fd = next
     } catch {
       // The directory is gone or the disk full: the next check tries again.
     }
   }
   rotate()
   const timer = setInterval(rotate, CHECK_EVERY_MS).unref()
-  const log = pino({ level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, target)
-  return { log, close: () => clearInterval(timer) }
+  return { log: createLogger(level, (line) => writeSync(fd, line)), close: () => clearInterval(timer) }
+}
+
+/** Makes a logger that gives `write` each line from `level` up: `trace` to `fatal`, or `silent`. */
+export function createLogger(level: string, write: (line: string) => void): Logger {
+  const least = LEAST[level] ?? LEVELS.info
+  const writer = (name: LogLevel): Write => {
+    if (LEVELS[name] < least) return () => {}
+    return (fields, message) => {
+      try {
+        write(lineOf(LEVELS[name], fields, message))
+      } catch {
+        // A full disk must not end the sidecar: lines are lost then.
+      }
+    }
+  }
+  return {
+    debug: writer('debug'),
+    info: writer('info'),
+    warn: writer('warn'),
+    error: writer('error'),
+    fatal: writer('fatal'),
+  }
+}
+
+function lineOf(level: number, fields: object | string, message?: string): string {
+  const said =
+    typeof fields === 'string' ? { msg: fields } : { ...fields, ...(message === undefined ? {} : { msg: message }) }
+  const line = { level, time: new Date().toISOString(), pid: process.pid, ...said }
+  return `${JSON.stringify(line, (_, value) => (value instanceof Error ? errorFields(value) : value))}\n`
+}
+
+/** An error has no fields that JSON would show. */
+function errorFields(error: Error): object {
+  return { ...error, type: error.name, message: error.message, stack: error.stack }
 }

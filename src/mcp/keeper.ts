@@ -12,7 +12,7 @@ import { MeshError } from '../errors.ts'
 import { hasHooks, mayHaveHooks, type ParentSession, parentSession } from '../harness/mcp-parent.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, socketPath } from '../host/home.ts'
-import { sidecarFlags } from '../host/process/node-flags.ts'
+import { nodeFlags } from '../host/process/node-flags.ts'
 import { isDescendant, sendSignal } from '../host/process/process.ts'
 import { resolvePlace } from '../host/repository/project.ts'
 
@@ -112,7 +112,7 @@ export class Keeper {
       NODE_EXTRA_CA_CERTS: __,
       ...own
     } = kind === 'mcp' ? { ...scrub(env), MESH_RUN_ID, MESH_LINEAGE } : env
-    const child = spawn(process.execPath, [...sidecarFlags, sidecarPath, kind, dir], {
+    const child = spawn(process.execPath, [...nodeFlags(home), sidecarPath, kind, dir], {
       cwd,
       // Out of the terminal's reach; its parent it stays.
       detached: true,

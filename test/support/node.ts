@@ -11,7 +11,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { build } from 'esbuild'
 import { type MsgHdrs, headers as natsHeaders } from 'nats'
-import { pino } from 'pino'
 import { test as base, expect } from 'vitest'
 import type { Message, Op, Request, Response } from '../../src/api/ops.schema.ts'
 import { type CallOptions, call } from '../../src/client/client.ts'
@@ -25,6 +24,7 @@ import { engineUser } from '../../src/engine/nkey.ts'
 import type { Conversation, Door, Harness, HarnessEvents, Recalled } from '../../src/harness/types.ts'
 import { ensurePrivateDir } from '../../src/host/files.ts'
 import { type Env, type Home, meshHome, operatorKey, sessionDir, socketPath } from '../../src/host/home.ts'
+import { createLogger } from '../../src/host/log.ts'
 import { identifyProcess } from '../../src/host/process/process.ts'
 import { defaultSettings, type Settings } from '../../src/host/settings.ts'
 import { memberKey } from '../../src/link/keys.ts'
@@ -122,15 +122,13 @@ export class World {
 }
 
 async function bundleSidecar(outfile: string): Promise<string> {
-  const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
   await build({
     entryPoints: [join(root, 'src', 'daemon', 'main.ts')],
     bundle: true,
     platform: 'node',
-    format: 'esm',
+    format: 'cjs',
     outfile,
-    define: { MESH_VERSION: JSON.stringify(version) },
-    banner: { js: banner },
+    define: { MESH_VERSION: JSON.stringify(version), 'import.meta.dirname': '__dirname' },
     logLevel: 'silent',
   })
   return outfile
@@ -353,7 +351,7 @@ export class Node {
       harness: this.harness,
       desired: { name, explicit },
       version,
-      log: pino({ level: 'debug' }, { write: (line: string) => this.log.push(JSON.parse(line)) }),
+      log: createLogger('debug', (line) => this.log.push(JSON.parse(line))),
       onEnd: () => {},
     })
   }

@@ -141,7 +141,8 @@ describe('an upgrade under a living session', () => {
 
   /** As `npm install -g` or a build does it. */
   function replaceWith(build: string): void {
-    for (const name of readdirSync(join(build, 'dist')).filter((file) => !file.endsWith('.tmp'))) {
+    // What is left of the code caches is of the other build, and left aside.
+    for (const name of readdirSync(join(build, 'dist')).filter((file) => file !== 'cache' && !file.endsWith('.tmp'))) {
       cpSync(join(build, 'dist', name), join(home, 'dist', `${name}.new`))
       renameSync(join(home, 'dist', `${name}.new`), join(home, 'dist', name))
     }

@@ -3,7 +3,6 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Ledger, type LedgerStep } from '../../../src/core/state/ledger.ts'
 import { type Facts, type Obligation, obligationsOf } from '../../../src/core/state/obligations.ts'
@@ -13,6 +12,7 @@ import { Courier } from '../../../src/daemon/delivery/courier.ts'
 import { LedgerBook } from '../../../src/daemon/disk/ledger-book.ts'
 import { Mailbox } from '../../../src/daemon/mail/mailbox.ts'
 import { HookDoor } from '../../../src/harness/claude-code/doors/hook.ts'
+import { createLogger } from '../../../src/host/log.ts'
 import type { RunRecord } from '../../../src/wire/run.schema.ts'
 import type { StateDocument } from '../../../src/wire/state.schema.ts'
 import type { Task } from '../../../src/wire/task.schema.ts'
@@ -28,7 +28,7 @@ const asked = (n: number, who = 'web'): LedgerStep => ({
   at: AT,
   text: `question ${n}`,
 })
-const log = pino({ level: 'silent' })
+const log = createLogger('silent', () => {})
 
 function ledgerOf(...steps: LedgerStep[]): Ledger {
   const ledger = new Ledger()

@@ -2,16 +2,16 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Courier } from '../../../src/daemon/delivery/courier.ts'
 import { Mailbox } from '../../../src/daemon/mail/mailbox.ts'
 import { HookDoor } from '../../../src/harness/claude-code/doors/hook.ts'
+import { createLogger } from '../../../src/host/log.ts'
 import type { Envelope } from '../../../src/wire/envelope.schema.ts'
 import { limits } from '../../../src/wire/limits.ts'
 import { unsigned } from '../../support/samples.ts'
 
-const log = pino({ level: 'silent' })
+const log = createLogger('silent', () => {})
 let dir: string
 let mailbox: Mailbox
 let courier: Courier

@@ -2,16 +2,16 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Courier } from '../../../src/daemon/delivery/courier.ts'
 import { Mailbox } from '../../../src/daemon/mail/mailbox.ts'
 import type { Door, Recalled } from '../../../src/harness/types.ts'
+import { createLogger } from '../../../src/host/log.ts'
 import type { Envelope, SessionStatus } from '../../../src/wire/envelope.schema.ts'
 import { times } from '../../../src/wire/limits.ts'
 import { unsigned } from '../../support/samples.ts'
 
-const log = pino({ level: 'silent' })
+const log = createLogger('silent', () => {})
 
 /** A door that keeps what is offered. One that is a file gives it back until it is taken. */
 class KeptDoor implements Door {

@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { readRecord, writeRecord } from '../../../src/daemon/disk/session-dir.ts'
 import { Witness } from '../../../src/daemon/witness/witness.ts'
 import { type Home, meshHome, socketPath } from '../../../src/host/home.ts'
 import { tryLock } from '../../../src/host/lock.ts'
+import { createLogger } from '../../../src/host/log.ts'
 import { identifyProcess } from '../../../src/host/process/process.ts'
 import { temporaryDir } from '../../support/engine.ts'
 
@@ -29,7 +29,7 @@ beforeEach(() => {
   temporary = temporaryDir()
   home = meshHome({ MESH_HOME: temporary.path })
   mkdirSync(home.run)
-  const log = pino({ enabled: false })
+  const log = createLogger('silent', () => {})
   witness = new Witness({
     home,
     key: 'op-me',

@@ -117,6 +117,7 @@ keep_sidecar() {
   unset NODE_EXTRA_CA_CERTS NODE_OPTIONS
   MESH_HOME=$home
   export MESH_HOME
+  set -- @FLAGS@
   child=
   stopping=
   trap 'stopping=1; kill -TERM $child' TERM
@@ -124,11 +125,16 @@ keep_sidecar() {
   while [ -z "$stopping" ] && kill -0 "$pid"; do
     rm -f "$dir/failed"
     begun=$(date +%s)
-    "$node" @FLAGS@ "$sidecar" claude-code "$dir" </dev/null &
+    "$node" "$@" "$sidecar" claude-code "$dir" </dev/null 2>"$dir/stderr" &
     child=$!
     outlive && break
     [ -z "$stopping" ] || break
     [ -d "$dir" ] || break
+    # A Node that does not know the flags starts without them.
+    if [ $code = 9 ] && [ $# -gt 0 ]; then
+      set --
+      continue
+    fi
     echo "$code" >"$dir/failed"
     [ $(($(date +%s) - begun)) -lt 60 ] || pause=0.2
     sleep $pause &

@@ -1,7 +1,7 @@
 /** The hook script as `mesh install` writes it: `claude-code.sh` with the values of this machine. Pure. */
 import { basename } from 'node:path'
 import { runEnvPath } from '../../../host/home.ts'
-import { sidecarFlags } from '../../../host/process/node-flags.ts'
+import { plainFlags } from '../../../host/process/node-flags.ts'
 import { limits } from '../../../wire/limits.ts'
 import template from './claude-code.sh'
 import { quoteWord } from './entries.ts'
@@ -23,7 +23,7 @@ export function hookScript(paths: ScriptPaths): string {
     HOME: quoteWord(paths.home),
     NODE: quoteWord(paths.node),
     SIDECAR: quoteWord(paths.sidecar),
-    FLAGS: sidecarFlags.join(' '),
+    FLAGS: plainFlags.join(' '),
     EVENT_BYTES: String(limits.hookEventBytes),
     SPOOL_KIB: String(limits.spoolBytes / 1024),
     ANSWER_STEPS: String(ANSWER_STEPS),
