@@ -47,7 +47,6 @@ const debts = {
     'test/integration/names/names.test.ts': 376,
     'test/support/node.ts': 664,
     'test/unit/core/mail/render.test.ts': 367,
-    'test/unit/core/names/claims.test.ts': 517,
     'test/unit/daemon/context.test.ts': 395,
     'test/unit/daemon/model-mail.test.ts': 556,
     'test/unit/harness/claude-code/claude-code.test.ts': 491,
