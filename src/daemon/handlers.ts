@@ -123,14 +123,8 @@ export function createHandlers(session: Sidecar): Handlers {
         if (request.targets.length > 1) throw new MeshError('bad_request', 'wait for messages of one session at a time')
         return waitForMessage(session, { kind: 'from', name: request.targets[0]! }, timeout, call)
       }
-      const results = await waitForSessions(
-        session,
-        request.targets,
-        request.until ?? 'idle',
-        request.all ?? false,
-        timeout,
-      )
-      return { results }
+      const { targets: names, until = 'idle', all = false } = request
+      return { results: await waitForSessions(session, { names, until, all, signal: timeout }) }
     },
 
     async taken({ handover, shownBy }) {

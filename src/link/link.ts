@@ -29,10 +29,7 @@ export class Link<Store> {
   #stopped = false
   #mending = false
   #awaiting: (() => void)[] = []
-  #noteDown = () => {}
-  #down = new Promise<void>((resolve) => {
-    this.#noteDown = resolve
-  })
+  readonly #downListeners = new Set<() => void>()
 
   constructor(options: LinkOptions<Store>) {
     this.#options = options
@@ -58,9 +55,10 @@ export class Link<Store> {
     waited.abort()
   }
 
-  /** Resolves when the connection of now is lost. */
-  whenDown(): Promise<void> {
-    return this.#down
+  /** Calls `listener` each time the connection is lost, until the returned function is called. */
+  onDown(listener: () => void): () => void {
+    this.#downListeners.add(listener)
+    return () => void this.#downListeners.delete(listener)
   }
 
   /**
@@ -100,10 +98,7 @@ export class Link<Store> {
     const wasUp = this.up
     this.#store = null
     this.#isReady = false
-    this.#noteDown()
-    this.#down = new Promise((resolve) => {
-      this.#noteDown = resolve
-    })
+    for (const listener of [...this.#downListeners]) listener()
     if (wasUp) this.#options.onDown()
   }
 

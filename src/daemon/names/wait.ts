@@ -1,73 +1,59 @@
 /** Waits for sessions to become idle or to end. */
 import type { Session as Peer, Response } from '../../api/ops.schema.ts'
 import { MeshError } from '../../errors.ts'
+import { isAway, untilFound } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import { quote } from '../../wire/names.ts'
 import type { Session } from '../session.ts'
 
 type SessionEvent = Extract<Response<'wait'>['results'][number], { type: string }>
 
-/** Between looks without a change: also catches what only time tells (`lost`). */
+/** Between looks without a change: also catches what only time shows (`lost`). */
 const LOOK_MS = 5000
 /** A busy session's status changes often: looks are gathered. */
 const GATHER_MS = 20
 
+interface SessionWait {
+  names: readonly string[]
+  until: 'idle' | 'end'
+  /** Waits for every session instead of the first. */
+  all: boolean
+  signal: AbortSignal
+}
+
 /** Resolves when one (or `all`) of the sessions is idle, over or lost. Outlives the engine. Throws `not_found`, `timeout`. */
-export async function waitForSessions(
-  session: Session,
-  names: readonly string[],
-  until: 'idle' | 'end',
-  all: boolean,
-  signal: AbortSignal,
-): Promise<SessionEvent[]> {
-  let store = session.link.store
-  for (;;) {
+export async function waitForSessions(session: Session, wait: SessionWait): Promise<SessionEvent[]> {
+  const { names, signal } = wait
+  let { store } = session.link
+  while (!signal.aborted) {
     try {
-      return await watchSessions(session, store, names, until, all, signal)
+      const events = await watchSessions(session, store, wait)
+      if (events) return events
     } catch (error) {
-      const isOver = signal.aborted || !['mesh_down', 'timeout'].includes(MeshError.from(error).code)
-      if (isOver) throw error
+      if (!isAway(error)) throw error
+      while (!signal.aborted && !session.link.up) await session.link.whenUp(LOOK_MS)
+      if (session.link.up) store = session.link.store
     }
-    while (!signal.aborted && !session.link.up) await session.link.whenUp(LOOK_MS)
-    if (signal.aborted) throw late(names)
-    store = session.link.store
   }
+  throw new MeshError('timeout', `${names.join(', ')}: nothing happened in time`, { hint: 'mesh ps shows their state' })
 }
 
-async function watchSessions(
-  session: Session,
-  store: ProjectStore,
-  names: readonly string[],
-  until: 'idle' | 'end',
-  all: boolean,
-  signal: AbortSignal,
-): Promise<SessionEvent[]> {
-  let wake = () => {}
-  void session.link.whenDown().then(() => wake())
-  signal.addEventListener('abort', () => wake(), { once: true })
-  const stops = await Promise.all(
-    names.flatMap((name) => [store.names.watch(name, () => wake()), store.presence.watch(name, () => wake())]),
-  )
-  try {
-    for (;;) {
-      const sessions = await session.sessions()
-      const events = names.map((name) => eventOf(find(sessions, name), until)).filter((event) => event !== null)
-      if (all ? events.length === names.length : events.length > 0) return events
-      await new Promise<void>((resolve) => {
-        wake = () => setTimeout(resolve, GATHER_MS)
-        setTimeout(resolve, LOOK_MS)
-      })
-      if (signal.aborted) throw late(names)
-    }
-  } finally {
-    for (const stop of stops) stop()
+/** Returns null when the signal aborts first. Throws when the connection is lost. */
+function watchSessions(session: Session, store: ProjectStore, wait: SessionWait): Promise<SessionEvent[] | null> {
+  const { names, until, all, signal } = wait
+  const look = async () => {
+    const sessions = await session.sessions()
+    const events = names.map((name) => eventOf(find(sessions, name), until)).filter((event) => event !== null)
+    return (all ? events.length === names.length : events.length > 0) ? events : null
   }
-}
-
-function late(names: readonly string[]): MeshError {
-  return new MeshError('timeout', `${names.join(', ')}: nothing happened in time`, {
-    hint: 'mesh ps shows their state',
-  })
+  const subscribe = async (changed: () => void) => {
+    const watches = names.flatMap((name) => [store.names.watch(name, changed), store.presence.watch(name, changed)])
+    const stops = [...(await Promise.all(watches)), session.link.onDown(changed)]
+    return () => {
+      for (const stop of stops) stop()
+    }
+  }
+  return untilFound(look, { subscribe, signal, pollMs: LOOK_MS, gatherMs: GATHER_MS })
 }
 
 function find(sessions: readonly Peer[], name: string): Peer {
