@@ -1,13 +1,13 @@
 /** The sessions that a sidecar serves, by the kind of their client. A client that is added is named here. */
 import { checkName } from '../wire/names.ts'
-import { createClaudeCode } from './claude-code/index.ts'
+import { createClaudeCode } from './claude-code/session.ts'
 import { createMcpSession } from './mcp.ts'
 import { createShell } from './shell.ts'
 import type { Harness, SessionOptions } from './types.ts'
 
 export { askedName, startedIn } from './claude-code/spawn/background.ts'
 export { stopBackground } from './claude-code/spawn/background-launch.ts'
-export { readAgentRecord } from './claude-code/transcript/ended.ts'
+export { readAgentRecord } from './claude-code/transcript/end-record.ts'
 
 /** As the sidecar's first argument. */
 export const sessionKinds = ['claude-code', 'mcp', 'operator'] as const

@@ -43,7 +43,7 @@ function addFields(dir: string): void {
     'Buffer.from(JSON.stringify(value))',
     `Buffer.from(JSON.stringify({ ...value, ${FUTURE} }))`,
   )
-  edit(src('harness/claude-code/index.ts'), 'JSON.stringify(record', `JSON.stringify({ ...record, ${FUTURE} }`)
+  edit(src('harness/claude-code/conversation.ts'), 'JSON.stringify(record', `JSON.stringify({ ...record, ${FUTURE} }`)
 }
 
 function edit(path: string, from: string | RegExp, to: string): void {

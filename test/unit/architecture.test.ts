@@ -36,7 +36,6 @@ const debts = {
     'src/daemon/runs/inbox.ts': 323,
     'src/daemon/sidecar.ts': 686,
     'src/engine/binary.ts': 337,
-    'src/harness/claude-code/index.ts': 373,
     'test/claude/mail/truth.test.ts': 373,
     'test/claude/runs/subagents.test.ts': 311,
     'test/e2e/doctor/place.test.ts': 343,

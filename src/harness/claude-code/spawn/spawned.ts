@@ -3,7 +3,7 @@ import type { AgentRecord, ModelError } from '../../../core/runs/agent-end.ts'
 import type { Env } from '../../../host/home.ts'
 import type { SpawnedSession } from '../../types.ts'
 import { transcriptPath } from '../status/hookless.ts'
-import { readAgentRecord } from '../transcript/ended.ts'
+import { readAgentRecord } from '../transcript/end-record.ts'
 import type { PrintResult } from './print-event.schema.ts'
 import { PrintStream } from './print-stream.ts'
 

@@ -1,7 +1,9 @@
 /** The end of a session: its reason, a last look for evidence, and then it is told, once. */
 import { type SessionEnd as Ending, sessionEnd } from '../../../wire/session-end.ts'
+import type { SidecarEvents } from '../sidecar-events.ts'
 import type { EvidenceReader } from '../transcript/evidence.ts'
-import type { StatusEvidence } from './status.ts'
+import type { StatusEvidence } from './decide.ts'
+import type { Subagents } from './subagents.ts'
 
 const LAST_EVIDENCE_MS = 120
 /** After a signal somebody waits for our end: `-p` does, up to 1.5 s. */
@@ -10,7 +12,8 @@ const LOOK_MS = 10
 
 export class SessionEnd {
   readonly #evidence: EvidenceReader
-  readonly #onEnded: (end: Ending) => void
+  readonly #subagents: Subagents
+  readonly #sidecar: SidecarEvents
   /** Set once the session has begun to end. */
   #ending: Ending | null = null
   /** When the last look for evidence ends. */
@@ -18,9 +21,10 @@ export class SessionEnd {
   /** Nothing is told any more. */
   isOver = false
 
-  constructor(evidence: EvidenceReader, onEnded: (end: Ending) => void) {
+  constructor(evidence: EvidenceReader, subagents: Subagents, sidecar: SidecarEvents) {
     this.#evidence = evidence
-    this.#onEnded = onEnded
+    this.#subagents = subagents
+    this.#sidecar = sidecar
   }
 
   get hasBegun(): boolean {
@@ -56,7 +60,8 @@ export class SessionEnd {
   #over(): void {
     if (this.isOver) return
     this.isOver = true
-    this.#onEnded(this.#ending!)
+    this.#subagents.over()
+    this.#sidecar.end(this.#ending!)
   }
 }
 

@@ -5,9 +5,10 @@
  */
 import { createHash } from 'node:crypto'
 import { type AgentRecord, TURN_LIMIT } from '../../../core/runs/agent-end.ts'
-import type { Subagent, SubagentEnd } from '../../types.ts'
+import type { Subagent } from '../../types.ts'
 import type { Spooled } from '../hooks/spool.ts'
-import { modelError, readAgentRecord } from '../transcript/ended.ts'
+import type { SidecarEvents } from '../sidecar-events.ts'
+import { modelError, readAgentRecord } from '../transcript/end-record.ts'
 import { agentFiles, agentsOf, isFinished, readMeta, transcriptOf } from '../transcript/subagent-files.ts'
 import { Tail } from '../transcript/tail.ts'
 import { lastNotes, noteInLine, readTaskNote, type TaskNote } from '../transcript/task-note.ts'
@@ -23,13 +24,6 @@ const RECORD_MS = 3000
 const QUIET_MS = 300
 /** Notes that were seen one way and may yet come the other. */
 const NOTES = 64
-
-export interface SubagentListener {
-  /** False: it is not to be followed. `again`: an earlier sidecar may have seen it begin. */
-  started(agent: Subagent, again: boolean): boolean
-  idle(id: string): void
-  ended(id: string, end: SubagentEnd): void
-}
 
 interface Followed {
   agent: Subagent
@@ -48,15 +42,15 @@ interface Followed {
 }
 
 export class Subagents {
-  readonly #listener: SubagentListener
+  readonly #sidecar: SidecarEvents
   /** Reads the hooks that were dropped: they come before the note. */
   readonly #drain: () => void
   readonly #followed = new Map<string, Followed>()
   readonly #notes = new Map<string, 'line' | 'prompt'>()
   readonly #tails = new Map<string, Tail>()
 
-  constructor(listener: SubagentListener, drain: () => void) {
-    this.#listener = listener
+  constructor(sidecar: SidecarEvents, drain: () => void) {
+    this.#sidecar = sidecar
     this.#drain = drain
   }
 
@@ -91,7 +85,7 @@ export class Subagents {
     const notes = lastNotes(transcript)
     for (const { id, path } of agentsOf(transcript)) {
       const followed = this.#add(id, path, undefined)
-      followed.isTold = this.#listener.started(followed.agent, true)
+      followed.isTold = this.#started(followed.agent, true)
       if (!followed.isTold) this.#forget(followed)
       else if (notes.has(id) && isOver(path)) this.#take(followed, notes.get(id)!)
       else if (isFinished(path)) this.#wait(followed, NOTE_MS, () => this.#settle(followed))
@@ -145,7 +139,7 @@ export class Subagents {
     this.#follow(transcript)
     if (followed.isTold) {
       this.#wait(followed, 0, () => {})
-      this.#listener.started(followed.agent, false)
+      this.#started(followed.agent, false)
     } else this.#introduce(followed, performance.now() + META_MS)
   }
 
@@ -169,8 +163,13 @@ export class Subagents {
     const { agent } = followed
     const { title = agent.title, parent = null } = readMeta(agent.transcript) ?? {}
     followed.agent = { ...agent, title, parent }
-    followed.isTold = this.#listener.started(followed.agent, false)
+    followed.isTold = this.#started(followed.agent, false)
     if (!followed.isTold) this.#forget(followed)
+  }
+
+  /** Returns whether the subagent is to be followed. */
+  #started(agent: Subagent, again: boolean): boolean {
+    return this.#sidecar.open?.subagentStarted?.(agent, again) ?? false
   }
 
   #onNote(text: string, from: 'line' | 'prompt'): void {
@@ -206,7 +205,7 @@ export class Subagents {
   #rest(followed: Followed, state: 'idle' | 'unknown'): void {
     this.#wait(followed, 0, () => {})
     followed.state = state
-    this.#listener.idle(followed.agent.id)
+    this.#sidecar.open?.subagentIdle?.(followed.agent.id)
   }
 
   /** Gives the transcript the time to have its last line. */
@@ -223,7 +222,7 @@ export class Subagents {
     this.#tell(followed)
     this.#forget(followed)
     if (!followed.isTold) return
-    this.#listener.ended(agent.id, {
+    this.#sidecar.open?.subagentEnded?.(agent.id, {
       end: end ?? (note?.isStopped ? 'stopped' : 'own'),
       clientSays: note?.says ?? null,
       error: error ?? note?.error ?? null,

@@ -1,8 +1,11 @@
 /** Follows hand-overs from the door to the model: what the transcript and the hooks show of the tokens given out. */
 import { existsSync } from 'node:fs'
-import type { Door, HarnessEvents } from '../../types.ts'
+import type { Door, EvidenceState } from '../../types.ts'
+import type { HookDoor } from '../doors/hook.ts'
+import type { InboxDoor } from '../doors/inbox.ts'
+import type { SidecarEvents } from '../sidecar-events.ts'
+import { type Evidence, isAnswer, readInterrupt, readLine } from './line-evidence.ts'
 import { Tail } from './tail.ts'
-import { type Evidence, isAnswer, readInterrupt, readLine } from './transcript.ts'
 
 /** Hand-overs whose evidence may still come. */
 const TOKENS = 16
@@ -14,24 +17,26 @@ interface Followed {
   withPrompt: boolean
 }
 
-interface Listener {
-  /** What is seen of a token; nothing after `answered` or `forgotten`. */
-  onSeen(...seen: Parameters<HarnessEvents['evidence']>): void
-  /** Mail that a hook gave is in the conversation; `atStop`: it goes on with a turn that was over. */
-  onHookShown(atStop: boolean): void
-  /** A person stopped a turn, and when, by the client's clock. */
-  onInterrupt(at: number): void
+/** Doors that learn from what is seen. */
+interface Learning {
+  hook: HookDoor
+  inbox: InboxDoor
 }
 
 export class EvidenceReader {
-  readonly #listener: Listener
+  readonly #doors: Learning
+  readonly #sidecar: SidecarEvents
+  readonly #onInterrupt: (at: number) => void
   readonly #tokens = new Map<string, Followed>()
   #transcript: string | null
   #tail: Tail | null = null
 
-  constructor(transcript: string | null, listener: Listener) {
+  /** `onInterrupt`: a person stopped a turn, and when, by the client's clock. */
+  constructor(transcript: string | null, doors: Learning, sidecar: SidecarEvents, onInterrupt: (at: number) => void) {
     this.#transcript = transcript
-    this.#listener = listener
+    this.#doors = doors
+    this.#sidecar = sidecar
+    this.#onInterrupt = onInterrupt
   }
 
   /** Hand-overs that may still be read. */
@@ -85,7 +90,7 @@ export class EvidenceReader {
 
   /** The inbox socket's frame was read. */
   onReceived(token: string): void {
-    if (this.#tokens.has(token)) this.#listener.onSeen(token, 'received', 'read off the inbox socket')
+    if (this.#tokens.has(token)) this.#onSeen(token, 'received', 'read off the inbox socket')
   }
 
   /** A hook took the mail file. */
@@ -106,7 +111,7 @@ export class EvidenceReader {
     for (const [token, { got, withPrompt }] of [...this.#tokens]) {
       if (got !== 'surfaced' || !withPrompt) continue
       this.#settle(token)
-      this.#listener.onSeen(token, 'forgotten', 'its prompt was taken back before an answer')
+      this.#onSeen(token, 'forgotten', 'its prompt was taken back before an answer')
     }
   }
 
@@ -158,7 +163,7 @@ export class EvidenceReader {
     if (read.length > 0 && isAnswer(line)) for (const [token] of read) this.#answered(token)
     for (const seen of readLine(line, this.#unread())) this.#show(seen)
     const interruptedAt = readInterrupt(line)
-    if (interruptedAt !== null) this.#listener.onInterrupt(interruptedAt)
+    if (interruptedAt !== null) this.#onInterrupt(interruptedAt)
   }
 
   #show({ token, state, evidence, hook }: Evidence): void {
@@ -167,13 +172,19 @@ export class EvidenceReader {
     if (state === 'refused') this.#settle(token)
     else if (state === 'handed' || state === 'surfaced') followed.got = state
     followed.withPrompt ||= hook === 'UserPromptSubmit'
-    if (hook) this.#listener.onHookShown(hook === 'Stop')
-    this.#listener.onSeen(token, state, evidence)
+    if (hook) this.#doors.hook.onShown(hook === 'Stop')
+    this.#onSeen(token, state, evidence)
+  }
+
+  /** Nothing comes after `answered` or `forgotten`. */
+  #onSeen(token: string, state: EvidenceState, evidence: string): void {
+    if (state !== 'received') this.#doors.inbox.onEvidence(token)
+    this.#sidecar.open?.evidence(token, state, evidence)
   }
 
   #answered(token: string): void {
     this.#settle(token)
-    this.#listener.onSeen(token, 'answered', 'the model went on from there')
+    this.#onSeen(token, 'answered', 'the model went on from there')
   }
 
   #settle(token: string): void {

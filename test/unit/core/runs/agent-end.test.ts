@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { type AgentEvidence, judgeAgentEnd, needsWord, noEvidence } from '../../../../src/core/runs/agent-end.ts'
 import { runReasonCode } from '../../../../src/core/runs/reason-code.ts'
-import { modelError, readAgentRecord } from '../../../../src/harness/claude-code/transcript/ended.ts'
+import { modelError, readAgentRecord } from '../../../../src/harness/claude-code/transcript/end-record.ts'
 import { announcements, reports } from '../../../support/reports.ts'
 
 const pathOf = (name: string) =>

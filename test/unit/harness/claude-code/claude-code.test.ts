@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { createClaudeCode } from '../../../../src/harness/claude-code/index.ts'
+import { createClaudeCode } from '../../../../src/harness/claude-code/session.ts'
 import type { Conversation, Harness } from '../../../../src/harness/types.ts'
 import { meshHome } from '../../../../src/host/home.ts'
 

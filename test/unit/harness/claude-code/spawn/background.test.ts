@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { conversationOf } from '../../../../../src/harness/claude-code/hooks/start.ts'
+import { conversationOf } from '../../../../../src/harness/claude-code/conversation.ts'
 import { askedName, movedAt } from '../../../../../src/harness/claude-code/spawn/background.ts'
 
 const AT = '2026-11-21T05:14:05.964Z'

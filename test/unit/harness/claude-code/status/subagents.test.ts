@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { judgeAgentEnd, noEvidence } from '../../../../../src/core/runs/agent-end.ts'
 import type { HookEvent } from '../../../../../src/harness/claude-code/hooks/event.schema.ts'
+import { SidecarEvents } from '../../../../../src/harness/claude-code/sidecar-events.ts'
 import { Subagents } from '../../../../../src/harness/claude-code/status/subagents.ts'
 import { noteInLine, readTaskNote } from '../../../../../src/harness/claude-code/transcript/task-note.ts'
-import type { SubagentEnd } from '../../../../../src/harness/types.ts'
+import type { HarnessEvents, SubagentEnd } from '../../../../../src/harness/types.ts'
 
 const ID = 'a910e1dff18a8752d'
 let root: string
@@ -31,19 +32,20 @@ afterEach(() => {
 })
 
 function make(): Subagents {
-  const listener = {
-    started: (agent: { id: string; title: string; parent: string | null }, again: boolean) => {
+  const sidecar = new SidecarEvents()
+  sidecar.begin({
+    subagentStarted: (agent: { id: string; title: string; parent: string | null }, again: boolean) => {
       told.push(`${again ? 'again' : 'started'} ${agent.title}${agent.parent ? ` of ${agent.parent}` : ''}`)
       return true
     },
-    idle: () => told.push('idle'),
-    ended: (_id: string, end: SubagentEnd) => {
+    subagentIdle: () => told.push('idle'),
+    subagentEnded: (_id: string, end: SubagentEnd) => {
       ends.push(end)
       const { type, reason, suspect } = judgeAgentEnd({ ...noEvidence, runKind: 'subagent', ...end })
       told.push(`${type} ${reason}${suspect ? ` (${suspect})` : ''}`)
     },
-  }
-  return new Subagents(listener, () => {})
+  } as Partial<HarnessEvents> as HarnessEvents)
+  return new Subagents(sidecar, () => {})
 }
 
 const pathOf = (id = ID) => join(root, 'session', 'subagents', `agent-${id}.jsonl`)

@@ -2,7 +2,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { readAgentRecord } from '../../../../../src/harness/claude-code/transcript/ended.ts'
+import { readAgentRecord } from '../../../../../src/harness/claude-code/transcript/end-record.ts'
 
 const fixture = (name: string) =>
   readFileSync(new URL(`../../../../fixtures/claude-code/ended/${name}.jsonl`, import.meta.url), 'utf8')

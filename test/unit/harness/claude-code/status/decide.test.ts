@@ -5,7 +5,7 @@ import {
   promptedTurn,
   registeredTurn,
   type StatusEvidence,
-} from '../../../../../src/harness/claude-code/status/status.ts'
+} from '../../../../../src/harness/claude-code/status/decide.ts'
 
 const NOW = 1_000_000
 const decide = (evidence: Partial<StatusEvidence>) =>

@@ -1,6 +1,6 @@
 /** What a transcript says of hand-overs that an earlier sidecar made. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import { type Evidence, readLine } from './transcript.ts'
+import { type Evidence, readLine } from './line-evidence.ts'
 
 /** How far back a transcript is read. What lies further back was long ago, and counts as unknown. */
 const LOOK_BYTES = 8 * 1024 * 1024

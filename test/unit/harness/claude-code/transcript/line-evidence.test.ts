@@ -2,8 +2,8 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { isAnswer, readInterrupt, readLine } from '../../../../../src/harness/claude-code/transcript/line-evidence.ts'
 import { Tail } from '../../../../../src/harness/claude-code/transcript/tail.ts'
-import { isAnswer, readInterrupt, readLine } from '../../../../../src/harness/claude-code/transcript/transcript.ts'
 
 const TOKEN = 'mesh-0a1b2c3d'
 const line = (name: string) =>

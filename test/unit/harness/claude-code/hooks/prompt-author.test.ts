@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { isPersons } from '../../../../../src/harness/claude-code/hooks/prompt.ts'
+import { isPersons } from '../../../../../src/harness/claude-code/hooks/prompt-author.ts'
 
 const fixtures = new URL('../../../../fixtures/claude-code/hooks/', import.meta.url)
 const recorded = readdirSync(fixtures).filter((name) => name.startsWith('UserPromptSubmit.'))

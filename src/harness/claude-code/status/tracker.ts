@@ -1,25 +1,18 @@
-/** Puts together what registry, hooks and transcript show, and tells the session's status when it changes. */
+/** Puts together what registry, hooks and transcript show, and gives the sidecar the session's status when it changes. */
 import type { SessionStatus } from '../../../wire/envelope.schema.ts'
 import type { RegistryEntry } from '../hooks/event.schema.ts'
-import { decideStatus, isInterrupted, promptedTurn, registeredTurn, type StatusEvidence } from './status.ts'
+import type { SidecarEvents } from '../sidecar-events.ts'
+import type { EvidenceReader } from '../transcript/evidence.ts'
+import { decideStatus, isInterrupted, promptedTurn, registeredTurn, type StatusEvidence } from './decide.ts'
 
 /** The transcript's lines come up to 0.3 s late (CLAUDE_CODE_PROBES P2). */
 const STOP_LINE_MS = 500
 
 type Turn = StatusEvidence['turn']
 
-interface Listener {
-  status(status: SessionStatus, waitingFor: string | undefined): void
-  /** A person stopped the turn, or did not after all. */
-  interrupted(is: boolean): void
-  /** Reads what the transcript has by now. */
-  readTranscript(): void
-  /** The prompt of a turn that a person stopped is out of the conversation. */
-  onPromptTakenBack(): void
-}
-
-export class StatusTeller {
-  readonly #listener: Listener
+export class StatusTracker {
+  readonly #seen: EvidenceReader
+  readonly #sidecar: SidecarEvents
   #evidence: Omit<StatusEvidence, 'now'>
   #isOver = false
   #timer: NodeJS.Timeout | null = null
@@ -29,14 +22,16 @@ export class StatusTeller {
   /** The turn that a person stopped just now. */
   #stopped: { turn: Turn; timer: NodeJS.Timeout } | null = null
 
-  constructor(attended: boolean, listener: Listener) {
+  /** `seen` reads the transcript, and forgets what went with a prompt that a person took back. */
+  constructor(attended: boolean, seen: EvidenceReader, sidecar: SidecarEvents) {
     this.#evidence = { registry: null, turn: null, paused: false, attended }
-    this.#listener = listener
+    this.#seen = seen
+    this.#sidecar = sidecar
   }
 
-  /** Tells how things stand, also when nothing was seen yet. */
+  /** Gives the status as it is, also when nothing was seen yet. */
   begin(): void {
-    this.#tell()
+    this.#decide()
   }
 
   stop(): void {
@@ -45,7 +40,7 @@ export class StatusTeller {
     clearTimeout(this.#stopped?.timer)
   }
 
-  /** What was told last. */
+  /** The last one given. */
   get status(): SessionStatus | null {
     return this.#status
   }
@@ -54,12 +49,12 @@ export class StatusTeller {
     return this.#evidence
   }
 
-  /** A hook told of a prompt, at this time of a file. */
+  /** A prompt's hook ran, at this time of a file. */
   prompted(at: number): void {
     this.#know({ turn: promptedTurn(this.#evidence.turn, momentOf(at)) })
   }
 
-  /** A hook told of a turn's end. `background`: something of it goes on. */
+  /** The hook at a turn's end ran. `background`: something of the turn goes on. */
   turnEnded(at: number, background: boolean): void {
     const queued = this.#evidence.turn?.queued
     this.#know({ turn: { running: false, at: momentOf(at), background, queued } })
@@ -87,34 +82,34 @@ export class StatusTeller {
     const { turn, timer } = this.#stopped
     clearTimeout(timer)
     this.#stopped = null
-    this.#listener.readTranscript()
-    if (turn?.running && this.#evidence.turn === turn) this.#listener.onPromptTakenBack()
+    this.#seen.read()
+    if (turn?.running && this.#evidence.turn === turn) this.#seen.onPromptTakenBack()
   }
 
   #know(news: Partial<StatusEvidence>): void {
     this.#evidence = { ...this.#evidence, ...news }
     this.#evidence.turn = registeredTurn(this.#evidence)
-    this.#tell()
+    this.#decide()
   }
 
-  #tell(): void {
+  #decide(): void {
     if (this.#isOver) return
     const { status, againMs } = decideStatus({ ...this.#evidence, now: performance.now() })
     if (this.#timer) clearTimeout(this.#timer)
-    this.#timer = againMs === null ? null : setTimeout(() => this.#tell(), againMs)
+    this.#timer = againMs === null ? null : setTimeout(() => this.#decide(), againMs)
     const interrupted = isInterrupted(this.#evidence, status)
     const changed = interrupted !== this.#interrupted
     this.#interrupted = interrupted
     // Nothing may go through a door between the two.
     if (changed && interrupted) {
-      this.#listener.interrupted(true)
+      this.#sidecar.open?.interrupted(true)
       this.#stopped = { turn: this.#evidence.turn, timer: setTimeout(() => this.settleStop(), STOP_LINE_MS) }
     }
     if (status !== this.#status) {
       this.#status = status
-      this.#listener.status(status, status === 'waiting' ? this.#waitingFor : undefined)
+      this.#sidecar.open?.status(status, status === 'waiting' ? this.#waitingFor : undefined)
     }
-    if (changed && !interrupted) this.#listener.interrupted(false)
+    if (changed && !interrupted) this.#sidecar.open?.interrupted(false)
   }
 }
 

@@ -1,0 +1,274 @@
+/** A Claude Code session as its sidecar sees it: its conversations, status, doors, evidence and end. */
+import { basename, join } from 'node:path'
+import type { Offer } from '../../core/mail/inbox.ts'
+import { MeshError } from '../../errors.ts'
+import { ensurePrivateDir } from '../../host/files.ts'
+import { identifyProcess, type ProcessState } from '../../host/process/process.ts'
+import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
+import { sessionEnd } from '../../wire/session-end.ts'
+import type { Conversation, Door, Harness, HarnessEvents, Recalled, SessionOptions, TurnEnd } from '../types.ts'
+import { CurrentConversation } from './conversation.ts'
+import { HookDoor } from './doors/hook.ts'
+import { InboxDoor } from './doors/inbox.ts'
+import { leaveText } from './doors/left-text.ts'
+import { recallOffer } from './doors/recall.ts'
+import { WatchDoor } from './doors/watch.ts'
+import type { HookEvent, RegistryEntry } from './hooks/event.schema.ts'
+import { isPersons } from './hooks/prompt-author.ts'
+import { Spool, type Spooled } from './hooks/spool.ts'
+import { StartAnswer } from './hooks/start-answer.ts'
+import { hasHooks } from './mcp-parent.ts'
+import { SidecarEvents } from './sidecar-events.ts'
+import { endReason, SessionEnd } from './status/end.ts'
+import { Lifeline } from './status/lifeline.ts'
+import { Registry } from './status/registry.ts'
+import { Subagents } from './status/subagents.ts'
+import { StatusTracker } from './status/tracker.ts'
+import { EditWatch } from './transcript/edits.ts'
+import { modelError } from './transcript/end-record.ts'
+import { EvidenceReader } from './transcript/evidence.ts'
+import { lastSeen } from './transcript/last-seen.ts'
+
+const BEAT_MS = 1000
+/** What is older when the first sidecar of a client starts was left by another client that had its pid. */
+const LEFTOVER_MS = 60_000
+
+/** Opens the session whose hook or MCP server started this process. Throws `bad_request` for another directory, `not_alive` when it is over. */
+export function createClaudeCode(options: SessionOptions): Harness {
+  const pid = Number(/^cc-(\d+)$/.exec(basename(options.sessionDir))?.[1])
+  if (!pid) throw new MeshError('bad_request', `${options.sessionDir} is not the directory of a Claude Code session`)
+  const identity = identifyProcess(pid)
+  if (!identity) throw new MeshError('not_alive', `no process ${pid}`)
+  return new ClaudeCode(options, identity, new CurrentConversation(options, identity))
+}
+
+class ClaudeCode implements Harness {
+  readonly kind = 'claude-code'
+  readonly process: ProcessIdentity
+  readonly doors: readonly Door[]
+  readonly #options: SessionOptions
+  readonly #current: CurrentConversation
+  readonly #sidecar = new SidecarEvents()
+  readonly #spoolDir: string
+  readonly #spool: Spool
+  readonly #registry: Registry
+  readonly #lifeline: Lifeline
+  readonly #seen: EvidenceReader
+  readonly #edits: EditWatch
+  readonly #hook: HookDoor
+  readonly #end: SessionEnd
+  readonly #subagents: Subagents
+  readonly #status: StatusTracker
+  readonly #startAnswer: StartAnswer
+  readonly #onSignal = () => this.#signalled()
+  #beat: NodeJS.Timeout | null = null
+
+  constructor(options: SessionOptions, identity: ProcessIdentity, current: CurrentConversation) {
+    const { env, sessionDir, log } = options
+    this.#options = options
+    this.process = identity
+    this.#current = current
+    this.#spoolDir = join(sessionDir, 'spool')
+    const isHooked = () => hasHooks(sessionDir)
+    const attended = (env.CLAUDE_CODE_ENTRYPOINT ?? 'cli') === 'cli'
+    const lost = (what: string) => log('warn', 'a hook event was lost', { what })
+    this.#spool = new Spool(this.#spoolDir, (spooled) => this.#onSpooled(spooled), lost)
+    this.#registry = new Registry(env, identity.pid, (entry) => this.#onEntry(entry))
+    this.#lifeline = new Lifeline(identity, (state) => this.#onProcess(state))
+    const onRead = (token: string) => this.#seen.onReceived(token)
+    const inbox = new InboxDoor(env, onRead, () => !isHooked())
+    const watch = new WatchDoor(sessionDir, () => attended && isHooked() && !inbox.works())
+    const hook = new HookDoor(sessionDir, isHooked)
+    this.#hook = hook
+    const onInterrupt = (at: number) => this.#status.turnStopped(at)
+    this.#seen = new EvidenceReader(current.transcript, { hook, inbox }, this.#sidecar, onInterrupt)
+    this.#status = new StatusTracker(attended, this.#seen, this.#sidecar)
+    this.#subagents = new Subagents(this.#sidecar, () => this.#spool.drain())
+    this.#end = new SessionEnd(this.#seen, this.#subagents, this.#sidecar)
+    this.#edits = new EditWatch(current.transcript, (path) => this.#sidecar.open?.edited(path))
+    this.#startAnswer = new StartAnswer(options, this.#sidecar)
+    this.doors = [hook, watch, inbox].map((door) => this.#seen.observe(door))
+  }
+
+  get conversation(): Conversation {
+    return this.#current.conversation
+  }
+
+  get transcript(): string | null {
+    return this.#current.transcript
+  }
+
+  async start(events: HarnessEvents): Promise<void> {
+    const { isContinued, transcript } = this.#current
+    this.#sidecar.begin(events)
+    ensurePrivateDir(this.#spoolDir)
+    if (!isContinued) {
+      this.#spool.sweep(Date.now() - LEFTOVER_MS)
+      await this.#withdrawUnknown([])
+    }
+    this.#current.save()
+    // Before the sidecar's own handler: what SessionEnd said is the better reason.
+    process.prependListener('SIGTERM', this.#onSignal)
+    this.#registry.read()
+    if (isContinued && transcript) this.#subagents.recover(transcript)
+    this.#spool.start()
+    this.#status.begin()
+    this.#lifeline.start()
+    this.#edits.read()
+    this.#beat = setInterval(() => this.#onBeat(), BEAT_MS)
+  }
+
+  async stop(): Promise<void> {
+    this.#end.isOver = true
+    this.#sidecar.close()
+    process.off('SIGTERM', this.#onSignal)
+    if (this.#beat) clearInterval(this.#beat)
+    this.#status.stop()
+    this.#spool.stop()
+    this.#registry.stop()
+    this.#lifeline.stop()
+    this.#seen.stop()
+    this.#subagents.stop()
+    this.#edits.stop()
+  }
+
+  recall(offers: readonly Offer[]): Recalled[] {
+    void this.#withdrawUnknown(offers.map(({ handover }) => handover))
+    return offers.map((offer) => {
+      const isOpen = this.#current.isContinued || this.#seen.follows(offer.handover)
+      // First of all, so that no line is missed.
+      if (isOpen) this.#seen.follow(offer.handover)
+      return recallOffer(offer, isOpen, this.transcript, this.doors)
+    })
+  }
+
+  follow(token: string): void {
+    this.#seen.given(token)
+  }
+
+  wasRead(token: string): boolean {
+    return lastSeen(this.transcript, [token]).get(token)?.state === 'surfaced'
+  }
+
+  leave(text: string | null, instead = false): void {
+    try {
+      leaveText(this.#options.sessionDir, text, instead)
+    } catch (error) {
+      this.#options.log('warn', 'a text could not be left', { error: String(error) })
+    }
+  }
+
+  /** No mail is given out that this sidecar does not know of. */
+  async #withdrawUnknown(tokens: readonly string[]): Promise<void> {
+    for (const door of this.doors) if (!tokens.some((token) => door.lies(token))) await door.withdraw()
+  }
+
+  // --- hooks
+
+  #onSpooled(spooled: Spooled): void {
+    const { name, event, at, text } = spooled
+    const sidecar = this.#sidecar.open
+    if (this.#end.isOver || !sidecar) return
+    if (event?.agent_id !== undefined) {
+      this.#subagents.onHook(spooled)
+      return
+    }
+    this.#switchTranscript(event?.transcript_path)
+    if (name === 'MailTaken') this.#seen.onMailTaken(text)
+    else if (name === 'SessionStart' && event) this.#onStart(sidecar, spooled.id, event)
+    else if (name === 'UserPromptSubmit') this.#onPrompt(sidecar, event?.prompt ?? '', at)
+    else if (name === 'Stop' || name === 'StopFailure') {
+      sidecar.turnEnded(turnEnd(name, event))
+      this.#onStop(name, event?.background_tasks ?? [], at)
+    } else if (name === 'SessionEnd') this.#onEnd(event?.reason ?? '')
+  }
+
+  #onStart(sidecar: HarnessEvents, id: string, event: HookEvent): void {
+    void this.#startAnswer.give(id, sidecar.conversation(this.#current.start(event)))
+  }
+
+  #onPrompt(sidecar: HarnessEvents, prompt: string, at: number): void {
+    this.#hook.onTurn()
+    this.#edits.read()
+    this.#status.settleStop()
+    this.#seen.onPrompt(prompt)
+    this.#subagents.onPrompt(prompt)
+    this.#status.prompted(at)
+    if (isPersons(prompt)) sidecar.prompted()
+  }
+
+  #onStop(name: string, background: unknown[], at: number): void {
+    this.#hook.onTurn()
+    this.#edits.read()
+    if (name === 'Stop') this.#seen.onTurnEnd()
+    this.#status.turnEnded(at, background.length > 0)
+  }
+
+  /** `clear` and `resume` begin another conversation in the same process. */
+  #onEnd(reason: string): void {
+    if (reason === 'clear' || reason === 'resume') return
+    this.#end.begin(endReason(reason, this.#status.evidence))
+  }
+
+  // --- registry
+
+  #onEntry(entry: RegistryEntry): void {
+    // The hook at a turn's end comes before: idle without it means something else.
+    if (entry.status === 'idle') this.#spool.drain()
+    if (!hasHooks(this.#options.sessionDir)) this.#compare(entry)
+    this.#status.registered(entry)
+  }
+
+  /** Without hooks only the registry shows that another conversation began in this process. */
+  #compare(entry: RegistryEntry): void {
+    const sidecar = this.#sidecar.open
+    if (this.#end.isOver || !sidecar) return
+    const path = this.#current.compare(entry)
+    if (path === null) return
+    this.#switchTranscript(path)
+    sidecar
+      .conversation(this.conversation)
+      .catch((error) => this.#options.log('warn', 'not followed', { error: String(error) }))
+  }
+
+  #switchTranscript(path: string | undefined): void {
+    if (!this.#current.switchTranscript(path)) return
+    this.#seen.switchTranscript(path)
+    this.#subagents.onTranscript(path)
+    this.#edits.switchTranscript(path)
+  }
+
+  #onBeat(): void {
+    this.#registry.read()
+    this.#spool.drain()
+    this.#seen.read()
+    this.#subagents.beat()
+    if (this.#status.status !== 'idle') this.#edits.read()
+  }
+
+  // --- the end
+
+  #onProcess(state: ProcessState): void {
+    if (state === 'dead') this.#gone()
+    else this.#status.paused(state === 'paused')
+  }
+
+  /** The client ends its hooks' children when `-p` is done. In an attended session somebody wants the sidecar gone. */
+  #signalled(): void {
+    this.#spool.drain()
+    if (this.#status.evidence.attended && !this.#end.hasBegun) return
+    this.#end.hurry(endReason('other', this.#status.evidence))
+  }
+
+  #gone(): void {
+    this.#spool.drain()
+    const isClean = !hasHooks(this.#options.sessionDir) && this.#registry.isRemoved
+    this.#end.onDeath(sessionEnd(isClean ? 'ended' : 'killed'))
+  }
+}
+
+function turnEnd(name: 'Stop' | 'StopFailure', event: HookEvent | null | undefined): TurnEnd {
+  const text = event?.last_assistant_message ?? null
+  if (name === 'Stop') return { text, error: null }
+  return { text: null, error: modelError(event?.error ?? 'unknown', text ?? '') }
+}
