@@ -5,7 +5,7 @@ interface CodeInfo {
   http: number
   /** Process exit code of the command line (the contract in README, "Exit codes"). */
   exit: number
-  /** Said when the thrower gave no better one: the next command to type. */
+  /** The next command to type, for errors that are thrown without a better one. */
   hint: string
 }
 
@@ -32,21 +32,31 @@ const codes = {
 
 export type ErrorCode = keyof typeof codes
 
+/** Which error of its code it is, where a program acts on the difference. */
+export type ErrorDetail = 'no_operation'
+
 export interface ErrorBody {
   code: ErrorCode
   message: string
   hint: string
+  detail?: ErrorDetail
 }
 
 export class MeshError extends Error {
   readonly code: ErrorCode
   readonly hint: string
+  readonly detail: ErrorDetail | undefined
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; hint?: string } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; hint?: string; detail?: ErrorDetail } = {},
+  ) {
     super(message, { cause: options.cause })
     this.name = 'MeshError'
     this.code = code
     this.hint = options.hint ?? codes[code].hint
+    this.detail = options.detail
   }
 
   get http(): number {
@@ -58,7 +68,8 @@ export class MeshError extends Error {
   }
 
   toBody(): ErrorBody {
-    return { code: this.code, message: this.message, hint: this.hint }
+    const { code, message, hint, detail } = this
+    return { code, message, hint, ...(detail === undefined ? {} : { detail }) }
   }
 
   /** Reads an error that crossed the socket. An unknown code (a newer peer) reads as `internal`. */
@@ -69,7 +80,7 @@ export class MeshError extends Error {
     return new MeshError(code, typeof body.message === 'string' ? body.message : 'unknown error', { hint })
   }
 
-  /** What `make` returns, or the MeshError that it throws. */
+  /** Returns what `make` returns, or the MeshError that it throws. */
   static orValue<T>(make: () => T): T | MeshError {
     try {
       return make()

@@ -7,7 +7,7 @@ import { checkOwnDir } from '../host/files.ts'
 import { Broken, post, TimedOut } from './http.ts'
 import { version } from './version.ts'
 
-/** How a sidecar begins its words about an operation that it does not have. */
+/** How sidecars of 0.1.0 begin their message about an operation that they do not have; later ones state a `detail`. */
 const NO_OPERATION = 'no such operation'
 /** An operation that does not wait for anything answers within this time, large bodies included. */
 const ANSWER_MS = 60_000
@@ -40,8 +40,9 @@ export async function call<O extends Op>(
   if (theirs.api !== apiVersion) throw new Skew(theirs)
   const value = parse(text)
   if (status === 200) return value as Response<O>
-  const error = (value as { error?: { message?: unknown } } | null)?.error
-  if (String(error?.message).startsWith(NO_OPERATION)) throw new Skew(theirs, op)
+  const error = (value as { error?: { message?: unknown; detail?: unknown } } | null)?.error
+  const hasNoOperation = error?.detail === 'no_operation' || String(error?.message).startsWith(NO_OPERATION)
+  if (hasNoOperation) throw new Skew(theirs, op)
   throw MeshError.fromBody(error ?? { message: `the sidecar answered ${status}` })
 }
 

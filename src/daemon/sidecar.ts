@@ -8,7 +8,7 @@ import type { ReadRecord } from '../core/runs/agent-end.ts'
 import { MeshError } from '../errors.ts'
 import type { Conversation, Harness } from '../harness/types.ts'
 import { type Env, type Home, sessionDir } from '../host/home.ts'
-import type { Logger } from '../host/log.ts'
+import { alarms, type Logger } from '../host/log.ts'
 import { identifyProcess } from '../host/process/process.ts'
 import type { Place } from '../host/repository/project.ts'
 import type { Settings } from '../host/settings.ts'
@@ -399,9 +399,9 @@ export class Sidecar implements StateSession {
     if (before !== null && before !== record.name)
       void tellRenamed(this, before).catch((error) => log.warn({ error: MeshError.from(error).toBody() }, 'not told'))
     log.info({ name: record.name, epoch: record.epoch, project: store.project }, 'on the mesh')
-    const strangers = await exchangeKeys(store, this.ring, { member: LOCAL_MEMBER, key: this.key })
-    if (strangers.length > 0)
-      log.error({ members: strangers }, 'members whose key is not the one first seen: not believed')
+    const members = await exchangeKeys(store, this.ring, { member: LOCAL_MEMBER, key: this.key })
+    if (members.length > 0)
+      log.error({ event: alarms.foreignKey, members }, 'members whose key is not the one first seen')
     void drainAll(home, store, log).catch((error) => log.warn({ error }, 'outboxes not drained'))
   }
 
@@ -615,7 +615,7 @@ export class Sidecar implements StateSession {
   async #obey({ envelope, verified }: Pick<Entry, 'envelope' | 'verified'>): Promise<void> {
     this.mailbox.surface([envelope.id], Date.now())
     await this.loops.know(envelope.from)
-    this.#telling.one(envelope, 'delivered', obey(envelope, verified, this.loops, this.#edits))
+    this.#telling.answer(envelope, obey(envelope, verified, this.loops, this.#edits))
   }
 
   /** Held messages go on. */

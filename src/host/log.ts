@@ -7,6 +7,9 @@ const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, fatal: 60 } as const
 const LEAST: Record<string, number> = { trace: 10, ...LEVELS, silent: Number.POSITIVE_INFINITY }
 const CHECK_EVERY_MS = 60_000
 
+/** The `event` of log lines that `mesh doctor` reports: mail lost for good, and keys that are not to be believed. */
+export const alarms = { missingMail: 'missing_mail', foreignKey: 'foreign_key' } as const
+
 export type LogLevel = keyof typeof LEVELS
 
 /** Logs a message, or an object's fields with one. */

@@ -88,6 +88,8 @@ export const receipt = z.object({
   door: z.optional(doorName),
   /** With `replied`: the answer's id. */
   reply: z.optional(messageId),
+  /** With `delivered`: the message asked its reader's sidecar for something that it refuses. */
+  refused: z.optional(z.literal(true)),
 })
 export type Receipt = z.output<typeof receipt>
 

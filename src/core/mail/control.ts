@@ -1,11 +1,22 @@
 /** Messages that one sidecar sends to another: no reader sees them, and a receipt is the answer. */
 import { decodeRecord } from '../../wire/codec.ts'
-import { controlIntents, type Envelope } from '../../wire/envelope.schema.ts'
+import { controlIntents, type Envelope, type Receipt } from '../../wire/envelope.schema.ts'
 import { type FileEdited, fileEdited } from '../../wire/files.schema.ts'
 import { isName, parseRecipient } from '../../wire/names.ts'
 
-/** The beginning of an answer that says no. */
-export const REFUSED = 'refused'
+/** How a sidecar answers a control message: the end of its receipt. */
+export type ControlAnswer = Pick<Receipt, 'evidence' | 'refused'>
+
+/** The first word of a refusal, by which sidecars of 0.1.0 know it; later ones state `refused`. */
+const REFUSED = 'refused'
+
+export function refusal(why: string): ControlAnswer {
+  return { evidence: `${REFUSED}: ${why}`, refused: true }
+}
+
+export function isRefusal({ evidence, refused }: ControlAnswer): boolean {
+  return refused === true || evidence.startsWith(REFUSED)
+}
 
 export function isControlIntent(intent: string | undefined): boolean {
   return controlIntents.some((one) => one === intent)

@@ -1,6 +1,6 @@
 /** What may enter the mailbox: bytes of the stream that are a message, for this session, and not lost on the way. */
 
-import type { Logger } from '../../host/log.ts'
+import { alarms, type Logger } from '../../host/log.ts'
 import type { KeyRing } from '../../link/keys.ts'
 import type { Delivery } from '../../nats/mail.ts'
 import { decodeEnvelope } from '../../wire/codec.ts'
@@ -44,7 +44,8 @@ export class Intake {
     const last = this.#last.get(lane)
     if (last !== undefined && seq > last + 1) {
       const missing = seq - last - 1
-      this.#log.error({ from: from.name, to, missing, position }, 'messages of this sender are missing')
+      const gap = { event: alarms.missingMail, from: from.name, to, missing, position }
+      this.#log.error(gap, 'messages of this sender are missing')
     }
     this.#last.set(lane, Math.max(seq, last ?? 0))
     if (this.#last.size > LANES) this.#last.delete(this.#last.keys().next().value!)

@@ -1,7 +1,8 @@
 /** What people see of the loop budget and do about it. */
 import type { Parsed, Session as Peer, Response } from '../../api/ops.schema.ts'
-import { REFUSED } from '../../core/mail/control.ts'
+import { isRefusal } from '../../core/mail/control.ts'
 import { MeshError } from '../../errors.ts'
+import type { Receipt } from '../../wire/envelope.schema.ts'
 import { newId, quote } from '../../wire/names.ts'
 import { deadline } from '../socket/deadline.ts'
 import type { Call } from '../socket/server.ts'
@@ -39,9 +40,9 @@ export async function resume(
     throw new MeshError('not_found', `there is no session ${quote(name)}`)
   const signal = deadline(call.signal, timeoutMs)
   const answers = await Promise.all(targetsOf(sessions, name).map((target) => ask(session, target, signal)))
-  const refused = answers.find(({ evidence }) => evidence.startsWith(REFUSED))
+  const refused = answers.find(isRefusal)
   if (refused) throw new MeshError('denied', `${refused.name} ${refused.evidence}`)
-  return answers
+  return answers.map(({ refused: _, ...answer }) => answer)
 }
 
 /** What a person types in a plain shell. */
@@ -57,11 +58,9 @@ function targetsOf(sessions: readonly Peer[], name: string | undefined): Target[
   return [{ name, with: null }, ...peers.map((peer) => ({ name: peer.name, with: name }))]
 }
 
-async function ask(
-  session: MailSession,
-  target: Target,
-  signal: AbortSignal,
-): Promise<Response<'budget_resume'>[number]> {
+type Answer = Response<'budget_resume'>[number] & Pick<Receipt, 'refused'>
+
+async function ask(session: MailSession, target: Target, signal: AbortSignal): Promise<Answer> {
   const id = newId('m')
   const letter = { id, to: { kind: 'session', name: target.name } as const, intent: 'budget_resume', hops: 0 }
   const { state } = await post(session, { ...letter, text: target.with ?? '' })
@@ -70,5 +69,6 @@ async function ask(
     ...target,
     state: told?.state ?? state,
     evidence: told?.evidence ?? 'no answer yet; it will do so when it can',
+    ...(told?.refused ? { refused: true } : {}),
   }
 }

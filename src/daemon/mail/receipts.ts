@@ -1,5 +1,6 @@
 /** Tells senders what became of their messages, and learns what became of one's own. */
 
+import type { ControlAnswer } from '../../core/mail/control.ts'
 import { type Entry, isOfRun, isOwnMade } from '../../core/mail/inbox.ts'
 import type { Logger } from '../../host/log.ts'
 import { LOCAL_MEMBER } from '../../link/keys.ts'
@@ -53,7 +54,7 @@ export class Receipts {
   }
 
   /** Tells the sender of a message; kept and told later when the engine is away. */
-  tell(to: Address, by: Receipt['by'], step: Pick<Receipt, 'id' | 'state' | 'evidence' | 'door' | 'reply'>): void {
+  tell(to: Address, by: Receipt['by'], step: Omit<Receipt, 'v' | 'kind' | 'at' | 'by'>): void {
     const told: Receipt = { v: 1, kind: 'receipt', at: new Date().toISOString(), by, ...step }
     this.#waiting.push({ to: to.name, told })
     // The first may be under way.
@@ -154,6 +155,12 @@ export class Telling {
     const { name, epoch } = this.#me()
     const told = { id, state, evidence, ...(door === undefined ? {} : { door }) }
     this.#receipts.tell(from, { member: LOCAL_MEMBER, name, epoch }, told)
+  }
+
+  /** The answer to a control message. */
+  answer({ id, from }: Pick<Envelope, 'id' | 'from'>, answer: ControlAnswer): void {
+    const { name, epoch } = this.#me()
+    this.#receipts.tell(from, { member: LOCAL_MEMBER, name, epoch }, { id, state: 'delivered', ...answer })
   }
 
   /** A step on the way: everybody's and topics' messages have many readers, and only that they were read is told. */

@@ -120,7 +120,8 @@ function opOf(request: IncomingMessage): Op {
   const path = request.url ?? ''
   const op = path.startsWith(PATH_PREFIX) ? path.slice(PATH_PREFIX.length) : ''
   if (request.method !== 'POST' || !Object.hasOwn(ops, op)) {
-    throw new MeshError('bad_request', `no such operation: ${request.method} ${path.slice(0, 80)}`)
+    const message = `no such operation: ${request.method} ${path.slice(0, 80)}`
+    throw new MeshError('bad_request', message, { detail: 'no_operation' })
   }
   return op as Op
 }

@@ -5,7 +5,9 @@ import { isAbsolute, join } from 'node:path'
 import { version } from '../../client/version.ts'
 import { MeshError } from '../../errors.ts'
 import { readJson, readText } from '../../host/files.ts'
-import { sessionDir, socketPath } from '../../host/home.ts'
+import { type Env, sessionDir, socketPath } from '../../host/home.ts'
+import { isName } from '../../wire/names.ts'
+import { isProject } from '../../wire/subjects.ts'
 import { type Finding, fault, good, word } from '../finding.ts'
 import type { Setup } from '../setup.ts'
 import { faultOfHome, notOwnDir } from './home.ts'
@@ -39,7 +41,7 @@ function environment({ env, options }: Setup): Finding[] {
     return [good('environment.project', 'the project and the operator of this directory are valid')]
   } catch (thrown) {
     const error = MeshError.from(thrown)
-    const variable = culpritOf(error, env.MESH_NAME)
+    const variable = culpritOf(env)
     if (variable) return [fault('environment.variable', error.message, `unset ${variable}`)]
     const command =
       error.code === 'denied' ? 'mesh project allow' : `"\${EDITOR:-vi}" "$(git rev-parse --show-toplevel)"/.mesh.json`
@@ -47,10 +49,10 @@ function environment({ env, options }: Setup): Finding[] {
   }
 }
 
-function culpritOf({ code, message }: MeshError, name: string | undefined): string | null {
-  if (code !== 'bad_name') return null
-  if (message.startsWith('MESH_PROJECT')) return 'MESH_PROJECT'
-  return name !== undefined && message.includes(name.slice(0, 16)) ? 'MESH_NAME' : null
+/** Returns the environment variable whose value is not valid. */
+function culpritOf({ MESH_PROJECT, MESH_NAME }: Env): string | null {
+  if (MESH_PROJECT && !isProject(MESH_PROJECT)) return 'MESH_PROJECT'
+  return MESH_NAME && !isName(MESH_NAME) ? 'MESH_NAME' : null
 }
 
 function home(setup: Setup): Finding[] {

@@ -11,7 +11,7 @@ import { foreignOwner, tryLock } from '../../host/lock.ts'
 import { commandLine, endProcess, sendSignal } from '../../host/process/process.ts'
 import { type Finding, fault, good, word } from '../finding.ts'
 import { serves } from '../look/engine.ts'
-import { lastLines, sidecarCrashes } from '../look/logs.ts'
+import { lastLines, sidecarAlarms, sidecarCrashes } from '../look/logs.ts'
 import { type SessionLook, sessionKeys } from '../look/session.ts'
 import type { Setup } from '../setup.ts'
 
@@ -25,8 +25,6 @@ const RECENT_MS = 600_000
 const LOOP = 3
 /** The programs that take a session's lock. */
 const MESH = /sidecar\.m?js|mesh/
-/** What sidecars log of mail that is lost for good, and of keys that are not to be believed. */
-const ALARM = /"msg":"(messages of this sender are missing|members whose key is not)/
 /** An engine that came back is found again within this long. */
 const LINK_MS = 6000
 
@@ -132,7 +130,7 @@ function restarting(home: Home, session: SessionLook): Finding[] {
 
 function failing(home: Home, { name, failed, key }: SessionLook): Finding {
   const log = join(home.root, 'logs', `${key}.log`)
-  const reason = sidecarCrashes(lastLines(log)).at(-1)?.error
+  const reason = sidecarCrashes(lastLines(log)).at(-1)?.words
   const cause = `${name}: its sidecar ends at every start, last with code ${failed}${reason ? `: ${reason}` : ''}`
   return fault('sidecar.restarts', cause, `tail -n 20 ${word(log)}`)
 }
@@ -210,18 +208,13 @@ function logs(home: Home): Finding[] {
 function crashing(path: string, lines: string[]): Finding[] {
   const recent = sidecarCrashes(lines).filter(({ at }) => Date.now() - at < RECENT_MS)
   if (recent.length < LOOP) return []
-  const cause = `it crashed ${recent.length} times within ten minutes: ${recent.at(-1)!.error}`
+  const cause = `it crashed ${recent.length} times within ten minutes: ${recent.at(-1)!.words}`
   return [fault('sidecar.crashes', `${path}: ${cause}`, `tail -n 50 ${word(path)}`)]
 }
 
 function alarms(path: string, lines: string[]): Finding[] {
-  const recent = lines.filter((line) => ALARM.test(line) && Date.now() - timeOf(line) < RECENT_MS)
-  const words = /"msg":"([^"]*)"/.exec(recent.at(-1) ?? '')?.[1]
+  const words = sidecarAlarms(lines).findLast(({ at }) => Date.now() - at < RECENT_MS)?.words
   return words ? [fault('sidecar.alarm', `${path}: ${words}`, `tail -n 50 ${word(path)}`)] : []
-}
-
-function timeOf(line: string): number {
-  return Date.parse(/"time":"([^"]+)"/.exec(line)?.[1] ?? '')
 }
 
 function list(dir: string): string[] {

@@ -1,5 +1,6 @@
 /** The ends of log files, and what in them tells of trouble. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { alarms } from '../../host/log.ts'
 
 const TAIL_BYTES = 256 * 1024
 
@@ -63,18 +64,38 @@ export function complaints(log: readonly EngineLogLine[]): EngineLogLine[] {
     .filter(({ text }) => !harmless.test(text))
 }
 
-export interface SidecarCrash {
+export interface SidecarLogLine {
   at: number
-  error: string
+  words: string
 }
 
-/** Crashes that a sidecar logged. */
-export function sidecarCrashes(lines: readonly string[]): SidecarCrash[] {
+/** Returns the crashes that a sidecar logged, each with its error. */
+export function sidecarCrashes(lines: readonly string[]): SidecarLogLine[] {
+  return parseSidecarLog(lines)
+    .filter(({ level }) => level === FATAL)
+    .map(({ time, error }) => ({ at: Date.parse(String(time)), words: String(error) }))
+}
+
+/** Returns what a sidecar logged that no session gets over by itself, each with its message. */
+export function sidecarAlarms(lines: readonly string[]): SidecarLogLine[] {
+  return parseSidecarLog(lines)
+    .filter(({ event, msg }) => events.some((one) => one === event) || OLD_ALARM.test(String(msg)))
+    .map(({ time, msg }) => ({ at: Date.parse(String(time)), words: String(msg) }))
+}
+
+const FATAL = 60
+const events = Object.values(alarms)
+/** Sidecars of 0.1.0 log no `event`. */
+const OLD_ALARM = /^(messages of this sender are missing|members whose key is not)/
+
+type Fields = Partial<Record<'time' | 'level' | 'event' | 'msg' | 'error', unknown>>
+
+/** Parses the lines that may matter: most of a log is neither a crash nor an alarm. */
+function parseSidecarLog(lines: readonly string[]): Fields[] {
   return lines.flatMap((line) => {
-    if (!line.includes('"level":60')) return []
+    if (!/"level":[56]0/.test(line)) return []
     try {
-      const { time, error } = JSON.parse(line) as { time?: unknown; error?: unknown }
-      return [{ at: Date.parse(String(time)), error: String(error) }]
+      return [JSON.parse(line) as Fields]
     } catch {
       return []
     }

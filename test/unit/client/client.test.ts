@@ -183,9 +183,13 @@ test('the version of the protocol decides, not the release', async () => {
 })
 
 test('an operation that the sidecar does not have is a matter of versions', async () => {
-  const error = { code: 'bad_request', message: 'no such operation: POST /v0/whoami' }
-  await http((_, response) => response.writeHead(400).end(JSON.stringify({ error })))
-  await expect(whoami()).rejects.toMatchObject({ code: 'version_skew', isOlder: true })
+  const stated = { code: 'bad_request', message: 'unknown: POST /v0/whoami', detail: 'no_operation' }
+  const ofFirstRelease = { code: 'bad_request', message: 'no such operation: POST /v0/whoami' }
+  for (const error of [stated, ofFirstRelease]) {
+    await http((_, response) => response.writeHead(400).end(JSON.stringify({ error })))
+    await expect(whoami()).rejects.toMatchObject({ code: 'version_skew', isOlder: true })
+    close?.()
+  }
 })
 
 test('a socket in a directory that somebody may have put there is not spoken to', async () => {

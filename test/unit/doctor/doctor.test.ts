@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { socketParent } from '../../../src/doctor/checks/place.ts'
-import { complaints, crashes, parseEngineLog, sidecarCrashes } from '../../../src/doctor/look/logs.ts'
+import { complaints, crashes, parseEngineLog, sidecarAlarms, sidecarCrashes } from '../../../src/doctor/look/logs.ts'
 import { endOrphan, findOrphans, type Orphan } from '../../../src/doctor/look/orphan.ts'
 import { engineUser } from '../../../src/engine/nkey.ts'
 import { probeEngine } from '../../../src/engine/probe.ts'
@@ -78,7 +78,18 @@ test('a sidecar log - its fatal lines, and half of one', () => {
     '{"level":60,"time":"2026-11-21T05:00:00.000Z","error":"boom"}',
     '{"level":60,"ti',
   ]
-  expect(sidecarCrashes(lines)).toEqual([{ at: Date.UTC(2026, 10, 21, 5), error: 'boom' }])
+  expect(sidecarCrashes(lines)).toEqual([{ at: Date.UTC(2026, 10, 21, 5), words: 'boom' }])
+})
+
+test('a sidecar log - alarms are known by their event, and in logs of the first release by their words', () => {
+  const time = '2026-11-21T05:00:00.000Z'
+  const lines = [
+    { level: 50, time, event: 'missing_mail', msg: 'a gap' },
+    { level: 50, time, msg: 'messages of this sender are missing' },
+    { level: 50, time, event: 'something_else', msg: 'no harm' },
+    { level: 30, time, event: 'missing_mail', msg: 'not an error' },
+  ].map((line) => JSON.stringify(line))
+  expect(sidecarAlarms(lines).map(({ words }) => words)).toEqual(['a gap', 'messages of this sender are missing'])
 })
 
 test('sockets of a long home - a directory of another kind or user is refused', () => {

@@ -51,36 +51,45 @@ export async function transmit<O extends 'send' | 'reply'>(
   const { id = newId('m') } = fields
   const waits = fields.wait !== undefined && fields.wait !== 'stored'
   const timeoutMs = fields.timeoutMs !== undefined ? fields.timeoutMs + GRACE_MS : waits ? 0 : undefined
+  let sent: Sent
   try {
-    const sent: Sent = await sidecar.call(op, { ...fields, id } as Request<O>, { timeoutMs })
-    checkReached(sent, fields)
-    return sent
+    sent = await sidecar.call(op, { ...fields, id } as Request<O>, { timeoutMs })
   } catch (error) {
     throw explain(error, id, fields)
   }
+  checkReached(sent, fields)
+  return sent
 }
 
-function checkReached(sent: Sent, { wait, timeoutMs = 0 }: Content): void {
+function checkReached(sent: Sent, fields: Content): void {
+  const { wait, timeoutMs = 0 } = fields
   if (wait === undefined) return
   const wanted = progress.indexOf(wait === 'reply' ? 'replied' : wait)
   const reached = progress.indexOf(sent.state)
   if (reached < 0)
     throw new MeshError('not_alive', `${sent.id} is ${sent.state}`, { hint: `see: mesh trace ${sent.id}` })
   if (wait === 'reply' ? sent.reply : reached >= wanted) return
-  throw new MeshError('timeout', `${sent.id} is ${sent.state} after ${timeoutMs} ms`)
+  throw notReached(sent.id, fields, { soFar: `: it is ${sent.state} after ${timeoutMs} ms` })
 }
 
 /** An unknown outcome is told with the id that finds it out. */
-function explain(error: unknown, id: string, { wait, timeoutMs }: Content): unknown {
-  const hint = `the outcome is unknown; see: mesh trace ${id}`
+function explain(error: unknown, id: string, fields: Content): unknown {
   if (error instanceof Unreachable && error.sent) {
-    return new MeshError('timeout', `${id}: ${error.message}`, { cause: error, hint })
+    return new MeshError('timeout', `${id}: ${error.message}`, { cause: error, hint: unknownHint(id) })
   }
   if (!(error instanceof MeshError) || error.code !== 'timeout') return error
+  return notReached(id, fields, { cause: error })
+}
+
+function notReached(id: string, { wait, timeoutMs }: Content, seen: { soFar?: string; cause?: unknown }): MeshError {
+  const { soFar = '', cause } = seen
   const awaited = wait ? `was not seen to be ${wait === 'reply' ? 'answered' : wait}` : 'got no answer'
   const within = timeoutMs === undefined ? '' : ` within ${timeoutMs} ms`
-  const soFar = error.message.startsWith(`${id} is `) ? `: it${error.message.slice(id.length)}` : ''
-  return new MeshError('timeout', `${id} ${awaited}${within}${oneLine(soFar)}`, { cause: error, hint })
+  return new MeshError('timeout', `${id} ${awaited}${within}${soFar}`, { cause, hint: unknownHint(id) })
+}
+
+function unknownHint(id: string): string {
+  return `the outcome is unknown; see: mesh trace ${id}`
 }
 
 /** The one line that tells what became of a message. */
