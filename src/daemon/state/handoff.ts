@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Parsed, Response } from '../../api/ops.schema.ts'
 import { type Entry, isAside, NOWHERE } from '../../core/mail/inbox.ts'
 import { MeshError } from '../../errors.ts'
+import { compareAndSet } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
@@ -52,9 +53,10 @@ export async function handOff(
 ): Promise<Response<'handoff'>> {
   const op = asked.padEnd(32, '0').slice(0, 32)
   const { store } = session.link
-  const isCommitted = session.record.handedOver?.some((one) => one.op === op)
-  const receiver = isCommitted ? await holderOf(store, to) : await receiverOf(session, to)
-  const given = isCommitted ? await readHandoff(store, op) : await commit(session, op, receiver!)
+  // The answer to an earlier try of the same operation may have been lost.
+  const { handedOver = [] } = await session.registry.refresh(store)
+  const isCommitted = handedOver.some((one) => one.op === op)
+  const given = isCommitted ? await readHandoff(store, op) : await commit(session, op, await receiverOf(session, to))
   if (!given) return { to, state: 'taken', keys: 0, tasks: 0, claims: 0, messages: 0 }
   const claims = await heldClaims(store, session.record.name)
   const keys = (await documentAt(store, given)).entries.length
@@ -80,15 +82,28 @@ async function receiverOf(session: StateSession, to: string): Promise<NameRecord
   throw new MeshError('not_alive', `${receiver.name} is ${peer.status}: nothing was handed over`, { hint })
 }
 
-/** Prepares what is to be moved, and then takes the one step. */
+/** Writes down what is to be moved, also over what an earlier try wrote down, and then takes the one step. */
 async function commit(session: StateSession, op: string, receiver: NameRecord): Promise<Handoff> {
-  const { registry, board, mailbox, obligations } = session
   const { store } = session.link
-  await board.open(store)
-  // What lies in a door and was not taken goes along; what the model may be reading now does not.
+  await session.board.open(store)
+  // Mail that lies in a door and was not taken goes along; mail that the model may be reading now does not.
   await session.recallOffer()
-  const { record } = session
-  const { pointer } = await readDocument(store, { own: record.name, epoch: record.epoch })
+  const given = await compareAndSet(store.state, keyOf(op), async () => {
+    const now = await coordinated(session, receiver)
+    return { write: now, result: now }
+  })
+  await session.registry.change(store, (now) => {
+    const step = { op, to: receiver.name, at: new Date().toISOString() }
+    const others = (now.handedOver ?? []).filter((one) => one.op !== op)
+    return { ...now, handedOver: [...others, step].slice(-limits.handoffs) }
+  })
+  return given
+}
+
+/** Returns the session's state document, tasks and mail as they are now. */
+async function coordinated(session: StateSession, receiver: NameRecord): Promise<Handoff> {
+  const { board, mailbox, obligations, record } = session
+  const { pointer } = await readDocument(session.link.store, { own: record.name, epoch: record.epoch })
   const unread = mailbox.inbox.unread().filter(isMovable)
   const owed = obligations.owed().map((id) => mailbox.inbox.origin(id)?.seq ?? NOWHERE)
   const mail = [...new Set([...unread.map(({ seq }) => seq), ...owed])].filter((seq) => seq !== NOWHERE)
@@ -99,13 +114,7 @@ async function commit(session: StateSession, op: string, receiver: NameRecord): 
     mail: mail.slice(0, limits.unread),
     tasks: tasks.slice(0, limits.unread),
   }
-  const given: Handoff = { ...pointer, handoff }
-  await store.state.update(keyOf(op), given, 0)
-  await registry.change(store, (now) => {
-    const step = { op, to: receiver.name, at: new Date().toISOString() }
-    return { ...now, handedOver: [...(now.handedOver ?? []), step].slice(-limits.handoffs) }
-  })
-  return given
+  return { ...pointer, handoff }
 }
 
 /** A role's message is its taker's, and what a sidecar tells its own session is no mail. */

@@ -120,3 +120,43 @@ test('before the step nothing has changed; after it all of it arrives, though th
   const { store } = back.sidecar.link
   await until(async () => (await store.state.get(`handoff.${op}`)) === null, 'it is taken')
 })
+
+test('handoff - mail that comes between a failed try and its retry is moved once, like the rest', async ({
+  project,
+}) => {
+  const { api, web, lead } = await project.nodes('api', 'web', 'lead')
+  const op = newOperation()
+  await lead.send('api', 'one')
+  await until(() => api.sidecar.unread === 1, 'it came')
+  const change = vi.spyOn(api.sidecar.registry, 'change').mockRejectedValueOnce(new MeshError('timeout', 'no answer'))
+  expect(await codeOf(handOff(api, 'web', op))).toBe('timeout')
+  change.mockRestore()
+  await lead.send('api', 'two')
+  await until(() => api.sidecar.unread === 2, 'it came')
+  expect(await handOff(api, 'web', op)).toMatchObject({ state: 'taken', messages: 2 })
+  const texts = await web.texts(3)
+  expect(texts).toEqual(expect.arrayContaining(['one', 'two', expect.stringContaining('hands over to you')]))
+  for (const node of [api, web]) await node.nothingElse()
+})
+
+test('handoff - a step whose answer was lost is not taken again: later mail stays, nothing is lost', async ({
+  project,
+}) => {
+  const { api, web, lead } = await project.nodes('api', 'web', 'lead')
+  const op = newOperation()
+  await lead.send('api', 'one')
+  await until(() => api.sidecar.unread === 1, 'it came')
+  const { names } = api.sidecar.link.store
+  const real = names.update.bind(names)
+  vi.spyOn(names, 'update').mockImplementationOnce(async (...args) => {
+    await real(...args)
+    throw new MeshError('timeout', 'no answer')
+  })
+  expect(await codeOf(handOff(api, 'web', op))).toBe('timeout')
+  await lead.send('api', 'two')
+  await until(() => api.sidecar.unread === 2, 'it came')
+  expect(await handOff(api, 'web', op)).toMatchObject({ state: 'taken', messages: 1 })
+  expect(await web.texts(2)).toEqual(expect.arrayContaining(['one', expect.stringContaining('hands over to you')]))
+  expect(await api.texts(1)).toEqual(['two'])
+  for (const node of [api, web]) await node.nothingElse()
+})
