@@ -1,8 +1,8 @@
 /** Which sidecar a command talks to: the one of the session it runs in, or an operator's. Starts nothing. */
 import { join } from 'node:path'
+import type { SidecarRecord } from '../api/sidecar-record.schema.ts'
 import { readJson } from '../host/files.ts'
 import { type Env, type Home, operatorKey, sessionDir, socketPath } from '../host/home.ts'
-import type { ProcessIdentity } from '../host/process/process.ts'
 
 const RECORD_BYTES = 64 * 1024
 const SESSION_KEY = /^cc-([1-9]\d{0,9})$/
@@ -25,16 +25,9 @@ export interface Target {
   operator?: Operator
 }
 
-/** What a sidecar writes beside its socket. */
-export interface SidecarRecord {
-  pid: number
-  name: string
-  project: string
-  version: string
-  sidecar?: ProcessIdentity
-  /** The file that it was started from. */
-  program?: string
-}
+/** The part of a sidecar's record that commands read, leniently: other versions write it as well. */
+type FoundRecord = Pick<SidecarRecord, 'pid' | 'name' | 'project' | 'version'> &
+  Partial<Pick<SidecarRecord, 'sidecar' | 'program'>>
 
 /**
  * The sidecar of the agent session that this process runs in; null outside of one. A session that has ended (its
@@ -59,7 +52,7 @@ export function operatorTarget(home: Home, operator: Operator): Target {
 }
 
 /** What the sidecar of a session's directory last wrote; null if nothing readable is there. */
-export function readRecord(dir: string): SidecarRecord | null {
+export function readRecord(dir: string): FoundRecord | null {
   const value = readJson(join(dir, 'sidecar.json'), RECORD_BYTES) as Partial<SidecarRecord> | null | undefined
   if (typeof value?.pid !== 'number' || typeof value.project !== 'string') return null
   const { pid, name, project, version, sidecar, program } = value

@@ -1,15 +1,12 @@
-/** What a live sidecar leaves beside its socket, for the mesh command and for witnesses. */
+/** The session directories: the record in each, and what is to be removed. */
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import * as z from 'zod/mini'
+import { type SidecarRecord, sidecarRecord } from '../../api/sidecar-record.schema.ts'
 import { readJson, writeAtomic } from '../../host/files.ts'
 import { type Home, sessionDir } from '../../host/home.ts'
 import { tryLock } from '../../host/lock.ts'
 import { identifyProcess } from '../../host/process/process.ts'
-import { processIdentity, reasonCode } from '../../wire/envelope.schema.ts'
-import { isName, isRunId } from '../../wire/names.ts'
-import { isProject } from '../../wire/subjects.ts'
 
 const RECORD_BYTES = 64 * 1024
 /** Directories on their way out. */
@@ -17,28 +14,6 @@ const ASIDE = '.gone-'
 const DAY_MS = 86_400_000
 /** Logs are for those who look for what went wrong a few days ago. */
 const LOG_MS = 7 * DAY_MS
-
-const sidecarRecord = z.object({
-  /** The sidecar's own process. */
-  sidecar: processIdentity,
-  pid: z.int(),
-  name: z.string().check(z.refine(isName)),
-  epoch: z.int(),
-  project: z.string().check(z.refine(isProject)),
-  harness: z.string(),
-  sessionId: z.string(),
-  /** The process that is the session. */
-  process: processIdentity,
-  /** The run that it is. */
-  run: z.optional(z.string().check(z.refine(isRunId))),
-  version: z.string(),
-  /** The file that the sidecar was started from. */
-  program: z.optional(z.string()),
-  startedAt: z.string(),
-  /** The session ended, and the sidecar was about to tell it. */
-  ended: z.optional(z.object({ reason: z.string(), reasonCode: z.optional(reasonCode), at: z.string() })),
-})
-export type SidecarRecord = z.output<typeof sidecarRecord>
 
 export function writeRecord(dir: string, record: SidecarRecord): void {
   writeAtomic(join(dir, 'sidecar.json'), JSON.stringify(record, null, 2))
