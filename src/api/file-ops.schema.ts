@@ -31,6 +31,8 @@ export const fileOps = {
     about:
       'Claim files, so that other sessions keep off: paths below the repository, * and ** as wildcards, a folder stands for all in it. All of them or none. Advisory: nothing stops who edits all the same, but both are told. Again: longer.',
     tool: { effect: 'changes', words: true },
+    isLarge: true,
+    opens: 'files',
     request: z.object({
       paths,
       cwd,
@@ -50,6 +52,8 @@ export const fileOps = {
   release: {
     about: 'Give claims on files back: those on these paths, or all that this session holds here.',
     tool: { effect: 'changes', words: true },
+    isLarge: true,
+    opens: 'files',
     request: z.object({ paths: z.optional(paths), cwd, all: z.optional(z.boolean()) }),
     response: z.array(z.object({ path: z.string() })),
   },

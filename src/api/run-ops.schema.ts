@@ -2,6 +2,7 @@
 import * as z from 'zod/mini'
 import { limits } from '../wire/limits.ts'
 import { eventType, runKind, runState, usage } from '../wire/run.schema.ts'
+import { awaitedRuns } from './op.ts'
 
 /** An id, a beginning of one that may be unique, or a name: the newest run of that name. */
 const someRun = z.string().check(z.minLength(1), z.maxLength(4096))
@@ -113,6 +114,7 @@ export const runOps = {
     about:
       'Block until one of the runs, or all of them, ended (or are idle, or made progress), and tell how: reason, exit code, last words, result. Without it you are told the ends of your own runs as messages.',
     tool: { effect: 'reads', words: true },
+    awaits: awaitedRuns,
     request: z.object({
       runs: z.array(someRun).check(z.minLength(1), z.maxLength(limits.recipients)),
       all: z.optional(z.boolean()),

@@ -37,6 +37,7 @@ export const stateOps = {
     about:
       'Keep something that has to survive compaction: set a key to a text, rm a key, or add a note. ifRev: only if the key is still at that revision (0: not there).',
     tool: changes,
+    isLarge: true,
     request: z.object({
       op: operationId,
       do: z.enum(['set', 'rm', 'note']),

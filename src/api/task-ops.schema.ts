@@ -10,6 +10,7 @@ import {
   taskReason,
   taskText,
 } from '../wire/task.schema.ts'
+import { awaitedTask } from './op.ts'
 
 const time = z.string()
 /** A full id, or a beginning that only one task has. */
@@ -71,6 +72,7 @@ export const taskOps = {
   task_add: {
     about: 'Put a task on the board of the project. for: NAME or role:R. after: tasks that have to be done first.',
     tool: changes,
+    opens: 'task',
     request: z.object({ op: operationId, ...content, title: newTaskTitle, for: z.optional(assignee) }),
     response: detail,
   },
@@ -106,6 +108,8 @@ export const taskOps = {
     about:
       'Take a task, or without id the most urgent one that is ready and for you; with wait until there is one. A claim falls when its holder is gone.',
     tool: changes,
+    opens: 'task',
+    awaits: awaitedTask,
     request: z.object({
       op: operationId,
       id: z.optional(taskKey),
@@ -118,6 +122,7 @@ export const taskOps = {
     about:
       'Change a task: release, block (on a task or words), unblock, done, fail, cancel, edit, comment, link (a run or a message).',
     tool: changes,
+    opens: 'task',
     request: z.object({
       op: operationId,
       id: taskKey,

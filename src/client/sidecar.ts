@@ -1,5 +1,5 @@
 /** A sidecar to call, brought back when it is away: an operator's is started, a session's restarts by itself. */
-import type { Op, Request, Response } from '../api/ops.schema.ts'
+import type { OnceOp, Op, Request, Response } from '../api/ops.schema.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
 import { type CallOptions, call, Skew, Unreachable } from './client.ts'
@@ -12,8 +12,8 @@ const SESSION_RESTART_MS = 3000
 const STOP_MS = 3000
 const BACKOFF_MS = 100
 
-/** A second execution would answer differently, so that only a request that never left is repeated. */
-const ONCE: ReadonlySet<Op> = new Set<Op>(['rename', 'forget', 'stop'])
+/** The operations table marks these; importing the table would cost each command 20 ms. */
+const once: Readonly<Record<OnceOp, true>> = { rename: true, forget: true, stop: true }
 
 export interface Context {
   env: Env
@@ -63,7 +63,7 @@ export class Sidecar {
   async #recover(error: unknown, op: Op, signal?: AbortSignal): Promise<boolean> {
     signal?.throwIfAborted()
     if (error instanceof Unreachable) {
-      if (error.sent && ONCE.has(op)) return false
+      if (error.sent && Object.hasOwn(once, op)) return false
       await this.#revive()
       return true
     }

@@ -26,9 +26,9 @@ import { times } from '../wire/limits.ts'
 import { toName } from '../wire/names.ts'
 import { sessionEnd } from '../wire/session-end.ts'
 import { readRecord } from './disk/session-dir.ts'
-import { createHandlers } from './handlers.ts'
+import { answersOf } from './handlers.ts'
 import { Sidecar } from './sidecar.ts'
-import { serve } from './socket/server.ts'
+import { type ApiServer, serve } from './socket/server.ts'
 
 declare const MESH_VERSION: string
 /** Exit codes that the hook's loop reads: 0 ends it, others start the sidecar again. */
@@ -87,9 +87,8 @@ async function main(): Promise<void> {
   const onSignal = () =>
     isOperator ? void sidecar.end(sessionEnd('ended')) : setTimeout(() => process.exit(EXIT.again), SIGNAL_MS)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal)
-  const calls = watchCalls(isOperator, () => void sidecar.end(sessionEnd('idle')))
-  const server = await serve(socketPath(sessionDir), MESH_VERSION, calls.wrap(createHandlers(sidecar)), log)
-  calls.start(() => server.open)
+  const server = await serve(socketPath(sessionDir), MESH_VERSION, answersOf(sidecar), log)
+  if (isOperator) endWhenIdle(server, () => void sidecar.end(sessionEnd('idle')))
   await sidecar.start()
 }
 
@@ -179,29 +178,13 @@ function guard(log: Logger): void {
   process.on('unhandledRejection', die)
 }
 
-/** An operator's sidecar that nobody calls for a while ends. */
-function watchCalls(ends: boolean, onIdle: () => void) {
-  let lastCall = performance.now()
-  return {
-    wrap<H extends object>(handlers: H): H {
-      return new Proxy(handlers, {
-        get: (target, op, receiver) => {
-          lastCall = performance.now()
-          return Reflect.get(target, op, receiver)
-        },
-      })
-    },
-    start(openCalls: () => number) {
-      if (!ends) return
-      const timer = setInterval(() => {
-        if (openCalls() > 0) lastCall = performance.now()
-        else if (performance.now() - lastCall > times.operatorIdle) {
-          clearInterval(timer)
-          onIdle()
-        }
-      }, IDLE_CHECK_MS)
-    },
-  }
+/** Ends an operator's sidecar that nobody calls for a while. */
+function endWhenIdle(server: ApiServer, end: () => void): void {
+  const timer = setInterval(() => {
+    if (server.idleMs <= times.operatorIdle) return
+    clearInterval(timer)
+    end()
+  }, IDLE_CHECK_MS)
 }
 
 main().catch((error) => {

@@ -55,11 +55,11 @@ async function measureOps(rounds: number, other: string) {
   for (let i = -WARM_UP; i < rounds; i++) {
     const op = () => newOperation()
     const task = () => ({ op: op(), title: `task ${i}` })
-    const done = (id: string) => worker.handlers.task_change({ op: op(), id, do: 'done', result: 'merged' }, caller())
-    const own = await time('add', i >= 0, () => worker.handlers.task_add(task(), caller()))
-    await time('claim', i >= 0, () => worker.handlers.task_claim({ op: op(), id: own.id }, caller()))
+    const done = (id: string) => worker.answer('task_change', { op: op(), id, do: 'done', result: 'merged' }, caller())
+    const own = await time('add', i >= 0, () => worker.answer('task_add', task(), caller()))
+    await time('claim', i >= 0, () => worker.answer('task_claim', { op: op(), id: own.id }, caller()))
     const comment = { op: op(), id: own.id, do: 'comment' as const, text: 'half done' }
-    await time('comment', i >= 0, () => worker.handlers.task_change(comment, caller()))
+    await time('comment', i >= 0, () => worker.answer('task_change', comment, caller()))
     await time('done', i >= 0, () => done(own.id))
     const others = await call(other, 'task_add', task())
     await sleep(PACE_MS)

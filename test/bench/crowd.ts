@@ -41,11 +41,11 @@ async function openAll(): Promise<void> {
 }
 
 /** Reads its mail as a session does: waits, takes, waits again. */
-async function follow({ handlers }: Inside): Promise<void> {
+async function follow({ answer }: Inside): Promise<void> {
   for (;;) {
-    const { results, handover } = await handlers.wait({ targets: [] }, caller())
+    const { results, handover } = await answer('wait', { targets: [] }, caller())
     arrived += results.length
-    if (handover) await handlers.taken({ handover }, caller())
+    if (handover) await answer('taken', { handover }, caller())
   }
 }
 
@@ -53,7 +53,7 @@ function send(): void {
   const [from, to] = [sessions[Math.floor(Math.random() * count)]!, Math.floor(Math.random() * count)]
   sent++
   const request = { id: newId('m'), to: `s${to}`, text: 'x'.repeat(200) }
-  from.handlers.send(request, caller()).catch((error) => {
+  from.answer('send', request, caller()).catch((error) => {
     sent--
     process.stderr.write(`not sent: ${error}\n`)
   })

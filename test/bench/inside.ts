@@ -1,8 +1,8 @@
 /** Sidecars without a process and a socket of their own: the product's modules, wired as its own main does. */
 import { join } from 'node:path'
-import { createHandlers } from '../../src/daemon/handlers.ts'
+import { answersOf } from '../../src/daemon/handlers.ts'
 import { Sidecar } from '../../src/daemon/sidecar.ts'
-import type { Call, Handlers } from '../../src/daemon/socket/server.ts'
+import type { Answer, Call } from '../../src/daemon/socket/call.ts'
 import { createShell } from '../../src/harness/shell.ts'
 import { ensurePrivateDir } from '../../src/host/files.ts'
 import { type Home, meshHome, operatorKey, sessionDir } from '../../src/host/home.ts'
@@ -13,7 +13,7 @@ import { defaultSettings } from '../../src/host/settings.ts'
 
 export interface Inside {
   sidecar: Sidecar
-  handlers: Handlers
+  answer: Answer
 }
 
 /** A caller that stays on the line and gets its answers. */
@@ -43,5 +43,5 @@ export async function openInside(
   })
   await sidecar.start()
   await sidecar.ready()
-  return { sidecar, handlers: createHandlers(sidecar) }
+  return { sidecar, answer: answersOf(sidecar) }
 }

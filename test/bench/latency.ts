@@ -63,14 +63,14 @@ async function openRaw(): Promise<() => Promise<{ arrived: number; stored: numbe
 }
 
 async function sendOnce(from: Inside, to: Inside): Promise<{ arrived: number; stored: number }> {
-  const waiting = to.handlers.wait({ targets: [] }, caller())
+  const waiting = to.answer('wait', { targets: [] }, caller())
   const startedAt = performance.now()
   const request = { id: newId('m'), to: to.sidecar.record.name, text: TEXT }
   const [sent, found] = await Promise.all([
-    from.handlers.send(request, caller()).then(() => performance.now()),
+    from.answer('send', request, caller()).then(() => performance.now()),
     waiting.then((result) => ({ result, at: performance.now() })),
   ])
-  await to.handlers.taken({ handover: found.result.handover! }, caller())
+  await to.answer('taken', { handover: found.result.handover! }, caller())
   return { arrived: found.at - startedAt, stored: sent - startedAt }
 }
 

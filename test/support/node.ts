@@ -16,7 +16,7 @@ import type { Message, Op, Request, Response } from '../../src/api/ops.schema.ts
 import { type CallOptions, call } from '../../src/client/client.ts'
 import { version } from '../../src/client/version.ts'
 import type { Offer } from '../../src/core/mail/inbox.ts'
-import { createHandlers } from '../../src/daemon/handlers.ts'
+import { answersOf } from '../../src/daemon/handlers.ts'
 import { Sidecar } from '../../src/daemon/sidecar.ts'
 import { type ApiServer, serve } from '../../src/daemon/socket/server.ts'
 import { engineStatus, startEngine } from '../../src/engine/engine.ts'
@@ -359,7 +359,7 @@ export class Node {
   async start(): Promise<void> {
     const { sidecar } = this
     ensurePrivateDir(this.dir)
-    this.#server = await serve(this.socket, version, createHandlers(sidecar), sidecar.log)
+    this.#server = await serve(this.socket, version, answersOf(sidecar), sidecar.log)
     await sidecar.start()
     await this.joined()
   }

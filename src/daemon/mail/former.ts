@@ -2,10 +2,9 @@
 import { MeshError } from '../../errors.ts'
 import type { Home } from '../../host/home.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
-import type { NameRecord } from '../../wire/envelope.schema.ts'
+import type { Envelope, NameRecord } from '../../wire/envelope.schema.ts'
 import { durableOf, type Registry } from '../names/registry.ts'
 import { moveName } from './drain.ts'
-import type { Arrived } from './intake.ts'
 
 /** Before a second rename, for mail to the name before that is still on its way. */
 const CATCH_UP_MS = 3000
@@ -40,7 +39,7 @@ export async function adoptFormer(home: Home, store: ProjectStore, registry: Reg
 export async function isForFormer(
   store: ProjectStore,
   { formerly }: NameRecord,
-  { seq, envelope }: Arrived,
+  { seq, envelope }: { seq: number; envelope: Envelope },
 ): Promise<boolean> {
   if (!formerly || envelope.to !== formerly.name) return false
   const holder = (await store.names.get(formerly.name))?.value

@@ -7,7 +7,7 @@ import { LOCAL_MEMBER } from '../../link/keys.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Envelope, NameRecord, Receipt, ReceiptState } from '../../wire/envelope.schema.ts'
 import type { Sender as Address } from '../../wire/subjects.ts'
-import { isDirect } from './intake.ts'
+import { isDirect } from './incoming.ts'
 
 /** Receipts that wait while the engine is away; the oldest are given up first. */
 const WAITING = 1000

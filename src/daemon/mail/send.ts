@@ -1,7 +1,6 @@
 /** Sends a message: finds out who reads it, seals it, hands it to the outbox, follows what becomes of it. */
 import type { Response } from '../../api/ops.schema.ts'
 import { isControlIntent } from '../../core/mail/control.ts'
-import type { Outgoing } from '../../core/mail/outbox.ts'
 import { LOCAL_MEMBER } from '../../link/keys.ts'
 import { checkText, encodeEnvelope } from '../../wire/codec.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
@@ -9,13 +8,14 @@ import { limits } from '../../wire/limits.ts'
 import { formatRecipient, newId, type Recipient } from '../../wire/names.ts'
 import { messageSubject } from '../../wire/subjects.ts'
 import type { Entered, Letter } from '../session.ts'
+import type { Sender } from './outbox.ts'
 import type { MailSession } from './session.ts'
 
 type Sent = Pick<Response<'send'>, 'id' | 'state' | 'to' | 'note'>
 
 /** Sends a message. Resolves once the engine has it, or once it waits on this machine. Throws as `Session.send`. */
 export async function post(session: MailSession, letter: Letter): Promise<Sent & { isNew: boolean }> {
-  const { to, note, isNew, stored } = await session.send(letter)
+  const { to, note, isNew, stored } = await enter(session, letter)
   await stored
   await session.settled()
   const position = session.sender.get(letter.id)?.position ?? null
@@ -38,7 +38,7 @@ export async function enter(session: MailSession, letter: Letter): Promise<Enter
   // Before it goes: the answer may be here sooner than we know that it went.
   if (to.kind === 'session' && !isControlIntent(letter.intent)) session.loops.sent(to.name)
   // In one go: the sequence number is taken when the message enters the outbox.
-  const stored = session.sender.send(seal(session, { ...letter, to }, body))
+  const stored = put(session, session.sender, { ...letter, to }, body)
   return { to, note, isNew: true, stored }
 }
 
@@ -77,11 +77,12 @@ async function tell(session: MailSession, to: Recipient, text: string): Promise<
   await (await session.send(letter)).stored
 }
 
-function seal(session: MailSession, letter: Letter, body: Envelope['body']): Outgoing {
-  const { record, key, sender } = session
+/** Signs a message and puts it into the outbox. */
+function put(session: MailSession, outbox: Sender, letter: Letter, body: Envelope['body']): Promise<unknown> {
+  const { record, key } = session
   const { project } = session.place
   const to = formatRecipient(letter.to)
-  const seq = sender.nextSeq(record.epoch, to)
+  const seq = outbox.nextSeq(record.epoch, to)
   const at = Date.now()
   const { id, thread, replyTo, intent, hops } = letter
   const envelope: Omit<Envelope, 'sig'> = {
@@ -100,7 +101,7 @@ function seal(session: MailSession, letter: Letter, body: Envelope['body']): Out
     ...(intent === undefined ? {} : { intent }),
   }
   const subject = messageSubject(project, letter.to, { member: LOCAL_MEMBER, name: record.name })
-  return { id, subject, to, seq, epoch: record.epoch, at, bytes: encodeEnvelope(envelope, key) }
+  return outbox.send({ id, subject, to, seq, epoch: record.epoch, at, bytes: encodeEnvelope(envelope, key) })
 }
 
 /** A large body goes to the object store first. */

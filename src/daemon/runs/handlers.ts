@@ -4,8 +4,7 @@ import { MeshError } from '../../errors.ts'
 import { hostName } from '../../host/process/process.ts'
 import { times } from '../../wire/limits.ts'
 import { checkName, quote } from '../../wire/names.ts'
-import { deadline, FOREVER_MS } from '../socket/deadline.ts'
-import type { Handlers } from '../socket/server.ts'
+import { deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
 import { allRecords, findRun } from './find.ts'
 import type { RunsSession } from './runs.ts'
 import { showEvent, showRun } from './show.ts'
@@ -13,79 +12,73 @@ import { stopRun } from './stop.ts'
 import { traceRun } from './trace.ts'
 import { nextChange, telling, waitForRuns } from './wait.ts'
 
-type RunOp = 'runs' | 'run_events' | 'run_trace' | 'run_wait' | 'run_stop'
-
 const DAY_MS = 86_400_000
 
-export function createRunHandlers(session: RunsSession): Pick<Handlers, RunOp> {
-  return {
-    async runs({ run }) {
+export const runHandlers = {
+  async runs(session, { run }) {
+    const store = session.link.store.runs
+    if (run !== undefined) return [await showRun(session, store, await findRun(session, run))]
+    const recent = (await allRecords(session)).filter(
+      ({ endedAt }) => !endedAt || Date.now() - Date.parse(endedAt) < DAY_MS,
+    )
+    const shown = await Promise.all(recent.map((record) => showRun(session, store, record)))
+    return shown.sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
+  },
+
+  async run_events(session, { run, owner, since, from, waitMs = 0 }, call) {
+    const id = run === undefined ? undefined : (await findRun(session, run)).id
+    const scope = { ...(owner === undefined ? {} : { owner: checkName(owner) }), ...(id ? { run: id } : {}) }
+    const after = since === undefined ? 0 : Date.parse(since)
+    if (Number.isNaN(after)) throw new MeshError('bad_request', `${quote(since!)} is not a time`)
+    const signal = deadline(call.signal, waitMs)
+    for (let position = from ?? 1; ; ) {
       const store = session.link.store.runs
-      if (run !== undefined) return [await showRun(session, store, await findRun(session, run))]
-      const recent = (await allRecords(session)).filter(
-        ({ endedAt }) => !endedAt || Date.now() - Date.parse(endedAt) < DAY_MS,
-      )
-      const shown = await Promise.all(recent.map((record) => showRun(session, store, record)))
-      return shown.sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
-    },
-
-    async run_events({ run, owner, since, from, waitMs = 0 }, call) {
-      const id = run === undefined ? undefined : (await findRun(session, run)).id
-      const scope = { ...(owner === undefined ? {} : { owner: checkName(owner) }), ...(id ? { run: id } : {}) }
-      const after = since === undefined ? 0 : Date.parse(since)
-      if (Number.isNaN(after)) throw new MeshError('bad_request', `${quote(since!)} is not a time`)
-      const signal = deadline(call.signal, waitMs)
-      for (let position = from ?? 1; ; ) {
-        const store = session.link.store.runs
-        const changed = nextChange(store, scope, signal)
-        const stored = await store.read(scope, position)
-        position = (stored.at(-1)?.seq ?? position - 1) + 1
-        const events = stored
-          .flatMap((one) => showEvent(session, one) ?? [])
-          .filter(({ at }) => Date.parse(at) >= after)
-        if (events.length > 0 || signal.aborted) {
-          changed.stop()
-          return { events, next: position }
-        }
-        await changed.happened
+      const changed = nextChange(store, scope, signal)
+      const stored = await store.read(scope, position)
+      position = (stored.at(-1)?.seq ?? position - 1) + 1
+      const events = stored.flatMap((one) => showEvent(session, one) ?? []).filter(({ at }) => Date.parse(at) >= after)
+      if (events.length > 0 || signal.aborted) {
+        changed.stop()
+        return { events, next: position }
       }
-    },
+      await changed.happened
+    }
+  },
 
-    async run_trace({ run }) {
-      return traceRun(session, await findRun(session, run))
-    },
+  async run_trace(session, { run }) {
+    return traceRun(session, await findRun(session, run))
+  },
 
-    async run_wait({ runs, all = false, until = 'end', timeoutMs = FOREVER_MS }, call) {
-      const ids = await Promise.all(runs.map(async (run) => (await findRun(session, run)).id))
-      const work = () => waitForRuns(session, ids, until, all, deadline(call.signal, timeoutMs))
-      return { events: await telling(session, ids, until, call, work) }
-    },
+  async run_wait(session, { runs, all = false, until = 'end', timeoutMs = FOREVER_MS }, call) {
+    const ids = await Promise.all(runs.map(async (run) => (await findRun(session, run)).id))
+    const work = () => waitForRuns(session, ids, until, all, deadline(call.signal, timeoutMs))
+    return { events: await telling(session, ids, until, call, work) }
+  },
 
-    async run_stop({ run, signal = 'SIGTERM', graceMs = times.runGrace }, call) {
-      const record = await findRun(session, run)
-      const me = session.record
-      if (record.owner !== me.name && !me.roles.includes('operator'))
-        throw new MeshError('denied', `${record.id} is a run of ${record.owner}`, {
-          hint: 'ask its owner, or an operator',
-        })
-      if (isOver(record.state))
-        throw new MeshError('not_alive', `${record.id} is over: ${record.state}`, { hint: 'mesh ps --runs' })
-      // It has no process of its own: a signal would end its session.
-      if (record.runKind === 'subagent')
-        throw new MeshError(
-          'bad_request',
-          `${record.id} is a subagent of ${record.owner}: only its session can stop it`,
-          {
-            hint: `mesh send ${record.owner} -- please stop ${record.name}`,
-          },
-        )
-      if (record.host !== hostName())
-        throw new MeshError('conflict', `${record.id} runs on ${quote(record.host ?? '?')}`, { hint: 'stop it there' })
-      const told = await telling(session, [record.id], 'end', call, async () => {
-        await stopRun(session, record, signal, graceMs)
-        return waitForRuns(session, [record.id], 'end', true, call.signal)
+  async run_stop(session, { run, signal = 'SIGTERM', graceMs = times.runGrace }, call) {
+    const record = await findRun(session, run)
+    const me = session.record
+    if (record.owner !== me.name && !me.roles.includes('operator'))
+      throw new MeshError('denied', `${record.id} is a run of ${record.owner}`, {
+        hint: 'ask its owner, or an operator',
       })
-      return told[0]!
-    },
-  }
-}
+    if (isOver(record.state))
+      throw new MeshError('not_alive', `${record.id} is over: ${record.state}`, { hint: 'mesh ps --runs' })
+    // It has no process of its own: a signal would end its session.
+    if (record.runKind === 'subagent')
+      throw new MeshError(
+        'bad_request',
+        `${record.id} is a subagent of ${record.owner}: only its session can stop it`,
+        {
+          hint: `mesh send ${record.owner} -- please stop ${record.name}`,
+        },
+      )
+    if (record.host !== hostName())
+      throw new MeshError('conflict', `${record.id} runs on ${quote(record.host ?? '?')}`, { hint: 'stop it there' })
+    const told = await telling(session, [record.id], 'end', call, async () => {
+      await stopRun(session, record, signal, graceMs)
+      return waitForRuns(session, [record.id], 'end', true, call.signal)
+    })
+    return told[0]!
+  },
+} satisfies HandlersOf<RunsSession>

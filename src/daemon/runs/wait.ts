@@ -4,7 +4,7 @@ import { isTerminal } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
 import type { RunStore } from '../../nats/run-store.ts'
 import type { EventType } from '../../wire/run.schema.ts'
-import type { Call } from '../socket/server.ts'
+import type { Call } from '../socket/call.ts'
 import type { RunsSession } from './runs.ts'
 import { showEvent } from './show.ts'
 

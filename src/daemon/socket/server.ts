@@ -3,6 +3,7 @@ import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
+import type { Marks } from '../../api/op.ts'
 import { type Op, ops, type Parsed, type Response } from '../../api/ops.schema.ts'
 import { apiVersion } from '../../api/version.ts'
 import { MeshError } from '../../errors.ts'
@@ -10,46 +11,41 @@ import { ensurePrivateDir } from '../../host/files.ts'
 import type { Logger } from '../../host/log.ts'
 import { parseJson } from '../../wire/codec.ts'
 import { limits } from '../../wire/limits.ts'
-
-export interface Call {
-  /** Aborted when the caller went away. */
-  signal: AbortSignal
-  /** Called once the answer has left this process, or could not. */
-  onAnswered(done: (delivered: boolean) => void): void
-}
-
-export type Handlers = { [O in Op]: (request: Parsed<O>, call: Call) => Promise<Response<O>> }
+import type { Answer, Call } from './call.ts'
 
 const PATH_PREFIX = '/v0/'
 const SMALL_REQUEST_BYTES = 64 * 1024
-const LARGE_REQUESTS = new Set<Op>(['send', 'reply', 'state_change'])
 
 export interface ApiServer {
-  /** Calls under way. */
-  readonly open: number
+  /** How long no call has been under way, milliseconds. */
+  readonly idleMs: number
   close(): Promise<void>
 }
 
 /** Listens on `path`, a socket of mode 0600 in a directory of mode 0700. Throws `name_taken` if somebody listens there. */
-export async function serve(path: string, version: string, handlers: Handlers, log: Logger): Promise<ApiServer> {
+export async function serve(path: string, version: string, answerTo: Answer, log: Logger): Promise<ApiServer> {
   ensurePrivateDir(dirname(path))
   if (await isServed(path)) throw new MeshError('name_taken', 'another sidecar serves this session')
   rmSync(path, { force: true })
   let open = 0
+  let lastCallAt = performance.now()
   const server = createServer((request, response) => {
     open++
-    response.once('close', () => open--)
+    response.once('close', () => {
+      open--
+      lastCallAt = performance.now()
+    })
     response.setHeader('mesh-version', version)
     response.setHeader('mesh-api', apiVersion)
-    void answer(request, response, version, handlers, log)
+    void answer(request, response, version, answerTo, log)
   })
   // A wait is a long poll of any length.
   server.requestTimeout = 0
   server.keepAliveTimeout = 1000
   await listen(server, path)
   return {
-    get open() {
-      return open
+    get idleMs() {
+      return open > 0 ? 0 : performance.now() - lastCallAt
     },
     async close() {
       server.closeAllConnections()
@@ -84,7 +80,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   version: string,
-  handlers: Handlers,
+  answerTo: Answer,
   log: Logger,
 ): Promise<void> {
   const gone = new AbortController()
@@ -94,8 +90,8 @@ async function answer(
   try {
     checkVersion(request, version)
     const op = opOf(request)
-    const body = await readBody(request, LARGE_REQUESTS.has(op) ? limits.requestBytes : SMALL_REQUEST_BYTES)
-    const result = await dispatch(op, body, handlers, call)
+    const body = await readBody(request, marksOf(op).isLarge ? limits.requestBytes : SMALL_REQUEST_BYTES)
+    const result = await dispatch(op, body, answerTo, call)
     const delivered = await reply(response, 200, result)
     for (const listener of listeners) listener(delivered)
   } catch (error) {
@@ -126,6 +122,10 @@ function opOf(request: IncomingMessage): Op {
   return op as Op
 }
 
+function marksOf(op: Op): Marks {
+  return ops[op]
+}
+
 async function readBody(request: IncomingMessage, max: number): Promise<unknown> {
   const chunks: Buffer[] = []
   let size = 0
@@ -139,14 +139,14 @@ async function readBody(request: IncomingMessage, max: number): Promise<unknown>
   return value
 }
 
-async function dispatch<O extends Op>(op: O, body: unknown, handlers: Handlers, call: Call): Promise<Response<O>> {
+async function dispatch<O extends Op>(op: O, body: unknown, answerTo: Answer, call: Call): Promise<Response<O>> {
   const parsed = ops[op].request.safeParse(body)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     const code = issue?.code === 'too_big' ? 'too_large' : 'bad_request'
     throw new MeshError(code, `${op}: ${issue?.path.join('.') || 'request'}: ${issue?.message}`)
   }
-  return handlers[op](parsed.data as Parsed<O>, call)
+  return answerTo(op, parsed.data as Parsed<O>, call)
 }
 
 function reply(response: ServerResponse, status: number, value: unknown): Promise<boolean> {

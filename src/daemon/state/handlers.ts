@@ -2,10 +2,10 @@
 import type { Parsed } from '../../api/ops.schema.ts'
 import { checkKey, entryOf, type StateChange } from '../../core/state/state.ts'
 import { MeshError } from '../../errors.ts'
-import { checkToken, quote } from '../../wire/names.ts'
+import { checkName, checkToken, quote } from '../../wire/names.ts'
 import type { StateDocument } from '../../wire/state.schema.ts'
 import { actorOf } from '../names/actor.ts'
-import type { Handlers } from '../socket/server.ts'
+import type { HandlersOf } from '../socket/call.ts'
 import {
   changeDocument,
   type DocumentRef,
@@ -14,55 +14,56 @@ import {
   type KeptDocument,
   readDocument,
 } from './documents.ts'
+import { forget } from './forget.ts'
 import { handOff, type StateSession } from './handoff.ts'
 
-type StateHandlers = Pick<Handlers, Extract<keyof Handlers, `state_${string}`> | 'handoff'>
+export const stateHandlers = {
+  async state_change(session, { op, shared, ...given }) {
+    const { store } = session.link
+    const change = changeOf(given)
+    const { rev } =
+      shared === undefined
+        ? await session.state.change(store, session.record, change, op)
+        : await changeDocument(store, refOf(session, shared), change, {
+            op,
+            at: new Date().toISOString(),
+            by: actorOf(session.record),
+          })
+    return { rev, key: 'key' in change ? change.key : null, shared: shared ?? null }
+  },
 
-export function createStateHandlers(session: StateSession): StateHandlers {
-  return {
-    async state_change({ op, shared, ...given }) {
-      const { store } = session.link
-      const change = changeOf(given)
-      const { rev } =
-        shared === undefined
-          ? await session.state.change(store, session.record, change, op)
-          : await changeDocument(store, refOf(session, shared), change, {
-              op,
-              at: new Date().toISOString(),
-              by: actorOf(session.record),
-            })
-      return { rev, key: 'key' in change ? change.key : null, shared: shared ?? null }
-    },
+  async state_read(session, { key, shared, rev }) {
+    if (key !== undefined) checkKey(key)
+    const { document, pointer } = await readAt(session, refOf(session, shared), rev)
+    if (key === undefined) return { rev: pointer.rev, ...shown(document) }
+    const entry = entryOf(document, key)
+    if (entry) return { rev: pointer.rev, entries: [entry], notes: [] }
+    throw new MeshError('not_found', `there is no key ${quote(key)}`, { hint: 'mesh state list shows them' })
+  },
 
-    async state_read({ key, shared, rev }) {
-      if (key !== undefined) checkKey(key)
-      const { document, pointer } = await readAt(session, refOf(session, shared), rev)
-      if (key === undefined) return { rev: pointer.rev, ...shown(document) }
-      const entry = entryOf(document, key)
-      if (entry) return { rev: pointer.rev, entries: [entry], notes: [] }
-      throw new MeshError('not_found', `there is no key ${quote(key)}`, { hint: 'mesh state list shows them' })
-    },
+  async state_history(session, { shared }) {
+    const history = await documentHistory(session.link.store, refOf(session, shared))
+    return history.flatMap(({ rev, change }) => {
+      return change ? [{ rev, at: change.at, by: change.by.name, what: change.what, key: change.key ?? null }] : []
+    })
+  },
 
-    async state_history({ shared }) {
-      const history = await documentHistory(session.link.store, refOf(session, shared))
-      return history.flatMap(({ rev, change }) => {
-        return change ? [{ rev, at: change.at, by: change.by.name, what: change.what, key: change.key ?? null }] : []
-      })
-    },
+  async handoff(session, request) {
+    return handOff(session, request)
+  },
 
-    async handoff(request) {
-      return handOff(session, request)
-    },
+  async state_show(session) {
+    const [{ document }] = await Promise.all([
+      readDocument(session.link.store, refOf(session)),
+      session.obligations.read(),
+    ])
+    return { ...shown(document), obligations: session.obligations.list() }
+  },
 
-    async state_show() {
-      const [{ document }] = await Promise.all([
-        readDocument(session.link.store, refOf(session)),
-        session.obligations.read(),
-      ])
-      return { ...shown(document), obligations: session.obligations.list() }
-    },
-  }
-}
+  async forget(session, { name }) {
+    return forget(session, checkName(name))
+  },
+} satisfies HandlersOf<StateSession>
 
 function refOf({ record }: StateSession, shared?: string): DocumentRef {
   if (shared === undefined) return { own: record.name, epoch: record.epoch }

@@ -3,6 +3,7 @@
  * claims. The latter are read ahead, so that the start of a conversation costs no look at the engine.
  */
 
+import type { Awaited } from '../../api/op.ts'
 import { isControlIntent } from '../../core/mail/control.ts'
 import type { Entry } from '../../core/mail/inbox.ts'
 import { type Facts, type Obligation, obligationsOf } from '../../core/state/obligations.ts'
@@ -14,7 +15,7 @@ import { limits } from '../../wire/limits.ts'
 import { heldClaims } from '../files/claims.ts'
 import type { Holding } from '../mail/storage.ts'
 import type { Letter } from '../session.ts'
-import type { Call } from '../socket/server.ts'
+import type { Call } from '../socket/call.ts'
 
 /** After a change several more may follow. */
 const GATHER_MS = 200
@@ -89,7 +90,7 @@ export class Obligations {
     for (const id of ids) this.#note({ t: 'settled', id })
   }
 
-  hasAsked(idOrPrefix: string): boolean {
+  #hasAsked(idOrPrefix: string): boolean {
     return this.#options.held()?.ledger.ledger.asks.some(({ id }) => id.startsWith(idOrPrefix)) ?? false
   }
 
@@ -186,8 +187,11 @@ export class Obligations {
     this.#lookIn(GATHER_MS)
   }
 
-  /** A call waits for `what`. One that its caller leaves has not got it. */
-  async during<T>(what: string, call: Pick<Call, 'signal'>, work: () => Promise<T>): Promise<T> {
+  /** Notes what a call waits for while it works. A wait that its caller leaves is not over. */
+  async during<T>(awaited: Awaited, call: Pick<Call, 'signal'>, work: () => Promise<T>): Promise<T> {
+    // The answer to a question is open already, as the question.
+    if (awaited.answerTo !== undefined && this.#hasAsked(awaited.answerTo)) return work()
+    const what = awaited.what.slice(0, limits.ledgerText)
     this.#note({ t: 'waiting', what, at: Date.now() })
     try {
       const result = await work()

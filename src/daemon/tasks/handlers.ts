@@ -18,8 +18,7 @@ import { checkKnown, fullId } from '../mail/lookup.ts'
 import type { MailSession } from '../mail/session.ts'
 import { actorOf } from '../names/actor.ts'
 import { findRun } from '../runs/find.ts'
-import { deadline, FOREVER_MS } from '../socket/deadline.ts'
-import type { Handlers } from '../socket/server.ts'
+import { deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
 import type { Board, Kept } from './board.ts'
 import { earlierChange, tellConcerned } from './news.ts'
 import { isAway } from './write.ts'
@@ -33,83 +32,79 @@ export interface TasksSession extends MailSession {
   readonly board: Board
 }
 
-type TaskHandlers = Pick<Handlers, Extract<keyof Handlers, `task_${string}`>>
+export const taskHandlers = {
+  async task_add(session, { op, after = [], ...given }) {
+    const { store, by, at } = await open(session)
+    const id = `t_${op.padEnd(32, '0').slice(0, 32)}`
+    const change = { op, at, by, what: 'added' }
+    const lists = { after: await idsOf(session, after), blockedOn: [], links: [], recent: [] }
+    const task: Task = {
+      ...{ v: 1, kind: 'task', id, state: 'open', fence: 0, createdAt: at, createdBy: by, change },
+      ...{ labels: [], priority: PRIORITY, ...given, ...lists },
+    }
+    checkDependencies(task, session.board.find)
+    const kept = await session.board.add(store, task)
+    return { ...detailOf(session.board, kept), ...noted(await tellConcerned(session, null, kept.task)) }
+  },
 
-export function createTaskHandlers(session: TasksSession): TaskHandlers {
-  const { board } = session
-  return {
-    async task_add({ op, after = [], ...given }) {
-      const { store, by, at } = await open(session)
-      const id = `t_${op.padEnd(32, '0').slice(0, 32)}`
-      const change = { op, at, by, what: 'added' }
-      const lists = { after: await idsOf(session, after), blockedOn: [], links: [], recent: [] }
-      const task: Task = {
-        ...{ v: 1, kind: 'task', id, state: 'open', fence: 0, createdAt: at, createdBy: by, change },
-        ...{ labels: [], priority: PRIORITY, ...given, ...lists },
-      }
-      checkDependencies(task, board.find)
-      const kept = await board.add(store, task)
-      return { ...detailOf(board, kept), ...noted(await tellConcerned(session, null, kept.task)) }
-    },
+  async task_list(session, { which = 'open', label, limit }) {
+    await open(session)
+    const { name, roles } = session.record
+    const mine = new Set([name, ...roles.map((role) => `role:${role}`)])
+    const wanted = (task: Task) => {
+      if (label !== undefined && !task.labels.includes(label)) return false
+      if (which === 'all') return true
+      if (isOver(task)) return false
+      if (which === 'mine') return task.claim?.holder.name === name || (task.for !== undefined && mine.has(task.for))
+      return which === 'open' || shownState(task, session.board.find) === 'blocked'
+    }
+    const found = [...session.board.tasks].filter(({ task }) => wanted(task))
+    return found
+      .sort((a, b) => byUrgency(a.task, b.task))
+      .slice(0, limit)
+      .map((kept) => rowOf(session.board, kept))
+  },
 
-    async task_list({ which = 'open', label, limit }) {
-      await open(session)
-      const { name, roles } = session.record
-      const mine = new Set([name, ...roles.map((role) => `role:${role}`)])
-      const wanted = (task: Task) => {
-        if (label !== undefined && !task.labels.includes(label)) return false
-        if (which === 'all') return true
-        if (isOver(task)) return false
-        if (which === 'mine') return task.claim?.holder.name === name || (task.for !== undefined && mine.has(task.for))
-        return which === 'open' || shownState(task, board.find) === 'blocked'
-      }
-      const found = [...board.tasks].filter(({ task }) => wanted(task))
-      return found
-        .sort((a, b) => byUrgency(a.task, b.task))
-        .slice(0, limit)
-        .map((kept) => rowOf(board, kept))
-    },
+  async task_news(session, { since }, call) {
+    await open(session)
+    while (session.board.version === since && !call.signal.aborted) await nextChange(session.board, call.signal)
+    return { version: session.board.version }
+  },
 
-    async task_news({ since }, call) {
-      await open(session)
-      while (board.version === since && !call.signal.aborted) await nextChange(board, call.signal)
-      return { version: board.version }
-    },
+  async task_show(session, { id: key }) {
+    const { store } = await open(session)
+    const known = await named(session, key)
+    const revisions = await store.tasks.all(known.task.id)
+    const last = revisions.at(-1)
+    // As it is now, not as this sidecar last heard.
+    const kept = last ? { task: last.value, revision: last.revision } : known
+    const history = revisions.map(({ value: { change }, revision }) => {
+      return { rev: revision, at: change.at, by: change.by.name, what: change.what, text: change.text ?? null }
+    })
+    return { ...detailOf(session.board, kept), runs: await runsOf(session, kept.task), history }
+  },
 
-    async task_show({ id: key }) {
-      const { store } = await open(session)
-      const known = await named(session, key)
-      const revisions = await store.tasks.all(known.task.id)
-      const last = revisions.at(-1)
-      // As it is now, not as this sidecar last heard.
-      const kept = last ? { task: last.value, revision: last.revision } : known
-      const history = revisions.map(({ value: { change }, revision }) => {
-        return { rev: revision, at: change.at, by: change.by.name, what: change.what, text: change.text ?? null }
-      })
-      return { ...detailOf(board, kept), runs: await runsOf(session, kept.task), history }
-    },
+  async task_claim(session, { op, id, wait, timeoutMs }, call) {
+    await open(session)
+    const earlier = [...session.board.tasks].find(({ task }) => task.claim && isApplied(task, op))
+    if (earlier) return detailOf(session.board, earlier)
+    if (id !== undefined)
+      return detailOf(session.board, await claim(session, (await named(session, id)).task.id, op, false))
+    const signal = deadline(call.signal, wait ? (timeoutMs ?? FOREVER_MS) : 0)
+    return detailOf(session.board, await claimNext(session, op, wait === true, signal))
+  },
 
-    async task_claim({ op, id, wait, timeoutMs }, call) {
-      await open(session)
-      const earlier = [...board.tasks].find(({ task }) => task.claim && isApplied(task, op))
-      if (earlier) return detailOf(board, earlier)
-      if (id !== undefined) return detailOf(board, await claim(session, (await named(session, id)).task.id, op, false))
-      const signal = deadline(call.signal, wait ? (timeoutMs ?? FOREVER_MS) : 0)
-      return detailOf(board, await claimNext(session, op, wait === true, signal))
-    },
-
-    async task_change({ op, id: key, ...given }) {
-      const { store, by, at } = await open(session)
-      const { id } = (await named(session, key)).task
-      const move = await moveOf(session, given)
-      const { before, ...kept } = await board.change(store, id, { move, by, at, op })
-      // Made earlier, by a try whose answer was lost: who was not told then is told now.
-      const made = before ? { before, after: kept.task } : await earlierChange(session, id, op).catch(() => null)
-      const note = made ? await tellConcerned(session, made.before, made.after) : undefined
-      return { ...detailOf(board, kept), ...noted(note) }
-    },
-  }
-}
+  async task_change(session, { op, id: key, ...given }) {
+    const { store, by, at } = await open(session)
+    const { id } = (await named(session, key)).task
+    const move = await moveOf(session, given)
+    const { before, ...kept } = await session.board.change(store, id, { move, by, at, op })
+    // Made earlier, by a try whose answer was lost: who was not told then is told now.
+    const made = before ? { before, after: kept.task } : await earlierChange(session, id, op).catch(() => null)
+    const note = made ? await tellConcerned(session, made.before, made.after) : undefined
+    return { ...detailOf(session.board, kept), ...noted(note) }
+  },
+} satisfies HandlersOf<TasksSession>
 
 async function open(session: TasksSession) {
   const { store } = session.link

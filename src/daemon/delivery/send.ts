@@ -1,14 +1,16 @@
-/** Sends a message that somebody gave, and follows it as far as they asked. */
+/** The operations of a writer: sends a message, and follows it as far as the caller asks. */
 import type { Response } from '../../api/ops.schema.ts'
+import { isControlIntent } from '../../core/mail/control.ts'
 import { MeshError } from '../../errors.ts'
 import { LOCAL_MEMBER } from '../../link/keys.ts'
 import { limits } from '../../wire/limits.ts'
+import { parseRecipient, type Recipient } from '../../wire/names.ts'
 import type { Sender as Address } from '../../wire/subjects.ts'
+import { checkId, findMessage, fullId, hopsAfter } from '../mail/lookup.ts'
 import { post } from '../mail/send.ts'
 import type { MailSession } from '../mail/session.ts'
 import type { Letter } from '../session.ts'
-import { deadline, FOREVER_MS } from '../socket/deadline.ts'
-import type { Call } from '../socket/server.ts'
+import { type Call, deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
 import type { Obligations } from '../state/obligations.ts'
 import { handOver, type ReadingSession } from './read.ts'
 
@@ -18,8 +20,36 @@ interface FollowingSession extends ReadingSession {
   readonly obligations: Obligations
 }
 
+export const sendHandlers = {
+  async send(session, request, call) {
+    const to = parseRecipient(request.to)
+    checkId(request.id)
+    const replyTo = request.replyTo === undefined ? undefined : await fullId(session, request.replyTo)
+    const { id, text, thread, intent } = request
+    checkIntent(intent)
+    const hops = replyTo ? hopsAfter(session.mailbox.inbox.origin(replyTo)) : 0
+    return sendAndFollow(session, { id, to, text, thread, replyTo, intent, hops }, request, call)
+  },
+
+  async reply(session, request, call) {
+    checkId(request.id)
+    const original = await findMessage(session, request.replyTo)
+    const to: Recipient = { kind: 'session', name: original.from.name }
+    const { id, text, intent } = request
+    checkIntent(intent)
+    const { thread } = original
+    const hops = hopsAfter(original)
+    const letter = { id, to, text, thread, replyTo: original.id, intent, hops, answers: original.from }
+    return sendAndFollow(session, letter, request, call)
+  },
+} satisfies HandlersOf<FollowingSession>
+
+function checkIntent(intent: string | undefined): void {
+  if (isControlIntent(intent)) throw new MeshError('bad_request', `the intent ${intent} is mesh's own`)
+}
+
 /** Sends a message and, if asked to, waits until it got somewhere. Throws `not_found`, `too_large`, `store_full`, `timeout`. */
-export async function sendAndFollow(
+async function sendAndFollow(
   session: FollowingSession,
   given: Letter,
   options: SendOptions,

@@ -1,15 +1,38 @@
-/** What people see of the loop budget and do about it. */
+/** The operations that look at mail and act on it from outside. Those that read it are in `delivery`. */
 import type { Parsed, Session as Peer, Response } from '../../api/ops.schema.ts'
 import { isRefusal } from '../../core/mail/control.ts'
 import { MeshError } from '../../errors.ts'
 import type { Receipt } from '../../wire/envelope.schema.ts'
-import { newId, quote } from '../../wire/names.ts'
-import { deadline } from '../socket/deadline.ts'
-import type { Call } from '../socket/server.ts'
+import { checkName, newId, quote } from '../../wire/names.ts'
+import { type Call, deadline, type HandlersOf } from '../socket/call.ts'
+import { checkId, fullId, traceOf } from './lookup.ts'
+import { ping } from './ping.ts'
 import { post } from './send.ts'
 import type { MailSession } from './session.ts'
 
+/** The sidecars that are asked to count anew answer within this long. */
 const ANSWER_MS = 5000
+
+export const mailHandlers = {
+  async ping(session, request, call) {
+    checkId(request.id)
+    checkName(request.name)
+    return ping(session, request, call)
+  },
+
+  async trace(session, { id }) {
+    return traceOf(session, await fullId(session, id))
+  },
+
+  async budget(session) {
+    return pairsOf(await session.sessions())
+  },
+
+  async budget_resume(session, request, call) {
+    if (request.name !== undefined) checkName(request.name)
+    return resume(session, request, call)
+  },
+} satisfies HandlersOf<MailSession>
 
 /** One session's counting, to be begun anew: with one peer, or with all (null). */
 interface Target {
@@ -18,7 +41,7 @@ interface Target {
 }
 
 /** Every pair of the project; the held ones first. */
-export function pairsOf(sessions: readonly Peer[]): Response<'budget'> {
+function pairsOf(sessions: readonly Peer[]): Response<'budget'> {
   const pairs = sessions.flatMap(({ name, budget = [] }) => budget.map((pair) => ({ name, ...pair })))
   return pairs.sort((a, b) => b.held - a.held || b.rounds - a.rounds)
 }
@@ -27,7 +50,7 @@ export function pairsOf(sessions: readonly Peer[]): Response<'budget'> {
  * Asks the sidecars of a session and of its peers (of every session in a loop, without a name) to count anew. Throws
  * `denied` in an agent's session, `not_found`, `timeout` when none of them answered.
  */
-export async function resume(
+async function resume(
   session: MailSession,
   { name, timeoutMs = ANSWER_MS }: Parsed<'budget_resume'>,
   call: Call,
@@ -58,9 +81,9 @@ function targetsOf(sessions: readonly Peer[], name: string | undefined): Target[
   return [{ name, with: null }, ...peers.map((peer) => ({ name: peer.name, with: name }))]
 }
 
-type Answer = Response<'budget_resume'>[number] & Pick<Receipt, 'refused'>
+type Resumed = Response<'budget_resume'>[number] & Pick<Receipt, 'refused'>
 
-async function ask(session: MailSession, target: Target, signal: AbortSignal): Promise<Answer> {
+async function ask(session: MailSession, target: Target, signal: AbortSignal): Promise<Resumed> {
   const id = newId('m')
   const letter = { id, to: { kind: 'session', name: target.name } as const, intent: 'budget_resume', hops: 0 }
   const { state } = await post(session, { ...letter, text: target.with ?? '' })

@@ -1,0 +1,59 @@
+/** Sessions and messages as answers show them. Part of the operations table. Pure. */
+import * as z from 'zod/mini'
+import { door, pairState } from '../wire/envelope.schema.ts'
+
+export const time = z.string()
+/** Its grammar is checked by the handler, which answers `bad_name`. */
+export const someName = z.string().check(z.maxLength(4096))
+export const id = z.string().check(z.maxLength(64))
+export const timeoutMs = z.int().check(z.minimum(0), z.maximum(2_147_483_647))
+
+export const shownStatus = z.enum(['starting', 'busy', 'idle', 'waiting', 'paused', 'unreachable', 'lost', 'gone'])
+export const sendState = z.enum([
+  'queued',
+  'stored',
+  'delivered',
+  'handed',
+  'held',
+  'surfaced',
+  'replied',
+  'expired',
+  'dead_lettered',
+])
+
+export const session = z.object({
+  name: z.string(),
+  status: shownStatus,
+  harness: z.string(),
+  host: z.string(),
+  pid: z.int(),
+  cwd: z.string(),
+  lastActivityAt: time,
+  /** Doors proven or available, best first. */
+  wake: z.array(z.string()),
+  /** All doors of its client: proven (since when), available, or none: it leads nowhere now. */
+  doors: z.array(z.extend(door, { state: z.enum(['available', 'proven', 'none']) })),
+  /** Null with `lost` and `gone`: only its own sidecar counts them. */
+  unread: z.nullable(z.int()),
+  /** Peers that it answers and that answer it, without a person: after `limit` rounds their messages are held. */
+  budget: z.optional(z.array(pairState)),
+  epoch: z.int(),
+  /** With `lost` and `gone`: since when and why. */
+  endedAt: z.optional(time),
+  reason: z.optional(z.string()),
+  version: z.optional(z.string()),
+})
+
+export const message = z.object({
+  id: z.string(),
+  from: z.string(),
+  to: z.string(),
+  text: z.string(),
+  sentAt: time,
+  thread: z.nullable(z.string()),
+  replyTo: z.nullable(z.string()),
+  intent: z.nullable(z.string()),
+  verified: z.boolean(),
+  /** It may have been shown before. */
+  repeat: z.boolean(),
+})

@@ -1,0 +1,62 @@
+/** The operations of a reader: takes messages, or waits for them. */
+import type { Response } from '../../api/ops.schema.ts'
+import { batchOf } from '../../core/mail/inbox.ts'
+import type { Waiter } from '../../core/mail/waiters.ts'
+import { MeshError } from '../../errors.ts'
+import { limits } from '../../wire/limits.ts'
+import { checkName } from '../../wire/names.ts'
+import { checkKnown, fullId } from '../mail/lookup.ts'
+import { waitForSessions } from '../names/wait.ts'
+import { type Call, deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
+import { handOver, type ReadingSession, readMessage, recall } from './read.ts'
+
+export const readHandlers = {
+  async inbox(session, { id, peek, follow, limit = limits.inboxBatch }, call) {
+    const { mailbox, courier } = session
+    if (id !== undefined) return { messages: [await recall(session, await fullId(session, id))], more: 0 }
+    if (peek) {
+      const waiting = mailbox.inbox.unread()
+      const messages = await Promise.all(batchOf(waiting, limit).map((entry) => readMessage(session, entry)))
+      return { messages, more: waiting.length - messages.length }
+    }
+    const taken = await courier.take(limit, follow !== true)
+    // Mail behind an unconfirmed hand-over of the same sender waits its turn, but it is there.
+    const more = mailbox.inbox.deliverable().length
+    if (!taken) return { messages: [], more }
+    return { ...(await handOver(session, taken, call)), more }
+  },
+
+  async wait(session, request, call) {
+    const { targets, until = 'idle', all = false } = request
+    const timeout = deadline(call.signal, request.timeoutMs ?? FOREVER_MS)
+    if (targets.length === 0) return waitForMessage(session, { kind: 'any' }, timeout, call)
+    const messageIds = targets.filter((target) => target.startsWith('m_'))
+    if (messageIds.length > 0) {
+      if (targets.length > 1) throw new MeshError('bad_request', 'wait for one message id at a time')
+      const id = await fullId(session, messageIds[0]!)
+      await checkKnown(session, id)
+      return waitForMessage(session, { kind: 'reply', id }, timeout, call)
+    }
+    for (const target of targets) checkName(target)
+    if (until === 'message') {
+      if (targets.length > 1) throw new MeshError('bad_request', 'wait for messages of one session at a time')
+      return waitForMessage(session, { kind: 'from', name: targets[0]! }, timeout, call)
+    }
+    return { results: await waitForSessions(session, { names: targets, until, all, signal: timeout }) }
+  },
+
+  async taken({ courier }, { handover, shownBy }) {
+    const evidence = shownBy === 'tool' ? 'given to the client by an MCP tool' : 'printed by the mesh command'
+    return { surfaced: courier.confirm(handover, evidence) }
+  },
+} satisfies HandlersOf<ReadingSession>
+
+async function waitForMessage(
+  session: ReadingSession,
+  wants: Waiter['wants'],
+  signal: AbortSignal,
+  call: Call,
+): Promise<Response<'wait'>> {
+  const { messages, handover } = await handOver(session, await session.courier.await(wants, signal), call)
+  return { results: messages, handover }
+}
