@@ -25,6 +25,7 @@ export default defineConfig({
       suite('e2e', ceiling),
       suite('fault', { testTimeout: 300_000, hookTimeout: 60_000 }),
       suite('claude', { testTimeout: 180_000, hookTimeout: 180_000 }),
+      suite('node', { testTimeout: 300_000, hookTimeout: 300_000 }),
     ],
   },
 })

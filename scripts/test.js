@@ -5,11 +5,21 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { majors, nodeOf } from './node-versions.js'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
 /** How many test files run at once. */
-const suites = { unit: undefined, integration: 2, e2e: 2, fault: 1, claude: 1 }
+const suites = { unit: undefined, integration: 2, e2e: 2, fault: 1, claude: 1, node: 1 }
+/**
+ * What is run on each supported Node besides the suites on the one at hand: one file of the command's, two supervised
+ * runs, and a session of the real client from its start to its wake.
+ */
+const everywhere = [
+  ['e2e', 'test/e2e/mail/messages.test.ts'],
+  ['e2e', 'test/e2e/runs/run.test.ts', '^(output passes through|a detached run)'],
+  ['claude', 'test/claude/life/session.test.ts', '\\((a|b|k)\\)'],
+]
 
 /** A session's environment must not reach what is tested; these configure the tests themselves. */
 const session = /^(CLAUDE|ANTHROPIC|MESH_)/
@@ -29,6 +39,7 @@ if (named.includes('claude')) env.MESH_CLAUDE_FULL ??= '1'
 
 const reports = mkdtempSync(join(tmpdir(), 'mesh-reports-'))
 const total = { passed: 0, failed: 0, skipped: 0 }
+let reported = 0
 
 function run(title, command, args) {
   console.log(`\n== ${title}`)
@@ -46,20 +57,30 @@ function bin(name) {
 }
 
 function test(name) {
-  const report = join(reports, `${name}.json`)
   const workers = suites[name] ? [`--maxWorkers=${suites[name]}`] : []
+  runTests(`tests: ${name}`, process.execPath, ['--project', name, '--passWithNoTests', ...workers])
+  if (name === 'node') for (const major of majors) testOn(major)
+}
+
+/** The build is the one that is there, made by whatever Node: it is what a user has after an upgrade of Node. */
+function testOn(major) {
+  const node = nodeOf(major)
+  for (const [project, file, pattern] of everywhere) {
+    const title = `Node ${major}: ${file}`
+    runTests(title, node, ['--project', project, file, ...(pattern ? ['-t', pattern] : [])], !pattern)
+  }
+}
+
+function runTests(title, node, args, countsSkipped = true) {
+  const report = join(reports, `${reported++}.json`)
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
-  const ok = run(`tests: ${name}`, bin('vitest'), [
-    'run',
-    '--project',
-    name,
-    '--passWithNoTests',
-    ...workers,
-    ...reporters,
-  ])
+  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
+  const ok = run(title, node, [vitest, 'run', ...args, ...reporters])
   const counts = count(report)
   // An error outside of any test, or no report at all.
   if (!ok && counts.failed === 0) counts.failed++
+  // Those that a pattern leaves out count as skipped too.
+  if (!countsSkipped) counts.skipped = 0
   for (const key of Object.keys(total)) total[key] += counts[key]
 }
 

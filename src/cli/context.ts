@@ -102,6 +102,8 @@ async function prepareEngine(env: Env, home: Home, say: (line: string) => void):
   if (existsSync(join(home.engine, 'stopped'))) {
     throw new MeshError('mesh_down', 'mesh is down', { hint: 'start it with: mesh up' })
   }
-  const { findEngine, installEngine } = await import('../engine/binary.ts')
-  if (!findEngine(env, home)) await installEngine(home, env, say)
+  const { findEngine } = await import('../engine/binary.ts')
+  if (findEngine(env, home)) return
+  const { installEngine } = await import('../engine/fetch.ts')
+  await installEngine(home, env, say)
 }

@@ -318,7 +318,7 @@ export class Sidecar implements StateSession {
 
   get #held(): Holding {
     if (this.#holding) return this.#holding
-    throw new MeshError('mesh_down', 'this session has not joined the mesh: the engine is not running')
+    throw new MeshError('mesh_down', `this session has not joined the mesh: ${this.link.whyDown}`)
   }
 
   get unread(): number {

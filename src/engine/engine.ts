@@ -9,7 +9,8 @@ import { ensurePrivateDir, writeAtomic } from '../host/files.ts'
 import type { Env, Home } from '../host/home.ts'
 import { type Lock, lock } from '../host/lock.ts'
 import { processState } from '../host/process/process.ts'
-import { checkVersion, type EngineBinary, findEngine, installEngine, type Say, searchEngine } from './binary.ts'
+import { checkVersion, type EngineBinary, findEngine, searchEngine } from './binary.ts'
+import { installEngine, type Say } from './fetch.ts'
 import { untilServing } from './port.ts'
 import {
   dataDir,

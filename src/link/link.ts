@@ -1,6 +1,7 @@
 /** The sidecar's link to the engine: connects, heals a dead engine, connects anew. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { healEngine, startEngine } from '../engine/engine.ts'
+import { FETCHING, type Say } from '../engine/fetch.ts'
 import { engineUser } from '../engine/nkey.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
@@ -26,6 +27,7 @@ export class Link<Store> {
   #nc: NatsConnection | null = null
   #store: Store | null = null
   #isReady = false
+  #progress: string | null = null
   #stopped = false
   #mending = false
   #awaiting: (() => void)[] = []
@@ -38,7 +40,12 @@ export class Link<Store> {
   /** The store, or `mesh_down`. */
   get store(): Store {
     if (this.#store) return this.#store
-    throw new MeshError('mesh_down', 'the engine is not running')
+    throw new MeshError('mesh_down', this.whyDown)
+  }
+
+  /** Why there is no store; while the engine is started, also how far that is. */
+  get whyDown(): string {
+    return this.#progress === null ? 'the engine is not running' : `the engine is not running yet: ${this.#progress}`
   }
 
   /** There is a store, though perhaps not yet everything that `onUp` does. */
@@ -65,15 +72,27 @@ export class Link<Store> {
    * Starts the engine if nobody did, also after `mesh down`: this is a new session. Connects. Resolves once connected
    * or once it is clear that it will take time; then it goes on in the background.
    */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    return new Promise((resolve) => {
+      const say = (line: string) => {
+        this.#progress = line
+        this.#options.log.info({ engine: line }, 'engine')
+        if (line.startsWith(FETCHING)) resolve()
+      }
+      void this.#start(say).then(resolve)
+    })
+  }
+
+  async #start(say: Say): Promise<void> {
     const { home, env, log } = this.#options
     this.#mending = true
     try {
-      await startEngine(home, env, (line) => log.info({ engine: line }, 'engine'))
+      await startEngine(home, env, say)
       await this.#connect()
     } catch (error) {
       log.warn({ error: MeshError.from(error).toBody() }, 'not connected')
     }
+    this.#progress = null
     this.#mending = false
     this.#mend()
   }

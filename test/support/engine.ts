@@ -6,8 +6,8 @@ import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { build } from 'esbuild'
-import { installEngine } from '../../src/engine/binary.ts'
 import { stopEngine } from '../../src/engine/engine.ts'
+import { installEngine } from '../../src/engine/fetch.ts'
 import { type Env, type Home, meshHome } from '../../src/host/home.ts'
 
 const SECRET = /^(CLAUDE|ANTHROPIC|MESH_)/

@@ -1,8 +1,9 @@
 /** The engine: its program, its process, its port, its key, its log. */
 import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { checkVersion, installEngine, searchEngine } from '../../engine/binary.ts'
+import { checkVersion, searchEngine } from '../../engine/binary.ts'
 import { restartEngine, startEngine } from '../../engine/engine.ts'
+import { installEngine } from '../../engine/fetch.ts'
 import { configPath, isRunning, lastWords, logPath, readRecord } from '../../engine/record.ts'
 import { MeshError } from '../../errors.ts'
 import { lockOwner } from '../../host/lock.ts'
@@ -41,10 +42,7 @@ function program(setup: Setup, { record }: EngineLook): Finding[] {
     if (!ok) return [fault('engine.version', `${path}: ${warning}`, from)]
     return [good('engine.program', `nats-server ${version}, ${path} (${source})${warning ? `; ${warning}` : ''}`)]
   } catch (thrown) {
-    const error = MeshError.from(thrown)
-    if (env.MESH_ENGINE) return [fault('engine.program', error.message, 'unset MESH_ENGINE')]
-    const config = join(home.root, 'config.json')
-    return [fault('engine.program', error.message, `mv ${word(config)} ${word(`${config}.bad`)}`)]
+    return [fault('engine.program', MeshError.from(thrown).message, 'unset MESH_ENGINE')]
   }
 }
 

@@ -4,7 +4,7 @@ import { existsSync, lstatSync, statSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { version } from '../../client/version.ts'
 import { MeshError } from '../../errors.ts'
-import { readJson, readText } from '../../host/files.ts'
+import { readText } from '../../host/files.ts'
 import { type Env, sessionDir, socketPath } from '../../host/home.ts'
 import { isName } from '../../wire/names.ts'
 import { isProject } from '../../wire/subjects.ts'
@@ -14,7 +14,6 @@ import { faultOfHome, notOwnDir } from './home.ts'
 
 const MIN_NODE = 20
 const KEY_BYTES = 4096
-const CONFIG_BYTES = 1024 * 1024
 /** As long as a session's key gets. */
 const LONGEST_KEY = `op-${'0'.repeat(16)}`
 /** A file system may round its times; a minute is more than any does. */
@@ -67,15 +66,6 @@ function home(setup: Setup): Finding[] {
   if (wrong) return [...findings, wrong]
   if (!existsSync(root))
     return [...findings, good('home.path', `${root} is not there yet: nothing was started on this mesh home`)]
-  const config = join(root, 'config.json')
-  if (existsSync(config) && typeof readJson(config, CONFIG_BYTES) !== 'object')
-    findings.push(
-      fault(
-        'home.config',
-        `${config} is not a JSON object and is ignored`,
-        `mv ${word(config)} ${word(`${config}.bad`)}`,
-      ),
-    )
   return findings.length > 0 ? findings : [good('home.path', root)]
 }
 

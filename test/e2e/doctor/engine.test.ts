@@ -129,13 +129,6 @@ const breakages: Breakage[] = [
     env: { MESH_ENGINE: join(mesh.bin, 'old-server') },
   },
   {
-    name: 'a configuration that names no engine',
-    harm: () => writeFileSync(join(mesh.home, 'config.json'), '{"engine": "/bin/ls"}', { mode: 0o600 }),
-    check: 'engine.program',
-    mend: 'command',
-    env: { MESH_ENGINE: '' },
-  },
-  {
     name: 'an engine that ends again and again',
     harm: async () => {
       await mesh.join('tester')

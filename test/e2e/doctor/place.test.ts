@@ -246,12 +246,6 @@ const breakages: Breakage[] = [
     mend: () => renameSync(`${key()}.kept`, key()),
   },
   {
-    name: 'a configuration that is not JSON',
-    harm: () => writeFileSync(join(mesh.home, 'config.json'), '{engine', { mode: 0o600 }),
-    check: 'home.config',
-    mend: 'command',
-  },
-  {
     name: 'a mesh home that is a symbolic link',
     harm: () => symlinkSync(mesh.home, join(mesh.root, 'link')),
     check: 'home.path',

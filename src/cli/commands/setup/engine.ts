@@ -1,6 +1,7 @@
 /** `mesh up`, `mesh status` and `mesh engine`: the nats-server behind the mesh. */
-import { findEngine, installEngine } from '../../../engine/binary.ts'
+import { findEngine } from '../../../engine/binary.ts'
 import { engineStatus, runEngineForeground, startEngine } from '../../../engine/engine.ts'
+import { installEngine } from '../../../engine/fetch.ts'
 import { MeshError } from '../../../errors.ts'
 import type { Context } from '../../command.ts'
 import type { Output } from '../../output.ts'

@@ -1,7 +1,8 @@
 /** `mesh install`: Claude Code's settings get our hooks, or the client our plugin. */
 import { join } from 'node:path'
 import { sidecarPath } from '../../../client/spawn.ts'
-import { findEngine, installEngine } from '../../../engine/binary.ts'
+import { findEngine } from '../../../engine/binary.ts'
+import { installEngine } from '../../../engine/fetch.ts'
 import { MeshError } from '../../../errors.ts'
 import {
   type Installed,
