@@ -1,4 +1,7 @@
-/** The session of the client that started an MCP server. A client that is known by more than its server is named here. */
+/**
+ * Finds the session of the client that started an MCP server. A client that is known by more than its server is named
+ * here.
+ */
 import { type Env, type Home, sessionDir } from '../host/home.ts'
 import {
   claudeCodeDir,
@@ -8,7 +11,7 @@ import {
 } from './claude-code/mcp-parent.ts'
 
 export interface ParentSession {
-  /** As the sidecar's first argument. `mcp`: nothing but the server is known of the client. */
+  /** The sidecar's first argument. `mcp`: nothing but the server is known of the client. */
   kind: 'claude-code' | 'mcp'
   /** The session directory. */
   dir: string

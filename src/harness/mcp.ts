@@ -1,6 +1,6 @@
 /**
- * A client of which only its MCP server is known. It has no doors: such a client cannot be told anything unasked, its
- * mail is read by the calls that it makes.
+ * A client of which only its MCP server is known. It has no doors: such a client cannot be given anything unasked, and
+ * reads its mail by the calls that it makes.
  */
 import { fstatSync } from 'node:fs'
 import { Socket } from 'node:net'
@@ -11,13 +11,16 @@ import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { type SessionEnd, sessionEnd } from '../wire/session-end.ts'
 import type { Conversation, Harness, HarnessEvents } from './types.ts'
 
-/** For what the end of file does not tell: that it stands still. Elsewhere than on Linux a look starts `ps`. */
+/**
+ * The pause between looks at a client that may stand still, which its end of file does not show. Elsewhere than on
+ * Linux a look starts `ps`.
+ */
 const LOOK_MS = process.platform === 'linux' ? 1000 : 5000
 
 /**
- * The session of a client whose MCP server started this process. `sessionDir` is `<mesh home>/run/mcp-<pid of the server>`:
- * one client may have several, each a connection of its own, and they end with their client. Standard output is a socket
- * to the server; its end of file is the end of the session.
+ * Opens the session of a client whose MCP server started this process. `sessionDir` is `<mesh home>/run/mcp-<pid of the
+ * server>`: one client may have several, each a connection of its own, and they end with their client. Standard output
+ * is a socket to the server; its end of file is the end of the session.
  */
 export function createMcpSession(sessionDir: string, cwd: string): Harness {
   const key = basename(sessionDir)

@@ -1,4 +1,4 @@
-/** The sessions that a sidecar serves, by the kind of their client. A client that is added is named here. */
+/** Opens the session that a sidecar serves, by the kind of its client. A client that is added is named here. */
 import { checkName } from '../wire/names.ts'
 import { createClaudeCode } from './claude-code/session.ts'
 import { createMcpSession } from './mcp.ts'
@@ -9,7 +9,7 @@ export { askedName, startedIn } from './claude-code/spawn/background.ts'
 export { stopBackground } from './claude-code/spawn/background-launch.ts'
 export { readAgentRecord } from './claude-code/transcript/end-record.ts'
 
-/** As the sidecar's first argument. */
+/** The values of the sidecar's first argument. */
 export const sessionKinds = ['claude-code', 'mcp', 'operator'] as const
 export type SessionKind = (typeof sessionKinds)[number]
 

@@ -1,4 +1,4 @@
-/** The set-up of clients: what `mesh install` and `uninstall` write, and what `mesh doctor` looks at. */
+/** The set-up of clients: `mesh install` and `uninstall` write it, `mesh doctor` looks at it. */
 export {
   hasAny,
   hookCommand,

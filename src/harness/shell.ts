@@ -3,12 +3,12 @@ import { MeshError } from '../errors.ts'
 import { identifyProcess } from '../host/process/process.ts'
 import type { Harness, HarnessEvents } from './types.ts'
 
-/** An operator has one conversation under each name. */
+/** Returns the id of an operator's conversation: one under each name. */
 export function operatorSession(name: string): string {
   return `operator:${name}`
 }
 
-/** An operator's session: the sidecar itself is the process that witnesses look at. */
+/** Opens an operator's session: the sidecar itself is the process that witnesses look at. */
 export function createShell(name: string, cwd: string): Harness {
   const process_ = identifyProcess(process.pid)
   if (!process_) throw new MeshError('internal', 'cannot read the own process')

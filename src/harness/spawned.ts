@@ -1,4 +1,4 @@
-/** The sessions that mesh starts and supervises. A client that can be started is named here. */
+/** Follows sessions that mesh started, for their supervisors. A client that can be started is named here. */
 import type { Env } from '../host/home.ts'
 import { SpawnedClaudeCode } from './claude-code/spawn/spawned.ts'
 import type { SpawnedSession } from './types.ts'

@@ -88,7 +88,7 @@ function readRecord(sessionDir: string): ClientRecord | null {
   return clientRecord.safeParse(readJson(join(sessionDir, 'client.json'), RECORD_BYTES)).data ?? null
 }
 
-/** The conversation of a SessionStart event; without one, of the hook's environment. */
+/** Returns the conversation of a SessionStart event; without one, that of the hook's environment. */
 export function conversationOf(event: HookEvent | null | undefined, env: Env): Conversation {
   const source = startSource(event)
   const moved = source === 'fork' ? movedAt(env) : null

@@ -1,4 +1,4 @@
-/** Tells whether the process that started an MCP server is a Claude Code session, and whether hooks start its sidecar. */
+/** Recognizes a Claude Code session in the process that started an MCP server, and whether hooks start its sidecar. */
 import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Env, type Home, sessionDir } from '../../host/home.ts'
@@ -6,9 +6,9 @@ import { SCRIPT_NAME } from './hooks/files.ts'
 import { configDir } from './status/registry.ts'
 
 /**
- * True when process `pid` is the client. The environment alone does not tell: other clients inherit it when they are
- * started from a session's shell. Registry entry and inbox socket are there before the client starts its servers
- * (2.1.329), and both have its pid in their names.
+ * Returns true when process `pid` is the client. The environment alone does not show that: other clients inherit it
+ * when they are started from a session's shell. Registry entry and inbox socket exist before the client starts its
+ * servers (2.1.329), and both have its pid in their names.
  */
 export function isClaudeCode(env: Env, home: Home, pid: number): boolean {
   if (env.CLAUDECODE !== '1') return false
@@ -22,12 +22,15 @@ export function claudeCodeDir(home: Home, pid: number): string {
   return sessionDir(home, `cc-${pid}`)
 }
 
-/** True once a hook of ours has run in the session of this directory: only the hook script makes that folder in it. */
+/**
+ * Returns true once a hook of mesh's has run in the session of this directory: only the hook script makes that folder
+ * in it.
+ */
 export function hasHooks(sessionDir: string): boolean {
   return existsSync(join(sessionDir, 'start'))
 }
 
-/** True once a hook has started a sidecar for this session, or when one may be about to. */
+/** Returns true once a hook has started a sidecar for this session, or when one may be about to. */
 export function mayHaveHooks(home: Home, sessionDir: string): boolean {
   return hasHooks(sessionDir) || existsSync(join(home.hooks, SCRIPT_NAME))
 }

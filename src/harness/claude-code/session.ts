@@ -30,10 +30,15 @@ import { EvidenceReader } from './transcript/evidence.ts'
 import { lastSeen } from './transcript/last-seen.ts'
 
 const BEAT_MS = 1000
-/** What is older when the first sidecar of a client starts was left by another client that had its pid. */
+/**
+ * Events that are older than this when the first sidecar of a client starts were left by another client of that pid.
+ */
 const LEFTOVER_MS = 60_000
 
-/** Opens the session whose hook or MCP server started this process. Throws `bad_request` for another directory, `not_alive` when it is over. */
+/**
+ * Opens the session whose hook or MCP server started this process. Throws `bad_request` for another directory,
+ * `not_alive` when the session is over.
+ */
 export function createClaudeCode(options: SessionOptions): Harness {
   const pid = Number(/^cc-(\d+)$/.exec(basename(options.sessionDir))?.[1])
   if (!pid) throw new MeshError('bad_request', `${options.sessionDir} is not the directory of a Claude Code session`)
@@ -158,7 +163,7 @@ class ClaudeCode implements Harness {
     }
   }
 
-  /** No mail is given out that this sidecar does not know of. */
+  /** Withdraws mail that this sidecar does not know of. */
   async #withdrawUnknown(tokens: readonly string[]): Promise<void> {
     for (const door of this.doors) if (!tokens.some((token) => door.lies(token))) await door.withdraw()
   }
@@ -204,7 +209,7 @@ class ClaudeCode implements Harness {
     this.#status.turnEnded(at, background.length > 0)
   }
 
-  /** `clear` and `resume` begin another conversation in the same process. */
+  /** Ends the session, except on `clear` and `resume`, which begin another conversation in the same process. */
   #onEnd(reason: string): void {
     if (reason === 'clear' || reason === 'resume') return
     this.#end.begin(endReason(reason, this.#status.evidence))
@@ -219,7 +224,7 @@ class ClaudeCode implements Harness {
     this.#status.registered(entry)
   }
 
-  /** Without hooks only the registry shows that another conversation began in this process. */
+  /** Follows the registry, which without hooks is all that shows another conversation in this process. */
   #compare(entry: RegistryEntry): void {
     const sidecar = this.#sidecar.open
     if (this.#end.isOver || !sidecar) return
@@ -253,7 +258,10 @@ class ClaudeCode implements Harness {
     else this.#status.paused(state === 'paused')
   }
 
-  /** The client ends its hooks' children when `-p` is done. In an attended session somebody wants the sidecar gone. */
+  /**
+   * Takes SIGTERM: the client ends its hooks' children when `-p` is done. In an attended session only the sidecar is to
+   * go.
+   */
   #signalled(): void {
     this.#spool.drain()
     if (this.#status.evidence.attended && !this.#end.hasBegun) return

@@ -1,4 +1,4 @@
-/** What the sidecar hears of the session: from its start until the session is over, and nothing after that. */
+/** Passes the session's events on to the sidecar: from its start until the session is over, and none after that. */
 import type { SessionEnd } from '../../wire/session-end.ts'
 import type { HarnessEvents } from '../types.ts'
 
@@ -14,7 +14,7 @@ export class SidecarEvents {
     this.#events = events
   }
 
-  /** The last event. */
+  /** Passes the last event on. */
   end(end: SessionEnd): void {
     const events = this.#events
     this.close()

@@ -1,14 +1,13 @@
 /**
- * The mail file: what lies in it is taken by the next hook of the session's own: between two tool calls or at the end
- * of the turn, so that it goes into the same turn, or with the next prompt. Costs the model about ten tokens, the client
- * nothing.
+ * The mail file. The session's next hook takes what lies in it: between two tool calls or at the end of the turn, so
+ * that it goes into the same turn, or with the next prompt. It costs the model about ten tokens and the client nothing.
  */
 import type { Door } from '../../types.ts'
 import { MailFile } from './mail-file.ts'
 
 /**
- * After 8 continuations of a turn by its Stop hooks, with no tool call between, the client ends the turn all the same,
- * and what the ninth gave waits for the next prompt (seen on 2.1.329). Other hooks count there too.
+ * After 8 continuations of a turn by its Stop hooks without a tool call between them, the client ends the turn all the
+ * same, and the text of the ninth waits for the next prompt (seen on 2.1.329). Other hooks count there too.
  */
 const STOPS = 6
 
@@ -17,7 +16,7 @@ export class HookDoor implements Door {
   readonly reaches = ['busy', 'waiting'] as const
   readonly #mail: MailFile
   readonly #hasHooks: () => boolean
-  /** Continuations by us in a row. */
+  /** Continuations by this door in a row. */
   #stops = 0
 
   constructor(sessionDir: string, hasHooks: () => boolean = () => true) {
@@ -29,7 +28,7 @@ export class HookDoor implements Door {
     return this.#hasHooks() && this.#stops < STOPS
   }
 
-  /** What was given reached the model; `atStop`: at the end of a turn, which goes on with it. */
+  /** The mail reached the model. `atStop`: at the end of a turn, which continues with it. */
   onShown(atStop: boolean): void {
     this.#stops = atStop ? this.#stops + 1 : 0
   }

@@ -1,6 +1,6 @@
 /**
- * The client's inbox socket: a frame starts a turn of an idle session within 0.2 s. Poster and client must be of one
- * process tree, else a session in bypass mode holds the message for approval.
+ * The client's inbox socket. A frame starts a turn of an idle session within 0.2 s. The poster must belong to the
+ * client's process tree, or a session in bypass mode screens the message and asks its user.
  */
 import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -11,12 +11,12 @@ import { times } from '../../../wire/limits.ts'
 import type { Door } from '../../types.ts'
 
 const SEND_MS = 2000
-/** The client takes 30 at once and one more per 2 s, and drops the rest without a word (CLAUDE_CODE_PROBES P2). */
+/** The client takes 30 frames at once and one more per 2 s. It drops the rest silently. */
 const BUDGET = 20
 const REFILL_MS = 2500
-/** Frames in a row of which nothing was seen: then the socket does not work, whatever the reason. */
+/** Frames in a row that left no evidence: then the socket counts as broken, whatever the reason. */
 const MISSES = 2
-/** Until a socket that did not work is tried again. */
+/** The pause before a broken socket is tried again. */
 const RETRY_MS = 300_000
 
 export class InboxDoor implements Door {
@@ -26,7 +26,7 @@ export class InboxDoor implements Door {
   readonly #token: string | undefined
   #budget = BUDGET
   #refilledAt = performance.now()
-  /** The last frame, as long as nothing is seen of it. */
+  /** The last frame, until there is evidence of it. */
   #unseen: { token: string; at: number } | null = null
   #misses = 0
   readonly #onRead: (token: string) => void
@@ -49,7 +49,7 @@ export class InboxDoor implements Door {
     return this.#budget >= 1 && this.works()
   }
 
-  /** False without a socket, and when the last frames led nowhere. */
+  /** Returns false without a socket, and when the last frames led nowhere. */
   works(): boolean {
     const { at } = this.#unseen ?? { at: Number.POSITIVE_INFINITY }
     const age = performance.now() - at
@@ -67,7 +67,9 @@ export class InboxDoor implements Door {
     return this.#path !== undefined && existsSync(this.#path)
   }
 
-  /** One JSON object per line, no reply (CLAUDE_CODE 4.1: the auth line is documented, the second is not). */
+  /**
+   * Sends one JSON object per line and expects no reply. The auth line is documented by the client, the second is not.
+   */
   async offer(text: string, token: string): Promise<void> {
     if (!this.#path || !this.available()) throw new MeshError('conflict', 'the inbox socket takes no message now')
     const frames: object[] = [{ type: 'user', message: { role: 'user', content: text } }]
@@ -83,7 +85,7 @@ export class InboxDoor implements Door {
     return false
   }
 
-  /** The client has it: there is no way to take it back. */
+  /** A frame cannot be taken back: the client has it. */
   async withdraw(): Promise<boolean> {
     return false
   }
@@ -96,8 +98,8 @@ export class InboxDoor implements Door {
 }
 
 /**
- * Fails only as long as nothing can have arrived: whether the client takes what was sent is up to the evidence. The
- * client closes the connection when it has read all (2.1.329: after 10 to 66 ms); a stopped one lets it wait.
+ * Fails only while nothing can have arrived; evidence shows whether the client takes what was sent. The client closes
+ * the connection once it has read everything (2.1.329: after 10 to 66 ms); a stopped one leaves it open.
  */
 function send(path: string, data: string, onRead: () => void): Promise<void> {
   return new Promise((resolve, reject) => {

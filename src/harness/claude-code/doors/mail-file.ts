@@ -1,10 +1,12 @@
-/** A file in the run directory that a hook takes by `mv`. A rename decides between takers: exactly one gets it. */
+/**
+ * A file in the session directory that a hook takes by `mv`. The rename decides between takers: exactly one gets it.
+ */
 import { readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { MeshError } from '../../../errors.ts'
 import { writeAtomic } from '../../../host/files.ts'
 
-/** The client puts a longer text of a hook into a file and shows 2 KB of it (CLAUDE_CODE 2.4: exactly 10,000 pass). */
+/** The client puts a hook's longer text into a file and shows 2 KB of it. Exactly 10,000 characters pass (2.1.329). */
 export const CONTEXT_CHARS = 10_000
 
 export class MailFile {
@@ -23,7 +25,7 @@ export class MailFile {
     writeAtomic(this.path, encode(text))
   }
 
-  /** True: no hook had taken it and none will. */
+  /** Takes the file back. Returns true when no hook had taken it and none will. */
   takeBack(): boolean {
     try {
       renameSync(this.path, this.#back)
@@ -34,7 +36,7 @@ export class MailFile {
     return true
   }
 
-  /** Whether a text with this token lies there untaken. */
+  /** Returns whether a text with this token lies there untaken. */
   holds(token: string): boolean {
     try {
       return readFileSync(this.path, 'utf8').includes(token)

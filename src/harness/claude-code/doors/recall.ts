@@ -1,4 +1,6 @@
-/** What became of hand-overs that an earlier sidecar made: from the transcript, and from what lies in the doors. */
+/**
+ * Finds out what became of the hand-overs of an earlier sidecar, from the transcript and from what lies in the doors.
+ */
 import type { Offer } from '../../../core/mail/inbox.ts'
 import type { Door, Recalled } from '../../types.ts'
 import { lastSeen } from '../transcript/last-seen.ts'

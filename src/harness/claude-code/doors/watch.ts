@@ -1,7 +1,7 @@
 /**
- * A file that the client watches since its start: its change runs a hook that takes it and, as an `asyncRewake` one,
- * wakes an idle session within a second (CLAUDE_CODE 4.3, PROBES P6). For clients without an inbox socket. It never
- * runs in `claude -p`.
+ * A file that the client watches from its start. A change runs a hook that takes the file and wakes an idle session
+ * within a second, since it is an `asyncRewake` hook. For clients without an inbox socket; it never runs in `claude
+ * -p`.
  */
 import type { Door } from '../../types.ts'
 import { WATCHED_FILE } from '../hooks/files.ts'

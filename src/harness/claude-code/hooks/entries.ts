@@ -1,21 +1,24 @@
 /** The hook entries of the client's settings, or of a plugin: shell lines that run the hook script. Pure. */
 import { SCRIPT_NAME, WAKE_EXIT, WATCHED_FILE } from './files.ts'
 
-/** The sidecar lives as long as its client. The default, 600 s, was not enforced on `async` hooks; ask for a day anyway. */
+/**
+ * The sidecar lives as long as its client. The default of 600 s was not enforced on `async` hooks (2.1.329); this asks
+ * for a day anyway.
+ */
 const SIDECAR_TIMEOUT_S = 86_400
 const HOOK_TIMEOUT_S = 10
-/** Ends every line that is ours, whatever version wrote it. */
+/** Ends every line of mesh's, whatever version wrote it. */
 const MARK = '# mesh'
 
-/** `meshHome` of host/home.ts, in sh. */
+/** `meshHome` of host/home.ts in sh. */
 const FIND_HOME =
   'case $MESH_HOME in /*) H=$MESH_HOME ;; *) ' +
   '[ -d /System/Library ] && H="$HOME/Library/Application Support/mesh" || ' +
   `H=\${XDG_STATE_HOME:-$HOME/.local/state}/mesh ;; esac; `
-/** A plugin that the client fetched by itself: `mesh install` may never have been run. */
+/** Makes the script for a plugin that the client fetched by itself: `mesh install` may never have been run. */
 const PREPARE = `[ -r "$S" ] || sh "\${CLAUDE_PLUGIN_ROOT}/hooks/prepare.sh" >/dev/null 2>&1; `
 
-/** One word of sh. */
+/** Quotes a text as one word of sh. */
 export function quoteWord(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`
 }
@@ -28,14 +31,14 @@ export interface CommandHook {
   asyncRewake?: boolean
 }
 
-/** Our entries of the client's settings, by event. `homeRoot` is the mesh home. */
+/** Returns mesh's entries for the client's settings, by event. `homeRoot` is the mesh home. */
 export function settingsHooks(homeRoot: string): Record<string, CommandHook[]> {
   return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; `, event))
 }
 
 /**
- * The same hooks as a plugin's, by event. Without `homeRoot` they find the mesh home when they run, and make its script
- * at the start of a session if it is not there.
+ * Returns the same hooks for a plugin, by event. Without `homeRoot` they find the mesh home when they run, and make its
+ * script at the start of a session if it is missing.
  */
 export function pluginHooks(homeRoot: string | null): Record<string, CommandHook[]> {
   if (homeRoot !== null) return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; `, event, ' plugin'))
@@ -61,26 +64,27 @@ function hooksOf(line: (event: string) => string): Record<string, CommandHook[]>
   }
 }
 
-/** True for a command that some version of `settingsHooks` made. */
+/** Returns true for a command that some version of `settingsHooks` made. */
 export function isOurs(command: unknown): boolean {
   return typeof command === 'string' && command.includes(SCRIPT_NAME) && command.endsWith(MARK)
 }
 
-/** The mesh home that a line of ours names; null for one that finds it when it runs. */
+/** Returns the mesh home that a line of mesh's names; null for a line that finds it when it runs. */
 export function homeOfLine(command: string): string | null {
   return unquoteWord(/^H=('(?:[^']|'\\'')*');/.exec(command)?.[1])
 }
 
-/** The reverse of `quoteWord`; null for nothing. */
+/** Reverses `quoteWord`; null stays null. */
 export function unquoteWord(word: string | undefined): string | null {
   return word === undefined ? null : word.slice(1, -1).replaceAll(`'\\''`, `'`)
 }
 
 /**
- * Exit code 2 of a hook blocks the user's prompt, and sh exits 2 by itself when its script is missing: so the line
- * tests first and ends in `exit 0` (seen on 2.1.329 with dash and bash). Clients without CLAUDE_PID run the line as
- * their own child. Between two tool calls only one test runs: is there mail? So when a watched file changed, whoever's:
- * only there exit code 2 is wanted, as the one that wakes the session, and only if the script says that it gave the mail.
+ * Returns the line of one event. Exit code 2 of a hook blocks the user's prompt, and sh exits 2 by itself when its
+ * script is missing: so the line tests first and ends in `exit 0` (seen on 2.1.329 with dash and bash). Clients without
+ * CLAUDE_PID run the line as their own child. Between two tool calls the line makes a single test: is there mail? The
+ * same goes for FileChanged, which also runs for files of others. There alone exit code 2 is wanted, since it wakes the
+ * session, and only when the script reports that it gave the mail.
  */
 function hookLine(setHome: string, event: string, form = '', prepare = ''): string {
   const file = { PostToolBatch: 'mail', FileChanged: WATCHED_FILE }[event]

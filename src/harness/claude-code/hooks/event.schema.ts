@@ -1,4 +1,4 @@
-/** The shapes that Claude Code gives us, read leniently: hook events, the session registry, transcript lines. */
+/** The shapes of what Claude Code writes, read leniently: hook events, the session registry, transcript lines. */
 import * as z from 'zod/mini'
 
 const path = z.string().check(z.maxLength(16_384))
@@ -23,7 +23,7 @@ export const hookEvent = z.object({
   last_assistant_message: z.optional(z.string()),
   /** StopFailure: server_error, max_output_tokens, invalid_request, unknown ... */
   error: z.optional(z.string()),
-  /** Stop: subagents, shells and the like that go on. */
+  /** Stop: subagents, shells and the like that are still running. */
   background_tasks: z.optional(z.array(z.unknown())),
 })
 export type HookEvent = z.output<typeof hookEvent>
@@ -32,7 +32,7 @@ export type HookEvent = z.output<typeof hookEvent>
 export const registryEntry = z.object({
   sessionId: z.optional(id.check(z.regex(/^[\w-]+$/))),
   cwd: z.optional(path),
-  /** Seen: idle, busy, waiting; absent in the first milliseconds. */
+  /** Seen values: idle, busy, waiting. Absent in the first milliseconds. */
   status: z.optional(z.string()),
   statusUpdatedAt: z.optional(z.number()),
   /** With waiting: `permission prompt` and the like. */
@@ -40,7 +40,7 @@ export const registryEntry = z.object({
 })
 export type RegistryEntry = z.output<typeof registryEntry>
 
-/** One line of a transcript, as far as it can show that a message was queued or read. */
+/** A line of a transcript, as far as it can show that a message was queued or read. */
 export const transcriptLine = z.object({
   type: z.string(),
   subtype: z.optional(z.string()),
@@ -68,7 +68,7 @@ export const editLine = z.object({
 const tokens = z.catch(z.int().check(z.minimum(0)), 0)
 const word = z.catch(z.optional(z.string()), undefined)
 
-/** One line of a transcript, as far as it can show how a conversation, or a subagent, ended. */
+/** A line of a transcript, as far as it can show how a conversation or a subagent ended. */
 export const endLine = z.object({
   type: z.string(),
   isSidechain: z.optional(z.boolean()),
@@ -121,7 +121,7 @@ export const endLine = z.object({
 })
 export type EndLine = z.output<typeof endLine>
 
-/** What goes into the session's queue, among others the client's notes on its subagents. */
+/** A line about the session's queue, which among others takes the client's notes on its subagents. */
 export const queueLine = z.object({ type: z.literal('queue-operation'), operation: z.string(), content: z.string() })
 
 /** `agent-<id>.meta.json` beside a subagent's transcript, undocumented: every field may be missing. */
@@ -134,12 +134,12 @@ export const agentMeta = z.object({
 
 /** `state.json` of a background job, undocumented. */
 export const jobState = z.object({
-  /** It goes on with a session of a terminal. */
+  /** The job continues a session of a terminal. */
   interactiveLineage: z.optional(z.boolean()),
   createdAt: z.optional(z.iso.datetime()),
 })
 
-/** What a sidecar leaves for the one that is started again after it. */
+/** A sidecar's record of the client, for the sidecar that is started after it. */
 export const clientRecord = z.object({
   process: z.object({ host: z.string(), boot: z.string(), pid: z.int(), start: z.string() }),
   conversation: z.object({

@@ -6,5 +6,7 @@ export const SCRIPT_NAME = 'claude-code.sh'
 export const WATCHED_FILE = 'wake'
 /** In the session directory: a text of mesh's own that the next prompt takes along. */
 export const LEFT_FILE = 'left'
-/** The script's exit code once it gave the wake's text. Not 2, with which sh ends by itself when something is missing. */
+/**
+ * The script's exit code once it gave the wake's text. Not 2, because sh exits 2 by itself when something is missing.
+ */
 export const WAKE_EXIT = 42

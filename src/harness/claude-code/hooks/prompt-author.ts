@@ -1,13 +1,16 @@
-/** Who a prompt is from: UserPromptSubmit fires for messages, task notifications and the like as well. Pure. */
+/**
+ * Distinguishes the authors of prompts: UserPromptSubmit also fires for messages, task notifications and the like.
+ * Pure.
+ */
 
 /**
- * How 2.1.329 begins a prompt that nobody typed (test/fixtures/claude-code/hooks/UserPromptSubmit.*): a background
- * task, subagent, monitor or rewaking hook; another session's SendMessage; and our own hand-overs. What another program
- * posts to the inbox socket looks like a person's words.
+ * Beginnings of prompts that no person typed (2.1.329, test/fixtures/claude-code/hooks/UserPromptSubmit.*): a
+ * background task, subagent, monitor or rewaking hook; another session's SendMessage; and mesh's own hand-overs. A text
+ * that another program posts to the inbox socket looks like a person's words.
  */
 const NOT_TYPED = /^\s*<(?:task-notification>|cross-session-message |mesh-[0-9a-f]{8}>)/
 
-/** True for what a person, or the caller of `claude -p`, said. */
+/** Returns true for the words of a person, or of the caller of `claude -p`. */
 export function isPersons(prompt: string): boolean {
   return prompt.trim() !== '' && !NOT_TYPED.test(prompt)
 }

@@ -7,7 +7,7 @@ import template from './claude-code.sh'
 import { quoteWord } from './entries.ts'
 import { LEFT_FILE, WAKE_EXIT, WATCHED_FILE } from './files.ts'
 
-/** How long the first prompt may wait for the sidecar's answer, in steps of 20 ms. */
+/** Limits the first prompt's wait for the sidecar's answer, in steps of 20 ms. */
 const ANSWER_STEPS = 150
 
 export interface ScriptPaths {

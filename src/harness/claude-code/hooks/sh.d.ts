@@ -1,4 +1,4 @@
-/** A shell script is imported as its text: by esbuild's text loader, and by a plugin of vitest's. */
+/** A shell script is imported as its text, by esbuild's text loader and by a plugin of vitest's. */
 declare module '*.sh' {
   const text: string
   export default text

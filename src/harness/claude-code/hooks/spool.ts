@@ -1,4 +1,4 @@
-/** Reads what the hooks dropped, in the order in which they dropped it, and sweeps it. */
+/** Reads the events that hooks dropped, in their order, and removes what is left over. */
 import { type FSWatcher, lstatSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { limits } from '../../../wire/limits.ts'
@@ -8,13 +8,13 @@ import { type HookEvent, hookEvent } from './event.schema.ts'
 const ABANDONED_MS = 60_000
 
 export interface Spooled {
-  /** The file's name without its ending: event and process. A SessionStart's answer goes by it. */
+  /** The file's name without its ending: event and process. The answer to a SessionStart has the same name. */
   id: string
   /** The event's name, from the file's. */
   name: string
-  /** When it was dropped, `Date.now()`. */
+  /** The time of the drop, as of `Date.now()`. */
   at: number
-  /** Null if it is no hook event: the mail that a hook took, or an event over the limit, cut. */
+  /** Null if the file is no hook event: the mail that a hook took, or an event that was cut at the limit. */
   event: HookEvent | null
   text: string
 }
@@ -26,7 +26,7 @@ export class Spool {
   #watcher: FSWatcher | null = null
   #draining = false
 
-  /** `onLoss` is told of events that nobody will see: an overflow mark, or a file that is no event. */
+  /** `onLoss` gets the events that are lost: an overflow mark, or a file that is no event. */
   constructor(dir: string, onEvent: (spooled: Spooled) => void, onLoss: (what: string) => void) {
     this.#dir = dir
     this.#onEvent = onEvent
@@ -61,13 +61,13 @@ export class Spool {
     }
   }
 
-  /** Removes what an earlier client of the same pid left. */
+  /** Removes events that an earlier client of the same pid left. */
   sweep(before: number): void {
     for (const { path, at } of list(this.#dir)) if (at < before) rmSync(path, { force: true })
   }
 }
 
-/** The first event of a name that waits in the spool, left where it is. */
+/** Returns the first event of a name that waits in the spool, and leaves it there. */
 export function peek(dir: string, name: string): Spooled | null {
   for (const { path, id, at } of list(dir)) {
     if (nameOf(id) === name) return read(path, id, at)
@@ -89,7 +89,7 @@ function list(dir: string): { path: string; id: string; at: number }[] {
       // a hook is just done with it
     }
   }
-  // File times advance in steps of some milliseconds: within one, the process ids tell the order.
+  // File times advance in steps of some milliseconds; within a step the process ids give the order.
   return found.sort((a, b) => Number(a.mtimeNs - b.mtimeNs) || processOf(a.id) - processOf(b.id))
 }
 
@@ -105,7 +105,7 @@ function names(dir: string): string[] {
   }
 }
 
-/** Null for what is not an event. One that was cut at the limit is known by its file's name alone. */
+/** Returns null for a file that is no event. An event that was cut at the limit is known by its file's name alone. */
 function read(path: string, id: string, at: number): Spooled | null {
   const name = nameOf(id)
   try {

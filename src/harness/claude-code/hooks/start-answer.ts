@@ -19,7 +19,7 @@ export class StartAnswer {
     this.#sidecar = sidecar
   }
 
-  /** Gives the hook `id` its text; an empty one when that cannot be made, so that nobody waits. */
+  /** Gives the hook `id` its text, or an empty one when that cannot be made, so that the hook stops waiting. */
   async give(id: string, text: Promise<string>): Promise<void> {
     try {
       this.#give(id, await text)

@@ -16,17 +16,17 @@ import { pluginId } from './settings-merge.ts'
 
 const SCRIPT_BYTES = 1024 * 1024
 
-/** `other`: our entries of another version. `elsewhere`: those of another mesh home. */
+/** `other`: mesh's entries of another version. `elsewhere`: those of another mesh home. */
 export type HookState = 'current' | 'missing' | 'other' | 'elsewhere'
 
-/** A settings file that has hooks of ours, or cannot be read; the user's in any case. */
+/** A settings file that has hooks of mesh's or cannot be read. The user's is always one. */
 export interface InstalledPlace {
   path: string
-  /** The repository whose settings they are; null: the user's. */
+  /** The repository of these settings; null for the user's. */
   repository: string | null
   /** Why it cannot be read; null when it can, or is not there. */
   unreadable: string | null
-  /** By event. */
+  /** The state of mesh's entries, by event. */
   hooks: Record<string, HookState>
   /** The other mesh home that entries `elsewhere`, or the plugin, name. */
   otherHome: string | null
@@ -34,11 +34,11 @@ export interface InstalledPlace {
 
 export interface Inspection {
   places: InstalledPlace[]
-  /** The plugin is enabled; `other`: its files are not those of this version. */
+  /** The state of the enabled plugin. `other`: its files are not those of this version. */
   plugin: 'none' | 'current' | 'other'
   script: 'current' | 'other' | 'missing'
   scriptPath: string
-  /** What the script starts; null without a script that can be read. */
+  /** The programs that the script starts; null without a script that can be read. */
   starts: { node: string; sidecar: string } | null
   /** Settings that switch hooks off: the file and its key. */
   switchedOff: { path: string; key: string }[]
@@ -49,9 +49,9 @@ export interface InspectOptions {
   home: Home
   /** The repository, or the directory, whose settings count besides the user's. */
   top: string
-  /** mesh's own package. */
+  /** The folder of mesh's own package. */
   packageDir: string
-  /** Where an administrator's settings are; by default where Claude Code's documentation has them. */
+  /** The path of an administrator's settings; by default the one of Claude Code's documentation. */
   managed?: string
 }
 
@@ -71,12 +71,15 @@ export function inspectClaudeCode({ env, home, top, packageDir, managed = manage
   }
 }
 
-/** What a hook of the session itself runs at `event`: the line of the settings. */
+/** Returns the line of the settings that a hook of the session itself runs at `event`. */
 export function hookCommand(home: Home, event: string): string {
   return settingsHooks(home.root)[event]![0]!.command
 }
 
-/** The user's, those that installs wrote down, and this repository's. One that is gone, or has no hook of ours, is none. */
+/**
+ * Returns the user's settings, those that installs wrote down, and this repository's. A file that is gone or has no
+ * hook of mesh's is left out.
+ */
 function placesOf(user: string, home: Home, top: string): InstalledPlace[] {
   const recorded = listRecords(home).flatMap(({ path, repository }) =>
     repository !== undefined && existsSync(repository) ? [[path, repository] as const] : [],
@@ -84,14 +87,14 @@ function placesOf(user: string, home: Home, top: string): InstalledPlace[] {
   const others = new Map([...recorded, [localSettings(top), top] as const].filter(([path]) => path !== user))
   const places = [...others].map(([path, repository]) => lookAt(path, repository, home))
   const isRecorded = (path: string) => recorded.some(([one]) => one === path)
-  // Whether an unreadable file of a repository is ours only a record tells.
+  // Only a record shows whether an unreadable file of a repository is mesh's.
   return [
     lookAt(user, null, home),
     ...places.filter((place) => hasAny(isRecorded(place.path) ? place : { ...place, unreadable: null })),
   ]
 }
 
-/** True if there are hooks of ours, or nobody can tell. */
+/** Returns true if there are hooks of mesh's, or if that cannot be known. */
 export function hasAny({ hooks, unreadable }: InstalledPlace): boolean {
   return unreadable !== null || Object.values(hooks).some((state) => state !== 'missing')
 }
@@ -142,7 +145,7 @@ function switchesOff(user: string, top: string, managed: string): Inspection['sw
   })
 }
 
-/** By Claude Code's documentation. */
+/** Returns the path that Claude Code's documentation gives. */
 function managedPath(): string {
   const dir = process.platform === 'darwin' ? '/Library/Application Support/ClaudeCode' : '/etc/claude-code'
   return join(dir, 'managed-settings.json')

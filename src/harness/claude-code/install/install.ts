@@ -43,7 +43,7 @@ export interface InstallOptions {
   /** The built sidecar program, an absolute path. */
   sidecarPath: string
   nodePath: string
-  /** The repository's settings instead of the user's: of the one that this directory is in. */
+  /** Takes the settings of the repository that this directory is in, instead of the user's. */
   project?: string
   /** Adds the permission rules. */
   allow?: boolean
@@ -60,17 +60,17 @@ export interface Installed {
   /** Events that got a hook, or another one than they had. */
   hooksAdded: string[]
   rulesAdded: string[]
-  /** Files as they are now, or would be: whole. */
+  /** Files as they are now, or would be, with their whole text. */
   files: PlacedFile[]
-  /** What is merged into the settings. */
+  /** The entries that are merged into the settings. */
   merged: { hooks: Record<string, { hooks: CommandHook[] }[]>; permissions?: { allow: readonly string[] } }
 }
 
 /**
- * Merges our hooks into the settings; what else is there stays. Doing it twice is doing it once, and older entries of
- * ours are replaced. Throws `bad_request` if the settings are not a JSON object, `denied` if a repository's settings
- * lead out of it, `conflict` if somebody writes them at the same time or they have another mesh home's hooks: then they
- * stay as they are.
+ * Merges mesh's hooks into the settings and leaves everything else there as it is. Doing it twice is doing it once, and
+ * older entries of mesh's are replaced. Throws `bad_request` if the settings are not a JSON object, `denied` if a
+ * repository's settings lead out of it, `conflict` if another program writes them at the same time or they have another
+ * mesh home's hooks. Then they stay as they are.
  */
 export function installClaudeCode(options: InstallOptions): Installed {
   for (let attempt = 1; ; attempt++) {
@@ -110,8 +110,8 @@ function installOnce(options: InstallOptions): Installed {
 }
 
 /**
- * Brings up to date what an earlier version left: the script, settings that have hooks of ours, the plugin. Adds nothing
- * where nothing is, and leaves what cannot be read. Returns the files that changed.
+ * Brings up to date what an earlier version wrote: the script, settings that have hooks of mesh's, the plugin. Adds
+ * nothing where there was nothing, and skips what cannot be read. Returns the files that changed.
  */
 export function refreshClaudeCode(options: InstallOptions & { packageDir: string }): string[] {
   const { env, home, packageDir } = options
@@ -132,7 +132,7 @@ export function refreshClaudeCode(options: InstallOptions & { packageDir: string
   return [...new Set(changed)]
 }
 
-/** The hook script as it should be. */
+/** Returns the hook script as it should be. */
 export function scriptFile({
   home,
   nodePath,
@@ -143,7 +143,7 @@ export function scriptFile({
   return { path, changed: readText(path, SCRIPT_BYTES) !== text, text }
 }
 
-/** The script alone: hooks that name it are there by other means. */
+/** Writes the script alone: the hooks that name it got there by other means. */
 export function installScript(options: InstallOptions): { path: string; changed: boolean } {
   const script = scriptFile(options)
   if (!options.dryRun) placeScript(options.home, script)
@@ -172,7 +172,7 @@ function writeSettings(
   replaceFile(file.path, text, hashOf(file.bytes))
 }
 
-/** What is known of the file before mesh came to it, from an earlier install or from the file as it is. */
+/** Returns what is known of the file before mesh changed it, from an earlier install or from the file as it is. */
 function nextRecord(home: Home, file: SettingsFile): InstallRecord {
   const earlier = readRecord(home, file.path)
   const bytes = file.bytes?.toString('base64') ?? null
@@ -181,7 +181,7 @@ function nextRecord(home: Home, file: SettingsFile): InstallRecord {
   const fresh = { path: file.path, after: '', madeDirs: missingDirs(file.path), keptEmpty: [], ...plugin }
   const isClean = !hasOurs(file.settings) && !earlier?.plugin && !earlier?.rules.length
   if (isClean) return { ...fresh, rules: [], before: bytes }
-  // Ours are in it, and somebody else's changes: there is no state to go back to.
+  // Mesh's entries are in it, and changes of others: there is no state to go back to.
   return {
     ...fresh,
     rules: earlier?.rules ?? [],
@@ -195,13 +195,14 @@ export interface PluginInstalled {
   files: PlacedFile[]
   /** The client's arguments that install what was written. */
   commands: string[][]
-  /** True if the client ran them. False: there is no `claude` on PATH, or nothing was to be written. */
+  /** True if the client ran them. False if there is no `claude` on PATH, or nothing was to be written. */
   installed: boolean
 }
 
 /**
  * Writes the plugin into the mesh home and has the client install it, for all sessions of this user. Throws
- * `bad_request` if the user's settings are unreadable, `conflict` if they have another mesh home's hooks, `internal` with the client's words if it refuses.
+ * `bad_request` if the user's settings are unreadable, `conflict` if they have another mesh home's hooks, `internal`
+ * with the client's words if the client refuses.
  */
 export async function installPlugin(options: InstallOptions & { packageDir: string }): Promise<PluginInstalled> {
   const { env, home, dryRun = false } = options
@@ -223,7 +224,7 @@ export async function installPlugin(options: InstallOptions & { packageDir: stri
   const failure = await runClient(client, commands, env)
   const now = openSettings(file.path)
   record.after = hashOf(now.bytes)
-  // Somebody else wrote it meanwhile, or the client mended what was in it: that is not to be undone.
+  // Another program wrote it meanwhile, or the client repaired it: that is not to be undone.
   if (!isSame(takeOut(now.settings, record), takeOut(file.settings, record))) delete record.before
   writeRecord(home, record)
   if (failure === null)
@@ -231,7 +232,7 @@ export async function installPlugin(options: InstallOptions & { packageDir: stri
   throw new MeshError('internal', `the client refused the plugin: ${failure}`, { hint: hintOf(commands) })
 }
 
-/** What is typed once another's hooks are out. */
+/** Returns what to type after another mesh home's hooks are out. */
 function and(...flags: string[]): string {
   return [' && mesh install', ...flags].join(' ')
 }
@@ -245,7 +246,7 @@ interface SettingsPlace {
   repository?: string
 }
 
-/** User settings: `settings.json` in CLAUDE_CONFIG_DIR or ~/.claude (CLAUDE_CODE 1). */
+/** Returns the user's settings: `settings.json` in CLAUDE_CONFIG_DIR or ~/.claude. */
 export function userSettings(env: Env): SettingsPlace {
   return { path: join(env.CLAUDE_CONFIG_DIR || join(env.HOME || homedir(), '.claude'), 'settings.json') }
 }
@@ -255,8 +256,8 @@ export function localSettings(repository: string): string {
 }
 
 /**
- * The settings of one person in one repository: our lines hold paths of this machine. The client reads them also when
- * it was started further down in the repository (2.1.329).
+ * Returns the settings of one person in one repository: mesh's lines hold paths of this machine. The client also reads
+ * them when it was started further down in the repository (2.1.329).
  */
 function projectSettings(cwd: string): SettingsPlace {
   const repository = readRepository(cwd)?.topLevel

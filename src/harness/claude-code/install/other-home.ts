@@ -1,4 +1,4 @@
-/** Whose hooks settings hold: two mesh homes of one user must not replace each other's unasked. */
+/** Finds hooks of another mesh home in settings: two mesh homes of one user must not replace each other's unasked. */
 import { existsSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { MeshError } from '../../../errors.ts'
@@ -7,18 +7,18 @@ import { homeOfLine, quoteWord } from '../hooks/entries.ts'
 import { isObject, type Json } from './settings-file.ts'
 import { marketplaceName, ourCommands } from './settings-merge.ts'
 
-/** The other mesh home that hooks or the plugin in these settings name; null if none does. */
+/** Returns the other mesh home that hooks or the plugin in these settings name; null if none does. */
 export function otherHome(settings: Json, home: Home): string | null {
   const named = [...ourCommands(settings).map(homeOfLine), homeOfPlugin(settings)]
   return named.find((root) => root !== null && root !== home.root) ?? null
 }
 
-/** The command that takes the hooks of another mesh home out. */
+/** Returns the command that takes the hooks of another mesh home out. */
 export function uninstallOf(other: string): string {
   return `MESH_HOME=${quoteWord(other)} mesh uninstall`
 }
 
-/** Throws `conflict` where another mesh home that is there has its hooks. Those of one that is gone do nothing. */
+/** Throws `conflict` where an existing other mesh home has its hooks. Those of a home that is gone do nothing. */
 export function refuseOther(path: string, settings: Json, home: Home, then = ''): void {
   const other = otherHome(settings, home)
   if (other === null || !existsSync(other)) return

@@ -11,7 +11,7 @@ const FILE_BYTES = 256 * 1024
 /** `plugin marketplace add` took 18 s without a network the first time (2.1.329), 0.2 s afterwards. */
 const CLIENT_MS = 120_000
 
-/** What is the same on every machine, below the package's folder. */
+/** Files that are the same on every machine, below the package's folder. */
 const FIXED = [
   '.claude-plugin/marketplace.json',
   'plugin/.claude-plugin/plugin.json',
@@ -23,26 +23,26 @@ const HOOKS = 'plugin/hooks/hooks.json'
 /** A file that an install writes as a whole. */
 export interface PlacedFile {
   path: string
-  /** It is not there yet, or another one. */
+  /** The file is missing or differs. */
   changed: boolean
   text: string
 }
 
-/** `hooks/hooks.json`, for one mesh home, or with null for any. */
+/** Returns the text of `hooks/hooks.json`, for one mesh home, or with null for any. */
 export function hooksFile(homeRoot: string | null): string {
   const hooks = Object.entries(pluginHooks(homeRoot)).map(([event, list]) => [event, [{ hooks: list }]])
   return `${JSON.stringify({ hooks: Object.fromEntries(hooks) }, null, 2)}\n`
 }
 
 /**
- * The marketplace in the mesh home: unlike the package it stays where it is when Node or the package moves, and it is
- * read in place (2.1.329), so that `mesh install --plugin` brings it up to date.
+ * Returns the folder of the marketplace, in the mesh home: unlike the package it stays where it is when Node or the
+ * package moves. The client reads it in place (2.1.329), so `mesh install --plugin` brings it up to date.
  */
 export function marketplaceDir(home: Home): string {
   return join(home.root, 'claude-code')
 }
 
-/** The files of the marketplace as they should be. `packageDir` is mesh's own. */
+/** Returns the files of the marketplace as they should be. `packageDir` is mesh's own. */
 export function pluginFiles(home: Home, packageDir: string): PlacedFile[] {
   const dir = marketplaceDir(home)
   const texts = [
@@ -68,7 +68,7 @@ export function removePlugin(home: Home): void {
   rmSync(marketplaceDir(home), { recursive: true, force: true })
 }
 
-/** The client's arguments, in order. */
+/** Returns the client's arguments, in order. */
 export function installCommands(home: Home): string[][] {
   return [
     ['plugin', 'marketplace', 'add', marketplaceDir(home)],
@@ -81,7 +81,7 @@ export const uninstallCommands: readonly string[][] = [
   ['plugin', 'marketplace', 'remove', marketplaceName],
 ]
 
-/** The client's executable; null when PATH has none. */
+/** Returns the client's executable; null when PATH has none. */
 export function findClient(env: Env): string | null {
   const dirs = (env.PATH ?? '').split(delimiter).filter((dir) => dir.startsWith('/'))
   return dirs.map((dir) => join(dir, 'claude')).find(isProgram) ?? null
@@ -96,7 +96,7 @@ function isProgram(path: string): boolean {
   }
 }
 
-/** Runs the client's commands until one fails; resolves to what it said then, or null. */
+/** Runs the client's commands until one fails. Resolves to the words of the failure, or null. */
 export async function runClient(client: string, commands: readonly string[][], env: Env): Promise<string | null> {
   for (const args of commands) {
     const failure = await new Promise<string | null>((resolve) => {

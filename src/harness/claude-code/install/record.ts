@@ -1,6 +1,6 @@
 /**
- * What `mesh uninstall` must know of one place where mesh was installed: the file's bytes before, and the hash of what
- * was left there. One private file per place in the mesh home.
+ * The record of one place where mesh was installed, for `mesh uninstall`: the file's bytes before, and the hash of the
+ * file after. One private file per place in the mesh home.
  */
 import { readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,16 +16,16 @@ export interface InstallRecord {
   path: string
   /** The repository that it must not lead out of. */
   repository?: string
-  /** The file before the first install, in base64; null: there was none. Absent: others changed it since. */
+  /** The file before the first install, in base64; null if there was none. Absent when others changed it since. */
   before?: string | null
-  /** The hash of the file after the last install: as long as the file has it, nobody else touched it. */
+  /** The hash of the file after the last install: while the file has it, no one else touched it. */
   after: string
   /** Directories made for the file. */
   madeDirs: string[]
   /** Permission rules that were added. */
   rules: string[]
   keptEmpty: string[]
-  /** The plugin was installed with the configuration folder of this file. Null: CLAUDE_CONFIG_DIR was not set. */
+  /** The configuration folder that the plugin was installed with. Null: CLAUDE_CONFIG_DIR was not set. */
   plugin?: { configDir: string | null }
 }
 
@@ -67,7 +67,7 @@ function names(home: Home): string[] {
   }
 }
 
-/** Ours, but a file: one that somebody damaged counts as none. */
+/** Reads a record leniently: a damaged one counts as none. */
 function parse(value: unknown): InstallRecord | null {
   if (!isObject(value) || typeof value.path !== 'string' || typeof value.after !== 'string') return null
   const { path, after, before, repository, plugin } = value

@@ -12,9 +12,9 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 export type Json = Record<string, unknown>
 
 export interface SettingsFile {
-  /** As the client names it; it may be a link. */
+  /** The path as the client names it; it may be a link. */
   path: string
-  /** Null: there is no file. */
+  /** Null if there is no file. */
   bytes: Buffer | null
   settings: Json
 }
@@ -23,13 +23,16 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** An empty file counts as none. Throws `bad_request` for what is not a JSON object in UTF-8, `denied`. */
+/**
+ * Reads settings; an empty file counts as none. Throws `bad_request` for anything but a JSON object in UTF-8, and
+ * `denied`.
+ */
 export function openSettings(path: string): SettingsFile {
   const bytes = onFile(path, () => readBytes(path, SETTINGS_BYTES))
   return { path, bytes, settings: parse(bytes, path) }
 }
 
-/** What the file system refuses is the file's fault or its owner's, not mesh's. */
+/** Turns what the file system refuses into an error of the file or its owner, not of mesh. */
 function onFile<T>(path: string, work: () => T): T {
   const isThere = (place: string) => statSync(place, { throwIfNoEntry: false })
   if (isThere(dirname(path))?.isDirectory() === false) throw unreadable(path, 'its folder is a file')
@@ -46,7 +49,7 @@ function onFile<T>(path: string, work: () => T): T {
   }
 }
 
-/** The error for settings that cannot be changed by a program. */
+/** Returns the error for settings that a program cannot change. */
 export function unreadable(path: string, why: string): MeshError {
   return new MeshError('bad_request', `${path}: ${why}`, { hint: 'mend the file by hand, then run the command again' })
 }
@@ -65,7 +68,7 @@ function parse(bytes: Buffer | null, path: string): Json {
   throw unreadable(path, 'not a JSON object')
 }
 
-/** `settings` as the file's text: in the indentation, line ends and final newline that it has. */
+/** Returns `settings` as the file's text, with the indentation, line ends and final newline that it has. */
 export function format(settings: Json, { bytes }: SettingsFile): string {
   const before = bytes?.toString('utf8') ?? null
   const indent = before === null ? NEW_FILE_INDENT : (/\{\r?\n([ \t]+)"/.exec(before)?.[1] ?? '')
@@ -79,14 +82,14 @@ export function hashOf(bytes: string | Uint8Array | null): string {
   return bytes === null ? '' : createHash('sha256').update(bytes).digest('hex')
 }
 
-/** The hash of what is there now. */
+/** Returns the hash of the file as it is now. */
 export function currentHash(path: string): string {
   return hashOf(readBytes(path, SETTINGS_BYTES))
 }
 
 /**
- * Replaces the file at its real place (dotfile managers link it there) with the mode it had. `from` is the hash of what
- * the new text was made from. Throws `conflict` if somebody changed the file since.
+ * Replaces the file at its real place (dotfile managers link it there) and keeps its mode. `from` is the hash of the
+ * file that the new text was made from. Throws `conflict` if the file changed since.
  */
 export function replaceFile(path: string, data: string | Uint8Array, from: string): void {
   onFile(path, () => place(path, data, from))
@@ -112,7 +115,7 @@ function checkUnchanged(path: string, from: string): void {
   throw new MeshError('conflict', `${path} was changed meanwhile`, { hint: 'run the command again' })
 }
 
-/** Directories that `replaceFile` would make for this file, outermost first. */
+/** Returns the directories that `replaceFile` would make for this file, outermost first. */
 export function missingDirs(path: string): string[] {
   const missing: string[] = []
   for (let dir = dirname(targetOf(path)); !statSync(dir, { throwIfNoEntry: false }); dir = dirname(dir)) {
@@ -126,7 +129,7 @@ export function removeEmptyDirs(dirs: readonly string[]): void {
   try {
     for (const dir of dirs.toReversed()) rmdirSync(dir)
   } catch {
-    // Somebody uses it.
+    // It is in use.
   }
 }
 

@@ -1,24 +1,24 @@
-/** Our hooks and permission rules in the client's settings: put in, taken out. Pure. */
+/** Puts mesh's hooks and permission rules into the client's settings and takes them out. Pure. */
 import { type CommandHook, isOurs } from '../hooks/entries.ts'
 import { isObject, type Json, unreadable } from './settings-file.ts'
 
 export const marketplaceName = 'sessionmesh'
 export const pluginId = `mesh@${marketplaceName}`
 
-/** What of ours somebody's settings hold. */
+/** Settings with mesh's entries, and the changes that were made. */
 export interface Merged {
   settings: Json
   /** Events that got a hook, or another one than they had. */
   hooksAdded: string[]
   rulesAdded: string[]
-  /** Lists and objects that were there, empty, before: they stay when ours leave them. */
+  /** Lists and objects that were there, empty, before: they stay when mesh's entries leave them. */
   keptEmpty: string[]
 }
 
 /**
- * Merges hooks and rules into settings; what else is there stays. Doing it twice is doing it once, and older entries of
- * ours are replaced. Without `wanted` the hooks are left alone. Throws `bad_request` where the settings are of another
- * shape.
+ * Merges hooks and rules into settings and leaves everything else there as it is. Doing it twice is doing it once, and
+ * older entries of mesh's are replaced. Without `wanted` the hooks are left alone. Throws `bad_request` where the
+ * settings have another shape.
  */
 export function mergeOurs(
   before: Json,
@@ -55,15 +55,15 @@ function addRules(settings: Json, rules: readonly string[], path: string): strin
 }
 
 export interface Ours {
-  /** Permission rules that we added. */
+  /** Permission rules that mesh added. */
   rules: readonly string[]
-  /** As `Merged.keptEmpty`. */
+  /** See `Merged.keptEmpty`. */
   keptEmpty: readonly string[]
-  /** The client installed our plugin, and may have taken it out again: it leaves empty objects. */
+  /** The client installed the plugin, and may have taken it out again: it leaves empty objects. */
   plugin?: unknown
 }
 
-/** Settings without our hooks, our plugin's entries and `rules`. */
+/** Returns settings without mesh's hooks, its plugin's entries and `rules`. */
 export function takeOut(before: Json, { rules, keptEmpty, plugin }: Ours): Json {
   const settings = structuredClone(before)
   const { hooks, permissions } = settings
@@ -88,19 +88,19 @@ export function takeOut(before: Json, { rules, keptEmpty, plugin }: Ours): Json 
   return settings
 }
 
-/** What the client writes when the plugin is installed. */
+/** Keys that the client writes when the plugin is installed. */
 const PLUGIN_ENTRIES = [
   ['enabledPlugins', pluginId],
   ['extraKnownMarketplaces', marketplaceName],
 ] as const
 
-/** The command lines of our hooks, of whatever mesh home. */
+/** Returns the command lines of mesh's hooks, of any mesh home. */
 export function ourCommands({ hooks }: Json): string[] {
   const entries = isObject(hooks) ? Object.values(hooks).filter(Array.isArray).flat() : []
   return entries.flatMap(handlers).flatMap(({ command }) => (isOurs(command) ? [command as string] : []))
 }
 
-/** True if hooks or the plugin of ours are in it. */
+/** Returns true if mesh's hooks or its plugin are in it. */
 export function hasOurs(settings: Json): boolean {
   return hasHooks(settings) || hasPlugin(settings)
 }
@@ -113,7 +113,7 @@ export function hasPlugin(settings: Json): boolean {
   return PLUGIN_ENTRIES.some(([key, name]) => isObject(settings[key]) && Object.hasOwn(settings[key], name))
 }
 
-/** True if the two say the same: whatever the order of keys. */
+/** Returns true if the two mean the same, whatever the order of keys. */
 export function isSame(a: unknown, b: unknown): boolean {
   return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b))
 }
@@ -130,7 +130,7 @@ function listHasOurs(entries: unknown): boolean {
   return Array.isArray(entries) && entries.flatMap(handlers).some(({ command }) => isOurs(command))
 }
 
-/** Of the containers that ours may be in. */
+/** Returns the empty ones among the containers that mesh's entries may be in. */
 export function emptyOnes(settings: Json): string[] {
   const { hooks, permissions } = settings
   const events = isObject(hooks) ? Object.entries(hooks).filter(([, list]) => isEmpty(list)) : []
@@ -151,7 +151,7 @@ function dropEmpty(parent: Json, key: string, keptEmpty: readonly string[], pref
   if (isEmpty(parent[key]) && !keptEmpty.includes(prefix + key)) delete parent[key]
 }
 
-/** True if there were any. */
+/** Returns true if there were any. */
 function removeHooks(hooks: Json, event: string, keptEmpty: readonly string[]): boolean {
   if (!listHasOurs(hooks[event])) return false
   hooks[event] = without(hooks[event] as unknown[])
@@ -159,7 +159,7 @@ function removeHooks(hooks: Json, event: string, keptEmpty: readonly string[]): 
   return true
 }
 
-/** The entries without our handlers; an entry that held only ours goes. */
+/** Returns the entries without mesh's handlers; an entry that held only those goes. */
 function without(entries: unknown[]): unknown[] {
   return entries.flatMap((entry) => {
     const all = handlers(entry)

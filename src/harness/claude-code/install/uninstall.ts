@@ -23,7 +23,7 @@ import {
 import { hasPlugin, isSame, takeOut } from './settings-merge.ts'
 
 export interface Uninstalled {
-  /** The user's settings. */
+  /** The path of the user's settings. */
   settingsPath: string
   changed: boolean
   places: Place[]
@@ -31,24 +31,27 @@ export interface Uninstalled {
 
 export interface Place {
   path: string
-  /** `restored`: to the byte as before the install; `edited`: only ours were taken out; `removed`: we had made it. */
+  /**
+   * `restored`: to the byte as before the install. `edited`: only mesh's entries were taken out. `removed`: mesh had
+   * made the file.
+   */
   did: 'restored' | 'edited' | 'removed' | 'nothing' | 'failed'
-  /** Why it failed. */
+  /** The error of one that failed. */
   error?: { code: string; message: string; hint: string }
-  /** The client's arguments that are still to be run: it was not found, or refused. */
+  /** The client's arguments that are still to be run, because it was not found or refused. */
   commands?: readonly string[][]
 }
 
 interface Where {
   env: Env
   home: Home
-  /** The working directory: its repository may have an install that nothing was written down of. */
+  /** The working directory: its repository may have an install without a record. */
   cwd?: string
 }
 
 /**
  * Takes mesh out of the user's settings, of this repository's, and of all places that installs wrote down; removes the
- * plugin and the hook script. What cannot be changed stays as it is and is told.
+ * plugin and the hook script. Reports what cannot be changed and leaves it as it is.
  */
 export async function uninstallClaudeCode({ env, home, cwd }: Where): Promise<Uninstalled> {
   const user = userSettings(env)
@@ -68,7 +71,7 @@ export async function uninstallClaudeCode({ env, home, cwd }: Where): Promise<Un
   }
 }
 
-/** Living sessions go with the form of the hooks that they met first: another may be installed next. */
+/** Makes living sessions forget which form of the hooks came first: another may be installed next. */
 function forgetForms(home: Home): void {
   const sessions = existsSync(home.run) ? readdirSync(home.run).filter((name) => name.startsWith('cc-')) : []
   for (const dir of sessions.map((name) => join(home.run, name))) {
@@ -79,7 +82,7 @@ function forgetForms(home: Home): void {
 
 async function leave(env: Env, home: Home, path: string, repository: string | undefined): Promise<Place> {
   try {
-    // Moved or removed: there is nothing of ours to take out.
+    // The repository was moved or removed: there is nothing to take out.
     if (repository && !existsSync(repository)) {
       removeRecord(home, path)
       return { path, did: 'nothing' }
@@ -99,7 +102,7 @@ async function leave(env: Env, home: Home, path: string, repository: string | un
   }
 }
 
-/** The commands that are left to be typed, if any. */
+/** Returns the commands that are left to be typed; null if there are none. */
 async function uninstallPlugin(env: Env, path: string, record: InstallRecord | null) {
   if (!record?.plugin && !hasPlugin(openSettings(path).settings)) return null
   const client = findClient(env)
@@ -114,7 +117,10 @@ async function uninstallPlugin(env: Env, path: string, record: InstallRecord | n
   return left.length > 0 ? left : null
 }
 
-/** The file as it was before the install. Only we and the client's plugin command, which orders it anew, changed it. */
+/**
+ * Restores the file as it was before the install, if only mesh and the client's plugin command, which reorders it,
+ * changed it since.
+ */
 function goBack(path: string, record: InstallRecord): Place['did'] {
   const file = openSettings(path)
   const before = record.before === null ? null : Buffer.from(record.before!, 'base64')

@@ -12,7 +12,7 @@ import { quote } from '../../../wire/names.ts'
 import { childEnv } from './launch.ts'
 import { listedAgents } from './print-event.schema.ts'
 
-/** The first one starts the daemon as well. */
+/** Allows for the first call, which starts the daemon as well. */
 const COMMAND_MS = 60_000
 /** The job is there before its process (2.1.329: within a second, on a loaded machine in several). */
 const PID_MS = 30_000
@@ -22,7 +22,7 @@ const OUTPUT_BYTES = 16 * 1024 * 1024
 const ID = /^backgrounded\W+([0-9a-f]{8})\b/m
 
 interface Command {
-  /** The client's file. */
+  /** The client's executable. */
   path: string
   env: Env
   cwd: string
@@ -30,13 +30,13 @@ interface Command {
 
 export interface BackgroundSession {
   pid: number
-  /** What the client said of it: how people attach to it, and see what it does. */
+  /** The client's words: how people attach to it, and see what it does. */
   said: string
-  /** Ends it for good: one that is only killed is started again by the daemon. */
+  /** Ends the session for good: the daemon restarts one that is only killed. */
   stop(): Promise<void>
 }
 
-/** Throws `bad_request` with the client's own words when it starts none. */
+/** Starts a background session. Throws `bad_request` with the client's own words when it starts none. */
 export async function launchBackground(command: Command, args: string[], prompt: string): Promise<BackgroundSession> {
   const said = await client(command, args, prompt)
   const id = ID.exec(said.out)?.[1]
@@ -59,19 +59,21 @@ export async function launchBackground(command: Command, args: string[], prompt:
   throw new MeshError('internal', `the client shows no process for its session ${id}`)
 }
 
-/** Which daemon of the client's is meant: that of the session's process, whoever asks. */
+/** Variables that decide which daemon of the client's is asked: the one of the session's process. */
 const OF_DAEMON = ['HOME', 'PATH', 'CLAUDE_CONFIG_DIR']
 
 interface Stoppable {
-  /** The client's command as it was when the session was started. */
+  /** The client's command when the session was started. */
   word: string
   cwd: string
   pid: number
-  /** What the client said then. */
+  /** The client's words then. */
   said: string
 }
 
-/** Ends a session for good that somebody else started. Throws `not_found` and `conflict`, with the client's own words. */
+/**
+ * Ends a session for good that another process started. Throws `not_found` and `conflict`, with the client's own words.
+ */
 export async function stopBackground(env: Env, { word, cwd, pid, said }: Stoppable): Promise<void> {
   const id = ID.exec(said)?.[1]
   if (id === undefined) throw new MeshError('not_found', 'its client never said what its session is called')

@@ -1,30 +1,30 @@
-/** How a session of Claude Code is started by mesh: its command line, and an environment without the caller's session. */
+/** Makes the command line of a session that mesh starts, and an environment without the caller's session. */
 import type { Env } from '../../../host/home.ts'
 
 const CLIENT = 'claude'
 const EXECUTABLE = /(^|\/)claude[^/]*$/
 
 /**
- * The client's command: as PATH has it, else the very client whose session calls (`CLAUDE_CODE_EXECPATH`, 2.1.329), which
- * a shell's alias may have started.
+ * Returns the client's command: as PATH has it, else the very client whose session calls (`CLAUDE_CODE_EXECPATH`,
+ * 2.1.329), which a shell's alias may have started.
  */
 export function clientCommand({ CLAUDE_CODE_EXECPATH: own = '' }: Env, isInPath: (word: string) => boolean): string {
   return isInPath(CLIENT) || !EXECUTABLE.test(own) ? CLIENT : own
 }
 
 /**
- * What a session of the client adds to the environment of its hooks, shells, MCP servers and background jobs (2.1.329,
- * CLAUDE_CODE.md §2.2, §5; `test/claude/spawn.test.ts` compares). A client that inherits CLAUDE_CODE_CHILD_SESSION keeps
- * itself out of its registry and resume lists; the socket, its token and the ids are another session's. Everything else,
- * what authenticates and configures the client included, is the child's too.
+ * Variables that a session of the client adds to the environment of its hooks, shells, MCP servers and background jobs
+ * (2.1.329; `test/claude/runs/spawn.test.ts` compares). A client that inherits CLAUDE_CODE_CHILD_SESSION keeps itself
+ * out of its registry and resume lists; the socket, its token and the ids belong to another session. Everything else,
+ * including what authenticates and configures the client, is passed on to the child.
  */
 const OF_SESSION =
   /^(CLAUDECODE|AI_AGENT|CLAUDE_(PID|EFFORT|ENV_FILE|PROJECT_DIR|JOB_DIR|SESSION_ID|PLUGIN_(ROOT|DATA)|BG_\w+)|CLAUDE_CODE_(CHILD_\w+|ENTRYPOINT|EXECPATH|SESSION_(ID|ATTENDED|KIND|NAME|LOG|ORIGIN)|MESSAGING_(SOCKET|TOKEN)|LAUNCHED_BY_SESSION_IDS|HOST_SHORT_TEMP_DIRS|TOOL_USE_ID))$/
 
-/** Of the calling session or run, not of the child. */
+/** Variables of the calling session or run, not of the child. */
 const OF_MESH = new Set(['MESH_SESSION', 'MESH_RUN_ID', 'MESH_LINEAGE', 'MESH_NAME'])
 
-/** The environment of a session that this one starts. */
+/** Returns the environment of a session that this one starts. */
 export function childEnv(env: Env): Env {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !OF_SESSION.test(name) && !OF_MESH.has(name)))
 }
@@ -32,16 +32,16 @@ export function childEnv(env: Env): Env {
 export interface Launch {
   /** The client's command. */
   client: string
-  /** The id of the conversation: a UUID. In the background the client chooses it. */
+  /** The id of the conversation, a UUID. In the background the client chooses its own. */
   session: string
   /** Shown in the client's lists. */
   name: string
   background: boolean
-  /** In a git worktree of its own, which the client makes and keeps: `.claude/worktrees/<name>`. */
+  /** Runs it in a git worktree of its own, which the client makes and keeps: `.claude/worktrees/<name>`. */
   worktree: boolean
-  /** What the model reads besides its prompt; empty for nothing. */
+  /** A text for the model besides its prompt; may be empty. */
   context: string
-  /** For the session's own environment. A background session has that of the client's daemon otherwise. */
+  /** Variables of the session's own environment: a background session otherwise has that of the client's daemon. */
   env: Readonly<Record<string, string>>
   model?: string | undefined
   permissionMode?: string | undefined
@@ -49,8 +49,8 @@ export interface Launch {
 }
 
 /**
- * The command's words. The prompt is none of them: it goes in on standard input, where nothing in it can be taken for a
- * flag (`--version` reaches the model as it is). Values are joined to their flags for the same reason.
+ * Returns the command's words. The prompt is not among them: it goes in on standard input, where nothing in it can be
+ * taken for a flag (`--version` reaches the model as it is). Values are joined to their flags for the same reason.
  */
 export function launchCommand(launch: Launch): string[] {
   const { client, session, name, background, worktree, context, env, model, permissionMode, allowedTools } = launch
@@ -69,15 +69,15 @@ export function launchCommand(launch: Launch): string[] {
   return [client, ...form, ...flags]
 }
 
-/** With this rule the model says that it is done without a dialog, which nobody would answer. */
+/** Allows the model to say that it is done without a dialog, which no person would answer. */
 export const DONE_RULE = 'Bash(mesh done:*)'
 
-/** What a child is told when a result is asked of it. */
+/** Returns the text that asks a child for a result. */
 export function resultContext(schema: string): string {
   return [
     'Before you end, give your result as JSON that fits the schema below, once, from the shell:',
     "mesh done --result '<JSON>'   (if you could not do it: mesh done --failed --result '<JSON or \"why\">')",
-    'What does not fit is told, then try again.',
+    'If it does not fit, the command says why; then try again.',
     schema,
   ].join('\n')
 }

@@ -1,4 +1,7 @@
-/** What the client prints for programs: `claude -p --output-format stream-json`, `claude agents --json` (2.1.329). Read leniently. */
+/**
+ * The client's output for programs: `claude -p --output-format stream-json`, `claude agents --json` (2.1.329). Read
+ * leniently.
+ */
 import * as z from 'zod/mini'
 
 const count = z.catch(z.int().check(z.minimum(0)), 0)
@@ -11,7 +14,7 @@ export const printEvent = z.object({
   /** With `init`: where the conversation began, and its id. */
   cwd: z.optional(z.string()),
   session_id: z.optional(z.string()),
-  /** Set for what a subagent says. */
+  /** Set for the words of a subagent. */
   parent_tool_use_id: z.nullish(z.string()),
   message: z.optional(z.object({ content: z.union([z.string(), z.array(block)]) })),
 })
@@ -29,7 +32,7 @@ export const printResult = z.object({
   /** `completed`, `api_error` … */
   terminal_reason: z.nullish(z.string()),
   api_error_status: z.nullish(z.number()),
-  /** Calls that it would have had to ask for. */
+  /** Calls that needed a permission and were refused. */
   permission_denials: z.catch(z.array(z.looseObject({ tool_name: z.string() })), []),
   total_cost_usd: z.optional(z.number().check(z.minimum(0))),
   usage: z.optional(

@@ -1,11 +1,11 @@
-/** What `claude -p` writes while it works: lines for people to read, and the result that it ends with. */
+/** Reads the output of `claude -p`: lines for people to read, and the result that it ends with. */
 import { StringDecoder } from 'node:string_decoder'
 import { visible } from '../../../core/render.ts'
 import { type PrintEvent, type PrintResult, printEvent, printResult } from './print-event.schema.ts'
 
-/** The final message is on one line. What is longer is passed on as it is. */
+/** Limits a line, since the final message is on one. Longer text is passed on as it is. */
 const LINE_CHARS = 8 * 1024 * 1024
-/** Of a tool call, and of its result. */
+/** Limits a tool call in the output, and its result. */
 const CALL_CHARS = 300
 
 export class PrintStream {
@@ -16,7 +16,10 @@ export class PrintStream {
   #parts: string[] = []
   #length = 0
 
-  /** Takes what the client wrote; returns what of it people read. What is no event of the client's comes back as it is. */
+  /**
+   * Takes a piece of the client's output and returns the part that people read. Text that is no event of the client's
+   * comes back as it is.
+   */
   read(chunk: Buffer): string {
     const [first, ...rest] = this.#decoder.write(chunk).split('\n')
     this.#parts.push(first!)
@@ -30,7 +33,7 @@ export class PrintStream {
     return this.#length > LINE_CHARS ? shown + this.#take() : shown
   }
 
-  /** What was written without an end of line. */
+  /** Returns the rest, written without an end of line. */
   end(): string {
     const rest = this.#take()
     return rest === '' ? '' : this.#line(rest)
@@ -65,7 +68,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** Words of the model and its tool calls; a subagent's are left out. */
+/** Returns words of the model and its tool calls, without a subagent's. */
 function linesOf({ message, parent_tool_use_id: above }: PrintEvent): string[] {
   if (!message || above || typeof message.content === 'string') return []
   return message.content.flatMap((block) => {

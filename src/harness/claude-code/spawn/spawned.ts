@@ -1,4 +1,4 @@
-/** What Claude Code tells of the end of a session that mesh started: its last line, and its own record. */
+/** Reads how a session that mesh started ended: from the last line of its output, and from its transcript. */
 import type { AgentRecord, ModelError } from '../../../core/runs/agent-end.ts'
 import type { Env } from '../../../host/home.ts'
 import type { SpawnedSession } from '../../types.ts'
@@ -7,10 +7,10 @@ import { readAgentRecord } from '../transcript/end-record.ts'
 import type { PrintResult } from './print-event.schema.ts'
 import { PrintStream } from './print-stream.ts'
 
-/** The client's words when four responses in a row were cut (2.1.329): it tells no kind. */
+/** The client's words when four responses in a row were cut (2.1.329); it gives no kind. */
 const CUT = /exceeded the \d+ output token maximum/
 
-/** Tools named of those that it was refused. */
+/** Limits how many refused tools are named. */
 const REFUSED = 5
 
 export class SpawnedClaudeCode implements SpawnedSession {
@@ -46,12 +46,12 @@ export class SpawnedClaudeCode implements SpawnedSession {
       }
     }
     const text = result.result ?? ''
-    const told: AgentRecord = { last: 'text', stopReason: result.stop_reason ?? null, text, error: null, usage: null }
+    const own: AgentRecord = { last: 'text', stopReason: result.stop_reason ?? null, text, error: null, usage: null }
     return {
       clientSays: `completed${refused(result)}`,
       error: null,
       finalText: text,
-      record: withUsage(record ?? told, usage),
+      record: withUsage(record ?? own, usage),
     }
   }
 
@@ -64,7 +64,7 @@ export class SpawnedClaudeCode implements SpawnedSession {
   }
 }
 
-/** The whole session's, which its record has the end of. */
+/** Returns the usage of the whole session; its transcript may only have that of the end. */
 function usageOf({ usage, total_cost_usd: cost }: PrintResult): AgentRecord['usage'] {
   if (!usage) return null
   const { input_tokens, cache_creation_input_tokens, cache_read_input_tokens, output_tokens } = usage
@@ -76,7 +76,7 @@ function withUsage(record: AgentRecord | null, usage: AgentRecord['usage']): Age
   return record && usage ? { ...record, usage } : record
 }
 
-/** Whoever reads that it completed may want to know what it was not allowed to do. */
+/** Names the tools that a completed session was not allowed to use. */
 function refused({ permission_denials: denials }: PrintResult): string {
   const names = [...new Set(denials.map(({ tool_name }) => tool_name))].slice(0, REFUSED)
   return names.length === 0 ? '' : `, with calls refused for want of permission: ${names.join(', ')}`

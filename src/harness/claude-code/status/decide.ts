@@ -2,8 +2,9 @@
 import type { SessionStatus } from '../../../wire/envelope.schema.ts'
 
 /**
- * An unattended client (`-p`) says `idle` for some milliseconds before its first turn and between its last turn and its
- * end: only an idle that lasts is one (2.1.329: 6 ms and 10 ms; a `-p` that is done ends its children within 0.1 s).
+ * Limits how short an `idle` is ignored. An unattended client (`-p`) says `idle` for some milliseconds before its first
+ * turn and between its last turn and its end (2.1.329: 6 ms and 10 ms; a `-p` that is done ends its children within 0.1
+ * s).
  */
 const SETTLE_MS = 250
 /** A prompt's hook comes up to 20 ms before the registry says `busy`; a refused prompt never gets there. */
@@ -14,41 +15,41 @@ export interface Turn {
   at: number
   background?: boolean
   interrupted?: boolean
-  /** A prompt came while it ran: it may run as the next turn, and no hook tells when that begins. */
+  /** A prompt came while it ran. It may run as the next turn, and no hook shows when that begins. */
   queued?: boolean
 }
 
-/** The turn after a prompt's hook, which for a queued prompt fires when that is queued (2.1.329). */
+/** Returns the turn after a prompt's hook, which for a queued prompt fires when that is queued (2.1.329). */
 export function promptedTurn(turn: Turn | null, at: number): Turn {
   return { running: true, at, queued: turn?.running === true }
 }
 
-/** The turn, given what the registry says: busy again after the end of one, the queued prompt runs. */
+/** Returns the turn, given the registry: busy again after the end of a turn, the queued prompt runs. */
 export function registeredTurn({ turn, registry }: Pick<StatusEvidence, 'turn' | 'registry'>): Turn | null {
   const goesOn = turn?.queued && !turn.running && registry?.status === 'busy' && registry.at > turn.at
   return goesOn ? { running: true, at: registry.at } : turn
 }
 
-/** All times are of one clock that is never set back. */
+/** Observations of one client. All times are of one clock that is never set back. */
 export interface StatusEvidence {
   now: number
-  /** The client's own word, from its session registry, and since when. */
+  /** The status that the client's session registry shows, and since when. */
   registry: { status: string; at: number } | null
   /**
-   * What the last turn hook of the session itself said, or the transcript of an interruption; `background`: its
-   * subagents or shells go on without it.
+   * The turn by the session's last turn hook, or by an interruption in the transcript. `background`: its subagents or
+   * shells go on without it.
    */
   turn: Turn | null
-  /** The process is stopped by a signal. */
+  /** A signal has stopped the process. */
   paused: boolean
   /** A person sits at it. */
   attended: boolean
 }
 
 /**
- * The client is idle in the middle of a turn and no hook told its end: a person stopped it (CLAUDE_CODE 3: Esc fires no
- * hook). Also when it never got to `busy`: Esc before the first word puts the prompt back into the input, and a prompt
- * that another hook refused is typed again. An unattended client says `idle` at other times too.
+ * Returns true when a person stopped the turn: the client is idle in the middle of a turn and no hook reported its end
+ * (Esc fires no hook). Also when it never got to `busy`: Esc before the first word puts the prompt back into the input,
+ * and a prompt that another hook refused is typed again. An unattended client says `idle` at other times too.
  */
 export function isInterrupted({ turn, attended }: Omit<StatusEvidence, 'now'>, status: SessionStatus): boolean {
   if (!attended || !turn || status !== 'idle') return false
@@ -57,7 +58,7 @@ export function isInterrupted({ turn, attended }: Omit<StatusEvidence, 'now'>, s
 
 export interface StatusDecision {
   status: SessionStatus
-  /** Decide again after this long: time itself changes the answer. */
+  /** The time after which to decide again, because time itself changes the answer. */
   againMs: number | null
 }
 
@@ -77,8 +78,9 @@ export function decideStatus(evidence: StatusEvidence): StatusDecision {
 }
 
 /**
- * Since when the client has been idle; null if it is not. Without a registry the hooks decide. While a subagent works
- * in the background the registry says `busy`, though the session's own turn is over and a message would start another.
+ * Returns the time since which the client has been idle; null if it is not. Without a registry the hooks decide. While
+ * a subagent works in the background the registry says `busy`, though the session's own turn is over and a message
+ * would start another.
  */
 function idleTime({ registry, turn, attended }: StatusEvidence): number | null {
   const stoppedAt = turn && !turn.running ? turn.at : null

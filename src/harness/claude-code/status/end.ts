@@ -1,4 +1,4 @@
-/** The end of a session: its reason, a last look for evidence, and then it is told, once. */
+/** Ends a session: takes its reason and a last look for evidence, and reports the end once. */
 import { type SessionEnd as Ending, sessionEnd } from '../../../wire/session-end.ts'
 import type { SidecarEvents } from '../sidecar-events.ts'
 import type { EvidenceReader } from '../transcript/evidence.ts'
@@ -6,7 +6,7 @@ import type { StatusEvidence } from './decide.ts'
 import type { Subagents } from './subagents.ts'
 
 const LAST_EVIDENCE_MS = 120
-/** After a signal somebody waits for our end: `-p` does, up to 1.5 s. */
+/** Limits the last look after a signal, when `-p` waits for this process to end, up to 1.5 s. */
 const SIGNAL_EVIDENCE_MS = 90
 const LOOK_MS = 10
 
@@ -18,7 +18,7 @@ export class SessionEnd {
   #ending: Ending | null = null
   /** When the last look for evidence ends. */
   #lookUntil = Number.POSITIVE_INFINITY
-  /** Nothing is told any more. */
+  /** Nothing is reported any more. */
   isOver = false
 
   constructor(evidence: EvidenceReader, subagents: Subagents, sidecar: SidecarEvents) {
@@ -37,19 +37,19 @@ export class SessionEnd {
     this.#lastLook(LAST_EVIDENCE_MS)
   }
 
-  /** A signal asks for it: there is little time left. */
+  /** Ends the session on a signal: there is little time left. */
   hurry(ending: Ending): void {
     this.#ending ??= ending
     this.#lastLook(SIGNAL_EVIDENCE_MS)
   }
 
-  /** The client is dead. What SessionEnd said comes before what is only witnessed. */
+  /** Ends the session of a dead client. The reason of SessionEnd comes before the one that is only witnessed. */
   onDeath(ending = sessionEnd('killed')): void {
     if (this.#ending !== null) this.#over()
     else this.begin(ending)
   }
 
-  /** The client writes its transcript every 0.1 s: what was read just before the end may be told there yet. */
+  /** Reads what the client read just before its end: it writes its transcript every 0.1 s. */
   #lastLook(ms: number): void {
     this.#lookUntil = Math.min(this.#lookUntil, performance.now() + ms)
     this.#evidence.read()
@@ -65,7 +65,9 @@ export class SessionEnd {
   }
 }
 
-/** SessionEnd says `other` for a signal and for the end of `-p` alike (CLAUDE_CODE 2.1). */
+/**
+ * Returns the end that SessionEnd's reason means. It is `other` for a signal and for the end of `-p` alike (2.1.329).
+ */
 export function endReason(reason: string, { attended, turn }: Pick<StatusEvidence, 'attended' | 'turn'>): Ending {
   if (reason === 'prompt_input_exit') return sessionEnd('left')
   if (reason !== 'other') return reason === '' ? sessionEnd('ended') : sessionEnd('left', reason.slice(0, 64))

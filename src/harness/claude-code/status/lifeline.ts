@@ -18,7 +18,7 @@ export class Lifeline {
   #timer: NodeJS.Timeout | null = null
   #looks = 0
 
-  /** `fd` is the hook's standard output, inherited from the client: a socket pair (CLAUDE_CODE_PROBES P1). */
+  /** `fd` is the hook's standard output, inherited from the client: a socket pair. */
   constructor(identity: ProcessIdentity, onState: (state: ProcessState) => void, fd = 1) {
     this.#identity = identity
     this.#onState = onState

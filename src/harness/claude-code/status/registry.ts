@@ -1,19 +1,19 @@
-/** The client's own word on its status: its entry in `<config dir>/sessions`. */
+/** Reads the client's own status from its entry in `<config dir>/sessions`. */
 import { type FSWatcher, readFileSync, watch } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Env } from '../../../host/home.ts'
 import { type RegistryEntry, registryEntry } from '../hooks/event.schema.ts'
 
-/** The file is rewritten in place: about one read in 70 sees half of it (CLAUDE_CODE_PROBES P4). */
+/** Retries soon: the file is rewritten in place, and about one read in 70 sees half of it. */
 const RETRY_MS = 20
 
-/** Where Claude Code keeps settings, transcripts and its session registry. */
+/** Returns the folder where Claude Code keeps settings, transcripts and its session registry. */
 export function configDir(env: Env): string {
   return env.CLAUDE_CONFIG_DIR || join(env.HOME || homedir(), '.claude')
 }
 
-/** The entry of client `pid`; null when there is none that can be read. */
+/** Returns the entry of client `pid`; null when there is none that can be read. */
 export function readEntry(env: Env, pid: number): RegistryEntry | null {
   const text = readIfThere(entryPath(env, pid))
   return text === null ? null : parse(text)
@@ -48,7 +48,7 @@ export class Registry {
     } else this.#readAgain()
   }
 
-  /** True when the client took its entry away, as it does at a clean end. A killed one leaves it. */
+  /** Returns true when the client took its entry away, as it does at a clean end. A killed client leaves it. */
   get isRemoved(): boolean {
     return this.#last !== '' && readIfThere(this.#path) === null
   }

@@ -1,7 +1,7 @@
 /**
- * Follows the subagents of a session from hooks, from what the client tells the session, and from their own transcripts
- * (2.1.329, CLAUDE_CODE 6). One that was cut off has no hook at its end, only the client's note. One that was resumed, or
- * whose own background work is done, begins again under its id.
+ * Follows the subagents of a session from hooks, from the client's notes to the session, and from their own transcripts
+ * (2.1.329). A subagent that was cut off has no hook at its end, only the client's note. A subagent that was resumed,
+ * or whose own background work is done, begins again under its id.
  */
 import { createHash } from 'node:crypto'
 import { type AgentRecord, TURN_LIMIT } from '../../../core/runs/agent-end.ts'
@@ -14,24 +14,27 @@ import { Tail } from '../transcript/tail.ts'
 import { lastNotes, noteInLine, readTaskNote, type TaskNote } from '../transcript/task-note.ts'
 
 const LOOK_MS = 50
-/** The client writes down what a subagent is up to 0.5 s after it began, and later on a machine that has much to do. */
+/**
+ * Waits for the subagent's description, which the client writes down up to 0.5 s after the start, and later on a loaded
+ * machine.
+ */
 const META_MS = 5000
-/** The note comes within 0.2 s after the hook; not at all for a subagent's own subagents. */
+/** Waits for the note, which comes within 0.2 s after the hook; not at all for a subagent's own subagents. */
 const NOTE_MS = 2000
-/** The transcript is written every 0.1 s, later on a machine that has much to do. */
+/** Waits for the transcript, which is written every 0.1 s, and later on a loaded machine. */
 const RECORD_MS = 3000
-/** A file that did not grow for so long has everything. */
+/** A file that did not grow for this long is complete. */
 const QUIET_MS = 300
-/** Notes that were seen one way and may yet come the other. */
+/** Limits the notes that were seen one way and may yet come the other. */
 const NOTES = 64
 
 interface Followed {
   agent: Subagent
   /** `stopped`: its turn is over, and what that means is not known yet; `unknown`: nor will it be, unless it goes on. */
   state: 'running' | 'stopped' | 'idle' | 'unknown'
-  isTold: boolean
+  isReported: boolean
   begun: number
-  /** Its hook told that the model had its last word. */
+  /** Its hook came, so the model had its last word. */
   hasStopped: boolean
   text: string | null
   error: { kind: string; message: string } | null
@@ -54,7 +57,7 @@ export class Subagents {
     this.#drain = drain
   }
 
-  /** A hook inside a subagent. */
+  /** Takes a hook inside a subagent. */
   onHook({ name, event }: Spooled): void {
     if (!event?.agent_id || !event.transcript_path) return
     const id = event.agent_id
@@ -70,12 +73,12 @@ export class Subagents {
     this.#wait(followed, NOTE_MS, () => this.#onNoNote(followed))
   }
 
-  /** What the session is prompted with. */
+  /** Takes a prompt of the session. */
   onPrompt(prompt: string): void {
     this.#onNote(prompt, 'prompt')
   }
 
-  /** The session's conversation goes on in another file. */
+  /** Follows the session's conversation into another file. */
   onTranscript(path: string): void {
     if (this.#followed.size > 0) this.#follow(path)
   }
@@ -85,8 +88,8 @@ export class Subagents {
     const notes = lastNotes(transcript)
     for (const { id, path } of agentsOf(transcript)) {
       const followed = this.#add(id, path, undefined)
-      followed.isTold = this.#started(followed.agent, true)
-      if (!followed.isTold) this.#forget(followed)
+      followed.isReported = this.#started(followed.agent, true)
+      if (!followed.isReported) this.#forget(followed)
       else if (notes.has(id) && isOver(path)) this.#take(followed, notes.get(id)!)
       else if (isFinished(path)) this.#wait(followed, NOTE_MS, () => this.#settle(followed))
     }
@@ -103,7 +106,7 @@ export class Subagents {
     }
   }
 
-  /** The session is over, and with it all of them. */
+  /** Ends all of them with their session. */
   over(): void {
     this.#read()
     for (const followed of [...this.#followed.values()]) {
@@ -137,34 +140,37 @@ export class Subagents {
       begun: performance.now(),
     })
     this.#follow(transcript)
-    if (followed.isTold) {
+    if (followed.isReported) {
       this.#wait(followed, 0, () => {})
       this.#started(followed.agent, false)
     } else this.#introduce(followed, performance.now() + META_MS)
   }
 
-  /** The client lists all that works in the background of the session, and does not say for whom. */
+  /**
+   * Returns whether background work may be this subagent's: the client lists all that works in the background of the
+   * session, without its owner.
+   */
   #mayBelongTo(id: string, task: unknown): boolean {
     const { id: other, type } = (task ?? {}) as { id?: unknown; type?: unknown }
     const known = type === 'subagent' ? this.#followed.get(String(other)) : undefined
-    return other !== id && (!known?.isTold || known.agent.parent === id)
+    return other !== id && (!known?.isReported || known.agent.parent === id)
   }
 
-  /** Waits for what the client calls it. */
+  /** Waits for the client's name for it. */
   #introduce(followed: Followed, until: number): void {
     const { agent } = followed
     const meta = readMeta(agent.transcript)
-    if (meta || performance.now() >= until) this.#tell(followed)
+    if (meta || performance.now() >= until) this.#reportStart(followed)
     else this.#wait(followed, LOOK_MS, () => this.#introduce(followed, until))
   }
 
-  #tell(followed: Followed): void {
-    if (followed.isTold) return
+  #reportStart(followed: Followed): void {
+    if (followed.isReported) return
     const { agent } = followed
     const { title = agent.title, parent = null } = readMeta(agent.transcript) ?? {}
     followed.agent = { ...agent, title, parent }
-    followed.isTold = this.#started(followed.agent, false)
-    if (!followed.isTold) this.#forget(followed)
+    followed.isReported = this.#started(followed.agent, false)
+    if (!followed.isReported) this.#forget(followed)
   }
 
   /** Returns whether the subagent is to be followed. */
@@ -188,7 +194,7 @@ export class Subagents {
   }
 
   #take(followed: Followed, note: TaskNote): void {
-    this.#tell(followed)
+    this.#reportStart(followed)
     if (note.isWaiting) this.#rest(followed, 'idle')
     else {
       followed.note = note
@@ -197,7 +203,7 @@ export class Subagents {
   }
 
   #onNoNote(followed: Followed): void {
-    this.#tell(followed)
+    this.#reportStart(followed)
     if (followed.hasOthers) this.#rest(followed, 'unknown')
     else this.#settle(followed)
   }
@@ -208,7 +214,7 @@ export class Subagents {
     this.#sidecar.open?.subagentIdle?.(followed.agent.id)
   }
 
-  /** Gives the transcript the time to have its last line. */
+  /** Waits until the transcript has its last line. */
   #settle(followed: Followed, until = performance.now() + RECORD_MS): void {
     const { path, size, changedMs } = agentFiles(followed.agent.transcript)
     const record = size === 0 ? null : readAgentRecord(path)
@@ -219,9 +225,9 @@ export class Subagents {
 
   #end(followed: Followed, end: 'parent' | null): void {
     const { agent, note, text, error } = followed
-    this.#tell(followed)
+    this.#reportStart(followed)
     this.#forget(followed)
-    if (!followed.isTold) return
+    if (!followed.isReported) return
     this.#sidecar.open?.subagentEnded?.(agent.id, {
       end: end ?? (note?.isStopped ? 'stopped' : 'own'),
       clientSays: note?.says ?? null,
@@ -235,7 +241,7 @@ export class Subagents {
     const { title = type ?? 'subagent', parent = null } = readMeta(transcript) ?? {}
     const followed: Followed = {
       agent: { id, title, parent, transcript },
-      ...{ state: 'running', isTold: false, begun: performance.now(), hasStopped: false, hasOthers: false },
+      ...{ state: 'running', isReported: false, begun: performance.now(), hasStopped: false, hasOthers: false },
       ...{ text: null, error: null, note: null, timer: null },
     }
     this.#followed.set(id, followed)
@@ -269,12 +275,12 @@ export class Subagents {
   }
 }
 
-/** Finished, or made to stop. */
+/** Returns true for one that finished or was made to stop. */
 function isOver(transcript: string): boolean {
   return isFinished(transcript) || readAgentRecord(transcript)?.last === 'interrupted'
 }
 
-/** The record has caught up with what the client told, and nothing more is to come. */
+/** Returns true when the record has caught up with hook and note, and nothing more is to come. */
 function hasAll(
   { agent, hasStopped, text, error, note }: Followed,
   record: AgentRecord | null,

@@ -1,11 +1,11 @@
-/** Puts together what registry, hooks and transcript show, and gives the sidecar the session's status when it changes. */
+/** Combines registry, hooks and transcript, and gives the sidecar the session's status when it changes. */
 import type { SessionStatus } from '../../../wire/envelope.schema.ts'
 import type { RegistryEntry } from '../hooks/event.schema.ts'
 import type { SidecarEvents } from '../sidecar-events.ts'
 import type { EvidenceReader } from '../transcript/evidence.ts'
 import { decideStatus, isInterrupted, promptedTurn, registeredTurn, type StatusEvidence } from './decide.ts'
 
-/** The transcript's lines come up to 0.3 s late (CLAUDE_CODE_PROBES P2). */
+/** Waits for the transcript's lines, which come up to 0.3 s late. */
 const STOP_LINE_MS = 500
 
 type Turn = StatusEvidence['turn']
@@ -40,7 +40,7 @@ export class StatusTracker {
     clearTimeout(this.#stopped?.timer)
   }
 
-  /** The last one given. */
+  /** The status that the sidecar was given last. */
   get status(): SessionStatus | null {
     return this.#status
   }
@@ -76,7 +76,10 @@ export class StatusTracker {
     if (is !== this.#evidence.paused) this.#know({ paused: is })
   }
 
-  /** Before the next prompt is taken for news: a stopped turn leaves a line in the transcript, unless its prompt was taken back. */
+  /**
+   * Settles a stopped turn before the next prompt counts: it leaves a line in the transcript, unless its prompt was
+   * taken back.
+   */
   settleStop(): void {
     if (!this.#stopped) return
     const { turn, timer } = this.#stopped
@@ -114,8 +117,8 @@ export class StatusTracker {
 }
 
 /**
- * A time of the client's or a file's clock as one of `performance.now()`, which nobody sets back while it is compared.
- * One that is still to come counts as now.
+ * Returns a time of the client's or a file's clock as one of `performance.now()`, which is never set back while it is
+ * compared. A time in the future counts as now.
  */
 function momentOf(time: number): number {
   return performance.now() - Math.max(0, Date.now() - time)

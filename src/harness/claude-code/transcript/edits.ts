@@ -1,17 +1,17 @@
-/** The files that a session and its subagents edit, as their transcripts tell: nothing runs for a tool call. */
+/** Reports the files that a session and its subagents edit, from their transcripts: no process runs for a tool call. */
 import { existsSync, type FSWatcher, readdirSync, statSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { editLine } from '../hooks/event.schema.ts'
 import { Tail } from './tail.ts'
 
-/** A forked conversation begins with the lines of another: what is older is no news. */
+/** Older lines are no news: a forked conversation begins with the lines of another. */
 const NEWS_MS = 60_000
-/** Subagents whose transcripts are followed; of one that comes back later, only what is new counts. */
+/** Limits the subagents whose transcripts are followed; of one that comes back later, only new lines count. */
 const SUBAGENTS = 64
 
 /**
- * The file that a tool call edited, as its result says; null for any other line, and for a call that failed. Edit, Write,
- * NotebookEdit of 2.1.197 and 2.1.329. What a shell command does to files cannot be seen.
+ * Returns the file that a tool call edited, from its result; null for any other line, and for a call that failed. Edit,
+ * Write and NotebookEdit of 2.1.197 and 2.1.329. Changes by a shell command cannot be seen.
  */
 export function readEdit(line: string, now: number): string | null {
   if (!line.includes('"toolUseResult"') || !/"(?:structuredPatch|edit_mode)"/.test(line)) return null
@@ -33,7 +33,7 @@ export class EditWatch {
   readonly #onEdit: (path: string) => void
   #transcript: string | null
   #tail: Tail | null = null
-  /** The transcript was not there when last looked for: it will be all new. */
+  /** The transcript was missing at the last look: it will be all new. */
   #isNew = false
   #subagents = new Map<string, Tail>()
   #watcher: FSWatcher | null = null
@@ -43,7 +43,10 @@ export class EditWatch {
     this.#onEdit = onEdit
   }
 
-  /** Reads what was appended since, and looks for files that were not there. Called as turns begin and end, and on a slow beat meanwhile. */
+  /**
+   * Reads appended lines, and looks for files that were missing. Called as turns begin and end, and on a slow beat
+   * meanwhile.
+   */
   read(): void {
     if (!this.#transcript) return
     if (this.#tail) this.#tail.read()

@@ -1,31 +1,31 @@
 /**
- * What a transcript says of how its conversation ended, or a subagent did: read from the file alone, so that whoever
- * comes when client and sidecar are gone can judge. Shapes of 2.1.329 (test/fixtures/claude-code/ended).
+ * Reads how a conversation or a subagent ended from its transcript alone, so that a witness can judge it when client
+ * and sidecar are gone. Shapes of 2.1.329 (test/fixtures/claude-code/ended).
  */
 import type { AgentRecord, ModelError } from '../../../core/runs/agent-end.ts'
 import { type EndLine, endLine } from '../hooks/event.schema.ts'
 import { eachLine } from './lines.ts'
 import { isSubagents } from './subagent-files.ts'
 
-/** How far back a transcript is read: far more than a conversation holds between two compactions. */
+/** Limits how far back a transcript is read: far more than a conversation holds between two compactions. */
 const RECORD_BYTES = 32 * 1024 * 1024
 const INTERRUPTED = '[Request interrupted by user'
-/** What the client itself puts into a conversation in the user's place without asking the model anything. */
+/** Texts that the client itself puts into a conversation in the user's place without asking the model anything. */
 const NO_PROMPT = /^\s*<(?:command-name|command-message|local-command-|bash-input|bash-std|system-reminder>)/
-/** The client's words for what the service says in others. */
+/** The service's kinds where the client has other words. */
 const KINDS: Readonly<Record<string, string>> = { max_output_tokens: 'max_tokens' }
 
 interface ReadOptions {
   /** The transcript is a subagent's own. By default its name says. */
   subagent?: boolean
-  /** What is older is of an earlier process of the conversation, and counts for nothing (ISO 8601). */
+  /** Ignores older lines, which are of an earlier process of the conversation (ISO 8601). */
   since?: string
 }
 
 /**
- * The end of a conversation, from its transcript; null if there is none that can be read. Usage is of all that the file
- * still holds, input with what the cache gave: null if that is not all, or nothing. The client writes what it did about
- * 0.1 s late, so that the record of a client that was killed may lack its last step.
+ * Returns the end of a conversation, from its transcript; null if there is none that can be read. Usage sums up what
+ * the file still holds, input including cache reads; null if that is not all, or nothing. The client writes about 0.1 s
+ * late, so the record of a killed client may lack its last step.
  */
 export function readAgentRecord(path: string, options: ReadOptions = {}): AgentRecord | null {
   const reader = new RecordReader({ subagent: isSubagents(path), ...options })
@@ -114,7 +114,7 @@ class RecordReader {
 
   #onPrompt(text: string, isMeta: boolean): void {
     if (text.startsWith(INTERRUPTED)) this.#step('interrupted')
-    // In a conversation of its own a subagent is asked by all that it is told; a session only by those with an origin.
+    // Every text asks a subagent something; in a session only those with an origin do.
     else if (!NO_PROMPT.test(text) && (this.#options.subagent || !isMeta)) this.#step('prompt')
   }
 
@@ -144,7 +144,7 @@ class RecordReader {
   }
 }
 
-/** An error that is the end of a turn; the service's own kind where the client passes it on. */
+/** Returns the error that ended a turn, with the service's own kind where the client passes it on. */
 function errorOf({ error = 'unknown', apiErrorType, apiErrorStatus, message }: EndLine): ModelError {
   const blocks = Array.isArray(message?.content) ? message.content : []
   const text = blocks.map((block) => block?.text ?? '').join('\n')
@@ -153,7 +153,7 @@ function errorOf({ error = 'unknown', apiErrorType, apiErrorStatus, message }: E
   return modelError(apiErrorStatus ? `${apiErrorStatus} ${word}` : word, text)
 }
 
-/** An error in the client's words, as a StopFailure hook has it. */
+/** Returns an error from the client's words, as a StopFailure hook has them. */
 export function modelError(kind: string, message: string): ModelError {
   return { kind: KINDS[kind] ?? kind, message }
 }

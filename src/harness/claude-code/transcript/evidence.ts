@@ -1,4 +1,4 @@
-/** Follows hand-overs from the door to the model: what the transcript and the hooks show of the tokens given out. */
+/** Follows hand-overs from the door to the model: watches transcript and hooks for their tokens. */
 import { existsSync } from 'node:fs'
 import type { Door, EvidenceState } from '../../types.ts'
 import type { HookDoor } from '../doors/hook.ts'
@@ -7,7 +7,7 @@ import type { SidecarEvents } from '../sidecar-events.ts'
 import { type Evidence, isAnswer, readInterrupt, readLine } from './line-evidence.ts'
 import { Tail } from './tail.ts'
 
-/** Hand-overs whose evidence may still come. */
+/** Limits the hand-overs that are followed. */
 const TOKENS = 16
 
 interface Followed {
@@ -17,7 +17,7 @@ interface Followed {
   withPrompt: boolean
 }
 
-/** Doors that learn from what is seen. */
+/** Doors that learn from evidence. */
 interface Learning {
   hook: HookDoor
   inbox: InboxDoor
@@ -39,12 +39,12 @@ export class EvidenceReader {
     this.#onInterrupt = onInterrupt
   }
 
-  /** Hand-overs that may still be read. */
+  /** The number of hand-overs that may still be read. */
   get pending(): number {
     return this.#unread().length
   }
 
-  /** The door, with an eye on what becomes of its offers. */
+  /** Returns the door with its offers followed. */
   observe(door: Door): Door {
     let offered = ''
     return {
@@ -70,7 +70,7 @@ export class EvidenceReader {
     }
   }
 
-  /** From here on the transcript is read for the token, and only while something is expected. */
+  /** Reads the transcript for the token from here on, and only while evidence is expected. */
   follow(token: string): void {
     if (this.#tokens.has(token)) return
     if (!this.#tail && this.#transcript) this.#tail = this.#open(this.#transcript)
@@ -78,7 +78,7 @@ export class EvidenceReader {
     if (this.#tokens.size > TOKENS) this.#settle(this.#tokens.keys().next().value!)
   }
 
-  /** As `follow`, of what a hook is giving just now. */
+  /** Follows a text that a hook is giving just now. */
   given(token: string): void {
     this.follow(token)
     this.#tokens.get(token)!.got = 'handed'
@@ -88,24 +88,27 @@ export class EvidenceReader {
     return this.#tokens.has(token)
   }
 
-  /** The inbox socket's frame was read. */
+  /** Takes the news that the client read the inbox socket's frame. */
   onReceived(token: string): void {
     if (this.#tokens.has(token)) this.#onSeen(token, 'received', 'read off the inbox socket')
   }
 
-  /** A hook took the mail file. */
+  /** Takes the news that a hook took the mail file. */
   onMailTaken(json: string): void {
     for (const token of this.#in(json)) this.#show({ token, state: 'handed', evidence: 'taken by a hook' })
   }
 
-  /** The hook runs before the request: another hook may block the prompt yet, or the client may die. */
+  /**
+   * Takes a prompt. Its hook runs before the request: another hook may still block the prompt, or the client may die.
+   */
   onPrompt(prompt: string): void {
     for (const token of this.#in(prompt)) this.#show({ token, state: 'handed', evidence: 'UserPromptSubmit hook' })
   }
 
   /**
-   * The person stopped the turn before the model's first word: the client puts the prompt back into the input and takes
-   * it out of the conversation, with what a hook gave along (2.1.197 and 2.1.329).
+   * Takes the news that the prompt is gone: the person stopped the turn before the model's first word. The client puts
+   * the prompt back into the input and takes it out of the conversation, with a hook's text beside it (2.1.197 and
+   * 2.1.329).
    */
   onPromptTakenBack(): void {
     for (const [token, { got, withPrompt }] of [...this.#tokens]) {
@@ -115,7 +118,7 @@ export class EvidenceReader {
     }
   }
 
-  /** A turn went to its end: what it was given was read, also by a client that keeps no transcript. */
+  /** Takes a turn's regular end: the model has read its texts, also in a client that keeps no transcript. */
   onTurnEnd(): void {
     const isKept = this.#transcript !== null && existsSync(this.#transcript)
     for (const [token, followed] of [...this.#tokens]) {
@@ -125,7 +128,7 @@ export class EvidenceReader {
     }
   }
 
-  /** `/clear` and `/resume` change the transcript: evidence of what is under way may come in either. */
+  /** Follows `/clear` and `/resume` into another transcript: evidence of pending hand-overs may come in either. */
   switchTranscript(path: string): void {
     this.#transcript = path
     this.#tail = null
@@ -135,7 +138,7 @@ export class EvidenceReader {
     for (const { tails } of this.#tokens.values()) tails.push(this.#tail)
   }
 
-  /** Reads what was appended since. Called on a slow beat as well: a watcher may miss something. */
+  /** Reads appended lines. Called on a slow beat as well: a watcher may miss something. */
   read(): void {
     for (const tail of this.#tails()) tail.read()
   }

@@ -1,11 +1,11 @@
-/** What a transcript says of hand-overs that an earlier sidecar made. */
+/** Searches a transcript for the hand-overs of an earlier sidecar. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { type Evidence, readLine } from './line-evidence.ts'
 
-/** How far back a transcript is read. What lies further back was long ago, and counts as unknown. */
+/** Limits how far back a transcript is read. Older hand-overs count as unknown. */
 const LOOK_BYTES = 8 * 1024 * 1024
 
-/** The last that the end of the transcript shows of each token; nothing of those that do not occur in it. */
+/** Returns the last evidence of each token at the end of the transcript; tokens that do not occur are left out. */
 export function lastSeen(path: string | null, tokens: readonly string[]): Map<string, Evidence> {
   const seen = new Map<string, Evidence>()
   if (path === null || tokens.length === 0) return seen
@@ -17,7 +17,7 @@ export function lastSeen(path: string | null, tokens: readonly string[]): Map<st
   return seen
 }
 
-/** A line cut at its beginning or end does not parse, and is passed over. */
+/** Returns the end of the file. A line cut at its beginning or end does not parse, and is passed over. */
 function endOf(path: string): string {
   let fd: number
   try {

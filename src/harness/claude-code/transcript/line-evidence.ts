@@ -1,10 +1,13 @@
-/** Reads evidence of queuing and reading out of transcript lines: by the line's type, since other lines repeat the text. Pure. */
+/**
+ * Reads evidence of queuing and reading from transcript lines, by the line's type, since other lines repeat the text.
+ * Pure.
+ */
 import type { EvidenceState } from '../../types.ts'
 import { type TranscriptLine, transcriptLine } from '../hooks/event.schema.ts'
 
-/** What follows the number of held messages: the reason, and then what to do about it. */
+/** Matches the reason after the number of screened messages; what to do about it follows. */
 const HELD_WHY = /\(\d+ held\)\. ([^;.]{1,120})/
-/** Longer lines are tool output or files; none of ours comes near. */
+/** Limits a line: longer ones are tool output or files. */
 const LINE_CHARS = 1024 * 1024
 
 export interface Evidence {
@@ -15,7 +18,7 @@ export interface Evidence {
   hook?: string
 }
 
-/** What one line shows about the tokens of our hand-overs. */
+/** Returns the evidence of one line about the tokens of hand-overs. */
 export function readLine(line: string, tokens: readonly string[]): Evidence[] {
   const present = line.length > LINE_CHARS ? [] : tokens.filter((token) => line.includes(token))
   if (present.length === 0) return []
@@ -25,7 +28,9 @@ export function readLine(line: string, tokens: readonly string[]): Evidence[] {
   return present.filter((token) => text.includes(token)).map((token) => ({ token, ...shown }))
 }
 
-/** True for words or a tool call of the session's own model: it has read what is above. An API error is none. */
+/**
+ * Returns true for words or a tool call of the session's own model: it has read everything above. An API error is none.
+ */
 export function isAnswer(line: string): boolean {
   if (line.length > LINE_CHARS || !line.includes('"assistant"')) return false
   const parsed = parse(line)
@@ -34,7 +39,10 @@ export function isAnswer(line: string): boolean {
 
 const INTERRUPTED = '[Request interrupted by user'
 
-/** When a person stopped the turn, `Date.now()`, if that is what the line says: an interruption's only lasting trace. */
+/**
+ * Returns when a person stopped the turn, as of `Date.now()`, if the line says so: an interruption leaves no other
+ * lasting trace.
+ */
 export function readInterrupt(line: string): number | null {
   if (line.length > LINE_CHARS || !line.includes(INTERRUPTED)) return null
   const parsed = parse(line)
@@ -61,14 +69,14 @@ function parse(line: string): TranscriptLine | null {
 }
 
 interface Meaning extends Omit<Evidence, 'token'> {
-  /** Where the token has to be. */
+  /** The text that has to contain the token. */
   text: string
 }
 
 /** User lines that no person typed: a frame of the inbox socket, and the wake by a hook (2.1.197 and 2.1.329). */
 const origins: Record<string, string | undefined> = { peer: 'peer message', 'task-notification': 'wake by a hook' }
 
-/** Line types of 2.1.329, CLAUDE_CODE_PROBES P2: what is queued may still be lost, what was taken in is read. */
+/** Returns what a line means (types of 2.1.329): a queued text may still be lost, an absorbed one is read. */
 function meaningOf(line: TranscriptLine | null): Meaning | null {
   if (!line || line.isSidechain) return null
   const meaning = (state: Evidence['state'], evidence: string, from: unknown): Meaning => {
@@ -94,8 +102,9 @@ function meaningOf(line: TranscriptLine | null): Meaning | null {
 }
 
 /**
- * Notices to the person at the session. A held message is not yet with the model, and nothing is written when it is
- * denied or expires; released, it is queued like any other. A prompt that another hook blocks was queued before.
+ * Reads a notice to the person at the session. A screened message is not yet with the model, and nothing is written
+ * when it is denied or expires; once allowed, it is queued like any other. A prompt that another hook blocks was queued
+ * before.
  */
 function noticeOf(notice: string, meaning: (state: Evidence['state'], evidence: string, from: unknown) => Meaning) {
   if (notice.startsWith('Held peer message'))

@@ -1,4 +1,4 @@
-/** Lines out of bytes that come in pieces, and out of the end of a file. Bounded: a line too long is skipped. */
+/** Splits bytes that come in pieces, and the end of a file, into lines. Bounded: a line too long is skipped. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 
 export const CHUNK_BYTES = 64 * 1024
@@ -23,7 +23,7 @@ export class LineSplitter {
     this.#keep(chunk.subarray(from))
   }
 
-  /** What came since the last line's end is a line. */
+  /** Takes the rest since the last line's end as a line. */
   end(): void {
     const line = this.#partialBytes <= LINE_BYTES ? Buffer.concat(this.#partial).toString() : null
     this.#partial = []
@@ -39,8 +39,8 @@ export class LineSplitter {
 }
 
 /**
- * Gives the lines of a file's last `maxBytes`, the unfinished last one too. False if that is not the whole file: its
- * first line may then be half of one. Throws as `open(2)` and `read(2)`.
+ * Gives the lines of a file's last `maxBytes`, the unfinished last one too. Returns false if that is not the whole
+ * file: its first line may then be half of one. Throws as `open(2)` and `read(2)`.
  */
 export function eachLine(path: string, maxBytes: number, onLine: (line: string) => void): boolean {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)

@@ -1,32 +1,35 @@
-/** What the client keeps of a session's subagents: in a folder beside the session's transcript, two files for each. */
+/** Finds the client's files of a session's subagents: two for each, in a folder beside the session's transcript. */
 import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { readJson } from '../../../host/files.ts'
 import { agentMeta } from '../hooks/event.schema.ts'
 
 const META_BYTES = 256 * 1024
-/** Of those that an earlier sidecar may have followed; a session may have had hundreds. */
+/** Limits the subagents that an earlier sidecar may have followed; a session may have had hundreds. */
 const RECENT = 64
 const AGENT_FILE = /^agent-([\w-]{1,64})\.jsonl$/
 
-/** The transcript of subagent `id` of the session with this transcript; null for an id that is none. */
+/** Returns the transcript of subagent `id` of the session with this transcript; null for an id that is none. */
 export function transcriptOf(session: string, id: string): string | null {
   const file = `agent-${id}.jsonl`
   return AGENT_FILE.test(file) ? join(folderOf(session), file) : null
 }
 
-/** A session's transcript and a subagent's are told apart by their names. */
+/** Returns true for a subagent's transcript, by its name. */
 export function isSubagents(transcript: string): boolean {
   return AGENT_FILE.test(basename(transcript)) && basename(dirname(transcript)) === 'subagents'
 }
 
-/** What the client calls it, and the subagent that started it; null if that is not written down yet. */
+/** Returns the client's name for it, and the subagent that started it; null if that is not written down yet. */
 export function readMeta(transcript: string): { title: string | undefined; parent: string | null } | null {
   const meta = metaOf(transcript)
   return meta && { title: meta.description || meta.agentType, parent: meta.parentAgentId ?? null }
 }
 
-/** Its turn is over, whichever way, and nobody made it stop. Taken back when it goes on. */
+/**
+ * Returns true when its turn is over, whichever way, unless it was made to stop. The client takes that back when it
+ * goes on.
+ */
 export function isFinished(transcript: string): boolean {
   return metaOf(transcript)?.finished === true
 }
@@ -36,7 +39,7 @@ export function agentFiles(path: string): { path: string; size: number; changedM
   return { path, size: stat?.size ?? 0, changedMs: Date.now() - (stat?.mtimeMs ?? 0) }
 }
 
-/** The latest subagents of a session. */
+/** Returns the latest subagents of a session. */
 export function agentsOf(session: string): { id: string; path: string }[] {
   const folder = folderOf(session)
   const found = names(folder).flatMap((name) => {

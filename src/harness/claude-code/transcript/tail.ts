@@ -2,7 +2,7 @@
 import { closeSync, type FSWatcher, openSync, readSync, statSync, watch } from 'node:fs'
 import { CHUNK_BYTES, LineSplitter } from './lines.ts'
 
-/** How often a file that is not there yet is looked for. */
+/** The pause between looks for a file that does not exist yet. */
 const LOOK_MS = 100
 
 export class Tail {
@@ -35,7 +35,7 @@ export class Tail {
     if (this.#timer) clearTimeout(this.#timer)
   }
 
-  /** Gives what was appended since. */
+  /** Gives the lines appended since. */
   read(): void {
     let fd: number
     try {

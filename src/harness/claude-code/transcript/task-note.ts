@@ -1,9 +1,9 @@
-/** What the client tells a session of the end of its subagent: a text that goes into its queue, and to its model. */
+/** Reads the client's notes on the end of a subagent: texts that go into the session's queue, and to its model. */
 import { TURN_LIMIT } from '../../../core/runs/agent-end.ts'
 import { queueLine } from '../hooks/event.schema.ts'
 import { eachLine } from './lines.ts'
 
-/** How far back a transcript is looked through for notes. */
+/** Limits how far back a transcript is searched for notes. */
 const LOOK_BYTES = 8 * 1024 * 1024
 
 export interface TaskNote {
@@ -11,7 +11,7 @@ export interface TaskNote {
   agent: string
   /** It goes on by itself once its own shells and subagents are done. */
   isWaiting: boolean
-  /** In the client's word; what it says besides a plain `completed` or `failed` is in its own words. */
+  /** The client's word: `completed`, `failed`, or its own for anything else. */
   says: string
   /** It was made to stop. */
   isStopped: boolean
@@ -27,7 +27,7 @@ const WAITING = 'is waiting on its own background work'
 const LIMIT = /\bstopped at its \d+-turn limit\b/
 const STOPPED = new Set(['killed', 'stopped'])
 
-/** Null for any other text. Wordings of 2.1.329; one that is not known is the client's word as it stands. */
+/** Returns null for any other text. Wordings of 2.1.329; an unknown status is passed on as it stands. */
 export function readTaskNote(text: string): TaskNote | null {
   const [, agent, status, summary] = NOTE.exec(text) ?? []
   if (!agent || !status || summary === undefined) return null
@@ -45,7 +45,9 @@ function resultIn(text: string): string | null {
   return from < 0 || to < from ? null : text.slice(from + open.length, to).trim() || null
 }
 
-/** The note in a line of the session's transcript: there as soon as it is queued, also while a tool runs. */
+/**
+ * Returns the note in a line of the session's transcript: it is there as soon as it is queued, also while a tool runs.
+ */
 export function noteInLine(line: string): string | null {
   if (!line.includes('queue-operation') || !line.includes('<task-notification>')) return null
   try {
@@ -56,7 +58,7 @@ export function noteInLine(line: string): string | null {
   }
 }
 
-/** The last note of each subagent at the end of a session's transcript. */
+/** Returns the last note of each subagent at the end of a session's transcript. */
 export function lastNotes(transcript: string): Map<string, TaskNote> {
   const notes = new Map<string, TaskNote>()
   try {
