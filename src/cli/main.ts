@@ -4,7 +4,8 @@ import { MeshError } from '../errors.ts'
 import type { Context } from './command.ts'
 import { createContext, otherName, workingDirectory } from './context.ts'
 import { fail, withHelpOf } from './output.ts'
-import { findCommand, parseArgs } from './parse.ts'
+import { findCommand, type Parsed, parseArgs } from './parse.ts'
+import { overview } from './table.ts'
 
 const INTERRUPTED = 130
 /** Of `mesh run`, whose other codes are its command's: as shells and env(1) have it. */
@@ -12,16 +13,18 @@ const OWN_FAILURE = 125
 
 async function main(argv: string[]): Promise<number> {
   const words = beforeText(argv)
-  if (words[0] === 'help') return main([...argv.slice(1), '--help'])
+  if (words[0] === 'help') return help(argv.slice(1))
   const found = findCommand(argv)
   if (!found) return withoutCommand(argv)
   if ('group' in found) return groupHelp(found.group, words)
   const parsed = parseArgs(found.command, found.rest)
-  if (parsed.help) {
-    const { printHelp } = await import('./help.ts')
-    printHelp(parsed.command)
-    return 0
-  }
+  if (!parsed.help) return execute(parsed)
+  const { printHelp } = await import('./help.ts')
+  printHelp(parsed.command)
+  return 0
+}
+
+async function execute(parsed: Parsed): Promise<number> {
   const context = createContext(parsed, process.env, workingDirectory)
   const run = await parsed.command.load()
   watchSignals(context)
@@ -35,17 +38,30 @@ async function main(argv: string[]): Promise<number> {
   }
 }
 
+/** `mesh help`, of a command, of a group of commands, or of a subject. */
+async function help(argv: string[]): Promise<number> {
+  const { printSection } = await import('./help.ts')
+  return argv[0] !== undefined && printSection(argv[0]) ? 0 : main([...argv, '--help'])
+}
+
 async function withoutCommand(argv: string[]): Promise<number> {
-  const flags = argv.filter((word) => word !== '--json')
-  const unknown = flags.find((word) => !['--help', '-h', '--version', '-v'].includes(word))
-  if (unknown) throw new MeshError('bad_request', 'there is no command', { hint: 'mesh --help lists the commands' })
-  if (flags.some((word) => word === '--version' || word === '-v')) {
+  if (argv.some((word) => word === '--version' || word === '-v')) {
     process.stdout.write(argv.includes('--json') ? `${JSON.stringify({ version })}\n` : `mesh ${version}\n`)
     return 0
   }
-  const { printOverview } = await import('./help.ts')
-  printOverview()
+  const parsed = parseOverview(argv)
+  if (!parsed.help) return execute(parsed)
+  const { printAll } = await import('./help.ts')
+  printAll()
   return 0
+}
+
+function parseOverview(argv: string[]): Parsed {
+  try {
+    return parseArgs(overview, argv)
+  } catch {
+    throw new MeshError('bad_request', 'there is no command', { hint: 'mesh --help lists the commands' })
+  }
 }
 
 async function groupHelp(group: string, words: string[]): Promise<number> {

@@ -1,5 +1,5 @@
 /** Every command, by subject: how it is called, what it takes, and where its code is. Data; the code loads when it runs. */
-import type { Command } from './command.ts'
+import { type Command, define } from './command.ts'
 import { fileCommands } from './commands/files/table.ts'
 import { messageCommands } from './commands/mail/table.ts'
 import { runCommands } from './commands/runs/table.ts'
@@ -7,18 +7,35 @@ import { sessionCommands } from './commands/sessions/table.ts'
 import { setupCommands } from './commands/setup/table.ts'
 import { stateCommands } from './commands/state/table.ts'
 import { taskCommands } from './commands/tasks/table.ts'
+import { viewFlags } from './show/view.ts'
 
-export const sections: readonly { title: string; commands: readonly Command[] }[] = [
-  { title: 'Messages', commands: messageCommands },
-  { title: 'Sessions', commands: sessionCommands },
-  { title: 'Runs: work that is supervised, its end told', commands: runCommands },
-  { title: 'The task board', commands: taskCommands },
-  { title: 'Files: who works on what', commands: fileCommands },
-  { title: 'State: what survives compaction', commands: stateCommands },
-  { title: 'Set-up', commands: setupCommands },
+export interface Section {
+  /** As `mesh help` takes it. */
+  readonly name: string
+  readonly title: string
+  readonly commands: readonly Command[]
+}
+
+export const sections: readonly Section[] = [
+  { name: 'messages', title: 'send, read and follow messages', commands: messageCommands },
+  { name: 'sessions', title: 'who is there, and in what state', commands: sessionCommands },
+  { name: 'runs', title: 'supervised commands and sessions, whose end is reported', commands: runCommands },
+  { name: 'tasks', title: 'the board that all sessions share', commands: taskCommands },
+  { name: 'files', title: 'who works on what', commands: fileCommands },
+  { name: 'state', title: 'what survives a compaction', commands: stateCommands },
+  { name: 'setup', title: 'engine, clients and this machine', commands: setupCommands },
 ]
 
 export const commands: readonly Command[] = sections.flatMap((section) => section.commands)
 
 /** Other words for a command. */
 export const aliases: Readonly<Record<string, string>> = { who: 'ps' }
+
+/** What `mesh` does without a command. */
+export const overview = define({
+  name: '',
+  about: 'show the state of this project',
+  flags: viewFlags,
+  examples: ['mesh'],
+  load: async () => (await import('./commands/overview.ts')).run,
+})

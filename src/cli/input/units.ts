@@ -1,5 +1,4 @@
-/** Durations and numbers as flags take them, and times as people read them. Pure. */
-import { visible } from '../../core/render.ts'
+/** Durations, numbers and choices as flags take them. Pure. */
 import { MeshError } from '../../errors.ts'
 import { quote } from '../../wire/names.ts'
 
@@ -30,33 +29,4 @@ export function parseChoice<T extends string>(text: string, flag: string, choice
   const found = choices.find((choice) => choice === text)
   if (found) return found
   throw new MeshError('bad_request', `${flag} ${quote(text)} is not one of ${choices.join(', ')}`)
-}
-
-/** How long ago `time` was, in one unit: `4s`, `12m`, `3h`, `9d`. */
-export function ago(time: string, now: number): string {
-  const seconds = Math.max(0, Math.round((now - Date.parse(time)) / 1000))
-  if (Number.isNaN(seconds)) return '?'
-  if (seconds < 60) return `${seconds}s`
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`
-  return `${Math.floor(seconds / 86_400)}d`
-}
-
-/** What a peer wrote, within a line of ours: it may neither end the line nor change the display. */
-export function oneLine(text: string): string {
-  return visible(text).replace(/[\n\t]/g, ' ')
-}
-
-/** Rows as aligned columns; the last column is not padded. */
-export function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths: number[] = []
-  for (const row of rows) {
-    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length)
-  }
-  return rows.map((row) =>
-    row
-      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!)))
-      .join('  ')
-      .trimEnd(),
-  )
 }

@@ -63,13 +63,44 @@ test.each(commands)('mesh %s --help has usage, flags and examples', async (name)
   expect((await mesh.run(['help', ...name.split(' ')])).stdout).toBe(done.stdout)
 })
 
-test('mesh alone and mesh --help list the commands', async () => {
-  for (const args of [[], ['--help'], ['help']]) {
+test('mesh --help and mesh help list every command within 80 columns, by subject', async () => {
+  for (const args of [['--help'], ['help']]) {
     const done = await mesh.run(args)
     expect(done).toMatchObject({ code: 0, stderr: '' })
-    for (const name of ['send', 'ask', 'inbox', 'ps', 'up']) expect(done.stdout).toContain(`mesh ${name}`)
+    for (const name of commands.filter((one) => one !== 'who')) expect(done.stdout).toContain(`mesh ${name}`)
+    for (const line of done.stdout.split('\n')) {
+      expect(line.length).toBeLessThanOrEqual(80)
+      expect(line).toBe(line.trimEnd())
+    }
   }
-  expect((await mesh.run(['--help'])).stdout).toContain('mesh schema')
+  const { stdout } = await mesh.run(['help', 'tasks'])
+  expect(stdout).toContain('mesh task add')
+  expect(stdout).not.toContain('mesh send')
+})
+
+test('mesh alone shows the state of the project and eight commands', async () => {
+  const done = await mesh.run([], { as: 'alice' })
+  expect(done).toMatchObject({ code: 0, stderr: '' })
+  expect(done.stdout).toMatch(/^project e2e, you are alice, engine up/)
+  expect(done.stdout).toMatch(/^alice +idle.*^bob +idle/ms)
+  expect(done.stdout).toContain('no open tasks')
+  expect(done.stdout.match(/^ {2}mesh /gm)).toHaveLength(8)
+  expect(await mesh.json([], { as: 'alice' })).toMatchObject({
+    ...{ project: 'e2e', name: 'alice', unread: 0, engine: { running: true }, runs: [], tasks: [] },
+    sessions: [{ name: 'alice' }, { name: 'bob' }],
+  })
+})
+
+test('mesh alone starts nothing', async () => {
+  const quiet = new TestMesh()
+  try {
+    const done = await quiet.run([])
+    expect(done).toMatchObject({ code: 0, stderr: '' })
+    expect(done.stdout).toContain('engine down, start it with: mesh up')
+    expect(quiet.leftovers()).toEqual([])
+  } finally {
+    await quiet.dispose()
+  }
 })
 
 test('a group of commands lists them, and says which word is missing', async () => {

@@ -3,13 +3,15 @@ import type { Response } from '../../../api/ops.schema.ts'
 import { MeshError } from '../../../errors.ts'
 import { limits, times } from '../../../wire/limits.ts'
 import { type Context, misuse, type Switches, type Values } from '../../command.ts'
-import { columns, oneLine, parseDuration } from '../../input/units.ts'
+import { parseDuration } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
+import { columns, oneLine } from '../../show/columns.ts'
+import { timeIn, type View, type ViewFlags, viewOf } from '../../show/view.ts'
 
 const SECOND = 1000
 const HOUR = 3_600_000
 
-export async function claim(context: Context<Values<'for' | 'why'>>): Promise<undefined> {
+export async function claim(context: Context<Values<'for' | 'why'> & ViewFlags>): Promise<undefined> {
   const { args, cwd, flags, out, sidecar } = context
   const forMs = flags.for === undefined ? {} : { forMs: readTime(flags.for) }
   const why = flags.why === undefined ? {} : { why: readWhy(flags.why) }
@@ -17,12 +19,12 @@ export async function claim(context: Context<Values<'for' | 'why'>>): Promise<un
     throw new MeshError('bad_request', `${args.length} paths, the limit is ${limits.claimPaths}`, {
       hint: 'quote wildcards, so that the shell leaves them to mesh, or claim folders',
     })
-  await print(await sidecar().call('claim', { paths: [...args], cwd, ...forMs, ...why }), out)
+  await print(await sidecar().call('claim', { paths: [...args], cwd, ...forMs, ...why }), flags, out)
 }
 
-export async function list({ args, cwd, out, sidecar }: Context): Promise<undefined> {
+export async function list({ args, cwd, flags, out, sidecar }: Context<ViewFlags>): Promise<undefined> {
   const [path] = args
-  await print(await sidecar().call('claims', { cwd, ...(path === undefined ? {} : { path }) }), out)
+  await print(await sidecar().call('claims', { cwd, ...(path === undefined ? {} : { path }) }), flags, out)
 }
 
 export async function release({ args, command, cwd, flags, out, sidecar }: Context<Switches<'all'>>) {
@@ -34,18 +36,19 @@ export async function release({ args, command, cwd, flags, out, sidecar }: Conte
   return undefined
 }
 
-async function print(claims: Response<'claims'>, out: Output): Promise<void> {
+async function print(claims: Response<'claims'>, flags: ViewFlags, out: Output): Promise<void> {
   if (out.json) await out.value(claims)
-  else await out.line(claimLines(claims).join('\n'))
+  else await out.line(claimLines(claims, viewOf(flags, Date.now())).join('\n'))
 }
 
-function claimLines(claims: Response<'claims'>): string[] {
+function claimLines(claims: Response<'claims'>, view: View): string[] {
   if (claims.length === 0) return ['no claims']
   const rows = claims.map(({ path, holder, until, because, why, mine }) => {
-    const ends = because === null ? until : `${until} (${because})`
+    const end = timeIn(view, until)
+    const ends = because === null ? end : `${end} (${because})`
     return [path, mine ? `${holder} (you)` : holder, ends, why ?? ''].map(oneLine)
   })
-  return columns([['PATH', 'HOLDER', 'UNTIL', 'WHY'], ...rows])
+  return columns([['PATH', 'HOLDER', 'UNTIL', 'WHY'], ...rows], view.width)
 }
 
 function readTime(text: string): number {

@@ -1,5 +1,6 @@
 /** The commands of claims on files. */
 import { define } from '../../command.ts'
+import { viewFlags } from '../../show/view.ts'
 
 export const fileCommands = [
   define({
@@ -10,6 +11,7 @@ export const fileCommands = [
     flags: {
       for: ['--for <time>', 'how long: 30m, 2h … (default: 1h)'],
       why: ['--why <text>', 'the reason, for those who meet the claim'],
+      ...viewFlags,
     },
     examples: ['mesh claim src/parser --for 2h --why "new grammar"', 'mesh claim package.json "docs/**/*.md"'],
     load: async () => (await import('./claims.ts')).claim,
@@ -18,6 +20,7 @@ export const fileCommands = [
     name: 'claims',
     args: '[path]',
     about: 'list the claims on files of this repository, or those that a path would meet',
+    flags: viewFlags,
     examples: ['mesh claims', 'mesh claims src/parser/lexer.ts --json'],
     load: async () => (await import('./claims.ts')).list,
   }),

@@ -1,8 +1,8 @@
 /** `mesh topic` and `mesh role`: who reads a topic, who takes messages of a role. */
 import { checkToken } from '../../../wire/names.ts'
 import type { Context, Run } from '../../command.ts'
-import { columns, oneLine } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
+import { columns, oneLine } from '../../show/columns.ts'
 
 interface Group {
   name: string

@@ -3,8 +3,9 @@ import type { Message } from '../../../api/ops.schema.ts'
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { visible } from '../../../core/render.ts'
 import { MeshError } from '../../../errors.ts'
-import { ago, oneLine } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
+import { indent, oneLine } from '../../show/columns.ts'
+import { ago } from '../../show/time.ts'
 
 const TAKEN_MS = 2000
 const RETRY_MS = 100
@@ -26,14 +27,6 @@ function header(message: Message, now: number): string {
     message.repeat && 'may have been shown before',
   ]
   return oneLine(marks.filter(Boolean).join(', '))
-}
-
-/** Every line of a text behind two spaces. */
-export function indent(text: string): string {
-  return text
-    .split('\n')
-    .map((line) => `  ${line}`)
-    .join('\n')
 }
 
 /**

@@ -5,7 +5,8 @@ import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
 import { newId } from '../../../wire/names.ts'
 import type { Values } from '../../command.ts'
-import { oneLine, parseChoice, parseDuration } from '../../input/units.ts'
+import { parseChoice, parseDuration } from '../../input/units.ts'
+import { oneLine } from '../../show/columns.ts'
 
 /** The sidecar keeps the time of a wait; this much later it is taken for stuck. */
 const GRACE_MS = 10_000

@@ -1,5 +1,6 @@
 /** The commands on messages, and on who gets them. */
 import { define } from '../../command.ts'
+import { viewFlags } from '../../show/view.ts'
 
 const thread = ['--thread <name>', 'the thread that the message belongs to'] as const
 const intent = ['--intent <word>', 'what the message is for, for example request or info'] as const
@@ -63,7 +64,7 @@ export const messageCommands = [
     name: 'wait',
     args: '[...target]',
     about:
-      'block until a run or a child session ends, a session is idle, ends or is lost, a message is replied to, or (without arguments) a message comes',
+      'block until something happens: a run or a child session ends, a session is idle, ends or is lost, a message is replied to; without arguments, until a message comes',
     flags: {
       until: ['--until <what>', 'idle, end, message or progress (default: a session is idle or ends, a run ends)'],
       all: ['--all', 'wait for all of them, not only the first'],
@@ -77,6 +78,7 @@ export const messageCommands = [
     name: 'trace',
     args: '<id>',
     about: 'show what happened to a message or a run (its ID or name), step by step, with the proof of each step',
+    flags: viewFlags,
     examples: ['mesh trace m_3f2a9c41d0', 'mesh trace r_3f2a9c41d0'],
     load: async () => (await import('./trace.ts')).run,
   }),

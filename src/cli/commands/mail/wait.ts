@@ -3,8 +3,10 @@ import type { Request, Response } from '../../../api/ops.schema.ts'
 import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
 import { type Context, misuse, type Switches, type Values } from '../../command.ts'
-import { oneLine, parseChoice, parseDuration } from '../../input/units.ts'
+import { parseChoice, parseDuration } from '../../input/units.ts'
 import { checkTarget } from '../../input/values.ts'
+import { oneLine } from '../../show/columns.ts'
+import { wholeView } from '../../show/view.ts'
 import { eventLines, exitOf } from '../runs/lines.ts'
 import { ownerOf } from '../runs/supervised.ts'
 import { messageLines, taken } from './messages.ts'
@@ -77,7 +79,7 @@ async function waitForRuns(context: Context<Flags>, until: 'end' | 'idle' | 'pro
   const { events } = await context.sidecar().call('run_wait', request, { timeoutMs: callMs })
   for (const event of events) {
     if (out.json) await out.value(event)
-    else await out.line(eventLines(event))
+    else await out.line(eventLines(event, wholeView(Date.now())))
   }
   return exitOf(events)
 }

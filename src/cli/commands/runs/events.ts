@@ -6,12 +6,13 @@ import { checkName, quote } from '../../../wire/names.ts'
 import type { Context, Switches, Values } from '../../command.ts'
 import { parseDuration } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
+import { type ViewFlags, viewOf } from '../../show/view.ts'
 import { eventLines, isEnd } from './lines.ts'
 
 const POLL_MS = 30_000
 const RETRY_MS = 500
 
-type Flags = Values<'run' | 'owner' | 'since'> & Switches<'follow'>
+type Flags = Values<'run' | 'owner' | 'since'> & Switches<'follow'> & ViewFlags
 
 export async function run({ flags, out, sidecar: find }: Context<Flags>): Promise<undefined> {
   const scope = {
@@ -20,25 +21,31 @@ export async function run({ flags, out, sidecar: find }: Context<Flags>): Promis
     ...(flags.since !== undefined && { since: timeOf(flags.since) }),
   }
   const sidecar = find()
-  const next = await print(sidecar, scope, out)
-  if (flags.follow && next !== null) await follow(sidecar, { ...scope, from: next }, out)
+  const next = await print(sidecar, scope, flags, out)
+  if (flags.follow && next !== null) await follow(sidecar, { ...scope, from: next }, flags, out)
 }
 
 /** Where to go on; null when nothing can follow, since the run that was asked about is over. */
-async function print(sidecar: Sidecar, request: Request<'run_events'>, out: Output): Promise<number | null> {
+async function print(
+  sidecar: Sidecar,
+  request: Request<'run_events'>,
+  flags: ViewFlags,
+  out: Output,
+): Promise<number | null> {
   const { events, next } = await sidecar.call('run_events', request, { timeoutMs: 2 * POLL_MS })
+  const view = viewOf(flags, Date.now())
   for (const event of events) {
     if (out.json) await out.value(event)
-    else await out.line(eventLines(event))
+    else await out.line(eventLines(event, view))
   }
   return request.run !== undefined && events.some(isEnd) ? null : next
 }
 
 /** A follower outlives the engine and its sidecar. */
-async function follow(sidecar: Sidecar, request: Request<'run_events'>, out: Output): Promise<void> {
+async function follow(sidecar: Sidecar, request: Request<'run_events'>, flags: ViewFlags, out: Output): Promise<void> {
   for (let from: number | null | undefined = request.from; from !== null; ) {
     try {
-      from = await print(sidecar, { ...request, ...(from && { from }), waitMs: POLL_MS }, out)
+      from = await print(sidecar, { ...request, ...(from && { from }), waitMs: POLL_MS }, flags, out)
     } catch (error) {
       if (!['sidecar_down', 'mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS))

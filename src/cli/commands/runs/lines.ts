@@ -1,30 +1,38 @@
 /** Runs and their events as people read them at a terminal. What a command wrote is escaped and indented. */
 import type { ShownEvent, ShownRun } from '../../../api/run-ops.schema.ts'
 import { visible } from '../../../core/render.ts'
-import { ago, columns, oneLine } from '../../input/units.ts'
-import { indent } from '../mail/messages.ts'
+import { columns, indent, oneLine } from '../../show/columns.ts'
+import { ago } from '../../show/time.ts'
+import { timeIn, type View } from '../../show/view.ts'
+import { fit } from '../../show/width.ts'
 
-/** What `mesh wait` exits with when the run did not complete (CLI.md). */
+const TITLES = ['RUN', 'NAME', 'STATE', 'OWNER', 'STARTED', 'HOST', 'PID']
+/** The last ones, which a terminal shows with --verbose. */
+const INNER_TITLES = 2
+
+/** Exit codes of `mesh wait` for a run that did not complete. */
 const EXITS: Readonly<Record<string, number>> = { run_failed: 10, run_terminated: 11, run_cancelled: 12 }
 
+/** Returns the exit code for the first run that did not complete. */
 export function exitOf(events: readonly ShownEvent[]): number {
   return events.map(({ type }) => EXITS[type] ?? 0).find((code) => code > 0) ?? 0
 }
 
-/** Nothing comes after it. */
+/** True if nothing comes after the event. */
 export function isEnd({ type }: ShownEvent): boolean {
   return type === 'run_completed' || type in EXITS
 }
 
-/** A table of runs. */
-export function runListing(runs: readonly ShownRun[]): string[] {
+/** Returns a table of runs. */
+export function runListing(runs: readonly ShownRun[], view: View): string[] {
   if (runs.length === 0) return ['no runs in this project']
-  return columns([['RUN', 'NAME', 'STATE', 'OWNER', 'STARTED', 'HOST', 'PID'], ...runs.map(row)])
+  const rows = [TITLES, ...runs.map((run) => cells(run, view.now))]
+  return columns(view.full ? rows : rows.map((row) => row.slice(0, -INNER_TITLES)), view.width)
 }
 
-function row(run: ShownRun): string[] {
+function cells(run: ShownRun, now: number): string[] {
   const { runId, name, owner, startedAt, host, pid } = run
-  const words = [runId.slice(0, 12), name, stateOf(run), owner, `${ago(startedAt, Date.now())} ago`, host ?? '-']
+  const words = [runId.slice(0, 12), name, stateOf(run), owner, `${ago(startedAt, now)} ago`, host ?? '-']
   return [...words.map(oneLine), String(pid ?? '-')]
 }
 
@@ -34,8 +42,8 @@ export function stateOf({ state, reason, supervised, text, percent }: ShownRun):
   return marks.length > 0 ? `${state} (${marks.join(', ')})` : state
 }
 
-/** Each run below its parent. One whose parent is not in the list is a root. */
-export function runTree(runs: readonly ShownRun[]): string[] {
+/** Returns a line per run, below its parent's. A run whose parent is not in the list is a root. */
+export function runTree(runs: readonly ShownRun[], view: View): string[] {
   if (runs.length === 0) return ['no runs in this project']
   const known = new Set(runs.map(({ runId }) => runId))
   const below = (parent: string | null, depth: number): string[] =>
@@ -45,11 +53,11 @@ export function runTree(runs: readonly ShownRun[]): string[] {
         `${'  '.repeat(depth)}${run.runId.slice(0, 12)} ${oneLine(`${run.name}, ${stateOf(run)}, of ${run.owner}`)}`,
         ...below(run.runId, depth + 1),
       ])
-  return below(null, 0)
+  return below(null, 0).map((line) => fit(line, view.lineWidth))
 }
 
-/** An event on one line; an end with its last words below. */
-export function eventLines(event: ShownEvent): string {
+/** Returns an event as one line; below an end stand its last words and its result, whole. */
+export function eventLines(event: ShownEvent, view: View): string {
   const { at, type, runId, name, owner, reason, suspect, text, percent, pid, verified, stderrTail, result } = event
   const details = [
     reason,
@@ -59,8 +67,8 @@ export function eventLines(event: ShownEvent): string {
     type === 'run_spawned' && pid !== undefined && `pid ${pid}`,
     !verified && 'not verified',
   ]
-  const line = `${at} ${type} ${runId.slice(0, 12)} ${name} of ${owner}`
-  const told = details.filter(Boolean).join(', ')
+  const line = `${timeIn(view, at)} ${type} ${runId.slice(0, 12)} ${name} of ${owner}`
+  const shown = details.filter(Boolean).join(', ')
   const last = [stderrTail, result].filter((words) => words).map((words) => `\n${indent(visible(words!.trimEnd()))}`)
-  return `${oneLine(told ? `${line}: ${told}` : line)}${last.join('')}`
+  return `${fit(oneLine(shown ? `${line}: ${shown}` : line), view.lineWidth)}${last.join('')}`
 }

@@ -8,8 +8,9 @@ import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
 import { checkName, newId, quote, toName } from '../../../wire/names.ts'
 import { type Context, misuse, type Switches, type Values } from '../../command.ts'
-import { oneLine, parseDuration } from '../../input/units.ts'
+import { parseDuration } from '../../input/units.ts'
 import { fail, withHelpOf } from '../../output.ts'
+import { oneLine } from '../../show/columns.ts'
 import { lineageOf, notifyIn, ownerOf, told } from './supervised.ts'
 
 const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const

@@ -4,6 +4,7 @@ import { MeshError } from '../../../errors.ts'
 import { quote } from '../../../wire/names.ts'
 import type { Context, Values } from '../../command.ts'
 import { parseDuration } from '../../input/units.ts'
+import { wholeView } from '../../show/view.ts'
 import { eventLines } from './lines.ts'
 
 export async function run({ args, flags, out, sidecar }: Context<Values<'signal' | 'grace'>>): Promise<undefined> {
@@ -14,7 +15,7 @@ export async function run({ args, flags, out, sidecar }: Context<Values<'signal'
   }
   const ended = await sidecar().call('run_stop', request, { timeoutMs: 0 })
   if (out.json) await out.value(ended)
-  else await out.line(eventLines(ended))
+  else await out.line(eventLines(ended, wholeView(Date.now())))
 }
 
 /** `TERM`, `SIGTERM` and `term` are one. */

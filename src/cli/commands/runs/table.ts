@@ -1,5 +1,6 @@
 /** The commands on runs: work that is supervised, announced and waited for. */
 import { define } from '../../command.ts'
+import { viewFlags } from '../../show/view.ts'
 
 const notify = ['--notify <what>', 'progress: wake you on progress too, not only when it waits or ends'] as const
 
@@ -58,7 +59,7 @@ export const runCommands = [
   }),
   define({
     name: 'done',
-    about: 'from inside a spawned session: report that its work is over, and with what result',
+    about: 'report that the work of this spawned session is over, and with what result',
     flags: {
       failed: ['--failed', 'the work could not be done'],
       result: ['--result <json>', 'the result, as JSON; - reads it from standard input'],
@@ -69,6 +70,7 @@ export const runCommands = [
   define({
     name: 'tree',
     about: 'show the runs of this project, each below the run that started it',
+    flags: viewFlags,
     examples: ['mesh tree', 'mesh tree --json'],
     load: async () => (await import('./tree.ts')).run,
   }),
@@ -98,7 +100,7 @@ export const runCommands = [
   define({
     name: 'progress',
     args: '<text>',
-    about: 'from inside a run: report how far it is',
+    about: 'report how far this run is; from inside it',
     flags: { percent: ['--percent <n>', 'the share that is done'] },
     examples: ['mesh progress "half of the tests ran" --percent 50'],
     load: async () => (await import('./progress.ts')).run,
@@ -111,6 +113,7 @@ export const runCommands = [
       owner: ['--owner <name>', 'of the runs of this session only'],
       since: ['--since <time>', 'from this long ago, for example 10m, or from a time in ISO 8601'],
       follow: ['-f, --follow', 'go on printing what comes, until the run ends or you interrupt'],
+      ...viewFlags,
     },
     examples: ['mesh events --since 1h', 'mesh events --run build --json', 'mesh events --owner api --follow --json'],
     load: async () => (await import('./events.ts')).run,

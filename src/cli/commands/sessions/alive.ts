@@ -2,8 +2,9 @@
 import { MeshError } from '../../../errors.ts'
 import { checkName } from '../../../wire/names.ts'
 import type { Context } from '../../command.ts'
-import { ago, oneLine } from '../../input/units.ts'
 import { fail } from '../../output.ts'
+import { oneLine } from '../../show/columns.ts'
+import { ago } from '../../show/time.ts'
 
 export async function run({ args, out, sidecar }: Context): Promise<number> {
   const name = checkName(args[0]!)

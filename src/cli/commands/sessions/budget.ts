@@ -3,7 +3,8 @@ import { sessionTarget } from '../../../client/find.ts'
 import { MeshError } from '../../../errors.ts'
 import { checkName } from '../../../wire/names.ts'
 import { type Context, misuse, type Switches } from '../../command.ts'
-import { ago, columns, oneLine } from '../../input/units.ts'
+import { columns, oneLine } from '../../show/columns.ts'
+import { ago } from '../../show/time.ts'
 
 const TITLES = ['SESSION', 'PEER', 'ROUNDS', 'HELD', 'SINCE']
 const NONE = 'no sessions answer each other without a person'

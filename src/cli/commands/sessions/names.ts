@@ -1,7 +1,7 @@
 /** `mesh rename` and `mesh forget`. */
 import { checkName } from '../../../wire/names.ts'
 import type { Context } from '../../command.ts'
-import { oneLine } from '../../input/units.ts'
+import { oneLine } from '../../show/columns.ts'
 
 export async function rename(context: Context): Promise<undefined> {
   const { args, out } = context

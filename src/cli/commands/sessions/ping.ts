@@ -2,8 +2,9 @@
 import { MeshError } from '../../../errors.ts'
 import { checkName, newId } from '../../../wire/names.ts'
 import type { Context, Switches, Values } from '../../command.ts'
-import { oneLine, parseDuration } from '../../input/units.ts'
+import { parseDuration } from '../../input/units.ts'
 import { fail } from '../../output.ts'
+import { oneLine } from '../../show/columns.ts'
 
 /** The sidecar keeps the time; this much later it is taken for stuck. */
 const GRACE_MS = 40_000

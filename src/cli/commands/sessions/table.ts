@@ -1,5 +1,6 @@
 /** The commands on sessions: who is there, under which name, how alive. */
 import { define } from '../../command.ts'
+import { viewFlags } from '../../show/view.ts'
 
 export const sessionCommands = [
   define({
@@ -8,8 +9,10 @@ export const sessionCommands = [
     flags: {
       runs: ['--runs', 'list the runs instead of the sessions'],
       watch: ['--watch', 'show changes as they happen, until interrupted'],
+      all: ['--all', 'also those that are gone, which a terminal shows as a count'],
+      ...viewFlags,
     },
-    examples: ['mesh ps', 'mesh ps --runs', 'mesh ps --watch', 'mesh ps --json'],
+    examples: ['mesh ps', 'mesh ps --all -v', 'mesh ps --runs', 'mesh ps --watch', 'mesh ps --json'],
     load: async () => (await import('./ps.ts')).run,
   }),
   define({
@@ -33,6 +36,7 @@ export const sessionCommands = [
   define({
     name: 'whoami',
     about: 'show the session that this shell acts as',
+    flags: { verbose: viewFlags.verbose },
     examples: ['mesh whoami', 'mesh whoami --as deploy'],
     load: async () => (await import('./whoami.ts')).run,
   }),

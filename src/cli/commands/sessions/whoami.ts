@@ -1,13 +1,15 @@
 /** `mesh whoami`: the session that this shell acts as. */
-import type { Context } from '../../command.ts'
-import { columns, oneLine } from '../../input/units.ts'
+import type { Context, Switches } from '../../command.ts'
+import { columns, oneLine } from '../../show/columns.ts'
 
-export async function run({ out, sidecar }: Context): Promise<undefined> {
+/** Fields that a terminal shows with --verbose. */
+const INNER = new Set(['sessionId', 'member', 'epoch', 'connected', 'run', 'lineage'])
+
+export async function run({ flags, out, sidecar }: Context<Switches<'verbose'>>): Promise<undefined> {
   const me = await sidecar().call('whoami', {})
   if (out.json) return void (await out.value(me))
-  const rows = Object.entries(me).map(([key, value]) => [
-    key,
-    Array.isArray(value) ? value.join(' ') || '-' : String(value),
-  ])
+  const isFull = !process.stdout.isTTY || flags.verbose
+  const fields = Object.entries(me).filter(([key]) => isFull || !INNER.has(key))
+  const rows = fields.map(([key, value]) => [key, Array.isArray(value) ? value.join(' ') || '-' : String(value)])
   await out.line(columns(rows.map(([key, value]) => [key!, oneLine(value!)])).join('\n'))
 }

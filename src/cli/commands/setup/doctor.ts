@@ -2,8 +2,8 @@
 import { examine, type Mended, mend } from '../../../doctor/doctor.ts'
 import type { Finding } from '../../../doctor/finding.ts'
 import type { Context, Switches } from '../../command.ts'
-import { columns, oneLine } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
+import { columns, oneLine } from '../../show/columns.ts'
 
 /** It is not so that all is well. */
 const FAULTY = 4

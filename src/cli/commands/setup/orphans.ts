@@ -1,7 +1,7 @@
 /** `mesh orphans`: processes of mesh that serve no session any more. */
 import { endOrphan, findOrphans } from '../../../doctor/look/orphan.ts'
 import type { Context, Switches } from '../../command.ts'
-import { oneLine } from '../../input/units.ts'
+import { oneLine } from '../../show/columns.ts'
 
 /** Some of them do not end. */
 const LEFT = 4

@@ -1,7 +1,9 @@
 /** `mesh state`: reads and changes one document, the session's own or a shared one. */
 import { newOperation } from '../../../wire/names.ts'
 import type { Context, Values } from '../../command.ts'
-import { ago, columns, oneLine, parseCount } from '../../input/units.ts'
+import { parseCount } from '../../input/units.ts'
+import { columns, oneLine } from '../../show/columns.ts'
+import { timeIn, type ViewFlags, viewOf } from '../../show/view.ts'
 import { checkKey, documentOf, entryLines, printable, readKept, valueAsJson } from './values.ts'
 
 const MOST_REV = 999_999_999
@@ -42,20 +44,20 @@ export async function get({ args, flags, out, sidecar }: Context<Shared & Values
   else await out.line(printable(value))
 }
 
-export async function list({ flags, out, sidecar }: Context<Shared>): Promise<undefined> {
+export async function list({ flags, out, sidecar }: Context<Shared & ViewFlags>): Promise<undefined> {
   const { entries } = await sidecar().call('state_read', documentOf(flags))
-  if (!out.json) return void (await out.line(entryLines(entries, Date.now()).join('\n')))
+  if (!out.json) return void (await out.line(entryLines(entries, viewOf(flags, Date.now())).join('\n')))
   await out.value(entries.map(({ key, rev, at, by, value }) => ({ key, rev, at, by, bytes: Buffer.byteLength(value) })))
 }
 
-export async function history({ flags, out, sidecar }: Context<Shared>): Promise<undefined> {
+export async function history({ flags, out, sidecar }: Context<Shared & ViewFlags>): Promise<undefined> {
   const history = await sidecar().call('state_history', documentOf(flags))
   if (out.json) return void (await out.value(history))
-  const now = Date.now()
+  const view = viewOf(flags, Date.now())
   const rows = history.map(({ rev, at, by, what, key }) => {
-    return [String(rev), `${ago(at, now)} ago`, by, what, key ?? ''].map(oneLine)
+    return [String(rev), timeIn(view, at), by, what, key ?? ''].map(oneLine)
   })
-  await out.line(columns([['REV', 'AT', 'BY', 'WHAT', 'KEY'], ...rows]).join('\n'))
+  await out.line(columns([['REV', 'AT', 'BY', 'WHAT', 'KEY'], ...rows], view.width).join('\n'))
 }
 
 export async function exportAll({ flags, out, sidecar }: Context<Shared>): Promise<undefined> {

@@ -1,5 +1,6 @@
 /** The commands on coordination state. */
 import { define } from '../../command.ts'
+import { viewFlags } from '../../show/view.ts'
 
 const shared = ['--shared <name>', 'the document of this name that all sessions of the project share'] as const
 const ifRev = ['--if-rev <n>', 'only if the key was set last in this revision; 0: only if it is not there'] as const
@@ -31,7 +32,7 @@ export const stateCommands = [
   define({
     name: 'state list',
     about: 'list the keys, their revisions, and how their values begin',
-    flags: { shared },
+    flags: { shared, ...viewFlags },
     examples: ['mesh state list', 'mesh state list --shared release --json'],
     load: async () => (await document()).list,
   }),
@@ -55,13 +56,14 @@ export const stateCommands = [
   define({
     name: 'state show',
     about: 'show what is kept and what is open: asks, waits, answers owed, runs, tasks',
+    flags: viewFlags,
     examples: ['mesh state show', 'mesh state show --json'],
     load: async () => (await import('./show.ts')).run,
   }),
   define({
     name: 'state history',
     about: 'list the last changes; state get --rev reads what was there',
-    flags: { shared },
+    flags: { shared, ...viewFlags },
     examples: ['mesh state history'],
     load: async () => (await document()).history,
   }),

@@ -6,7 +6,10 @@ import { limits } from '../../../wire/limits.ts'
 import { patterns, quote } from '../../../wire/names.ts'
 import type { Context, Values } from '../../command.ts'
 import { joinWords, readInput } from '../../input/text.ts'
-import { ago, columns, oneLine } from '../../input/units.ts'
+import { columns, oneLine } from '../../show/columns.ts'
+import { ago } from '../../show/time.ts'
+import type { View } from '../../show/view.ts'
+import { fit } from '../../show/width.ts'
 
 const VALUE_CHARS = 60
 
@@ -59,7 +62,9 @@ export function printable(text: string): string {
   return process.stdout.isTTY ? visible(text) : text
 }
 
-export function entryLines(entries: ShownState['entries'], now: number): string[] {
+/** Returns the table of what is kept. */
+export function entryLines(entries: ShownState['entries'], { now, width }: View): string[] {
+  if (entries.length === 0) return ['nothing is kept']
   const rows = entries.map(({ key, value, rev, at, by }) => [
     oneLine(key),
     String(rev),
@@ -67,7 +72,7 @@ export function entryLines(entries: ShownState['entries'], now: number): string[
     `${ago(at, now)} ago`,
     beginning(value),
   ])
-  return columns([['KEY', 'REV', 'BY', 'SET', 'VALUE'], ...rows])
+  return columns([['KEY', 'REV', 'BY', 'SET', 'VALUE'], ...rows], width)
 }
 
 function beginning(value: string): string {
@@ -75,6 +80,6 @@ function beginning(value: string): string {
   return line.length > VALUE_CHARS || value.length > VALUE_CHARS * 2 ? `${line.slice(0, VALUE_CHARS - 1)}…` : line
 }
 
-export function noteLines(notes: ShownState['notes'], now: number): string[] {
-  return notes.map(({ at, by, text }) => `${ago(at, now)} ago, ${oneLine(by)}: ${oneLine(text)}`)
+export function noteLines(notes: ShownState['notes'], { now, lineWidth }: View): string[] {
+  return notes.map(({ at, by, text }) => fit(`${ago(at, now)} ago, ${oneLine(by)}: ${oneLine(text)}`, lineWidth))
 }

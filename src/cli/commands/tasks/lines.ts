@@ -2,9 +2,10 @@
 import type { Response } from '../../../api/ops.schema.ts'
 import { visible } from '../../../core/render.ts'
 import type { Context } from '../../command.ts'
-import { ago, columns, oneLine } from '../../input/units.ts'
 import { paint } from '../../show/colour.ts'
-import { indent } from '../mail/messages.ts'
+import { columns, indent, oneLine } from '../../show/columns.ts'
+import { ago } from '../../show/time.ts'
+import { timeIn, type View } from '../../show/view.ts'
 
 const SHORT_ID = 10
 const HEADER = ['ID', 'P', 'STATE', 'OWNER', 'FOR', 'CHANGED', 'TITLE']
@@ -15,14 +16,14 @@ type Detail = Response<'task_claim'>
 type Shown = Response<'task_show'>
 type Change = Shown['history'][number]
 
-/** One line about a task that was just changed, and who could not be told. */
+/** Prints one line about a task that was just changed, and who could not be notified. */
 export async function printTask(task: Detail, out: Context['out']): Promise<undefined> {
   if (out.json) await out.value(task)
   else await out.line(headline(task))
   if (task.note) out.note(task.note)
 }
 
-/** What there is to do comes with the claim. */
+/** Prints a task that was just claimed, with what there is to do. */
 export async function printClaimed(task: Detail, out: Context['out']): Promise<undefined> {
   if (out.json || !task.body) return printTask(task, out)
   await out.line(`${headline(task)}\n${indent(visible(task.body))}`)
@@ -32,14 +33,19 @@ function headline({ id, state, owner, title }: Detail): string {
   return `${shortId(id)} ${state}${owner ? ` (${oneLine(owner)})` : ''}  ${oneLine(title)}`
 }
 
-export function taskLines(task: Shown, now: number): string {
+/** Returns all that is known of a task. */
+export function taskLines(task: Shown, view: View): string {
   const { claim } = task
+  const { now } = view
   const fields: [string, string | null][] = [
     ['id', task.id],
     ['state', task.state],
     ['for', task.for],
-    ['held by', claim && `${claim.holder}, for ${ago(claim.since, now)} (fence ${claim.fence})`],
-    ['falls', claim?.deadline ? `${claim.deadline}: ${claim.because ?? ''}` : null],
+    [
+      'claimed',
+      claim && `by ${claim.holder}, ${ago(claim.since, now)} ago${view.full ? ` (fence ${claim.fence})` : ''}`,
+    ],
+    ['expires', claim?.deadline ? `${timeIn(view, claim.deadline)}: ${claim.because ?? ''}` : null],
     ['waits for', task.waitsFor.join(', ') || null],
     ['priority', String(task.priority)],
     ['labels', task.labels.join(' ') || null],
@@ -63,20 +69,19 @@ function linked(id: string, runs: Shown['runs']): string {
   return run ? `${id} (${run.name ? `${run.name}, ` : ''}${run.state})` : id
 }
 
-export function historyLines(history: readonly Change[], now: number): string[] {
-  return columns(history.map(({ at, by, what, text }) => [`${ago(at, now)} ago`, by, what, text ?? ''].map(oneLine)))
+export function historyLines(history: readonly Change[], view: View): string[] {
+  const rows = history.map(({ at, by, what, text }) => [`${ago(at, view.now)} ago`, by, what, text ?? ''].map(oneLine))
+  return columns(rows, view.lineWidth)
 }
 
-export function listLines(tasks: readonly Row[], now: number, width = Number.POSITIVE_INFINITY): string[] {
-  const lines = columns([HEADER, ...tasks.map((task) => cells(task, now))])
-  return paint(
-    lines.map((line) => (line.length > width ? `${line.slice(0, width - 1)}…` : line)),
-    (row) => colours[tasks[row]!.state],
-  )
+/** Returns the board as a table. */
+export function listLines(tasks: readonly Row[], { now, width }: View): string[] {
+  const lines = columns([HEADER, ...tasks.map((task) => cells(task, now))], width)
+  return paint(lines, (row) => colours[tasks[row]!.state])
 }
 
-/** Lines for the tasks that are not as they were, for who reads a watch as a log. */
-export function changedLines(last: readonly Row[], tasks: readonly Row[], now: number): string[] {
+/** Returns a line per task that is not as it was, for a watch that is read as a log. */
+export function changedLines(last: readonly Row[], tasks: readonly Row[], { now }: View): string[] {
   const before = new Map(last.map((task) => [task.id, JSON.stringify(task)]))
   const changed = tasks.filter((task) => before.get(task.id) !== JSON.stringify(task))
   const here = new Set(tasks.map(({ id }) => id))

@@ -4,6 +4,7 @@ import { MeshError } from '../../../errors.ts'
 import type { Context, Switches, Values } from '../../command.ts'
 import { parseChoice } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
+import { type View, type ViewFlags, viewOf } from '../../show/view.ts'
 import { changedLines, listLines, type Row } from './lines.ts'
 
 const CLEAR = '\x1b[H\x1b[2J'
@@ -23,27 +24,25 @@ const nothing: Record<Which, string> = {
   all: 'no tasks yet; mesh task add TITLE puts one on the board',
 }
 
-type Flags = Values<'label'> & Switches<'watch'>
+type Flags = Values<'label'> & Switches<'watch'> & ViewFlags
 
 export async function run({ args, flags, out, sidecar: find }: Context<Flags>): Promise<undefined> {
   const which = parseChoice(args[0] ?? 'open', 'the list', lists)
   const wanted = { which, ...(flags.label !== undefined && { label: flags.label }) }
   const sidecar = find()
-  if (flags.watch) return watch(sidecar, wanted, out)
+  if (flags.watch) return watch(sidecar, wanted, flags, out)
   const tasks = await sidecar.call('task_list', wanted)
   if (out.json) await out.value(tasks)
-  else await out.line(listing(tasks, wanted).join('\n'))
+  else await out.line(listing(tasks, wanted, viewOf(flags, Date.now())).join('\n'))
 }
 
-function listing(tasks: readonly Row[], { which, label }: Wanted): string[] {
-  const { columns, isTTY } = process.stdout
-  if (tasks.length > 0) return listLines(tasks, Date.now(), isTTY ? columns : undefined)
+function listing(tasks: readonly Row[], { which, label }: Wanted, view: View): string[] {
+  if (tasks.length > 0) return listLines(tasks, view)
   return [label === undefined ? nothing[which] : `no such tasks with the label ${label}`]
 }
 
 /** On a terminal the table is drawn again; else each change is a line (with JSON: the whole list). */
-async function watch(sidecar: Sidecar, wanted: Wanted, out: Output): Promise<never> {
-  const isScreen = process.stdout.isTTY === true && !out.json
+async function watch(sidecar: Sidecar, wanted: Wanted, flags: ViewFlags, out: Output): Promise<never> {
   let last: Row[] | null = null
   for (let since: number | undefined; ; ) {
     // First: what changes while the list is read is news.
@@ -53,10 +52,11 @@ async function watch(sidecar: Sidecar, wanted: Wanted, out: Output): Promise<nev
       return { version, tasks: await sidecar.call('task_list', wanted) }
     })
     since = version
+    const view = viewOf(flags, Date.now())
     if (out.json) await (JSON.stringify(tasks) !== JSON.stringify(last) && out.value(tasks))
-    else if (isScreen) await out.line(CLEAR + fitting(listing(tasks, wanted)).join('\n'))
+    else if (view.isScreen) await out.line(CLEAR + fitting(listing(tasks, wanted, view)).join('\n'))
     else {
-      const lines = last ? changedLines(last, tasks, Date.now()) : listing(tasks, wanted)
+      const lines = last ? changedLines(last, tasks, view) : listing(tasks, wanted, view)
       for (const line of lines) await out.line(line)
     }
     last = tasks

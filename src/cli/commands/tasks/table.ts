@@ -1,5 +1,6 @@
 /** The commands of the task board. */
 import { define } from '../../command.ts'
+import { viewFlags } from '../../show/view.ts'
 
 const label = ['--label <words…>', 'labels; also several times, or with commas'] as const
 const after = ['--after <ids…>', 'tasks that have to be done first; also several times, or with commas'] as const
@@ -25,7 +26,7 @@ export const taskCommands = [
     name: 'task list',
     args: '[which]',
     about: 'list the tasks that are open (or mine, blocked, all), most urgent first',
-    flags: { label, watch: ['--watch', 'show changes as they happen, until interrupted'] },
+    flags: { label, watch: ['--watch', 'show changes as they happen, until interrupted'], ...viewFlags },
     removed: {
       '--open': 'the open tasks are the default: mesh task list',
       '--mine': 'type: mesh task list mine',
@@ -39,6 +40,7 @@ export const taskCommands = [
     name: 'task show',
     args: '<id>',
     about: 'show a task and what it waits for',
+    flags: viewFlags,
     examples: ['mesh task show t_3f2a9c41'],
     load: async () => (await import('./show.ts')).show,
   }),
@@ -137,6 +139,7 @@ export const taskCommands = [
     name: 'task history',
     args: '<id>',
     about: 'show every change of a task',
+    flags: viewFlags,
     examples: ['mesh task history t_3f2a9c41'],
     load: async () => (await import('./show.ts')).history,
   }),

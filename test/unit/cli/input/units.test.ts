@@ -1,7 +1,6 @@
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { joinWords } from '../../../../src/cli/input/text.ts'
-import { ago, columns, parseChoice, parseCount, parseDuration } from '../../../../src/cli/input/units.ts'
+import { parseChoice, parseCount, parseDuration } from '../../../../src/cli/input/units.ts'
 import { checkId, checkTarget, checkThread } from '../../../../src/cli/input/values.ts'
 
 test.each([
@@ -34,41 +33,6 @@ test('a count is a whole number within its bounds', () => {
 test('a choice is one of its words, and an error lists them', () => {
   expect(parseChoice('idle', '--until', ['idle', 'end'])).toBe('idle')
   expect(() => parseChoice('toString', '--until', ['idle', 'end'])).toThrow(/one of idle, end/)
-})
-
-test('ago is one number and one unit', () => {
-  const now = Date.parse('2026-01-10T00:00:00Z')
-  const before = (seconds: number) => ago(new Date(now - seconds * 1000).toISOString(), now)
-  expect([0, 59, 60, 3599, 3600, 86_399, 86_400, 864_000].map(before)).toEqual([
-    '0s',
-    '59s',
-    '1m',
-    '59m',
-    '1h',
-    '23h',
-    '1d',
-    '10d',
-  ])
-  // A clock that is ahead, and a time that is none.
-  expect(before(-5)).toBe('0s')
-  expect(ago('soon', now)).toBe('?')
-})
-
-test('columns are aligned and lose nothing', () => {
-  expect(
-    columns([
-      ['NAME', 'STATUS'],
-      ['a', 'idle'],
-      ['longer', ''],
-    ]),
-  ).toEqual(['NAME    STATUS', 'a       idle', 'longer'])
-  expect(columns([])).toEqual([])
-  fc.assert(
-    fc.property(fc.array(fc.tuple(fc.stringMatching(/^[a-z]{1,9}$/), fc.stringMatching(/^[a-z]{1,9}$/))), (rows) => {
-      const lines = columns(rows)
-      expect(lines.map((line) => line.split(/ +/))).toEqual(rows)
-    }),
-  )
 })
 
 test('ids, targets and threads', () => {
