@@ -1,10 +1,9 @@
 /**
  * One HTTP/1.1 exchange over a Unix socket, by hand: `node:http` would cost every command 5 ms more.
- * It knows only what a sidecar answers: a status, a few headers, a body of known, chunked or closed length.
+ * It knows only the answers of a sidecar: a status, a few headers, a body whose length they state.
  */
 import { connect, type Socket } from 'node:net'
 
-const LINE_FEED = 0x0a
 const HEAD_BYTES = 64 * 1024
 /** Above what a sidecar holds unread (32 MiB) when every byte needs a JSON escape of six. */
 const RESPONSE_BYTES = 256 * 1024 * 1024
@@ -53,9 +52,9 @@ export function post(socketPath: string, path: string, json: string, options: Ex
     }
     const abort = () => finish(() => reject(signal?.reason))
     signal?.addEventListener('abort', abort, { once: true })
-    const settle = (read: () => Answer | null) => {
+    const settle = (chunk: Buffer) => {
       try {
-        const done = read()
+        const done = answer.push(chunk)
         if (done) finish(() => resolve(done))
       } catch (error) {
         finish(() => reject(new Broken((error as Error).message, true, error)))
@@ -65,8 +64,7 @@ export function post(socketPath: string, path: string, json: string, options: Ex
       connected = true
       sendRequest(socket, path, json, options.headers)
     })
-    socket.on('data', (chunk: Buffer) => settle(() => answer.push(chunk)))
-    socket.on('end', () => settle(() => answer.end()))
+    socket.on('data', (chunk: Buffer) => settle(chunk))
     socket.on('error', (error) => finish(() => reject(new Broken(error.message, connected, error))))
     socket.on('close', () => finish(() => reject(new Broken('the connection closed', connected))))
   })
@@ -85,23 +83,15 @@ class AnswerReader {
   #chunks: Buffer[] = []
   #bytes = 0
   #head: { status: number; headers: Map<string, string> } | null = null
-  /** Bytes of the body, once known; undefined: chunked or until the end. */
-  #length: number | undefined
+  /** Bytes of the body, once the head is read. */
+  #length = Number.POSITIVE_INFINITY
 
   push(chunk: Buffer): Answer | null {
     this.#chunks.push(chunk)
     this.#bytes += chunk.length
     if (this.#bytes > RESPONSE_BYTES) throw new Error('the answer is too large')
     if (!this.#head && !this.#readHead()) return null
-    if (this.#length !== undefined) return this.#bytes >= this.#length ? this.#answer(this.#body()) : null
-    if (!this.#chunked() || chunk.at(-1) !== LINE_FEED) return null
-    const joined = joinChunks(this.#body())
-    return joined ? this.#answer(joined) : null
-  }
-
-  end(): Answer {
-    if (!this.#head || this.#length !== undefined || this.#chunked()) throw new Error('the answer was cut off')
-    return this.#answer(this.#body())
+    return this.#bytes >= this.#length ? { ...this.#head!, body: Buffer.concat(this.#chunks) } : null
   }
 
   #readHead(): boolean {
@@ -112,26 +102,12 @@ class AnswerReader {
       return false
     }
     this.#head = parseHead(all.toString('latin1', 0, end))
+    this.#length = Number(this.#head.headers.get('content-length') ?? Number.NaN)
+    if (Number.isNaN(this.#length)) throw new Error('the answer does not say how long it is')
     const rest = all.subarray(end + 4)
     this.#chunks = [rest]
     this.#bytes = rest.length
-    const length = this.#head.headers.get('content-length')
-    if (length !== undefined) this.#length = Number(length)
     return true
-  }
-
-  #chunked(): boolean {
-    return this.#head?.headers.get('transfer-encoding') === 'chunked'
-  }
-
-  #body(): Buffer {
-    const all = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks)
-    this.#chunks = [all]
-    return all
-  }
-
-  #answer(body: Buffer): Answer {
-    return { ...this.#head!, body }
   }
 }
 
@@ -145,19 +121,4 @@ function parseHead(text: string): { status: number; headers: Map<string, string>
     if (at > 0) headers.set(line.slice(0, at).toLowerCase(), line.slice(at + 1).trim())
   }
   return { status: Number(status[1]), headers }
-}
-
-/** The body of a chunked answer; null if its last chunk has not come yet. */
-function joinChunks(body: Buffer): Buffer | null {
-  const parts: Buffer[] = []
-  let at = 0
-  for (;;) {
-    const eol = body.indexOf('\r\n', at)
-    if (eol < 0) return null
-    const size = Number.parseInt(body.toString('latin1', at, eol), 16)
-    if (Number.isNaN(size)) throw new Error('the answer is not HTTP')
-    if (size === 0) return Buffer.concat(parts)
-    parts.push(body.subarray(eol + 2, eol + 2 + size))
-    at = eol + 2 + size + 2
-  }
 }

@@ -34,7 +34,7 @@ declare const MESH_VERSION: string
 /** Exit codes that the hook's loop reads: 0 ends it, others start the sidecar again. */
 const EXIT = { done: 0, again: 1 }
 const IDLE_CHECK_MS = 1000
-/** `claude -p` waits 1.5 s for its hooks' children (CLAUDE_CODE_PROBES P1). */
+/** `claude -p` waits 1.5 s for its hooks' children. */
 const SIGNAL_MS = 1000
 const LOCK_TRIES = 10
 

@@ -1,6 +1,6 @@
 /**
  * Notices an engine that is reachable but stores nothing. A full disk wedges a stream: publishing stays dead after space
- * was freed, until the server is restarted (RELIABILITY 0.3).
+ * was freed, until the server is restarted.
  */
 import { statfsSync } from 'node:fs'
 import { MIN_FREE_BYTES } from '../engine/config.ts'

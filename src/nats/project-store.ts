@@ -53,12 +53,6 @@ async function openBuckets(nc: NatsConnection, js: JetStreamClient, jsm: JetStre
 }
 type Buckets = Awaited<ReturnType<typeof openBuckets>>
 
-export interface StreamState {
-  lastSeq: number
-  /** When the stream was made: another time means another stream. */
-  created: string
-}
-
 export class ProjectStore {
   readonly project: string
   readonly names: Buckets['names']
@@ -122,11 +116,6 @@ export class ProjectStore {
     return project === this.project ? this : ProjectStore.open(this.#nc, project)
   }
 
-  /** Makes the streams that an engine restart or an operator removed. */
-  async ensure(): Promise<void> {
-    await ensureStreams(this.#jsm, this.project)
-  }
-
   /** Appends to the messages stream; resolves once it is on the engine's disk. The id makes a retry the same message. */
   async publish(subject: string, bytes: Uint8Array, messageId: string): Promise<{ seq: number; duplicate: boolean }> {
     try {
@@ -137,10 +126,10 @@ export class ProjectStore {
     }
   }
 
-  async messagesState(): Promise<StreamState> {
+  async messagesState(): Promise<{ lastSeq: number }> {
     try {
       const info = await this.#jsm.streams.info(storeNames(this.project).messages)
-      return { lastSeq: info.state.last_seq, created: info.created.toString() }
+      return { lastSeq: info.state.last_seq }
     } catch (error) {
       throw toMeshError(error)
     }

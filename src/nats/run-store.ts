@@ -1,7 +1,6 @@
 /** Runs in the engine: their events, of which each run has one gapless line with one end, and their records. */
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from 'nats'
-import { MeshError } from '../errors.ts'
 import { runRecord } from '../wire/run.schema.ts'
 import { eventFilter, storeNames, toldFilter } from '../wire/subjects.ts'
 import { Bucket } from './bucket.ts'
@@ -121,15 +120,5 @@ export class RunStore {
     } catch (error) {
       throw toMeshError(error)
     }
-  }
-
-  /** True once the connection is over: then a follower hears nothing more. */
-  get isClosed(): boolean {
-    return this.#nc.isClosed()
-  }
-
-  /** Throws `mesh_down` when the connection is over. */
-  checkOpen(): void {
-    if (this.isClosed) throw new MeshError('mesh_down', 'the engine went away')
   }
 }

@@ -166,7 +166,7 @@ export const times = {
   queueAfter: 200,
   /** A client that does not even read what it is sent may yet: it is offered again after this long. */
   receivedEvidence: 30 * SECOND,
-  /** What the client has read shows in its transcript within 0.3 s (CLAUDE_CODE_PROBES P2), or it was dropped. */
+  /** What the client has read shows in its transcript within 0.3 s, or it was dropped. */
   handedEvidence: 2 * SECOND,
   /** A held message that was let in is queued within 0.1 s after the answer (seen on 2.1.329). */
   heldEvidence: 3 * SECOND,

@@ -4,6 +4,7 @@
  */
 import type { Envelope, Surfaced } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
+import { BoundedMap } from '../bounded-map.ts'
 
 export interface Entry {
   seq: number
@@ -79,7 +80,7 @@ const OFFERS = 64
 
 export class Inbox {
   readonly #entries = new Map<string, Entry>()
-  readonly #known = new Map<string, Origin>()
+  readonly #known = new BoundedMap<string, Origin>(KNOWN)
   readonly #offers = new Map<string, Offer>()
   #high = 0
   #bytes = 0
@@ -109,7 +110,7 @@ export class Inbox {
       case 'surfaced':
         for (const entry of this.#all(step.ids)) {
           this.#remove(entry)
-          this.#remember(originOf(entry))
+          this.#known.set(entry.envelope.id, originOf(entry))
         }
         return
       case 'released':
@@ -119,7 +120,7 @@ export class Inbox {
         for (const entry of this.#all([step.id])) this.#remove(entry)
         return
       case 'known':
-        for (const origin of step.origins) this.#remember(origin)
+        for (const origin of step.origins) this.#known.set(origin.id, origin)
         return
       case 'rewound':
         this.#high = 0
@@ -153,11 +154,6 @@ export class Inbox {
   #remove({ envelope }: Entry): void {
     this.#entries.delete(envelope.id)
     this.#bytes -= sizeOf(envelope)
-  }
-
-  #remember(origin: Origin): void {
-    this.#known.set(origin.id, origin)
-    if (this.#known.size > KNOWN) this.#known.delete(this.#known.keys().next().value!)
   }
 
   /** True if the message is here or was read. */

@@ -3,7 +3,7 @@ import type { Session, ShownStatus } from '../../api/ops.schema.ts'
 import type { NameRecord, Presence } from '../../wire/envelope.schema.ts'
 import { times } from '../../wire/limits.ts'
 
-/** Own ticks further apart than this many heartbeats: we slept, not the peers (RELIABILITY.md §2). */
+/** Own ticks further apart than this many heartbeats: we slept, not the peers. */
 const GAP_HEARTBEATS = 2
 /** Fewer lost peers than this say nothing about ourselves. */
 const SUSPECT_AT_LEAST = 3

@@ -3,6 +3,7 @@
  * it owes, and tasks that may be its own. Rebuilt from journal lines. Pure.
  */
 import { limits } from '../../wire/limits.ts'
+import { BoundedMap } from '../bounded-map.ts'
 
 export interface Talk {
   /** The message. */
@@ -41,9 +42,9 @@ export type LedgerStep =
   | { t: 'seen' }
 
 export class Ledger {
-  readonly #asks = new Map<string, Talk>()
-  readonly #owed = new Map<string, Talk>()
-  readonly #waits = new Map<string, Wait>()
+  readonly #asks = new BoundedMap<string, Talk>(limits.ledger)
+  readonly #owed = new BoundedMap<string, Talk>(limits.ledger)
+  readonly #waits = new BoundedMap<string, Wait>(limits.ledger)
   readonly #tasks = new Set<string>()
   #told: { token: string; at: number } | null = null
 
@@ -51,19 +52,19 @@ export class Ledger {
   apply(step: LedgerStep): void {
     switch (step.t) {
       case 'asked':
-        keep(this.#asks, step.id, talkOf(step))
+        this.#asks.set(step.id, talkOf(step))
         return
       case 'answered':
         this.#asks.delete(step.id)
         return
       case 'owes':
-        if (!this.#owed.has(step.id)) keep(this.#owed, step.id, talkOf(step))
+        if (!this.#owed.has(step.id)) this.#owed.set(step.id, talkOf(step))
         return
       case 'settled':
         this.#owed.delete(step.id)
         return
       case 'waiting':
-        keep(this.#waits, step.what, { what: step.what, at: step.at, isOpen: true })
+        this.#waits.set(step.what, { what: step.what, at: step.at, isOpen: true })
         return
       case 'waited': {
         const wait = this.#waits.get(step.what)
@@ -148,11 +149,4 @@ export class Ledger {
 
 function talkOf({ id, with: who, at, text }: Talk): Talk {
   return { id, with: who, at, text }
-}
-
-/** The newest stay. */
-function keep<T>(map: Map<string, T>, key: string, value: T): void {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size > limits.ledger) map.delete(map.keys().next().value!)
 }

@@ -10,7 +10,7 @@ import type { SessionStatus } from '../../wire/envelope.schema.ts'
 import type { StateDocument } from '../../wire/state.schema.ts'
 import type { LedgerBook } from '../disk/ledger-book.ts'
 
-/** The transcript shows what a start gave within 0.3 s of the turn that reads it (CLAUDE_CODE_PROBES P2). */
+/** The transcript shows what a start gave within 0.3 s of the turn that reads it. */
 const SEEN_MS = 3000
 /** What is written of a turn comes up to 0.3 s after its end. */
 const ENDED_MS = 1000

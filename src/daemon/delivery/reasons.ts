@@ -1,4 +1,6 @@
 /** Tells why unread mail waits: once per message and reason, and only of what has waited for a moment. */
+
+import { BoundedMap } from '../../core/bounded-map.ts'
 import type { Entry } from '../../core/mail/inbox.ts'
 import { limits, times } from '../../wire/limits.ts'
 
@@ -8,7 +10,7 @@ type Tell = (entries: readonly Entry[], state: Waiting, evidence: string) => voi
 export class Waits {
   readonly #tell: Tell
   /** What was told, by message. */
-  readonly #told = new Map<string, Set<string>>()
+  readonly #told = new BoundedMap<string, Set<string>>(limits.unread)
   /** Messages of which the client still keeps a copy back. */
   readonly #held = new Set<string>()
 
@@ -37,7 +39,6 @@ export class Waits {
     for (const entry of entries) {
       const told = this.#told.get(idOf(entry)) ?? new Set()
       this.#told.set(idOf(entry), told.add(reason))
-      if (this.#told.size > limits.unread) this.#told.delete(this.#told.keys().next().value!)
     }
     const held = entries.filter((entry) => this.#held.has(idOf(entry)))
     const others = entries.filter((entry) => !held.includes(entry))

@@ -3,6 +3,7 @@
  * claims it. Each file has a record of who edited it lately: whoever finds another in it tells both. Nobody watches.
  */
 import { createHash } from 'node:crypto'
+import { BoundedMap } from '../../core/bounded-map.ts'
 import { type FileNews, fileNewsText } from '../../core/files/news.ts'
 import { fileEditedIn } from '../../core/mail/control.ts'
 import { MeshError } from '../../errors.ts'
@@ -26,7 +27,7 @@ export class EditNews {
   /** Paths whose edits nobody has looked at yet. */
   readonly #pending = new Set<string>()
   /** When this session was last put into a file's record. */
-  readonly #noted = new Map<string, number>()
+  readonly #noted = new BoundedMap<string, number>(limits.filesEdited)
   /** The connection over which it was. */
   #store: ProjectStore | null = null
   #running = false
@@ -89,9 +90,7 @@ export class EditNews {
       const by = [...others, { ...me, at: new Date(now).toISOString() }].slice(-limits.fileEditors)
       const record: FileEdits = { v: 1, kind: 'file_edits', by }
       if ((await store.edits.update(key, record, revision)) === null) continue
-      this.#noted.delete(key)
       this.#noted.set(key, now)
-      if (this.#noted.size > limits.filesEdited) this.#noted.delete(this.#noted.keys().next().value!)
       return others
     }
     throw new MeshError('conflict', 'the record of a file changes all the time')

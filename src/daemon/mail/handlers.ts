@@ -1,6 +1,7 @@
 /** The operations that look at mail and act on it from outside. Those that read it are in `delivery`. */
 import type { Parsed, Session as Peer, Response } from '../../api/ops.schema.ts'
 import { isRefusal } from '../../core/mail/control.ts'
+import { isShell } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import type { Receipt } from '../../wire/envelope.schema.ts'
 import { checkName, newId, quote } from '../../wire/names.ts'
@@ -56,7 +57,7 @@ async function resume(
   call: Call,
 ): Promise<Response<'budget_resume'>> {
   const own = session.record.name
-  if (session.harness.kind !== 'shell')
+  if (!isShell(session.harness.kind))
     throw new MeshError('denied', `${own} may not let its own exchanges go on`, { hint: hintFor(name ?? own) })
   const sessions = await session.sessions()
   if (name !== undefined && !sessions.some((session) => session.name === name))

@@ -2,8 +2,11 @@
  * Holds the mail of a peer that has answered this session too often without a person, tells the people, and lets it go
  * on when they say so. The counting is core's.
  */
+
+import { BoundedMap } from '../../core/bounded-map.ts'
 import { holdEvidence, holdNote, type Pair } from '../../core/mail/budget.ts'
 import type { Entry } from '../../core/mail/inbox.ts'
+import { isShell } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import type { Logger } from '../../host/log.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
@@ -17,7 +20,6 @@ import type { Mailbox } from './mailbox.ts'
 /** Senders of whom it is remembered whether they are people. */
 const KNOWN = 1000
 /** The harness of the people at their shells. */
-const SHELL = 'shell'
 
 interface LoopGuardOptions {
   log: Logger
@@ -37,7 +39,7 @@ interface LoopGuardOptions {
 
 export class LoopGuard {
   readonly #options: LoopGuardOptions
-  readonly #harness = new Map<string, string>()
+  readonly #harness = new BoundedMap<string, string>(KNOWN)
   readonly #telling = new Set<string>()
 
   constructor(options: LoopGuardOptions) {
@@ -58,12 +60,11 @@ export class LoopGuard {
     if (!this.#options.isAgent || this.#harness.has(key)) return
     const record = await holderOf(this.#options.store(), name)
     this.#harness.set(key, record?.member === member ? record.harness : '')
-    if (this.#harness.size > KNOWN) this.#harness.delete(this.#harness.keys().next().value!)
   }
 
   /** True for people at a shell. After `know`. */
   isPerson(from: Envelope['from'], verified: boolean): boolean {
-    return verified && this.#harness.get(keyOf(from)) === SHELL
+    return verified && isShell(this.#harness.get(keyOf(from)))
   }
 
   /** Counts a message that arrives. True: it is to be held. After `know`. */

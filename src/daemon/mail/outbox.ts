@@ -186,7 +186,7 @@ export class Sender {
   async #publish(store: ProjectStore, message: Outgoing): Promise<void> {
     const link = this.#link
     try {
-      // Deduplication is per stream, not per sender: the member makes the id its own (RELIABILITY 0.4).
+      // Deduplication is per stream, not per sender: the member makes the id its own.
       const { seq } = await store.publish(message.subject, message.bytes, `${this.#options.member}.${message.id}`)
       this.#options.onStored()
       this.#noteStored(message.id, seq)

@@ -1,6 +1,7 @@
 /** Sends a message: finds out who reads it, seals it, hands it to the outbox, follows what becomes of it. */
 import type { Response } from '../../api/ops.schema.ts'
 import { isControlIntent } from '../../core/mail/control.ts'
+import { isShell } from '../../core/names/kinds.ts'
 import { LOCAL_MEMBER } from '../../link/keys.ts'
 import { checkText, encodeEnvelope } from '../../wire/codec.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
@@ -60,7 +61,7 @@ export async function tellOperators(session: MailSession, text: string): Promise
 /** Every person at a shell now; nobody there: the role, whose next holder reads it. */
 async function people(session: MailSession): Promise<Recipient[]> {
   const sessions = await session.sessions()
-  const there = sessions.filter(({ harness, status }) => harness === 'shell' && !['lost', 'gone'].includes(status))
+  const there = sessions.filter(({ harness, status }) => isShell(harness) && !['lost', 'gone'].includes(status))
   if (there.length === 0) return [{ kind: 'role', name: 'operator' }]
   return there.slice(0, limits.recipients).map(({ name }) => ({ kind: 'session', name }))
 }

@@ -1,5 +1,6 @@
 /** Who holds a claim on a task or a file, what is known of them, and the name of what one finds out. */
 import { createHash } from 'node:crypto'
+import { isShell } from '../../core/names/kinds.ts'
 import type { Move } from '../../core/tasks/board.ts'
 import type { Grace, HolderFacts } from '../../core/tasks/lease.ts'
 import type { Settings } from '../../host/settings.ts'
@@ -23,7 +24,7 @@ export function actorOf({ member, name, epoch }: Actor): Actor {
 export function holderFacts(record: NameRecord | null, holder: Actor): HolderFacts {
   if (!record || record.member !== holder.member) return { state: 'absent' }
   const { endedAt, reason } = record
-  const isResting = record.state === 'gone' && record.harness === 'shell' && RESTS.includes(readSessionEnd(record).code)
+  const isResting = record.state === 'gone' && isShell(record.harness) && RESTS.includes(readSessionEnd(record).code)
   const state = isResting ? 'resting' : record.state
   return { state, ...(endedAt === undefined ? {} : { at: endedAt }), ...(reason === undefined ? {} : { reason }) }
 }

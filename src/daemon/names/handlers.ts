@@ -1,4 +1,6 @@
 /** The operations on names: who is there, what they are called, what they read and take. */
+
+import { isShell } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
@@ -73,7 +75,7 @@ export const nameHandlers = {
   async rename(session, { name }, call) {
     checkName(name)
     // An operator's sidecar is found by its name: the next command starts one under the new name.
-    if (session.harness.kind === 'shell') call.onAnswered((done) => done && void session.end(sessionEnd('renamed')))
+    if (isShell(session.harness.kind)) call.onAnswered((done) => done && void session.end(sessionEnd('renamed')))
     const previous = await session.rename(session.link.store, name)
     return { name, previous }
   },

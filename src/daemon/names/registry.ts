@@ -1,6 +1,7 @@
 /** The names record of this session: claims it, keeps it, changes it by compare-and-set, and ends it. */
 
 import { setTimeout as delay } from 'node:timers/promises'
+import { isShell } from '../../core/names/kinds.ts'
 import { type Claim, type Claimant, decideClaim, deposed, leftBehind } from '../../core/names/names.ts'
 import { MeshError } from '../../errors.ts'
 import { operatorSession } from '../../harness/shell.ts'
@@ -132,7 +133,7 @@ export class Registry {
     if (there && !(there.value.renamedTo && (await holderOf(store, name))?.name === previous.name))
       throw taken(there.value)
     const { lastSeq } = await store.messagesState()
-    const session = previous.harness === 'shell' ? operatorSession(name) : previous.session
+    const session = isShell(previous.harness) ? operatorSession(name) : previous.session
     const formerly = { name: previous.name, until: lastSeq, epoch: previous.epoch }
     // Under a name that it had before it counts anew.
     const epoch = there ? Math.max(previous.epoch, there.value.epoch) + 1 : previous.epoch

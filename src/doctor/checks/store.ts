@@ -66,7 +66,7 @@ async function streams(setup: Setup): Promise<Finding[]> {
   return [fault('store.streams', cause, 'mesh down && mesh up', () => restart(setup))]
 }
 
-/** What the server says of a full disk: no damage (RELIABILITY §0.3). */
+/** The server's words for a full disk, which is no damage: it logs errors and goes on. */
 const NO_SPACE = /no space left|ENOSPC|insufficient (storage )?resources/i
 
 /** Damage is told by the server once, when it starts; a full disk whenever it writes. */

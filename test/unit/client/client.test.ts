@@ -32,6 +32,11 @@ async function http(listener: RequestListener): Promise<void> {
   await new Promise<void>((resolve) => server.listen(path, resolve))
 }
 
+/** As a sidecar answers: with the length of the body. */
+function reply(status: number, text: string): RequestListener {
+  return (_, response) => response.writeHead(status, { 'content-length': Buffer.byteLength(text) }).end(text)
+}
+
 async function raw(onConnection: (socket: Socket) => void): Promise<void> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
@@ -69,55 +74,36 @@ test('an operation is a POST with a JSON object, and says who asks', async () =>
   expect(seen).toEqual({ method: 'POST', url: '/v0/alive', version, body: { name: 'ä' } })
 })
 
-test('answers of known, chunked and closed length', async () => {
+test('an answer that takes many packets', async () => {
   const value = { text: '0\r\n\r\n€'.repeat(100_000) }
-  const text = JSON.stringify(value)
-  await http((_, response) => response.setHeader('content-length', Buffer.byteLength(text)).end(text))
-  expect(await whoami()).toEqual(value)
-  close?.()
-  await http((_, response) => {
-    for (let i = 0; i < text.length; i += 70_001) response.write(text.slice(i, i + 70_001))
-    response.end()
-  })
-  expect(await whoami()).toEqual(value)
-  close?.()
-  await raw((socket) => socket.once('data', () => socket.end(`HTTP/1.0 200 OK\r\n\r\n${text}`)))
+  await http((_, response) => response.end(JSON.stringify(value)))
   expect(await whoami()).toEqual(value)
 })
 
 test('an answer that comes byte by byte', async () => {
-  const answers = [
-    'HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{"a":1}',
-    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\n4\r\n":1}\r\n0\r\n\r\n',
-  ]
-  for (const answer of answers) {
-    await raw((socket) => {
-      socket.setNoDelay()
-      socket.once('data', async () => {
-        for (const byte of answer) {
-          socket.write(byte)
-          await new Promise(setImmediate)
-        }
-      })
+  await raw((socket) => {
+    socket.setNoDelay()
+    socket.once('data', async () => {
+      for (const byte of 'HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{"a":1}') {
+        socket.write(byte)
+        await new Promise(setImmediate)
+      }
     })
-    expect(await whoami()).toEqual({ a: 1 })
-    close?.()
-  }
+  })
+  expect(await whoami()).toEqual({ a: 1 })
 })
 
 test('an error keeps its code and hint; an unknown code is internal', async () => {
-  await http((_, response) =>
-    response.writeHead(404).end('{"error":{"code":"not_found","message":"gone","hint":"look"}}'),
-  )
+  await http(reply(404, '{"error":{"code":"not_found","message":"gone","hint":"look"}}'))
   await expect(whoami()).rejects.toMatchObject({ code: 'not_found', message: 'gone', hint: 'look' })
   close?.()
-  await http((_, response) => response.writeHead(500).end('{"error":{"code":"toString","message":"x"}}'))
+  await http(reply(500, '{"error":{"code":"toString","message":"x"}}'))
   await expect(whoami()).rejects.toMatchObject({ code: 'internal' })
   close?.()
-  await http((_, response) => response.writeHead(502).end('<html>'))
+  await http(reply(502, '<html>'))
   await expect(whoami()).rejects.toMatchObject({ code: 'internal' })
   close?.()
-  await http((_, response) => response.writeHead(500).end('null'))
+  await http(reply(500, 'null'))
   await expect(whoami()).rejects.toMatchObject({ code: 'internal', message: expect.stringContaining('500') })
 })
 
@@ -138,14 +124,13 @@ test.each([
   ['at once', ''],
   ['inside the head', 'HTTP/1.1 200 OK\r\nconte'],
   ['inside the body', 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{"a"'],
-  ['inside a chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\n{"a"'],
 ])('a sidecar that dies %s: what was asked may have been done', async (_, answer) => {
   await raw((socket) => socket.once('data', () => socket.end(answer)))
   await expect(whoami()).rejects.toMatchObject({ code: 'sidecar_down', sent: true })
   await expect(whoami()).rejects.toBeInstanceOf(Unreachable)
 })
 
-test.each(['garbage\r\n\r\n', 'x'.repeat(100_000), 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n'])(
+test.each(['garbage\r\n\r\n', 'x'.repeat(100_000), 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n'])(
   'something else that listens there',
   async (answer) => {
     await raw((socket) => socket.once('data', () => socket.write(answer)))
@@ -186,7 +171,7 @@ test('an operation that the sidecar does not have is a matter of versions', asyn
   const stated = { code: 'bad_request', message: 'unknown: POST /v0/whoami', detail: 'no_operation' }
   const ofFirstRelease = { code: 'bad_request', message: 'no such operation: POST /v0/whoami' }
   for (const error of [stated, ofFirstRelease]) {
-    await http((_, response) => response.writeHead(400).end(JSON.stringify({ error })))
+    await http(reply(400, JSON.stringify({ error })))
     await expect(whoami()).rejects.toMatchObject({ code: 'version_skew', isOlder: true })
     close?.()
   }

@@ -1,6 +1,7 @@
 /** Reports the files that a session and its subagents edit, from their transcripts: no process runs for a tool call. */
 import { existsSync, type FSWatcher, readdirSync, statSync, watch } from 'node:fs'
 import { join } from 'node:path'
+import { BoundedMap } from '../../../core/bounded-map.ts'
 import { editLine } from '../hooks/event.schema.ts'
 import { Tail } from './tail.ts'
 
@@ -35,7 +36,7 @@ export class EditWatch {
   #tail: Tail | null = null
   /** The transcript was missing at the last look: it will be all new. */
   #isNew = false
-  #subagents = new Map<string, Tail>()
+  #subagents = new BoundedMap<string, Tail>(SUBAGENTS)
   #watcher: FSWatcher | null = null
 
   constructor(transcript: string | null, onEdit: (path: string) => void) {
@@ -92,9 +93,7 @@ export class EditWatch {
   #onSubagent(dir: string, name: string): void {
     if (!/^agent-[\w-]+\.jsonl$/.test(name)) return
     const tail = this.#subagents.get(name) ?? new Tail(join(dir, name), (line) => this.#onLine(line), 0)
-    this.#subagents.delete(name)
     this.#subagents.set(name, tail)
-    if (this.#subagents.size > SUBAGENTS) this.#subagents.delete(this.#subagents.keys().next().value!)
     tail.read()
   }
 
