@@ -163,12 +163,12 @@ export class ProjectStore {
     return stored.map((message) => message.seq)
   }
 
-  /** Removes a name's stored mail and its consumers. */
-  async purgeMail(name: string, durable: string): Promise<void> {
+  /** Removes a name's stored mail up to position `lastSeq`, and its consumer. */
+  async purgeMail(name: string, durable: string, lastSeq: number): Promise<void> {
     const { messages } = storeNames(this.project)
     const filter = mailFilters(this.project, name, [])[0]!
     try {
-      await this.#jsm.streams.purge(messages, { filter })
+      await this.#jsm.streams.purge(messages, { filter, seq: lastSeq + 1 })
       await this.deleteDurable(durable)
     } catch (error) {
       throw toMeshError(error)

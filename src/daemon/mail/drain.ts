@@ -44,14 +44,17 @@ export async function drainOutbox(home: Home, store: ProjectStore, name: string,
   }
 }
 
-/** Removes what a name's last holder kept here, once its outbox is drained; not what a live sidecar uses. */
-export async function clearName(home: Home, store: ProjectStore, name: string, log: Logger): Promise<void> {
-  const dir = nameDir(home, store.project, name)
-  if (!existsSync(dir)) return
-  await drainOutbox(home, store, name, log)
-  const held = tryLock(dirLock(dir))
-  if (held) removeLocked(dir)
-  held?.release()
+/** The directory of a name that no sidecar uses, locked. */
+interface NameFiles {
+  remove(): void
+  release(): void
+}
+
+/** Locks the directory of a name. Returns null where there is none, or where a sidecar uses it. */
+export function lockNameFiles(home: Home, project: string, name: string): NameFiles | null {
+  const dir = nameDir(home, project, name)
+  const lock = existsSync(dir) ? tryLock(dirLock(dir)) : null
+  return lock && { remove: () => removeLocked(dir), release: () => lock.release() }
 }
 
 /**

@@ -1,30 +1,60 @@
-/** Removes a name that is gone, with its mail and its state. */
+/** Removes a name that has no owner any more, with all that is kept under it. */
 import type { Response } from '../../api/ops.schema.ts'
 import { startPosition, wasRead } from '../../core/mail/inbox.ts'
 import { MeshError } from '../../errors.ts'
+import type { Entry } from '../../nats/bucket.ts'
+import type { ProjectStore } from '../../nats/project-store.ts'
+import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { quote } from '../../wire/names.ts'
-import { clearName } from '../mail/drain.ts'
+import { drainOutbox, lockNameFiles } from '../mail/drain.ts'
 import { durableOf } from '../names/registry.ts'
 import type { Session } from '../session.ts'
 import { keyOf } from './documents.ts'
 
-/** Throws `not_found`; `conflict` when the name has an owner, or has just got one. */
-export async function forget({ link, home, log }: Session, name: string): Promise<Response<'forget'>> {
-  const { store } = link
+/** Throws `not_found`, and `conflict` for a name whose session lives or has just returned: then nothing is removed. */
+export async function forget(session: Session, name: string): Promise<Response<'forget'>> {
+  const { store } = session.link
   const entry = await store.names.get(name)
   if (!entry) throw new MeshError('not_found', `there is no session ${quote(name)}`)
   if (entry.value.state === 'held')
     throw new MeshError('conflict', `${name} is not gone`, { hint: 'end that session first' })
+  const [unread, { lastSeq }] = await Promise.all([unreadMail(store, entry.value), store.messagesState()])
+  if (!(await removeName(session, entry))) throw new MeshError('conflict', `${name} has just returned`)
+  await store.purgeMail(name, durableOf(entry.value), lastSeq)
+  return { name, unread: unread.length }
+}
+
+/** Returns the positions of direct mail to the name that its owner has not read. */
+export async function unreadMail(store: ProjectStore, { name, since }: NameRecord): Promise<number[]> {
   const surfaced = (await store.surfaced.get(name))?.value ?? null
-  const positions = await store.mailFrom(name, startPosition(surfaced, entry.value.since))
-  await clearName(home, store, name, log)
-  // First of all: a session that claims the name meanwhile keeps it.
-  if (!(await store.names.delete(name, entry.revision))) throw new MeshError('conflict', `${name} has just returned`)
-  await store.purgeMail(name, durableOf(entry.value))
-  await Promise.all([
-    store.surfaced.delete(name),
-    store.presence.delete(name),
-    store.state.delete(keyOf({ own: name, epoch: 0 })),
-  ])
-  return { name, unread: positions.filter((seq) => !wasRead(surfaced, seq)).length }
+  const positions = await store.mailFrom(name, startPosition(surfaced, since))
+  return positions.filter((seq) => !wasRead(surfaced, seq))
+}
+
+/**
+ * Removes the name if its record is still as in `entry`, and then what belonged to it, except for its mail. Returns
+ * false when the name has an owner again, or another record: nothing is removed then.
+ */
+export async function removeName({ home, log, link }: Session, entry: Entry<NameRecord>): Promise<boolean> {
+  const { store } = link
+  const { name } = entry.value
+  // Its last sidecar had promised to send this.
+  await drainOutbox(home, store, name, log)
+  const document = keyOf({ own: name, epoch: 0 })
+  const left = await Promise.all([store.surfaced.look(name), store.presence.look(name), store.state.look(document)])
+  const [read, beat, pointer] = left
+  // A session that claims the name from here on waits for the lock, and finds no files of the former owner.
+  const files = lockNameFiles(home, store.project, name)
+  try {
+    if (!(await store.names.delete(name, entry.revision))) return false
+    files?.remove()
+  } finally {
+    files?.release()
+  }
+  // At the revisions of before: what a new owner has written since stays.
+  if (read.isThere) await store.surfaced.delete(name, read.revision)
+  if (beat.isThere) await store.presence.delete(name, beat.revision)
+  if (pointer.isThere) await store.state.delete(document, pointer.revision)
+  await store.deleteDurable(durableOf(entry.value))
+  return true
 }
