@@ -47,8 +47,6 @@ const debts = {
     'test/unit/core/mail/render.test.ts': 367,
     'test/unit/daemon/context.test.ts': 395,
     'test/unit/daemon/model-mail.test.ts': 556,
-    'test/unit/harness/claude-code/claude-code.test.ts': 491,
-    'test/unit/harness/claude-code/install/uninstall.test.ts': 366,
     'test/unit/wire/codec.test.ts': 424,
   } as Record<string, number>,
   folders: {

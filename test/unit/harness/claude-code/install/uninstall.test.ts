@@ -4,49 +4,21 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  realpathSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import fc from 'fast-check'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import {
-  type InstallOptions,
-  installClaudeCode,
-  permissionRules,
-  refreshClaudeCode,
-} from '../../../../../src/harness/claude-code/install/install.ts'
+import { expect, test } from 'vitest'
+import { permissionRules, refreshClaudeCode } from '../../../../../src/harness/claude-code/install/install.ts'
 import { hashOf, removeFile, replaceFile } from '../../../../../src/harness/claude-code/install/settings-file.ts'
-import { uninstallClaudeCode } from '../../../../../src/harness/claude-code/install/uninstall.ts'
-import { meshHome } from '../../../../../src/host/home.ts'
+import { env, home, install, read, root, settings, uninstall, useUser, write } from './lab.ts'
 
-let root: string
-let settings: string
-let env: { HOME: string; MESH_HOME: string; PATH: string }
-const home = () => meshHome(env)
-const install = (over: Partial<InstallOptions> = {}) =>
-  installClaudeCode({ env, home: home(), sidecarPath: '/opt/mesh/sidecar.js', nodePath: '/usr/bin/node', ...over })
-const uninstall = (cwd?: string) => uninstallClaudeCode({ env, home: home(), ...(cwd ? { cwd } : {}) })
-const read = (path = settings) => JSON.parse(readFileSync(path, 'utf8'))
-const write = (value: unknown, path = settings) => writeFileSync(path, JSON.stringify(value))
-
-function prepare(): void {
-  root = realpathSync(mkdtempSync(join(tmpdir(), 'mesh-uninstall-')))
-  env = { HOME: root, MESH_HOME: join(root, 'mesh'), PATH: '/nowhere' }
-  mkdirSync(join(root, '.claude'))
-  settings = join(root, '.claude', 'settings.json')
-}
-const cleanUp = () => rmSync(root, { recursive: true })
-beforeEach(prepare)
-afterEach(cleanUp)
+useUser()
 
 /** As people and programs write it: any indentation, line end and final newline, and not always canonical. */
 const odd = [
@@ -254,113 +226,4 @@ test('refresh - what an older version left is brought up to date; nothing comes 
   expect(readFileSync(local, 'utf8')).not.toContain('true; exit 0')
   expect(existsSync(settings)).toBe(false)
   expect(refresh()).toEqual([])
-})
-
-// --- properties
-
-/** Each run is a few files that are fsynced. */
-const CEILING_MS = 60_000
-
-const command = fc.record({ type: fc.constant('command'), command: fc.string() })
-const entry = fc.record({ matcher: fc.string(), hooks: fc.array(command) }, { requiredKeys: ['hooks'] })
-const events = fc.constantFrom('SessionStart', 'Stop', 'PreToolUse', 'PostToolBatch', 'Other', '__proto__')
-const someSettings = fc.oneof(
-  fc.record(
-    {
-      hooks: fc.dictionary(events, fc.array(entry, { maxLength: 3 })),
-      permissions: fc.record(
-        { allow: fc.array(fc.oneof(fc.string(), fc.constantFrom(...permissionRules))), deny: fc.array(fc.string()) },
-        { requiredKeys: [] },
-      ),
-      enabledPlugins: fc.dictionary(fc.string(), fc.boolean()),
-      env: fc.dictionary(fc.string(), fc.string()),
-      more: fc.jsonValue(),
-    },
-    { requiredKeys: [] },
-  ),
-)
-const indents = fc.constantFrom(undefined, 2, 4, '\t')
-const layout = fc.record({ indent: indents, crlf: fc.boolean(), end: fc.constantFrom('', '\n', '\n\n', '  ') })
-const fileText = fc.tuple(someSettings, layout).map(([value, { indent, crlf, end }]) => {
-  const text = JSON.stringify(value, null, indent) + end
-  return crlf ? text.replaceAll('\n', '\r\n') : text
-})
-const steps = fc.array(
-  fc.record({ allow: fc.boolean(), sidecarPath: fc.constantFrom('/a/sidecar.js', '/b/sidecar.js') }),
-  {
-    minLength: 1,
-    maxLength: 3,
-  },
-)
-
-async function inFreshHome(body: () => Promise<void>): Promise<void> {
-  cleanUp()
-  prepare()
-  await body()
-}
-
-test('uninstall after any installs is the identity on bytes', { timeout: CEILING_MS }, async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.option(fileText), steps, async (text, installs) => {
-      await inFreshHome(async () => {
-        if (text !== null) writeFileSync(settings, text)
-        for (const step of installs) install(step)
-        await uninstall()
-        expect(existsSync(settings) ? readFileSync(settings, 'utf8') : null).toBe(text)
-        expect((await uninstall()).changed).toBe(false)
-      })
-    }),
-    { numRuns: 40 },
-  )
-})
-
-/** Somebody else's change of the settings: it knows nothing of ours. */
-const edit = fc.oneof(
-  fc.record({ set: fc.constantFrom('model', 'theme'), value: fc.jsonValue() }),
-  fc.record({ event: events.filter((event) => event !== '__proto__'), entry }),
-  fc.record({ rule: fc.string().filter((rule) => !permissionRules.includes(rule)) }),
-)
-type Edit = { set: string; value: unknown } | { event: string; entry: object } | { rule: string }
-
-// biome-ignore lint/suspicious/noExplicitAny: somebody's JSON
-function apply(settings: any, edits: readonly Edit[]): any {
-  for (const one of edits) {
-    if ('set' in one) settings[one.set] = one.value
-    else if ('event' in one) {
-      settings.hooks ??= {}
-      settings.hooks[one.event] = [...(settings.hooks[one.event] ?? []), one.entry]
-    } else {
-      settings.permissions ??= {}
-      settings.permissions.allow = [...(settings.permissions.allow ?? []), one.rule]
-    }
-  }
-  return settings
-}
-
-test("uninstall keeps others' changes, whenever they were made, and twice is once", {
-  timeout: CEILING_MS,
-}, async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      someSettings,
-      fc.array(fc.tuple(fc.array(edit, { maxLength: 3 }), fc.boolean()), { maxLength: 3 }),
-      async (value, rounds) => {
-        await inFreshHome(async () => {
-          write(value)
-          install({ allow: true })
-          for (const [edits, again] of rounds) {
-            write(apply(read(), edits))
-            if (again) install({ sidecarPath: '/b/sidecar.js' })
-          }
-          await uninstall()
-          const all = rounds.flatMap(([edits]) => edits)
-          expect(read()).toEqual(apply(JSON.parse(JSON.stringify(value)), all))
-          const once = readFileSync(settings, 'utf8')
-          await uninstall()
-          expect(readFileSync(settings, 'utf8')).toBe(once)
-        })
-      },
-    ),
-    { numRuns: 40 },
-  )
 })

@@ -1,0 +1,108 @@
+/** The status of a session, from registry, hooks and transcript. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { client, env, events, hook, registry, root, seen, start, useSession } from './lab.ts'
+
+useSession()
+
+test("session - status follows the client's registry and its hooks, not those of its subagents", async () => {
+  await start()
+  expect(seen('status')).toEqual([['starting']])
+  registry('idle')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['idle']), 5000)
+  hook('UserPromptSubmit', { agent_id: 'a1' })
+  hook('UserPromptSubmit', { prompt: 'go' })
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['busy']), 5000)
+  registry('waiting')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['waiting']), 5000)
+  hook('StopFailure', { agent_id: 'a1' })
+  registry('idle')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['idle']), 5000)
+  expect(seen('status')).toEqual([['starting'], ['idle'], ['busy'], ['waiting'], ['idle']])
+})
+
+test('session - a half-written registry entry is read again', async () => {
+  await start()
+  const path = join(root, 'config', 'sessions', `${client.pid}.json`)
+  writeFileSync(path, '{"status":"id')
+  await vi.waitFor(() => expect(seen('status')).toEqual([['starting']]))
+  registry('idle')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['idle']), 5000)
+})
+
+test('session - stopped by a signal is paused', async () => {
+  await start()
+  registry('idle')
+  client.kill('SIGSTOP')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['paused']), 15_000)
+  client.kill('SIGCONT')
+  await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['idle']), 15_000)
+}, 40_000)
+
+test('session - a status from the future, told before the clock was set back, counts as now', async () => {
+  env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
+  registry('idle', Date.now() + 3_600_000)
+  await start()
+  await expect.poll(() => seen('status')).toEqual([['starting'], ['idle']])
+})
+
+test('session - a clock that is set back does not hold a status', async () => {
+  env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
+  registry('idle')
+  await start()
+  expect(seen('status')).toEqual([['starting']])
+  vi.setSystemTime(Date.now() - 3_600_000)
+  await expect.poll(() => seen('status')).toEqual([['starting'], ['idle']])
+})
+
+test('session - idle in the middle of a turn: a person stopped it, until the next prompt', async () => {
+  await start()
+  registry('busy')
+  hook('UserPromptSubmit', { prompt: 'go' })
+  await expect.poll(() => seen('status').at(-1)).toEqual(['busy'])
+  await expect
+    .poll(() => {
+      registry('idle')
+      return events.slice(-2)
+    })
+    .toEqual([
+      ['interrupted', true],
+      ['status', 'idle'],
+    ])
+  await expect
+    .poll(() => {
+      hook('UserPromptSubmit', { prompt: 'rather this' })
+      return events.filter(([kind]) => kind !== 'prompted').slice(-2)
+    })
+    .toEqual([
+      ['status', 'busy'],
+      ['interrupted', false],
+    ])
+})
+
+test('session - the end of a turn that is told late was no interruption', async () => {
+  await start()
+  registry('busy')
+  hook('UserPromptSubmit', { prompt: 'go' })
+  await expect.poll(() => seen('status').at(-1)).toEqual(['busy'])
+  await expect
+    .poll(() => {
+      registry('idle')
+      return seen('interrupted')
+    })
+    .toEqual([[true]])
+  hook('StopFailure')
+  await expect.poll(() => seen('interrupted')).toEqual([[true], [false]])
+})
+
+test('session - the hook at the end of a turn is read before idle is believed', async () => {
+  await start()
+  registry('busy')
+  hook('UserPromptSubmit', { prompt: 'go' })
+  await expect.poll(() => seen('status').at(-1)).toEqual(['busy'])
+  hook('Stop')
+  registry('idle', Date.now() + 10)
+  await expect.poll(() => seen('status').at(-1)).toEqual(['idle'])
+  expect(seen('interrupted')).toEqual([])
+})
