@@ -1,44 +1,28 @@
-/**
- * Sidecars in this process on a real engine: sessions that can be stopped, crashed and cut off, sidecars as processes
- * of their own, and an attacker who has the engine's credentials. Each test has a project of its own.
- */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, connect as dial, type Server, type Socket } from 'node:net'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
-import { build } from 'esbuild'
-import { type MsgHdrs, headers as natsHeaders } from 'nats'
+import { rmSync } from 'node:fs'
 import { test as base, expect } from 'vitest'
 import type { Message, Op, Request, Response } from '../../src/api/ops.schema.ts'
 import { type CallOptions, call } from '../../src/client/client.ts'
 import { version } from '../../src/client/version.ts'
-import type { Offer } from '../../src/core/mail/inbox.ts'
 import { answersOf } from '../../src/daemon/handlers.ts'
 import { Sidecar } from '../../src/daemon/sidecar.ts'
 import { type ApiServer, serve } from '../../src/daemon/socket/server.ts'
-import { engineStatus, startEngine } from '../../src/engine/engine.ts'
-import { engineUser } from '../../src/engine/nkey.ts'
-import type { Conversation, Door, Harness, HarnessEvents, Recalled } from '../../src/harness/types.ts'
+import type { Conversation, Door } from '../../src/harness/types.ts'
 import { ensurePrivateDir } from '../../src/host/files.ts'
-import { type Env, type Home, meshHome, operatorKey, sessionDir, socketPath } from '../../src/host/home.ts'
+import { sessionDir, socketPath } from '../../src/host/home.ts'
 import { createLogger } from '../../src/host/log.ts'
-import { identifyProcess } from '../../src/host/process/process.ts'
 import { defaultSettings, type Settings } from '../../src/host/settings.ts'
-import { memberKey } from '../../src/link/keys.ts'
-import { connectEngine, type NatsConnection } from '../../src/nats/connect.ts'
-import { ProjectStore } from '../../src/nats/project-store.ts'
-import { encodeEnvelope } from '../../src/wire/codec.ts'
-import type { Envelope, ProcessIdentity, SessionStatus } from '../../src/wire/envelope.schema.ts'
-import { newId, parseRecipient } from '../../src/wire/names.ts'
-import { messageSubject, storeNames } from '../../src/wire/subjects.ts'
-import { endEngine, scrubbedEnv, temporaryDir, testEngineBinary } from './engine.ts'
+import type { SessionStatus } from '../../src/wire/envelope.schema.ts'
+import { newId } from '../../src/wire/names.ts'
+import { storeNames } from '../../src/wire/subjects.ts'
+import { Attacker } from './lab/attacker.ts'
+import { FakeHarness, SessionProcess } from './lab/fake-client.ts'
+import { Machine } from './lab/machine.ts'
+import { SidecarProcess } from './lab/sidecar-process.ts'
+import { until, World } from './lab/world.ts'
 
-/** A ceiling for what takes a fraction of a second. */
-export const WAIT = { timeout: 30_000, interval: 10 }
-const root = join(import.meta.dirname, '..', '..')
+export { FakeDoor, SessionProcess } from './lab/fake-client.ts'
+export { until, WAIT, World } from './lab/world.ts'
+
 const SHOWN_LEVEL = 40
 
 /** `test` with a project of its own on this file's engine. What a failed test's sidecars logged is printed. */
@@ -57,82 +41,6 @@ export const test = base
     })
     return project
   })
-
-/** Waits for a condition, also where no assertion can: in a hook or a concurrent test. */
-export async function until(look: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + WAIT.timeout
-  while (!(await look())) {
-    if (performance.now() > deadline) throw new Error(`${what}: not within ${WAIT.timeout / 1000} s`)
-    await sleep(WAIT.interval)
-  }
-}
-
-/** One mesh home and its engine. */
-export class World {
-  readonly home: Home
-  readonly env: Env
-  readonly #temporary: { path: string; remove(): void }
-  #programs = 0
-  #projects = 0
-  #program: Promise<string> | null = null
-
-  private constructor(temporary: { path: string; remove(): void }, env: Env) {
-    this.#temporary = temporary
-    this.env = env
-    this.home = meshHome(env)
-  }
-
-  static async start(): Promise<World> {
-    const temporary = temporaryDir()
-    const env = { MESH_HOME: join(temporary.path, 'h'), MESH_ENGINE: await testEngineBinary() }
-    const world = new World(temporary, { ...scrubbedEnv(), ...env })
-    await startEngine(world.home, world.env, () => {})
-    return world
-  }
-
-  get url(): string {
-    return engineStatus(this.home).url!
-  }
-
-  nextProject(): string {
-    return `p${++this.#projects}`
-  }
-
-  /** A directory of this world that nobody else uses. */
-  directory(): string {
-    const path = join(this.#temporary.path, `d${++this.#programs}`)
-    mkdirSync(path, { mode: 0o700 })
-    return path
-  }
-
-  /** The sidecar as a program, from the sources as they are now. */
-  program(): Promise<string> {
-    this.#program ??= bundleSidecar(join(this.directory(), 'sidecar.js'))
-    return this.#program
-  }
-
-  killEngine(): void {
-    process.kill(engineStatus(this.home).pid!, 'SIGKILL')
-  }
-
-  async close(): Promise<void> {
-    await endEngine(this.home)
-    this.#temporary.remove()
-  }
-}
-
-async function bundleSidecar(outfile: string): Promise<string> {
-  await build({
-    entryPoints: [join(root, 'src', 'daemon', 'main.ts')],
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    outfile,
-    define: { MESH_VERSION: JSON.stringify(version), 'import.meta.dirname': '__dirname' },
-    logLevel: 'silent',
-  })
-  return outfile
-}
 
 interface NodeOptions {
   settings?: Partial<Settings>
@@ -219,93 +127,6 @@ export class Project {
   async close(): Promise<void> {
     await Promise.all(this.#nodes.map((node) => node.crash()))
     await Promise.all(this.#others.map((other) => other.close()))
-  }
-}
-
-/** A process that is nothing but a session's identity. It ends with this process at the latest. */
-export class SessionProcess {
-  readonly identity: ProcessIdentity
-  readonly #child: ChildProcess
-
-  constructor() {
-    this.#child = spawn('cat', [], { stdio: ['pipe', 'ignore', 'ignore'] })
-    this.identity = identifyProcess(this.#child.pid!)!
-  }
-
-  async kill(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    this.#child.kill('SIGKILL')
-    await once(this.#child, 'exit')
-  }
-
-  close(): Promise<void> {
-    return this.kill()
-  }
-}
-
-const EARLY_MS = 50
-
-/** A client that does what the test says. */
-class FakeHarness implements Harness {
-  readonly kind = 'test'
-  readonly process: ProcessIdentity
-  readonly conversation: Conversation
-  readonly doors: readonly Door[]
-  events!: HarnessEvents
-  /** What the model read at its start. */
-  startText = ''
-
-  readonly #first: Conversation
-
-  constructor(identity: ProcessIdentity, conversation: Conversation, doors: readonly Door[], early: boolean) {
-    this.process = identity
-    this.conversation = early ? { ...conversation, source: null } : conversation
-    this.#first = conversation
-    this.doors = doors
-  }
-
-  async start(events: HarnessEvents): Promise<void> {
-    this.events = events
-    events.status('idle')
-    if (this.conversation === this.#first) await this.begins(this.#first)
-    else setTimeout(() => void this.begins(this.#first), EARLY_MS)
-  }
-
-  /** A conversation begins in this process. */
-  async begins(conversation: Conversation): Promise<void> {
-    this.startText = await this.events.conversation(conversation)
-  }
-
-  /** What a client shows of an earlier sidecar's hand-overs. */
-  recall(offers: readonly Offer[]): Recalled[] {
-    return offers.map(() => this.recalled)
-  }
-
-  recalled: Recalled = { state: 'lost', evidence: '' }
-
-  async stop(): Promise<void> {}
-}
-
-/** A door that keeps what is offered. */
-export class FakeDoor implements Door {
-  readonly name = 'inbox-socket'
-  readonly reaches: readonly SessionStatus[] = ['idle']
-  readonly offers: { text: string; token: string }[] = []
-
-  available(): boolean {
-    return true
-  }
-
-  async offer(text: string, token: string): Promise<void> {
-    this.offers.push({ text, token })
-  }
-
-  lies(): boolean {
-    return false
-  }
-
-  async withdraw(): Promise<boolean> {
-    return false
   }
 }
 
@@ -452,211 +273,5 @@ export class Node {
   async die(): Promise<void> {
     await this.crash()
     await this.process.kill()
-  }
-}
-
-/** An operator's sidecar in a process of its own: it can be killed for real. */
-export class SidecarProcess {
-  readonly #project: Project
-  readonly #name: string
-  #child: ChildProcess | null = null
-
-  constructor(project: Project, name: string) {
-    this.#project = project
-    this.#name = name
-  }
-
-  get socket(): string {
-    const { world, name } = this.#project
-    return socketPath(sessionDir(world.home, operatorKey(name, this.#name)))
-  }
-
-  async start(): Promise<void> {
-    const { world, name } = this.#project
-    const dir = sessionDir(world.home, operatorKey(name, this.#name))
-    this.#child = spawn(process.execPath, [await world.program(), 'operator', dir], {
-      cwd: world.home.root,
-      env: { ...(world.env as Record<string, string>), MESH_PROJECT: name, MESH_NAME: this.#name },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    })
-    const connected = () =>
-      this.call('whoami', {}).then(
-        (me) => me.connected,
-        () => false,
-      )
-    await until(connected, `${this.#name} on the mesh`)
-  }
-
-  call<O extends Op>(op: O, body: Request<O>, options?: CallOptions): Promise<Response<O>> {
-    return call(this.socket, op, body, options)
-  }
-
-  signal(name: NodeJS.Signals): void {
-    this.#child?.kill(name)
-  }
-
-  /** kill -9. */
-  async kill(): Promise<void> {
-    const child = this.#child
-    if (!child || child.exitCode !== null || child.signalCode !== null) return
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-
-  close(): Promise<void> {
-    return this.kill()
-  }
-}
-
-/** Another machine of the same member. */
-export class Machine {
-  readonly home: Home
-  readonly env: Env = { PATH: '' }
-  readonly cable: Cable
-
-  private constructor(home: Home, cable: Cable) {
-    this.home = home
-    this.cable = cable
-  }
-
-  static async make(world: World): Promise<Machine> {
-    const dir = world.directory()
-    const cable = await Cable.lay(Number(new URL(world.url).port))
-    const home = { ...meshHome({ MESH_HOME: dir }), memberKey: world.home.memberKey }
-    mkdirSync(home.engine, { mode: 0o700 })
-    const record = JSON.parse(readFileSync(join(world.home.engine, 'engine.json'), 'utf8'))
-    writeFileSync(join(home.engine, 'engine.json'), JSON.stringify({ ...record, port: cable.port }))
-    copyFileSync(join(world.home.engine, 'user.key'), join(home.engine, 'user.key'))
-    return new Machine(home, cable)
-  }
-
-  close(): void {
-    this.cable.close()
-  }
-}
-
-/** A line to the engine that can be cut and mended. */
-class Cable {
-  readonly #server: Server
-  readonly #sockets = new Set<Socket>()
-  #isCut = false
-  /** Bytes from this machine to the engine. */
-  sent = 0
-
-  private constructor(to: number) {
-    this.#server = createServer((near) => {
-      if (this.#isCut) return void near.destroy()
-      const far = dial(to, '127.0.0.1')
-      near.on('data', (chunk: Buffer) => {
-        this.sent += chunk.length
-      })
-      for (const [a, b] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        this.#sockets.add(a)
-        a.on('error', () => {}).on('close', () => {
-          this.#sockets.delete(a)
-          b.destroy()
-        })
-        a.pipe(b)
-      }
-    })
-  }
-
-  static async lay(to: number): Promise<Cable> {
-    const cable = new Cable(to)
-    cable.#server.listen(0, '127.0.0.1')
-    await once(cable.#server, 'listening')
-    return cable
-  }
-
-  get port(): number {
-    return (this.#server.address() as { port: number }).port
-  }
-
-  cut(): void {
-    this.#isCut = true
-    for (const socket of this.#sockets) socket.destroy()
-  }
-
-  mend(): void {
-    this.#isCut = false
-  }
-
-  close(): void {
-    this.cut()
-    this.#server.close()
-  }
-}
-
-interface Publishing {
-  reply?: string
-  msgId?: string
-}
-
-/** Somebody who holds the engine's credentials and the member's key, and no sidecar. */
-export class Attacker {
-  readonly nc: NatsConnection
-  readonly jsm: JetStreamManager
-  readonly store: ProjectStore
-  readonly #project: Project
-
-  private constructor(project: Project, nc: NatsConnection, jsm: JetStreamManager, store: ProjectStore) {
-    this.#project = project
-    this.nc = nc
-    this.jsm = jsm
-    this.store = store
-  }
-
-  static async connect(project: Project): Promise<Attacker> {
-    const { world, name } = project
-    const user = engineUser(world.home)
-    const nc = await connectEngine({ url: world.url, user, name: 'attacker' }, () => {})
-    return new Attacker(project, nc, await jetstreamManager(nc), await ProjectStore.open(nc, name))
-  }
-
-  /** An envelope as a sidecar would make it, unsigned. */
-  envelope(from: string, to: string, over: Partial<Envelope> = {}): Envelope {
-    return {
-      v: 1,
-      kind: 'message',
-      id: newId('m'),
-      project: this.#project.name,
-      from: { member: 'local', name: from, epoch: 1 },
-      to,
-      seq: 1,
-      sentAt: new Date().toISOString(),
-      hops: 0,
-      body: { text: 'hand-made' },
-      ...over,
-    }
-  }
-
-  /** The envelope with the member's true signature. */
-  signed(from: string, to: string, over: Partial<Envelope> = {}): Uint8Array {
-    return encodeEnvelope(this.envelope(from, to, over), memberKey(this.#project.world.home))
-  }
-
-  subject(from: string, to: string): string {
-    return messageSubject(this.#project.name, parseRecipient(to), { member: 'local', name: from })
-  }
-
-  /** Publishes and waits until it is stored, unless the server's answer is to go elsewhere. */
-  async publish(subject: string, data: Uint8Array | string, { reply, msgId }: Publishing = {}): Promise<void> {
-    const headers: MsgHdrs | undefined = msgId === undefined ? undefined : natsHeaders()
-    headers?.set('Nats-Msg-Id', msgId!)
-    if (reply === undefined) await this.nc.request(subject, data, { timeout: 10_000, headers })
-    else this.nc.publish(subject, data, { reply, headers })
-    await this.nc.flush()
-  }
-
-  /** A good message from a session called `from`. */
-  async say(to: string, text: string, from = 'crowd', over: Partial<Envelope> = {}): Promise<void> {
-    await this.publish(this.subject(from, to), this.signed(from, to, { body: { text }, ...over }))
-  }
-
-  async close(): Promise<void> {
-    await this.nc.close()
   }
 }

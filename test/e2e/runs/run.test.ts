@@ -1,45 +1,24 @@
-/** `mesh run` as a user has it: output, codes and ends; runs without anybody waiting; what must not go wrong. */
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+/** mesh run: a command under supervision, its output, its code, its one end. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { eventually, meshBin, type RunOptions, TestMesh } from '../../support/mesh.ts'
-
-// biome-ignore lint/suspicious/noExplicitAny: tests look into whatever a command printed
-type Json = any
+import { isThere, type Json, sh, tryKill } from './processes.ts'
 
 let mesh: TestMesh
 let pids: number[]
+
 beforeEach(async () => {
   mesh = new TestMesh()
   pids = []
   await mesh.json(['up'])
 })
+
 afterEach(async () => {
   for (const pid of pids) tryKill(pid)
   for (const { pid } of mesh.leftovers().filter(({ command }) => command.includes('supervisor.js'))) tryKill(pid)
   await mesh.dispose()
 })
-
-function tryKill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // It ended by itself.
-  }
-}
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z')
-  } catch {
-    return false
-  }
-}
-
-function sh(script: string): string[] {
-  return ['--', 'sh', '-c', script]
-}
 
 async function detach(
   script: string,
@@ -212,99 +191,6 @@ test('progress comes in order, and runs in runs know whose they are', async () =
   expect((await mesh.run(['progress', 'x', '--json'])).error.code).toBe('bad_request')
 })
 
-test('a run goes on when mesh run is killed, and its end is told', async () => {
-  const running = mesh.start(['run', ...sh('echo on; sleep 1; exit 5')])
-  await running.sees(/on/)
-  running.child.kill('SIGKILL')
-  const [{ runId }] = await eventually(async () => {
-    const runs = await mesh.json(['tree'])
-    return runs.length > 0 && runs
-  }, 'the run')
-  expect(await endOf(runId)).toMatchObject({ reason: 'exit 5' })
-})
-
-test('without a mesh a command runs all the same, and its end is told when the mesh is back', async () => {
-  await mesh.json(['down'])
-  expect(await mesh.run(['run', ...sh('echo hi; exit 4')])).toMatchObject({ code: 4, stdout: 'hi\n' })
-  const [runId] = readdirSync(join(mesh.home, 'runs'))
-  await mesh.json(['up'])
-  expect(await endOf(runId!)).toMatchObject({ reason: 'exit 4' })
-})
-
-test('the engine dies before the end: the end is told when it is back', async () => {
-  const { runId } = await detach('sleep 1; echo boom >&2; exit 7')
-  const { pid } = await mesh.json(['status'])
-  process.kill(pid, 'SIGKILL')
-  expect(await endOf(runId)).toMatchObject({ reason: 'exit 7', stderrTail: 'boom\n' })
-})
-
-test('supervisor and command die at once: lost, told by the witness, with the last words', async () => {
-  await mesh.join('tester')
-  const { runId, pid } = await detach('echo last words >&2; sleep 100')
-  await eventually(async () => (await mesh.run(['logs', runId, '--stderr'])).stdout !== '', 'the words')
-  tryKill(supervisorOf(runId))
-  process.kill(-pid, 'SIGKILL')
-  const end = await endOf(runId)
-  expect(end).toMatchObject({ type: 'run_terminated', reason: 'supervisor lost', stderrTail: 'last words\n', code: 11 })
-  expect(end.exitCode).toBe(undefined)
-})
-
-test('a command that outlives its supervisor runs on, unsupervised, until it is gone', async () => {
-  await mesh.join('tester')
-  const { runId, pid } = await detach('sleep 100')
-  tryKill(supervisorOf(runId))
-  const listed = await eventually(async () => {
-    const [run] = await mesh.json(['ps', '--runs'])
-    return run?.supervised === false && run
-  }, 'unsupervised')
-  expect(listed).toMatchObject({ runId, state: 'running' })
-  expect(await ends(runId)).toEqual([])
-  const stopped = await mesh.json(['stop', runId])
-  expect(stopped).toMatchObject({ type: 'run_cancelled', reason: 'cancelled by tester' })
-  expect(isThere(pid)).toBe(false)
-})
-
-test('a supervisor that is asleep is not lost', async () => {
-  await mesh.join('tester')
-  const { runId } = await detach('exit 6', {})
-  const slow = await detach('sleep 0.5; exit 6')
-  process.kill(supervisorOf(slow.runId), 'SIGSTOP')
-  await endOf(runId)
-  await eventually(
-    () => !isThere(slow.pid) || readFileSync(`/proc/${slow.pid}/stat`, 'utf8').includes(') Z'),
-    'its end',
-  )
-  await new Promise((resolve) => setTimeout(resolve, 1500))
-  expect(await ends(slow.runId)).toEqual([])
-  process.kill(supervisorOf(slow.runId), 'SIGCONT')
-  expect(await endOf(slow.runId)).toMatchObject({ reason: 'exit 6' })
-})
-
-test('a gigabyte of output stays bounded on disk', async () => {
-  const { runId } = await detach('head -c 1000000000 /dev/zero; echo end >&2')
-  expect(await endOf(runId)).toMatchObject({ type: 'run_completed', stderrTail: 'end\n' })
-  const dir = join(mesh.home, 'runs', runId)
-  const bytes = readdirSync(dir).reduce((sum, name) => sum + (statSync(join(dir, name)).size ?? 0), 0)
-  expect(bytes).toBeLessThan(20 * 1024 * 1024)
-})
-
-test('one that closes its output lives on, and one that leaves processes behind is over when it ends', async () => {
-  const silent = await detach('exec >&- 2>&-; sleep 0.7; exit 8')
-  expect(await endOf(silent.runId)).toMatchObject({ reason: 'exit 8' })
-  const left = await mesh.run(['run', '--json', ...sh('sleep 100 >/dev/null 2>&1 & echo $!; exit 2')])
-  const [pid, last] = left.stdout.trimEnd().split('\n')
-  expect(await endOf(JSON.parse(last!).runId)).toMatchObject({
-    reason: 'exit 2',
-    evidence: expect.stringContaining('processes of its group were left'),
-  })
-  await eventually(() => !isThere(Number(pid)), 'the end of what was left')
-})
-
-test('a process that leaves the group does not keep the run from ending', async () => {
-  const { runId } = await detach('setsid sleep 2 & exit 9')
-  expect(await endOf(runId)).toMatchObject({ reason: 'exit 9' })
-})
-
 test('a run of another project, of nobody, or no id at all is said to be so', async () => {
   const { runId } = await detach('sleep 0.1')
   await endOf(runId)
@@ -315,19 +201,6 @@ test('a run of another project, of nobody, or no id at all is said to be so', as
     expect((await mesh.run([command, 'r_xyz', '--json'])).error).toMatchObject({ code: 'bad_request' })
   }
   expect(await mesh.run(['wait', runId])).toMatchObject({ code: 0 })
-})
-
-test('the machine is started anew in the middle: host lost, told by the next sidecar, with the last words', async () => {
-  const { runId, pid } = await detach('echo last words >&2; exec sleep 600')
-  await eventually(async () => (await mesh.run(['logs', runId, '--stderr'])).stdout !== '', 'the words')
-  await mesh.signal('tester', 'SIGKILL')
-  tryKill(supervisorOf(runId))
-  tryKill(pid)
-  const path = join(mesh.home, 'runs', runId, 'journal.jsonl')
-  writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/"boot":"[^"]*"/g, '"boot":"an earlier one"'))
-  const end = await endOf(runId)
-  expect(end).toMatchObject({ type: 'run_terminated', reason: 'host lost', stderrTail: 'last words\n', code: 11 })
-  expect(end.evidence).toMatch(/^the machine was started anew: it ran in boot an earlier one, now it is /)
 })
 
 test('a command that is stopped waits, and says how it goes on', async () => {

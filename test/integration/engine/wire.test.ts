@@ -4,7 +4,8 @@ import { expect } from 'vitest'
 import { encodeEnvelope } from '../../../src/wire/codec.ts'
 import { newId } from '../../../src/wire/names.ts'
 import { storeNames } from '../../../src/wire/subjects.ts'
-import { type Attacker, test as base, type Node, Project, until, WAIT } from '../../support/node.ts'
+import type { Attacker } from '../../support/lab/attacker.ts'
+import { test as base, type Node, Project, until, WAIT } from '../../support/node.ts'
 
 /** One session for all the bytes that are passed over: what comes next must find it unharmed. */
 const test = base.extend('bob', { scope: 'file' }, async ({ world }, { onCleanup }) => {

@@ -1,7 +1,8 @@
 /** Two agent sessions that only answer each other: bounded, held, told, and let go on by people alone. */
 import { expect } from 'vitest'
 import { newId } from '../../../src/wire/names.ts'
-import { FakeDoor, type Node, type Project, type SidecarProcess, test, until } from '../../support/node.ts'
+import type { SidecarProcess } from '../../support/lab/sidecar-process.ts'
+import { FakeDoor, type Node, type Project, test, until } from '../../support/node.ts'
 
 const LIMIT = 3
 const settings = { loopRounds: LIMIT }

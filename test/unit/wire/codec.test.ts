@@ -1,11 +1,9 @@
-import { generateKeyPairSync, sign } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MeshError } from '../../../src/errors.ts'
 import {
   canonical,
   checkText,
-  type Decoded,
   decodeEnvelope,
   decodeEvent,
   decodeRecord,
@@ -13,41 +11,13 @@ import {
   encodeEvent,
   encodeRecord,
   parseJson,
-  type Undecodable,
 } from '../../../src/wire/codec.ts'
-import { type Envelope, presence as presenceSchema } from '../../../src/wire/envelope.schema.ts'
+import { presence as presenceSchema } from '../../../src/wire/envelope.schema.ts'
 import { limits } from '../../../src/wire/limits.ts'
 import { parseRecipient } from '../../../src/wire/names.ts'
 import { eventSubject, messageSubject } from '../../../src/wire/subjects.ts'
 import { fixture, keyOf, presence, project, testKey, unsigned } from '../../support/samples.ts'
-
-const foreignKey = generateKeyPairSync('ed25519').privateKey
-
-function subjectOf(message: Pick<Envelope, 'to' | 'from' | 'project'>): string {
-  return messageSubject(message.project, parseRecipient(message.to), message.from)
-}
-
-const subject = subjectOf(unsigned())
-
-function decode(value: unknown, on: string = subject) {
-  const bytes =
-    value instanceof Uint8Array ? value : Buffer.from(typeof value === 'string' ? value : JSON.stringify(value))
-  return decodeEnvelope(project, on, bytes, keyOf)
-}
-
-function undecodable(reason: Undecodable) {
-  return { undecodable: reason }
-}
-
-/** A signed message as a plain object, to be bent. */
-function signed(over: Partial<Envelope> = {}, key = testKey): Record<string, unknown> & { sig: string } {
-  return JSON.parse(Buffer.from(encodeEnvelope(unsigned(over), key)).toString())
-}
-
-function verified(result: Decoded | { undecodable: Undecodable }): boolean {
-  if ('undecodable' in result) throw new Error(result.undecodable)
-  return result.verified
-}
+import { decode, signed, subjectOf, verified } from './signed.ts'
 
 describe('round trip', () => {
   const text = fc.string({ unit: 'binary', maxLength: 200 })
@@ -93,90 +63,6 @@ describe('round trip', () => {
   })
 })
 
-describe('signatures', () => {
-  test('a missing, empty, foreign, cut or decorated one is not verified, and not an error', () => {
-    const message = signed()
-    const bad = [
-      undefined,
-      '',
-      'x',
-      'A'.repeat(86),
-      message.sig.slice(1),
-      `${message.sig}=`,
-      `${message.sig}!`,
-      `!${message.sig}`,
-    ]
-    for (const sig of bad) expect(verified(decode({ ...message, sig })), String(sig)).toBe(false)
-    expect(verified(decode(signed({}, foreignKey)))).toBe(false)
-    expect(verified(decode(message))).toBe(true)
-  })
-
-  test('a member without a pinned key is not verified', () => {
-    const stranger = { member: 'constructor', name: 'api', epoch: 1 }
-    expect(verified(decode(signed({ from: stranger }), subjectOf(unsigned({ from: stranger }))))).toBe(false)
-  })
-
-  test.each([
-    ['id', 'm_ffeeddccbbaa99887766554433221100'],
-    ['seq', 2],
-    ['sentAt', '2026-11-20T10:00:00.001Z'],
-    ['hops', 1],
-    ['body', { text: 'ho' }],
-    ['body', { text: 'hi', extra: 1 }],
-    ['thread', 'added'],
-    ['intent', 'request'],
-    ['replyTo', 'm_ffeeddccbbaa99887766554433221100'],
-    ['from', { member: 'local', name: 'api', epoch: 2 }],
-    ['later', 'added'],
-    ['__proto__', { added: true }],
-  ])('a changed %s is not verified', (field, value) => {
-    const { sig, ...rest } = signed()
-    const changed = `{"sig":${JSON.stringify(sig)},${JSON.stringify(field)}:${JSON.stringify(value)},`
-    const { [field]: _, ...others } = rest
-    expect(verified(decode(changed + JSON.stringify(others).slice(1)))).toBe(false)
-  })
-
-  test('unknown fields of a newer sender verify, and are dropped', () => {
-    const newer = {
-      ...unsigned(),
-      later: { b: [1, null, true], a: 'x' },
-      priority: 1.5,
-      from: { ...unsigned().from, host: 'h' },
-    }
-    const result = decode(signed(newer as Partial<Envelope>))
-    expect(verified(result)).toBe(true)
-    expect(result).toEqual({ envelope: { ...unsigned(), sig: expect.any(String) }, verified: true })
-  })
-
-  test('a signature given for something else does not fit', () => {
-    const { sig: _, ...rest } = signed()
-    const bare = sign(null, Buffer.from(canonical(rest)), testKey).toString('base64url')
-    expect(verified(decode({ ...rest, sig: bare }))).toBe(false)
-  })
-
-  test('a replay to another project, recipient, sender or member is refused', () => {
-    const message = signed()
-    const elsewhere = [
-      { to: 'other' },
-      { to: 'topic:web' },
-      { to: 'role:web' },
-      { to: '@all' },
-      { from: { member: 'local', name: 'boss', epoch: 1 } },
-      { from: { member: 'other', name: 'api', epoch: 1 } },
-    ]
-    for (const over of elsewhere)
-      expect(decode(message, subjectOf(unsigned(over)))).toEqual(undecodable('wrong_subject'))
-    const other = unsigned({ project: 'other' })
-    const bytes = Buffer.from(JSON.stringify(message))
-    expect(decodeEnvelope('other', subjectOf(other), bytes, keyOf)).toEqual(undecodable('wrong_subject'))
-    expect(decode(message, subjectOf(other))).toEqual(undecodable('wrong_subject'))
-  })
-
-  test('operator and role:operator are one recipient', () => {
-    expect(verified(decode(signed({ to: 'operator' }), subjectOf(unsigned({ to: 'role:operator' }))))).toBe(true)
-  })
-})
-
 describe('canonical form', () => {
   test('is JSON of the same value, and does not depend on the order of keys', () => {
     fc.assert(
@@ -211,136 +97,6 @@ function reverseKeys(value: unknown): unknown {
       .reverse(),
   )
 }
-
-describe('malformed', () => {
-  const json = JSON.stringify(signed())
-
-  test.each([
-    ['nothing', ''],
-    ['white space', ' \n'],
-    ['garbage', 'not json'],
-    ['a cut message', json.slice(0, -1)],
-    ['more after it', `${json}x`],
-    ['two messages', json + json],
-    ['a number', '5'],
-    ['null', 'null'],
-    ['an array', `[${json}]`],
-    ['a string', JSON.stringify(json)],
-    ['single quotes', json.replaceAll('"', "'")],
-    ['NaN', json.replace('"seq":1', '"seq":NaN')],
-    ['NUL', `${json}\0`],
-    ['depth 100,000', '['.repeat(1e5)],
-    ['depth 100,000, closed', '{"a":'.repeat(1e5) + 1 + '}'.repeat(1e5)],
-    ['depth 65', json.replace('{', `{"deep":${'['.repeat(64)}${']'.repeat(64)},`)],
-  ])('%s is bad JSON', (_what, text) => {
-    expect(decode(text)).toEqual(undecodable('bad_json'))
-  })
-
-  test('depth 64 is read; brackets within strings do not count', () => {
-    expect(verified(decode(json.replace('{', `{"deep":${'['.repeat(63)}${']'.repeat(63)},`)))).toBe(false)
-    expect(verified(decode(signed({ body: { text: `${'['.repeat(1000)}\\"${'{'.repeat(1000)}\\` } })))).toBe(true)
-  })
-
-  test.each([
-    ['a lone continuation byte', [0x80]],
-    ['an overlong slash', [0xc0, 0xaf]],
-    ['an encoded surrogate', [0xed, 0xa0, 0x80]],
-    ['a cut sequence', [0xf0, 0x9f, 0x9a]],
-    ['UTF-16', [0xff, 0xfe, 0x7b, 0x00]],
-  ])('%s is not UTF-8', (_what, bytes) => {
-    const at = json.indexOf('hi')
-    const broken = Buffer.concat([Buffer.from(json.slice(0, at)), Buffer.from(bytes), Buffer.from(json.slice(at))])
-    expect(decode(broken)).toEqual(undecodable('bad_json'))
-  })
-
-  test.each([{ v: 2 }, { v: 0 }, { v: '1' }, { v: null }, { kind: 'event' }, { kind: 5 }, { kind: ['message'] }])(
-    '%j is unsupported',
-    (over) => {
-      expect(decode({ ...signed(), ...over })).toEqual(undecodable('unsupported'))
-    },
-  )
-
-  test('an empty object is unsupported', () => {
-    expect(decode('{}')).toEqual(undecodable('unsupported'))
-  })
-
-  test.each([
-    { id: 'm_x' },
-    { id: 5 },
-    { id: '__proto__' },
-    { seq: '1' },
-    { seq: 1e99 },
-    { sentAt: 'yesterday' },
-    { sentAt: 5 },
-    { from: null },
-    { from: 'api' },
-    { from: { member: 'local', name: 'a'.repeat(5000), epoch: 1 } },
-    { from: { member: 'local', name: 'm_x', epoch: 1 } },
-    { to: ['web'] },
-    { to: 'a.b' },
-    { to: '*' },
-    { to: '$JS.API.>' },
-    { to: 'web\r\n' },
-    { to: 'web\0' },
-    { to: 'wéb' },
-    { body: null },
-    { body: 'hi' },
-    { body: {} },
-    { body: { text: 5 } },
-    { body: { object: '/etc/passwd', size: 1, preview: '' } },
-    { thread: 'x'.repeat(129) },
-    { hops: 65 },
-    { sig: 5 },
-    { sig: 'x'.repeat(200) },
-  ])('%j has a bad shape', (over) => {
-    expect(decode({ ...signed(), ...over })).toEqual(undecodable('bad_shape'))
-  })
-
-  test('too many bytes are refused before they are parsed', () => {
-    expect(decode(`{"a":"${'x'.repeat(limits.envelopeBytes)}"}`)).toEqual(undecodable('too_large'))
-    const keys = Array.from({ length: 1e6 }, (_, i) => `"${i}":0`)
-    expect(decode(`{${keys.join(',')}}`)).toEqual(undecodable('too_large'))
-  })
-
-  test('as many keys as fit are read', () => {
-    const keys = Object.fromEntries(Array.from({ length: 1e5 }, (_, i) => [`k${i}`, 0]))
-    expect(verified(decode({ ...keys, ...signed() }))).toBe(false)
-  })
-
-  test.each(['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty'])('a field %s is inert', (field) => {
-    const polluted = json.replace('{', `{"${field}":{"polluted":true,"v":2},`)
-    const result = decode(polluted)
-    expect(verified(result)).toBe(false)
-    expect(Object.keys((result as Decoded).envelope)).not.toContain(field)
-    expect((result as { polluted?: unknown }).polluted).toBeUndefined()
-    expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
-  })
-
-  test('any bytes on any subject give an answer, never an exception', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), fc.string({ maxLength: 60 }), (bytes, on) => {
-        expect(decodeEnvelope(project, on, bytes, keyOf)).toEqual(undecodable('wrong_subject'))
-        expect(decode(bytes)).toHaveProperty('undecodable')
-      }),
-    )
-  })
-
-  test('any change of one byte is refused or not verified', () => {
-    const original = unsigned({ thread: 't', body: { text: 'a message' } })
-    const bytes = encodeEnvelope(original, testKey)
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: bytes.length - 1 }), fc.integer({ min: 1, max: 255 }), (at, flip) => {
-        const changed = Uint8Array.from(bytes)
-        changed[at]! ^= flip
-        const result = decode(changed)
-        if (!('verified' in result) || !result.verified) return
-        // The last character of 64 bytes in base64url holds four bits that mean nothing.
-        expect({ ...result.envelope, sig: undefined }).toEqual({ ...original, sig: undefined })
-      }),
-      { numRuns: 500 },
-    )
-  })
-})
 
 describe('records', () => {
   test('are read as they were written', () => {
