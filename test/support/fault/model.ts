@@ -17,6 +17,8 @@ export interface ModelMail {
 
 export interface ModelPeer {
   name: string
+  /** What it was called before: mail that a sender addressed to that name is still this session's. */
+  formerly: string | null
   epoch: number
   /** `dead`: its sidecar was killed, `stopped`: it ended in good order. The next call brings it back either way. */
   state: 'alive' | 'dead' | 'stopped'
@@ -43,7 +45,7 @@ export class Model {
 
   add(name: string, epoch: number): ModelPeer {
     const fresh = { unread: [], read: [], topics: new Set<string>(), roles: new Set<string>(), open: new Map() }
-    const peer: ModelPeer = { name, epoch, state: 'alive', ...fresh }
+    const peer: ModelPeer = { name, formerly: null, epoch, state: 'alive', ...fresh }
     this.peers.push(peer)
     return peer
   }
@@ -62,7 +64,8 @@ export class Model {
     const others = this.peers.filter(({ name }) => name !== from)
     if (to === '@all') return others
     if (to.startsWith('topic:')) return others.filter(({ topics }) => topics.has(to.slice(6)))
-    return this.peers.filter(({ name }) => name === to)
+    const named = this.peers.filter(({ name }) => name === to)
+    return named.length > 0 ? named : this.peers.filter(({ formerly }) => formerly === to)
   }
 
   /** Messages were given to a reader, which did or did not confirm that it showed them. */
@@ -100,6 +103,7 @@ export class Model {
   /** Everything comes along; the old name is nobody's. The operator's sidecar ends with its old name. */
   rename(peer: ModelPeer, name: string): void {
     this.end(peer, 'stopped')
+    peer.formerly = peer.name
     peer.name = name
   }
 
