@@ -12,7 +12,7 @@ import { commandLine, endProcess, sendSignal } from '../../host/process/process.
 import { type Finding, fault, good, word } from '../finding.ts'
 import { serves } from '../look/engine.ts'
 import { lastLines, sidecarAlarms, sidecarCrashes } from '../look/logs.ts'
-import { type SessionLook, sessionKeys } from '../look/session.ts'
+import { lookAtSession, type SessionLook, sessionKeys } from '../look/session.ts'
 import type { Setup } from '../setup.ts'
 
 /** A session that just started or just ended is in motion: nothing of it is a fault yet. */
@@ -25,11 +25,13 @@ const RECENT_MS = 600_000
 const LOOP = 3
 /** The programs that take a session's lock. */
 const MESH = /sidecar\.m?js|mesh/
+/** A sidecar that starts has its lock, or has ended, within this long. */
+const START_MS = 5000
 /** An engine that came back is found again within this long. */
 const LINK_MS = 6000
 
 export async function lookAtSidecars(setup: Setup): Promise<Finding[]> {
-  const sessions = await setup.sessions()
+  const sessions = await Promise.all((await setup.sessions()).map((session) => started(setup.home, session)))
   const isServing = serves(await setup.engine())
   const found = (await Promise.all(sessions.map((session) => judge(setup, session, isServing)))).flat()
   const findings = [...found, ...foreignLocks(setup.home), ...leftovers(setup.home), ...logs(setup.home)]
@@ -38,6 +40,21 @@ export async function lookAtSidecars(setup: Setup): Promise<Finding[]> {
   return [
     good('sidecar', sessions.length === 0 ? 'no session is on the mesh now' : `${living} of ${sessions.length} answer`),
   ]
+}
+
+/** While a sidecar is being started, nothing shows whether the start before it failed: looks again until it is over. */
+async function started(home: Home, first: SessionLook): Promise<SessionLook> {
+  const deadline = performance.now() + START_MS
+  let session = first
+  while (isStarting(session) && performance.now() < deadline) {
+    await sleep(POLL_MS)
+    session = await lookAtSession(home, session.key)
+  }
+  return session
+}
+
+function isStarting({ owner, isForeign, clientState, hasLoop, failed }: SessionLook): boolean {
+  return !owner && !isForeign && clientState !== 'dead' && hasLoop && failed === null
 }
 
 async function judge(setup: Setup, session: SessionLook, isServing: boolean): Promise<Finding[]> {

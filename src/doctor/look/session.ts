@@ -56,7 +56,7 @@ export function lookAtSessions(home: Home): Promise<SessionLook[]> {
   return Promise.all(sessionKeys(home).map((key) => lookAtSession(home, key)))
 }
 
-async function lookAtSession(home: Home, key: string): Promise<SessionLook> {
+export async function lookAtSession(home: Home, key: string): Promise<SessionLook> {
   const dir = sessionDir(home, key)
   const value = readJson(join(dir, 'sidecar.json'), RECORD_BYTES) as Record<string, unknown> | null | undefined
   const sidecar = identityOf(value?.sidecar)

@@ -55,11 +55,11 @@ function lockOf(pid: number, over: object = {}): string {
   return JSON.stringify({ ...identifyProcess(pid), token: '0123456789abcdef', ...over })
 }
 
-/** A program that ends with 3 in place of the sidecar, and the hook script that starts it. */
+/** A program that soon ends with 3 in place of the sidecar, and the hook script that starts it. */
 function brokenHook(): string {
   const dir = join(mesh.root, 'broken')
   mkdirSync(dir, { recursive: true })
-  writeFileSync(join(dir, 'sidecar.js'), 'process.exit(3)')
+  writeFileSync(join(dir, 'sidecar.js'), 'setTimeout(() => process.exit(3), 1000)')
   const script = readFileSync(join(mesh.home, 'hooks', 'claude-code.sh'), 'utf8')
   writeFileSync(join(dir, 'claude-code.sh'), script.replace(/^sidecar='.*'$/m, `sidecar='${dir}/sidecar.js'`))
   return join(dir, 'claude-code.sh')
@@ -159,7 +159,9 @@ const breakages: Breakage[] = [
       const client = spawn('sleep', ['600'], { stdio: 'ignore' })
       ended.push(() => client.kill('SIGKILL'))
       mesh.hook(client.pid!, brokenHook())
-      await eventually(() => existsSync(join(run(`cc-${client.pid}`), 'failed')), 'the failure')
+      const failed = join(run(`cc-${client.pid}`), 'failed')
+      await eventually(() => existsSync(failed), 'the failure')
+      await eventually(() => !existsSync(failed), 'the next start')
       return () => rmSync(run(`cc-${client.pid}`), { recursive: true, force: true })
     },
     check: 'sidecar.restarts',
