@@ -1,7 +1,7 @@
 /** What an operation answered, as a tool's result. Words of peers only within a tag that holds a random token. */
 import { randomBytes } from 'node:crypto'
 import type { Message, Response } from '../api/ops.schema.ts'
-import { byTools, renderHandover, type Telling, visible, wholeByTools } from '../core/render.ts'
+import { byTools, type MailStyle, renderHandover, visible, wholeByTools } from '../core/render.ts'
 import { MeshError } from '../errors.ts'
 import { limits } from '../wire/limits.ts'
 import { forTools, LIST, type Tool } from './tools.ts'
@@ -65,13 +65,13 @@ export function fitting(messages: readonly Message[]): number {
 }
 
 /** All of them: what does not fit into one element is in the next. */
-function messagesText(messages: readonly Message[], more = 0, telling: Telling = byTools): string {
+function messagesText(messages: readonly Message[], more = 0, style: MailStyle = byTools): string {
   const parts: string[] = []
   for (let at = 0; at < messages.length; ) {
     const rest = messages.slice(at)
-    const { count } = renderHandover(rest, '', 0, telling)
+    const { count } = renderHandover(rest, '', 0, style)
     const isLast = at + count >= messages.length
-    const part = renderHandover(rest.slice(0, count), nonce(), isLast ? more : 0, telling)
+    const part = renderHandover(rest.slice(0, count), nonce(), isLast ? more : 0, style)
     parts.push(part.text)
     at += count
   }

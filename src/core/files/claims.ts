@@ -1,6 +1,6 @@
 /**
- * Claims on files: who may have which paths, and whose claims have fallen. Takes the claims that stand and gives those
- * that are to be kept; who is first is decided by compare-and-set on the repository's record. Pure.
+ * Claims on files: who may have which paths, and whose claims have expired. Takes the claims that stand and returns
+ * those to keep. Who is first is decided by compare-and-set on the repository's record. Pure.
  */
 import { MeshError } from '../../errors.ts'
 import type { FileClaim } from '../../wire/files.schema.ts'
@@ -12,14 +12,14 @@ import { holds } from '../tasks/board.ts'
 import type { Grace, HolderFacts } from '../tasks/lease.ts'
 import { covers, overlap } from './paths.ts'
 
-/** A claim with when it falls, as things are, and why before its time (null: at its own). */
+/** A claim, when it expires as things stand, and why it does so early (null: it does not). */
 export interface Standing {
   claim: FileClaim
   until: string
   because: string | null
 }
 
-/** The claim as things stand at `now`; null when it has fallen. */
+/** Returns the claim as things stand at `now`; null when it has expired. */
 export function standing(claim: FileClaim, facts: HolderFacts, now: number, grace: Grace): Standing | null {
   const isThere = facts.state === 'held' || facts.state === 'resting'
   const end = isThere ? null : endOfGrace(claim, facts, grace)
@@ -31,7 +31,7 @@ export function standing(claim: FileClaim, facts: HolderFacts, now: number, grac
 }
 
 function endOfGrace(claim: FileClaim, { state, at }: HolderFacts, grace: Grace): number {
-  // Nobody has the name any more: it was forgotten.
+  // No session has the name any more: it was forgotten.
   if (state === 'absent') return Date.parse(claim.since)
   return Date.parse(at ?? claim.since) + (state === 'lost' ? grace.lost : grace.gone)
 }
@@ -44,7 +44,7 @@ export interface Asked {
   why?: string
 }
 
-/** The claims after `asked`: all of its paths, or, when another's is in the way, none (`conflict`). Throws `too_large`. */
+/** Returns the claims after `asked`: all of its paths or none. Throws `conflict` when another's is in the way, `too_large`. */
 export function claimed(all: readonly Standing[], asked: Asked): FileClaim[] {
   for (const path of asked.paths) refuseTaken(all, path, asked.holder)
   const paths = new Map(asked.paths.map((path) => [folded(path), path]))
@@ -77,7 +77,7 @@ function refuseTaken(all: readonly Standing[], path: string, by: Actor): void {
   })
 }
 
-/** Takes the claims of `by` on `paths` (null: all of its) off. Throws `not_found` for a path that it does not hold. */
+/** Removes the claims of `by` on `paths` (null: all of them). Throws `not_found` for a path that it has not claimed. */
 export function released(
   all: readonly Standing[],
   paths: readonly string[] | null,
@@ -96,12 +96,12 @@ export function released(
   return { left: claims.filter((claim) => !gone.includes(claim)), gone }
 }
 
-/** Whether it is a claim of somebody else on the file at `path`. */
+/** Returns true for another session's claim on the file at `path`. */
 export function claimOn(claim: FileClaim, path: string, me: Actor): boolean {
   return !holds(me, claim) && covers(claim.path, path)
 }
 
-/** The claims with those of `from` held by `to`. */
+/** Returns the claims after those of `from` went over to `to`. */
 export function passed(claims: readonly FileClaim[], from: Actor, to: Actor): FileClaim[] {
   return claims.map((claim) => (holds(from, claim) ? { ...claim, holder: to } : claim))
 }

@@ -1,4 +1,4 @@
-/** What a session is told when another edits the same file, or one that somebody claims. Pure. */
+/** The news that two sessions get when one edits a file that the other edited or claims. Pure. */
 
 /** The end of a path says most, the beginning of a reason. */
 const PATH_CHARS = 44
@@ -10,7 +10,7 @@ export interface FileNews {
   path: string
   /** The other session. */
   peer: string
-  /** What happened: both edit it; I edited what the other claims; the other edited what I claim. */
+  /** Both edited it, I edited what the other claims, or the other edited what I claim. */
   what: 'shared' | 'claimed-by-peer' | 'edited-by-peer'
   /** The claim. */
   claim?: { path: string; why?: string }
@@ -18,7 +18,7 @@ export interface FileNews {
   elsewhere?: boolean
 }
 
-/** One line; at most 60 tokens with the tag that it comes in, unless names are long. */
+/** Returns one line: at most 60 tokens with the tag around it, unless names are long. */
 export function fileNewsText({ path, peer, what, claim, elsewhere }: FileNews): string {
   const file = end(path, PATH_CHARS)
   const where = elsewhere ? ', in another worktree' : ''

@@ -1,4 +1,4 @@
-/** Which paths of a repository can mean one file. `*` and `?` stand for characters of a name, `**` for names. Pure. */
+/** Matches paths of a repository that can mean one file. `*` and `?` stand for characters of a name, `**` for names. Pure. */
 import { folded, isGlob } from '../../wire/paths.ts'
 
 const ANY_DEPTH = '**'
@@ -6,14 +6,14 @@ const ANY_DEPTH = '**'
 const LITERAL = { '*': '\ue02a', '?': '\ue03f' } as const
 
 /**
- * Whether there can be a file that both stand for. A path without wildcards stands for what is below it, too. Exact but
+ * Returns true if there can be a file that both stand for. A path without wildcards stands for what is below it, too. Exact but
  * for letters: capitals and small ones, and the ways to write an accent, are alike, since they are on some machines.
  */
 export function overlap(a: string, b: string): boolean {
   return meet(namesOf(a), namesOf(b), ANY_DEPTH, namesMeet)
 }
 
-/** Whether a claim on `claimed` is one on the file at `path`, which may have wildcards in its name. */
+/** Returns true if a claim on `claimed` covers the file at `path`, whose own name may contain wildcards. */
 export function covers(claimed: string, path: string): boolean {
   const literal = folded(path).replace(/[*?]/g, (found) => LITERAL[found as '*' | '?'])
   return meet(namesOf(claimed), literal.split('/'), ANY_DEPTH, namesMeet)
@@ -30,7 +30,7 @@ function namesMeet(a: string, b: string): boolean {
 }
 
 /**
- * Whether two sequences can be made the same, where `many` in either stands for any number of elements. Row by row over
+ * Returns true if two sequences can be made the same, where `many` in either stands for any number of elements. Row by row over
  * the first i of `a` and the first j of `b`: at most a × b steps.
  */
 function meet(

@@ -8,18 +8,18 @@ import { limits, times } from '../../wire/limits.ts'
 export type BudgetStep =
   | { t: 'sent'; to: string; at: number }
   | { t: 'heard'; from: string; at: number; round: boolean; held: boolean }
-  /** A person said something, or silence did: counted anew. `with` null: every peer. */
+  /** A person, or silence, let the counting begin anew. `with` null: with every peer. */
   | { t: 'reset'; with: string | null }
-  /** The people or the model know of the hold. */
+  /** The people, or the model, were notified of the hold. */
   | { t: 'told'; with: string; whom: 'people' | 'model' }
-  /** One line of a compacted journal. */
+  /** A pair's line in a compacted journal. */
   | ({ t: 'pair' } & Pair)
 
-/** What is known of one peer. Times in milliseconds. */
+/** The counting with one peer. Times in milliseconds. */
 export interface Pair {
   with: string
   rounds: number
-  /** Of the first round that counts; null without one. */
+  /** When the first round that counts arrived; null without one. */
   since: number | null
   /** The last message in either direction. */
   lastAt: number
@@ -27,7 +27,7 @@ export interface Pair {
   answered: boolean
   /** Since when its messages are held. */
   heldSince: number | null
-  told: { people: boolean; model: boolean }
+  notified: { people: boolean; model: boolean }
 }
 
 export class Budget {
@@ -49,7 +49,7 @@ export class Budget {
         for (const pair of step.with === null ? this.#pairs.values() : this.#find(step.with)) reset(pair)
         return
       case 'told':
-        for (const pair of this.#find(step.with)) pair.told[step.whom] = true
+        for (const pair of this.#find(step.with)) pair.notified[step.whom] = true
         return
       case 'pair': {
         const { t: _, ...pair } = step
@@ -73,20 +73,20 @@ export class Budget {
     const known = this.#pairs.get(peer)
     if (known) return known
     if (this.#pairs.size >= limits.pairs) this.#forgetOne()
-    const told = { people: false, model: false }
-    const pair: Pair = { with: peer, rounds: 0, since: null, lastAt: at, answered: false, heldSince: null, told }
+    const notified = { people: false, model: false }
+    const pair: Pair = { with: peer, rounds: 0, since: null, lastAt: at, answered: false, heldSince: null, notified }
     this.#pairs.set(peer, pair)
     return pair
   }
 
-  /** The one that has been silent for longest and is not held. */
+  /** Returns the pair that has been silent for longest and is not held. */
   #forgetOne(): void {
     const free = [...this.#pairs.values()].filter(({ heldSince }) => heldSince === null)
     const [oldest] = free.sort((a, b) => a.lastAt - b.lastAt)
     if (oldest) this.#pairs.delete(oldest.with)
   }
 
-  /** What a message of `from` means; null for a peer that was never sent anything, which needs no line. */
+  /** Returns the step that a message of `from` is; null for a peer that was never sent anything. */
   hear(from: string, at: number, limit: number): (BudgetStep & { t: 'heard' }) | null {
     const pair = this.#pairs.get(from)
     if (!pair) return null
@@ -125,10 +125,10 @@ export class Budget {
 }
 
 function reset(pair: Pair): void {
-  Object.assign(pair, { rounds: 0, since: null, heldSince: null, told: { people: false, model: false } })
+  Object.assign(pair, { rounds: 0, since: null, heldSince: null, notified: { people: false, model: false } })
 }
 
-/** What a model is told of peers whose messages are held; empty without one. */
+/** Returns the line for a model about peers whose messages are held; empty without one. */
 export function holdNote(held: readonly { with: string; rounds: number; messages: number }[]): string {
   const [first, ...others] = held
   if (!first) return ''
@@ -136,7 +136,7 @@ export function holdNote(held: readonly { with: string; rounds: number; messages
   return `${first.messages} of ${first.with}${more} held after ${first.rounds} rounds without a person: mesh inbox`
 }
 
-/** Why a message is held, for its sender, for traces and for people. */
+/** Says why a message is held: for its sender, for traces and for people. */
 export function holdEvidence(peer: string, rounds: number): string {
   return `loop budget: ${rounds} rounds with ${peer} without a person; mesh inbox reads it`
 }

@@ -15,7 +15,7 @@ export interface InFlight {
   token: string
   door: string
   offeredAt: number
-  /** When the client had read it off the door; null as long as it has not. */
+  /** When the client read it off the door; null until then. */
   receivedAt: number | null
   /** Since when the client keeps it back for its user to decide; null if it does not. */
   heldAt: number | null
@@ -126,7 +126,7 @@ function decideUntaken(situation: Situation, inFlight: InFlight): Decision {
 }
 
 /**
- * What an idle client takes starts a turn: if it has read it and has been idle since before, it dropped it, as it does
+ * Returns true for a text that the client dropped. An idle client starts a turn with what it takes: if it has read it and has been idle since before, it dropped it, as it does
  * without a word when too much came at once. What it has not even read may be read yet.
  */
 function decideUnseen(situation: Situation, { offeredAt, receivedAt }: InFlight): Decision {
@@ -139,14 +139,14 @@ function decideUnseen(situation: Situation, { offeredAt, receivedAt }: InFlight)
   return atDeadline(situation, receivedAt + times.handedEvidence, { do: 'expire', why, certain })
 }
 
-/** When to look whether another door leads there sooner. */
+/** Returns when to look again for a door that leads there sooner. */
 function keptUntil(situation: Situation, keeper: DoorView): number | null {
   if (hasFloor(situation)) return situation.floorUntil
   const isLast = keeper.reaches.includes(situation.status) || situation.doors.length === 1
   return isLast ? null : situation.now + DOOR_LOOK_MS
 }
 
-/** Why unread mail waits, for the people who sent it; null if it is under way, or if the session has no doors at all. */
+/** Says why unread mail waits, for the people who sent it; null if it is under way, or if the session has no doors at all. */
 export function waitsFor(situation: Situation): string | null {
   const { status, inFlight, doors } = situation
   if (doors.length === 0) return null
@@ -163,7 +163,7 @@ export function waitsFor(situation: Situation): string | null {
   return door ? null : 'no door leads to the session now'
 }
 
-/** How long to wait after the n-th offer in a row that led nowhere (1-based), milliseconds. */
+/** Returns the pause after the n-th offer in a row that led nowhere (1-based), in milliseconds. */
 export function backoff(failures: number): number {
   return Math.min(5000 * 2 ** Math.max(0, failures - 1), 60_000)
 }

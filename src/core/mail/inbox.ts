@@ -1,5 +1,5 @@
 /**
- * What one name has been sent and what became of it: delivered → handed → surfaced. Rebuilt from journal lines, and
+ * The mail of one name and what became of it: delivered → handed → surfaced. Rebuilt from journal lines, and
  * every change is such a line, so memory and disk cannot disagree. Knows nothing of doors, sockets or NATS. Pure.
  */
 import type { Envelope, Surfaced } from '../../wire/envelope.schema.ts'
@@ -22,9 +22,9 @@ export interface Entry {
   aside?: boolean
 }
 
-/** What an answer needs to know of the message it answers. */
+/** The part of a message that an answer to it needs. */
 export type Origin = Pick<Envelope, 'id' | 'from' | 'thread' | 'hops'> & {
-  /** Where the stream has it. */
+  /** Its position in the stream. */
   seq: number
 }
 
@@ -37,12 +37,12 @@ export interface Offer {
 
 const READER = 'h_'
 
-/** The id of a hand-over to somebody who calls for messages and confirms them; a door's is the token in its text. */
+/** The id of a hand-over to a caller that asks for messages and confirms them. A door's id is the token in its text. */
 export function readerHandover(nonce: string): string {
   return `${READER}${nonce}`
 }
 
-/** One step, as kept in the journal. */
+/** A line of the journal. */
 export type InboxStep =
   | {
       t: 'in'
@@ -192,9 +192,9 @@ export class Inbox {
   }
 
   /**
-   * What a reader may be given: of the messages in no hand-over not those behind an older one of the same sender to the
+   * Returns the messages for a reader: of those in no hand-over all but the ones behind an older one of the same sender to the
    * same recipient in one of the hand-overs `open`, which nobody has confirmed. If it comes again, it comes first.
-   * Held ones only for who asks for them.
+   * Held ones only for a reader that asks for them.
    */
   inOrder(open: { has(handover: string): boolean }, withHeld: boolean): Entry[] {
     const blocked = new Set<string>()
@@ -250,7 +250,7 @@ export class Inbox {
     return this.#high
   }
 
-  /** What is read, for the surfaced record. Role messages are settled by their takers record instead. */
+  /** Returns the positions that were read, for the surfaced record. Role messages are settled by their takers record instead. */
   position(epoch: number): Surfaced {
     const unread = this.unread().filter(({ envelope, aside }) => !isAside(envelope.to) && !aside)
     return { v: 1, kind: 'surfaced', epoch, high: this.#high, unread: unread.map(({ seq }) => seq) }
@@ -279,7 +279,7 @@ export class Inbox {
   }
 }
 
-/** True for what does not come at a position of the mail: a role's messages, and what the sidecar tells by itself. */
+/** True for mail without a position: a role's messages, and news that the sidecar makes by itself. */
 export function isAside(to: string): boolean {
   return isOfRole(to) || isOwnMade(to)
 }
@@ -317,7 +317,7 @@ export function batchOf(entries: readonly Entry[], count: number): Entry[] {
   return entries.slice(0, over < 0 ? count : Math.min(count, Math.max(1, over)))
 }
 
-/** Where a new consumer has to begin, given what is known of what was read. */
+/** Returns where a new consumer has to begin, given the record of what was read. */
 export function startPosition(record: Surfaced | null, since: number): number {
   if (!record) return since + 1
   return Math.max(since, Math.min(record.high, ...record.unread.map((seq) => seq - 1))) + 1

@@ -1,5 +1,5 @@
 /**
- * What a sidecar has to send and what it sent: one lane per recipient, FIFO, one message of a lane in flight. Rebuilt
+ * The messages that a sidecar has to send and has sent: one lane per recipient, FIFO, one message of a lane in flight. Rebuilt
  * from journal lines. Gives out the sequence numbers per recipient. Pure.
  */
 
@@ -17,7 +17,7 @@ export interface Outgoing {
   at: number
 }
 
-/** One step, as kept in the outbox file. */
+/** A line of the outbox file. */
 export type OutboxStep =
   | { t: 'put'; id: string; subject: string; to: string; seq: number; epoch: number; at: number; envelope: string }
   | { t: 'stored'; id: string; position: number; at: number }
@@ -134,7 +134,7 @@ export class Outbox {
     return [...this.#unstored].map((id) => this.#messages.get(id)!.message)
   }
 
-  /** How many wait or are in flight. */
+  /** Number of messages that wait or are in flight. */
   get size(): number {
     return this.#unstored.size
   }

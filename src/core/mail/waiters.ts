@@ -1,4 +1,4 @@
-/** Who blocks on which message. A message goes to the first waiter that it fits, and to no other door then. Pure. */
+/** Matches messages with calls that wait for one. A message goes to the first waiter that it fits, and to no door. Pure. */
 import type { Envelope } from '../../wire/envelope.schema.ts'
 
 export interface Waiter {
@@ -22,7 +22,7 @@ export function pair<E extends { envelope: Envelope }>(
   const free = [...waiters]
   const pairs: { waiter: Waiter; entry: E }[] = []
   for (const entry of unread) {
-    // An answer goes to whoever awaits that answer, before one who takes anything.
+    // An answer goes to the call that waits for it, before one that takes any message.
     const specific = free.findIndex((waiter) => waiter.wants.kind === 'reply' && fits(waiter, entry.envelope))
     const at = specific >= 0 ? specific : free.findIndex((waiter) => fits(waiter, entry.envelope))
     if (at < 0) continue

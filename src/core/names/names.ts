@@ -6,7 +6,7 @@ import { checkName, suffixed } from '../../wire/names.ts'
 export interface Claimant {
   /** The name that it would like. */
   desired: string
-  /** Somebody asked for just this name (`MESH_NAME`, `--as`); otherwise it comes from the branch or the worktree. */
+  /** True if a person asked for just this name (`MESH_NAME`, `--as`); otherwise it comes from the branch or the worktree. */
   explicit: boolean
   /** The conversation; `operator:<name>` for an operator. */
   session: string
@@ -28,9 +28,9 @@ export interface Claimant {
 }
 
 export interface Claim {
-  /** What to write. */
+  /** The record to write. */
   record: NameRecord
-  /** What must be in the bucket for the write to be right; if it is not, read again and decide again. */
+  /** The record that the write replaces. If the bucket has another, read again and decide again. */
   expect: 'absent' | NameRecord
   outcome: 'new' | 'kept' | 'resumed' | 'taken_over' | 'suffixed'
   /** With `taken_over`: the record of the one who had the name. */
@@ -49,7 +49,7 @@ const MOVE_MS = 30_000
  *
  * 1. Its own record: `kept` (same epoch) by the same process, `resumed` (epoch + 1) when no process speaks for it any
  *    more.
- * 2. The name that its process holds: `kept`. `/clear` and the like begin another conversation in the same process.
+ * 2. The name that its process owns: `kept`. `/clear` and the like begin another conversation in the same process.
  * 3. That of the session that was moved here: `resumed`.
  * 4. The desired name: `new` when nobody has it, `taken_over` (epoch + 1, mail, topics and roles come along) when its
  *    holder has ended and was of the same member and worktree, or the name was asked for explicitly.
@@ -82,7 +82,7 @@ export function decideClaim(
   return { ...claim, ...(twin ? { twin } : {}), ...(heir ? { heir } : {}) }
 }
 
-/** Names that a process holds besides the one it has now: it had them for another conversation, which is over in it. */
+/** Names that a process owns besides the one it has now: it had them for another conversation, which is over in it. */
 export function leftBehind(mine: NameRecord, records: readonly NameRecord[]): NameRecord[] {
   return records.filter((record) => {
     const isOther = record.name !== mine.name && record.name !== mine.formerly?.name
@@ -121,7 +121,7 @@ function claimHeld(claimant: Claimant, records: readonly NameRecord[]): Claim | 
   return best ? keep(claimant, best) : null
 }
 
-/** Nothing but the time tells which session it was: of two that ended just then neither. */
+/** Finds the session by the time alone: if two ended just then, neither is it. */
 function claimMoved({ movedAt, ...claimant }: Claimant, records: readonly NameRecord[]): Claim | null {
   const from = Date.parse(movedAt ?? '')
   if (!(Math.abs(Date.parse(claimant.now) - from) < MOVE_MS)) return null

@@ -11,7 +11,7 @@ const SUSPECT_AT_LEAST = 3
 export interface Sighting {
   record: NameRecord
   presence: Presence | null
-  /** Age of the heartbeat, by the engine's clock against one's own latest beat; null if it cannot be told. */
+  /** Age of the heartbeat, by the engine's clock against one's own latest beat; null if unknown. */
   presenceAgeMs: number | null
   /** Age of the record's last change by the same clock: a name just claimed has no heartbeat yet. */
   recordAgeMs?: number | null
@@ -43,7 +43,7 @@ function currentPresence({ record, presence }: Sighting): Presence | null {
 }
 
 /**
- * When nobody is to be judged: for times.amnesty after a reconnect or a new presence bucket (`begin`) and after a gap
+ * Says when no peer is judged: for times.amnesty after a reconnect or a new presence bucket (`begin`) and after a gap
  * in one's own ticks (a laptop's sleep, a SIGSTOP). All times in milliseconds of the wall clock: the monotonic clock
  * stands still while the machine sleeps, so it would not show the gap.
  */
@@ -51,18 +51,18 @@ export class Amnesty {
   #until = Number.NEGATIVE_INFINITY
   #lastTick: number | null = null
 
-  /** Reconnected, or the presence bucket was made again. */
+  /** Begins an amnesty: after a reconnect, or when the presence bucket was made again. */
   begin(now: number): void {
     this.#until = now + times.amnesty
   }
 
-  /** One's own heartbeat was due. */
+  /** Notes that the own heartbeat was due. */
   tick(now: number): void {
     this.#noticeGap(now)
     this.#lastTick = now
   }
 
-  /** Whether nobody may be judged now; right also when asked before the first tick after a sleep. */
+  /** Returns true while no peer may be judged; right also before the first tick after a sleep. */
   active(now: number): boolean {
     this.#noticeGap(now)
     // A clock set back must not stretch the amnesty.

@@ -23,9 +23,9 @@ export function agentEndOf({ code }: SessionEnd): AgentEnd {
   return code === 'finished' ? 'own' : 'left'
 }
 
-/** What cut it off, by the client's account. */
+/** An error that cut the agent off, by the client's account. */
 export interface ModelError {
-  /** In a word: `max_tokens`, `refusal`, `turn limit`, else the client's or the service's kind, like `529 server_error`. */
+  /** A word: `max_tokens`, `refusal`, `turn limit`, else the client's or the service's kind, like `529 server_error`. */
   kind: string
   message: string
 }
@@ -33,8 +33,8 @@ export interface ModelError {
 /** The end of an agent's own record of itself. */
 export interface AgentRecord {
   /**
-   * What is last in it: what the model said, a tool call without its result, a result that the model was not asked
-   * about any more, a prompt that the model did not answer, a person's interruption, or nothing at all.
+   * The last entry: words of the model, a tool call without its result, a result that the model was not asked about
+   * any more, a prompt that it did not answer, a person's interruption, or nothing at all.
    */
   last: 'text' | 'tool-call' | 'tool-result' | 'prompt' | 'interrupted' | 'nothing'
   /** Why the model's last response ended, in the service's words; null where the record does not say. */
@@ -57,19 +57,19 @@ export interface AgentEvidence {
   end: AgentEnd
   /** `mesh done`, said by the agent itself. */
   done: { failed: boolean; result: string | null } | null
-  /** Somebody asked mesh for its end. */
+  /** The request to mesh to end it, if there was one. */
   stop: StopRequest | null
   /** Its time (milliseconds, as asked for) had run out before it ended. */
   timedOutMs: number | null
   /** How its process exited, where that was seen. */
   exit: { code: number | null; signal: string | null } | null
-  /** What shows that the kernel killed it for want of memory. */
+  /** The sign that the kernel killed it for want of memory. */
   outOfMemory: string | null
   /** The client's own word for the end (`completed`, `failed`); null if it gave none. */
   clientSays: string | null
-  /** An error that the client told as the end. */
+  /** An error that the client reported as the end. */
   error: ModelError | null
-  /** The final message as the client told it; null if it told none, which is not the same as an empty one. */
+  /** The final message as the client reported it; null if it reported none, which is not the same as an empty one. */
   finalText: string | null
   /** Null if there is none, or none that can be read. */
   record: AgentRecord | null
@@ -112,8 +112,8 @@ export function judgeAgentEnd(seen: AgentEvidence): Judged {
 }
 
 /**
- * What the client told its session of this end is wrong, or nothing: so the session needs another word. A client that
- * says `failed` is believed: how exactly it failed is in the event.
+ * Returns true when the client's own word to its session about this end is wrong or missing, so that mesh adds one. A
+ * client that says `failed` is believed: the event has the details.
  */
 export function needsWord({ clientSays }: Pick<AgentEvidence, 'clientSays'>, judged: Judged): boolean {
   if (judged.type === 'run_cancelled') return false
@@ -122,12 +122,12 @@ export function needsWord({ clientSays }: Pick<AgentEvidence, 'clientSays'>, jud
 }
 
 function verdict(seen: AgentEvidence): AgentVerdict {
-  // A record that has not caught up with what the client told says nothing about the end.
+  // A record that is behind the client's report says nothing about the end.
   const record = isBehind(seen) ? null : seen.record
   return byWord(seen) ?? byForce(seen) ?? byError(seen, record) ?? byRecord(seen, record)
 }
 
-/** The agent's own word, and that of whoever asked for its end, explain it, whatever way it took then. */
+/** The agent's own word, or a request for its end, explains it, whatever way it took then. */
 function byWord({ done, stop, timedOutMs }: AgentEvidence): Verdict | null {
   if (done) {
     const reason = done.failed ? 'mesh done --failed' : 'mesh done'
@@ -169,7 +169,7 @@ const CUT: Readonly<Record<string, string>> = {
   max_tokens: 'the response was cut at its limit',
   model_context_window_exceeded: 'the context was full',
   refusal: 'the model refused to go on',
-  pause_turn: 'the service paused the turn, and nobody went on with it',
+  pause_turn: 'the service paused the turn, and it did not go on',
 }
 const OWN_WORDS = new Set([...Object.keys(CUT), TURN_LIMIT])
 
@@ -183,7 +183,7 @@ const LAST: Readonly<Record<AgentRecord['last'], string>> = {
   nothing: 'nothing',
 }
 
-/** It ended by itself, or its user left it. */
+/** Judges an agent that ended by itself, or that its user left, by its record. */
 function byRecord(seen: AgentEvidence, known: AgentRecord | null): AgentVerdict {
   const { end, exit, runKind } = seen
   const left = end === 'left'
@@ -206,18 +206,18 @@ function byRecord(seen: AgentEvidence, known: AgentRecord | null): AgentVerdict 
   if (cut) return terminated('cut_off', known!.stopReason!, `${cut}; ${last}`)
   const exited = `exit ${exit?.code}`
   if (exit?.code) return { type: 'run_failed', reasonCode: 'exited', reason: exited, evidence: `${exited}; ${last}` }
-  // Who left it had read what it said last.
+  // A user who left had read what it said last.
   if (left) return { type: 'run_completed', reasonCode: 'left', reason: 'its user left', evidence: last }
   const done: Verdict = { type: 'run_completed', reasonCode: 'finished', reason: 'finished', evidence: last }
   const words = wordsOf(seen)
-  // A session that nobody asked anything owes no words.
+  // A session that was asked nothing owes no words.
   const owes = runKind === 'subagent' || (known !== null && known.last !== 'nothing')
   if (words.trim() === '') return owes ? { ...done, suspect: 'no final message' } : done
   const announced = announcement(words)
   return announced === null ? done : { ...done, suspect: `its last words announce work: ${announced}` }
 }
 
-/** The record's last words are not those that the client told: the client writes it late. */
+/** True when the record's last words are not those that the client reported: the client writes it late. */
 function isBehind({ finalText, record }: AgentEvidence): boolean {
   return finalText !== null && record !== null && !record.text.includes(finalText.trim())
 }

@@ -1,15 +1,15 @@
 /**
- * Finds a final message that only announces work instead of telling what came of it. Pure. It has to be sure: reports
+ * Finds a final message that only announces work instead of reporting what came of it. Pure. It has to be sure: reports
  * end in colons, name next steps, offer more, and speak of what the reader may do.
  */
 
 const QUOTE_CHARS = 80
-/** Whoever tells what came of the work needs more than this. */
+/** Longest announcement: a report of the work needs more. */
 const ANNOUNCEMENT_CHARS = 500
 /** Lists, headings, tables and code are what reports are made of. */
 const REPORT_PARTS = /^\s*(?:[-*•]\s|\d+[.)]\s|#{1,6}\s|\|.*\||```|~~~|>)/m
 
-/** What an agent does with tools. Not what a writer does with words: explain, summarise, know, note, stress. */
+/** Verbs for work with tools; none for work with words, as explain, summarise, know, note, stress. */
 const DEEDS = [
   'add|analy[sz]e|apply|build|change|check|clean|clone|commit|compare|compile|compute|confirm|continue|convert|copy|count',
   'create|debug|delete|deploy|dig|do|double-check|download|edit|examine|execute|explore|extract|fetch|find|fix|format',
@@ -27,7 +27,7 @@ const OPENER =
   'from here)[,.!:—–-]*\\s+)*'
 const HURRY = '(?:(?:now|then|first|also|just|quickly|next|go ahead and|start by|begin by)\\s+)*'
 
-/** Said by whoever is about to act: `let me run …`, `now I'll …`, `I'm now running …`. */
+/** Begins a sentence of an agent that is about to act: `let me run …`, `now I'll …`, `I'm now running …`. */
 const AT_ONCE = [
   new RegExp(`^${OPENER}(?:let me|let's|let us)\\s+${HURRY}(?:${DEEDS})\\b`, 'i'),
   new RegExp(

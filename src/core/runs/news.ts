@@ -1,14 +1,14 @@
-/** What of its runs a session is told, and in which words. Pure. */
+/** News of its runs for a session: which events are news, and their words. Pure. */
 import type { RunEvent } from '../../wire/run.schema.ts'
 import { isTerminal } from './run.ts'
 
-/** Of a run's last words on standard error, and of its result. */
+/** Length of a run's last words on standard error, and of its result. */
 const TAIL_CHARS = 400
 const RESULT_CHARS = 4000
 
 /**
- * True for an event that wakes its owner: an end, a wait for somebody, a turn's end, and what the owner asked for. Not
- * what somebody who waited was told.
+ * True for an event that wakes its owner: an end, a wait for a person, a turn's end, and what the owner asked for. False
+ * for one that a waiting call returned.
  */
 export function wakes({ type, attended, notify }: Pick<RunEvent, 'type' | 'attended' | 'notify'>): boolean {
   if (attended) return false
@@ -17,7 +17,7 @@ export function wakes({ type, attended, notify }: Pick<RunEvent, 'type' | 'atten
   )
 }
 
-/** What names the mail of an event: an end is one however often, and by whomever, it is told. */
+/** Returns the key of an event's mail: an end is one mail, however often it is published. */
 export function newsKey({ run, id, type }: Pick<RunEvent, 'run' | 'id' | 'type'>): string {
   return isTerminal(type) ? `end of ${run}` : id
 }
@@ -39,7 +39,7 @@ export function newsText(event: RunEvent): string {
 
 /** A run of somebody who was away has another owner now. */
 export function adoptedText(run: { id: string; name: string; owner: string }): string {
-  return `${run.id.slice(0, 12)} ${run.name}: ${run.owner} took it over while you were away, and is told how it ends`
+  return `${run.id.slice(0, 12)} ${run.name}: ${run.owner} took it over while you were away, and gets its end`
 }
 
 function summary(event: RunEvent): string {

@@ -4,7 +4,7 @@ import type { Ending, TerminalType } from '../../wire/run.schema.ts'
 import { visible } from '../render.ts'
 import type { RunReasonCode } from './reason-code.ts'
 
-/** Somebody asked mesh to end the run. */
+/** A request to mesh to end the run. */
 export interface StopRequest {
   by: string
   signal: string
@@ -20,7 +20,7 @@ export interface ExitEvidence {
   stop: StopRequest | null
   /** A signal that mesh passed on to it, and from whom. */
   forwarded: { signal: string; from: string } | null
-  /** What shows that the kernel killed it for want of memory. */
+  /** The sign that the kernel killed it for want of memory. */
   outOfMemory: string | null
   /** Processes of its group that were still there, and were ended. */
   leftInGroup: boolean
@@ -30,7 +30,7 @@ export interface ExitEvidence {
   stderrTail: string
 }
 
-/** 128 + n is how shells tell that signal n ended their last command. */
+/** Shells exit with 128 + n when signal n ended their last command. */
 const KILLED = 137
 
 export type Judged = Omit<Ending, 'reasonCode'> & { type: TerminalType; reasonCode: RunReasonCode }
@@ -42,7 +42,7 @@ export interface Verdict {
   evidence: string
 }
 
-/** The end of a process whose supervisor saw it. */
+/** Judges the end of a process that its supervisor saw. */
 export function judgeExit(seen: ExitEvidence): Judged {
   const { code, signal, durationMs } = seen
   const facts = {
@@ -62,7 +62,7 @@ function verdict(seen: ExitEvidence): Verdict {
   const isKnown = seen.code !== null || signal !== null
   const how = !isKnown ? 'that it was gone, not how' : seen.code === null ? `signal ${signal}` : `exit ${seen.code}`
   const saw = `its supervisor saw ${how}`
-  // Who asked for the end explains it, whatever way the process took then. One that did its work all the same completed.
+  // A request for the end explains it, whatever way the process took then. One that did its work all the same completed.
   if (seen.code === 0 && !stop && timedOutMs === null)
     return { type: 'run_completed', reasonCode: 'exited', reason: how, evidence: saw }
   if (stop) return cancelled(stop, `${asked(stop)}; ${saw}`)
@@ -91,18 +91,18 @@ export function cancelled({ by }: StopRequest, evidence: string): Verdict {
   return { type: 'run_cancelled', reasonCode: 'cancelled', reason: `cancelled by ${by}`, evidence }
 }
 
-/** The end of a process that nobody saw end: its supervisor was gone. */
+/** Judges a process whose supervisor was gone when it ended. */
 export function judgeLost(stop: StopRequest | null, evidence: string, stderrTail: string): Judged {
   const seen = short(`${evidence}; its exit code is not known`, limits.evidence)
-  // Asked for and gone: what killed it is known though nobody saw it.
+  // Asked for and gone: the request explains the end, though it was not seen.
   const judged = stop ? cancelled(stop, seen) : terminated('supervisor_lost', 'supervisor lost', seen)
   const reason = short(judged.reason, limits.reason)
   return { ...judged, reason, ...(stderrTail === '' ? {} : { stderrTail }) }
 }
 
-/** What nobody saw end because the whole machine did. */
+/** Adds that the whole machine ended to an end that was not seen. */
 export function withHost(lost: Judged, evidence: string): Judged {
-  // Its own word, its record or whoever asked for its end explain it better.
+  // Its own word, its record or a request for its end explains it better.
   if (lost.reasonCode !== 'supervisor_lost' && lost.reasonCode !== 'killed') return lost
   const words = short(`${evidence}; ${lost.evidence ?? ''}`, limits.evidence)
   return { ...lost, ...terminated('host_lost', 'host lost', words) }
@@ -123,7 +123,7 @@ export function tailOf(bytes: Uint8Array, maxBytes: number): string {
   return decode(bytes.subarray(from))
 }
 
-/** What is not UTF-8 becomes U+FFFD, which has three bytes: so many that it would not fit are cut. */
+/** Bytes that are not UTF-8 become U+FFFD, which has three bytes: those that do not fit then are cut. */
 function decode(bytes: Uint8Array): string {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes).slice(-limits.stderrTailBytes).toWellFormed()
 }

@@ -1,4 +1,4 @@
-/** Why a run ended, as programs read it. The `reason` beside the code is prose for people. Pure. */
+/** Codes for the end of a run, for programs. The `reason` beside the code is prose for people. Pure. */
 
 /** Each code, and the prose that releases without codes wrote for it. */
 const codes = {
@@ -12,9 +12,9 @@ const codes = {
   exit_unknown: /^ended, exit code unknown$/,
   timeout: /^timeout$/,
   out_of_memory: /^out of memory$/,
-  /** Somebody asked mesh for its end. */
+  /** A session or a person asked mesh for its end. */
   cancelled: /^cancelled by /,
-  /** Its supervisor was gone, so nobody saw it end. */
+  /** Its supervisor was gone, so its end was not seen. */
   supervisor_lost: /^supervisor lost$/,
   /** The whole machine went down. */
   host_lost: /^host lost$/,

@@ -12,7 +12,7 @@ const TERMINAL: Readonly<Record<TerminalType, RunState>> = {
   run_terminated: 'terminated',
 }
 
-/** What the command line exits with when the run it waited for ended so (CLI.md). */
+/** Exit codes of a command that waited for a run which ended so. */
 const EXITS: Readonly<Partial<Record<RunState, number>>> = { failed: 10, terminated: 11, cancelled: 12 }
 
 export interface Run {
@@ -38,14 +38,14 @@ export function exitOf(state: RunState): number {
   return EXITS[state] ?? 0
 }
 
-/** The run after an event. Throws `conflict` for a move that no run makes: a bug of whoever made the event. */
+/** Returns the run after an event. Throws `conflict` for a move that no run makes: a bug of the event's maker. */
 export function advance(run: Run | null, step: Step): Run {
   const why = refusal(run, step)
   if (why) throw new MeshError('conflict', why)
   return { kind: step.runKind, state: stateAfter(step), seq: step.seq }
 }
 
-/** Why an event cannot come now; null when it can. */
+/** Says why an event cannot come now; null when it can. */
 export function refusal(run: Run | null, { type, seq, runKind }: Step): string | null {
   if (seq !== (run?.seq ?? 0) + 1) return `event ${seq} does not follow event ${run?.seq ?? 0}`
   if (!run) return type === 'run_spawned' ? null : `${type} before run_spawned`
@@ -64,17 +64,17 @@ function stateAfter({ type, pid }: Step): RunState {
   return type === 'run_spawned' && pid === undefined ? 'spawned' : 'running'
 }
 
-/** The run that events as they were read make. What cannot be is passed over: readers meet what others wrote. */
+/** Folds events as they were read. Impossible ones are skipped: readers meet what others wrote. */
 export function fold(steps: readonly Step[]): Run | null {
   let run: Run | null = null
   for (const step of steps) if (refusal(run, step) === null) run = advance(run, step)
   return run
 }
 
-type Told = Omit<RunRecord, 'v' | 'kind' | 'project' | 'id' | 'runKind' | 'name' | 'owner' | 'lineage' | 'member'>
+type Progress = Omit<RunRecord, 'v' | 'kind' | 'project' | 'id' | 'runKind' | 'name' | 'owner' | 'lineage' | 'member'>
 
-/** What a run's record says after an event. */
-export function recordAfter(record: Told, event: RunEvent): Told {
+/** Returns a run's record after an event. */
+export function recordAfter(record: Progress, event: RunEvent): Progress {
   const { seq, state } = { seq: event.seq, state: stateAfter(event) }
   if (isTerminal(event.type)) {
     const { reason, reasonCode, exitCode, signal, durationMs, at: endedAt } = event

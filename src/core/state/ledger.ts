@@ -1,5 +1,5 @@
 /**
- * What a session has open with others and nobody else keeps: questions without an answer, calls that wait, answers that
+ * The open ends of a session that no other record has: questions without an answer, calls that wait, answers that
  * it owes, and tasks that may be its own. Rebuilt from journal lines. Pure.
  */
 import { limits } from '../../wire/limits.ts'
@@ -17,7 +17,7 @@ export interface Talk {
 }
 
 export interface Wait {
-  /** What it waits for, for people: two calls for the same are one. */
+  /** Its goal, for people: two calls for the same are one. */
   what: string
   at: number
   /** False: the call ended without an answer, and not because its time was over. */
@@ -46,7 +46,7 @@ export class Ledger {
   readonly #owed = new BoundedMap<string, Talk>(limits.ledger)
   readonly #waits = new BoundedMap<string, Wait>(limits.ledger)
   readonly #tasks = new Set<string>()
-  #told: { token: string; at: number } | null = null
+  #given: { token: string; at: number } | null = null
 
   /** Applies a step. Steps that make no sense (an answer to nothing) change nothing. */
   apply(step: LedgerStep): void {
@@ -80,14 +80,14 @@ export class Ledger {
         this.#tasks.delete(step.id)
         return
       case 'told':
-        this.#told = { token: step.token, at: step.at }
+        this.#given = { token: step.token, at: step.at }
         return
       case 'seen':
-        this.#told = null
+        this.#given = null
     }
   }
 
-  /** Whether a step would change anything: the rest need not be written down. */
+  /** Returns true for a step that changes anything: others need not be written down. */
   matters(step: LedgerStep): boolean {
     if (step.t === 'answered') return this.#asks.has(step.id)
     if (step.t === 'settled') return this.#owed.has(step.id)
@@ -95,7 +95,7 @@ export class Ledger {
     if (step.t === 'task') return !this.#tasks.has(step.id)
     if (step.t === 'untask') return this.#tasks.has(step.id)
     if (step.t === 'waited') return this.#waits.has(step.what)
-    if (step.t === 'seen') return this.#told !== null
+    if (step.t === 'seen') return this.#given !== null
     return true
   }
 
@@ -104,7 +104,7 @@ export class Ledger {
     for (const wait of this.#waits.values()) wait.isOpen = false
   }
 
-  /** Forgets what nobody comes back to. */
+  /** Forgets what is too old to come back to. */
   forget(now: number, ages: { asks: number; owed: number; waits: number }): void {
     for (const [id, { at }] of this.#asks) if (now - at > ages.asks) this.#asks.delete(id)
     for (const [id, { at }] of this.#owed) if (now - at > ages.owed) this.#owed.delete(id)
@@ -128,9 +128,9 @@ export class Ledger {
     return [...this.#tasks]
   }
 
-  /** What the model was given and nothing shows that it read. */
-  get told(): { token: string; at: number } | null {
-    return this.#told
+  /** The state that the model was given and has not been seen to read. */
+  get given(): { token: string; at: number } | null {
+    return this.#given
   }
 
   /** The shortest list of steps that rebuilds this ledger. */
@@ -142,7 +142,7 @@ export class Ledger {
         return [{ t: 'waiting', what, at }, ...(isOpen ? [] : [{ t: 'waited', what, over: false } as const])]
       }),
       ...this.tasks.map((id): LedgerStep => ({ t: 'task', id })),
-      ...(this.#told ? [{ t: 'told', ...this.#told } as const] : []),
+      ...(this.#given ? [{ t: 'told', ...this.#given } as const] : []),
     ]
   }
 }

@@ -1,4 +1,4 @@
-/** What a session has open, from what its ledger and the engine's records say: the most pressing first. Pure. */
+/** The obligations of a session, from its ledger and the engine's records, the most pressing first. Pure. */
 import type { RunRecord } from '../../wire/run.schema.ts'
 import type { Task } from '../../wire/task.schema.ts'
 import { isOver } from '../runs/run.ts'
@@ -6,9 +6,9 @@ import type { Ledger } from './ledger.ts'
 
 export interface Obligation {
   kind: 'owed' | 'ask' | 'wait' | 'task' | 'run' | 'child' | 'claim' | 'parent' | 'said'
-  /** Of the message, run or task that it is about. */
+  /** Id of the message, run or task that it is about. */
   id: string | null
-  /** Who else has to do with it. */
+  /** The other session that it concerns. */
   with: string | null
   state: string
   /** For people. A peer's words and others that it did not choose itself are in `quote`. */
@@ -28,14 +28,14 @@ export interface Facts {
   /** Runs that it owns, its own run among them or not. */
   runs: readonly RunRecord[]
   claims: readonly { path: string; since: string; until: string }[]
-  /** Who started it. */
+  /** The session that started it. */
   parent: string | null
   said: { id: string; to: string; at: number; text: string } | null
   /** Milliseconds. */
   now: number
 }
 
-/** A run that ended is worth a word for this long. */
+/** A run that ended is shown for this long. */
 const ENDED_MS = 3_600_000
 const ENDED_RUNS = 5
 

@@ -1,6 +1,6 @@
 /**
  * Coordination state: a document of keys with values, and notes, and what each change makes of it. Keys and values are
- * words of whoever set them and nothing else: they are compared, never looked up as properties or paths. Pure.
+ * words of their setter and nothing else: they are compared, never looked up as properties or paths. Pure.
  */
 import { MeshError } from '../../errors.ts'
 import { checkText } from '../../wire/codec.ts'
@@ -13,12 +13,12 @@ export type StateChange =
   | { do: 'set'; key: string; value: string; ifRev?: number }
   | { do: 'rm'; key: string; ifRev?: number }
   | { do: 'note'; text: string }
-  /** What another session handed over: its keys beside one's own, under its name where both have one. */
+  /** A document that another session handed over: its keys beside one's own, under its name where both have one. */
   | { do: 'merge'; from: string; given: Pick<StateDocument, 'entries' | 'notes'> }
   /** It was handed over, if that was its last revision. */
   | { do: 'clear'; ifDocumentRev: number }
 
-/** Of a document that takes another in: for what is noted about it. */
+/** Room in a document that takes another in, for the note about it. */
 const ROOM_BYTES = 1024
 
 export const emptyDocument: StateDocument = { v: 1, kind: 'state_document', entries: [], notes: [] }
@@ -147,7 +147,7 @@ export function nextPointer(
 }
 
 /**
- * Which objects have to stay: those that a kept revision names, of each document the newest ones up to
+ * Returns the objects that have to stay: those that a kept revision names, of each document the newest ones up to
  * `limits.stateHistoryBytes`, and the current one always. `histories`: the kept pointers of each document, oldest first.
  */
 export function keptObjects(histories: Iterable<readonly StatePointer[]>): Set<string> {

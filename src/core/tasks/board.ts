@@ -1,6 +1,6 @@
 /**
- * The shared task board: which moves are legal, what waits for what, whose claim falls. Takes a task and a move, gives
- * the task's next revision; who is first is decided by compare-and-set on it. Pure.
+ * The shared task board: which moves are legal, what waits for what, whose lease expires. Takes a task and a move,
+ * returns the task's next revision. Who is first is decided by compare-and-set on it. Pure.
  */
 import { MeshError } from '../../errors.ts'
 import { limits } from '../../wire/limits.ts'
@@ -30,9 +30,9 @@ export type Move =
     }
   | { do: 'comment'; text: string }
   | { do: 'link'; to: string }
-  /** Its holder is somebody else now: after a rename. */
+  /** The lease goes over to another name: after a rename. */
   | { do: 'pass'; to: Actor }
-  /** The holder is gone or lost: its claim falls at `at`, unless it is back by then. */
+  /** The holder is gone or lost: its lease expires at `at`, unless it is back by then. */
   | { do: 'expire'; at: string; because: string }
   /** The holder is back in time. */
   | { do: 'keep' }
@@ -41,7 +41,7 @@ export type Move =
 export interface Step {
   move: Move
   by: Actor
-  /** By the clock of whoever makes the move. */
+  /** By the clock of the session that makes the move. */
   at: string
   /** Made by the caller, so that the same step twice is one. */
   op: string
@@ -55,7 +55,7 @@ export function isOver({ state }: Task): boolean {
   return OVER.has(state)
 }
 
-/** What a task waits for: tasks that are not done, and words. A failed or cancelled one is waited for until somebody unblocks. */
+/** Returns what a task waits for: tasks that are not done, and words. A failed or cancelled one blocks until it is unblocked. */
 export function waitsFor(task: Task, find: Find): string[] {
   return [...task.after.filter((id) => find(id)?.state !== 'done'), ...task.blockedOn]
 }
@@ -65,12 +65,12 @@ export function shownState(task: Task, find: Find): ShownState {
   return waitsFor(task, find).length > 0 ? 'blocked' : task.state
 }
 
-/** True if this very change is in the task already. */
+/** Returns true if this very change is in the task already. */
 export function isApplied(task: Task, op: string): boolean {
   return task.change.op === op || task.recent.includes(op)
 }
 
-/** The task after the step. Throws `conflict` with who is in the way and what to type, `bad_request` for what cannot be. */
+/** Returns the task after the step. Throws `conflict` with the session in the way and the command to type, `bad_request`. */
 export function apply(task: Task, step: Step, find: Find): Task {
   if (isApplied(task, step.op)) return task
   const next = moved(task, step, find)
@@ -149,13 +149,13 @@ function claimed(task: Task, by: Actor, at: string, find: Find): Task {
   if (task.claim && !holds(by, task.claim)) throw held(task, `mesh task claim --next gives you another one`)
   const waits = waitsFor(task, find)
   if (waits.length > 0) throw waiting(task, waits, find)
-  // Who is back in time holds it with a new fence; who never was away holds it as before.
+  // A holder that is back in time gets a new fence; one that never was away keeps its own.
   if (task.claim && !task.claim.deadline) return task
   const fence = task.fence + 1
   return { ...task, state: 'claimed', fence, claim: { holder: by, since: at, fence } }
 }
 
-/** The claim falls: anybody may claim the task, and the former holder is refused. */
+/** Expires the lease: any session may claim the task, and the former holder is refused. */
 function fallen(task: Task, at: string): Task {
   const { claim } = task
   if (!claim?.deadline) throw conflict(`no claim of ${task.id} falls`)
@@ -173,7 +173,7 @@ function result(text: string | undefined): Partial<Task> {
   return text === undefined ? {} : { result: text }
 }
 
-/** Claims follow the name: over a resume, to a successor. One from before the claim, come back late, does not hold it. */
+/** Leases follow the name: over a resume, to a successor. A session from before the lease that comes back late has none. */
 export function holds(by: Actor, { holder }: Pick<Claim, 'holder'>): boolean {
   return isSame(by, holder) && by.epoch >= holder.epoch
 }
@@ -187,7 +187,7 @@ function alive(task: Task): Task {
   throw conflict(`${task.id} is ${task.state} already`, `mesh task show ${task.id}`)
 }
 
-/** What will not be done by itself comes with the command that goes on without it. */
+/** Names what the task waits for; what will not be done by itself comes with the command that goes on without it. */
 function waiting({ id }: Task, waits: readonly string[], find: Find): MeshError {
   const states = waits.map((on) => [on, find(on)?.state] as const)
   const shown = states.map(([on, state]) => (state === undefined || state === 'open' ? on : `${on} (${state})`))
@@ -198,7 +198,7 @@ function waiting({ id }: Task, waits: readonly string[], find: Find): MeshError 
   return conflict(`${id} waits for ${shown.join(', ')}`, hint)
 }
 
-/** May finish it: its holder, or anybody while nobody holds it, but for one whose claim fell. */
+/** True for a session that may finish it: its holder, or any while it has none, but for one whose lease expired. */
 function working(task: Task, by: Actor): void {
   alive(task)
   if (task.claim) holding(task, by, 'finish')
@@ -213,7 +213,7 @@ function holding(task: Task, by: Actor, what: string): void {
   throw conflict(`${task.id} is not claimed`, `mesh task claim ${task.id}`)
 }
 
-/** Whose claim fell last. */
+/** True for the session whose lease expired last. */
 function isFallen({ fallen }: Task, by: Actor): boolean {
   return fallen !== undefined && isSame(by, fallen.holder)
 }
@@ -283,7 +283,7 @@ export function circleOf(task: Task, find: Find): string[] | null {
   const look = (id: string) => (id === task.id ? task : find(id))
   const seen = new Set<string>()
   const way: string[] = []
-  // A way as deep as the board must not end the stack.
+  // A path as deep as the board must not overflow the stack.
   const stack: { id: string; next: number }[] = [{ id: task.id, next: 0 }]
   while (stack.length > 0) {
     const top = stack.at(-1)!
@@ -308,7 +308,7 @@ export function byUrgency(a: Task, b: Task): number {
   )
 }
 
-/** What a session may claim next, most urgent first: ready, and for it, for a role of its, or for anybody. */
+/** Returns the tasks that a session may claim next, most urgent first: ready, and for it, a role of its, or anyone. */
 export function claimable(tasks: Iterable<Task>, find: Find, me: { name: string; roles: readonly string[] }): Task[] {
   const mine = new Set([me.name, ...me.roles.map((role) => `role:${role}`)])
   return [...tasks]

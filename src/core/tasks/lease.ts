@@ -1,9 +1,9 @@
-/** When a claim on a task falls, from what is known of its holder. Pure. */
+/** Decides when the lease on a task expires, from the facts about its holder. Pure. */
 import { limits, times } from '../../wire/limits.ts'
 import type { Task } from '../../wire/task.schema.ts'
 import { isOver, type Move } from './board.ts'
 
-/** How long claims outlive their holder, milliseconds: once it was seen to end, and once it is silent. */
+/** The time that leases outlive their holder, milliseconds: once it was seen to end, and once it is silent. */
 export interface Grace {
   gone: number
   lost: number
@@ -17,7 +17,7 @@ export interface HolderFacts {
   reason?: string
 }
 
-/** What somebody who looks at a claim has to do about it, given what is known of its holder. Null: nothing. */
+/** Returns the move that a session makes which looks at a lease, given the facts about its holder. Null: none. */
 export function judgeClaim(task: Task, facts: HolderFacts, now: number, grace: Grace): Move | null {
   const { claim } = task
   if (!claim || isOver(task)) return null
@@ -26,7 +26,7 @@ export function judgeClaim(task: Task, facts: HolderFacts, now: number, grace: G
   if (now >= deadline) return { do: 'fall' }
   const since = facts.at ? Date.parse(facts.at) : now
   const ms = facts.state === 'resting' ? times.claimResting : facts.state === 'lost' ? grace.lost : grace.gone
-  // Lost at first, and now somebody saw it end: sooner than it was thought.
+  // Lost at first, and now a witness saw it end: sooner than was thought.
   if (since + ms >= deadline) return null
   const reason = facts.reason ? ` (${facts.reason})` : ''
   const because = `${claim.holder.name} is ${facts.state === 'lost' ? 'lost' : 'gone'}${reason}`

@@ -1,4 +1,4 @@
-/** Whom a change of the board concerns, and what they are told. Pure. */
+/** News of a change of the board: whom it concerns, and the words. Pure. */
 import type { Task } from '../../wire/task.schema.ts'
 import { type Find, isOver, waitsFor } from './board.ts'
 
@@ -13,7 +13,7 @@ export interface News {
 
 /**
  * News of the change from `before` (null: new) to `after`, one per recipient; `find` knows the board after it, `all` are
- * its tasks. Nobody is told what it did itself.
+ * its tasks. No session gets news of what it did itself.
  */
 export function newsOf(before: Task | null, after: Task, all: Iterable<Task>, find: Find): News[] {
   const news = [
@@ -26,18 +26,18 @@ export function newsOf(before: Task | null, after: Task, all: Iterable<Task>, fi
   ]
   const texts = new Map<string, string[]>()
   for (const { to, text } of news) texts.set(to, [...(texts.get(to) ?? []), text])
-  // Whoever sees a claim fall did not make it fall.
+  // The session that sees a lease expire did not cause it.
   if (!isFall(after)) texts.delete(after.change.by.name)
   return [...texts].map(([to, lines]) => ({ to, text: lines.join('\n') }))
 }
 
-/** One of a role is told once somebody can take it: which one, nobody knows before. */
+/** Notifies the assignee; of a role one member, once the task can be claimed, since which one is not known before. */
 function assigned(before: Task | null, after: Task, find: Find): News[] {
   if (after.for === undefined || after.for === before?.for || isOver(after)) return []
   const isWaiting = waitsFor(after, find).length > 0
   if (isWaiting && after.for.startsWith('role:')) return []
   const way = isWaiting
-    ? 'It is blocked: you are told when it is free'
+    ? 'It is blocked: you get a message when it is free'
     : `To take it: mesh task claim ${shortId(after)}`
   return [{ to: after.for, text: `task for you: ${shown(after)}. ${way}` }]
 }
@@ -46,7 +46,7 @@ function isFall({ change }: Task): boolean {
   return change.what === 'claim-fell'
 }
 
-/** The former holder, and whoever can see to it that somebody takes the task: whom it is for, or who added it. */
+/** Notifies the former holder, and the session that can find another: the assignee, or the author. */
 function fallen(before: Task | null, after: Task): News[] {
   const holder = before?.claim?.holder.name
   if (!isFall(after) || holder === undefined) return []
@@ -69,7 +69,7 @@ function finished(before: Task | null, after: Task): News[] {
   return [...concerned].map((to) => ({ to, text }))
 }
 
-/** Whoever works on a task is told what others do to it. */
+/** Notifies the holder of what others do to its task. */
 function changed(before: Task | null, after: Task): News[] {
   const holder = after.claim?.holder.name
   if (!before || holder === undefined || !['commented', 'edited', 'blocked'].includes(after.change.what)) return []
@@ -79,8 +79,8 @@ function changed(before: Task | null, after: Task): News[] {
 }
 
 /**
- * Of the tasks that waited for this one, and this one itself: those that wait for nothing more, and those that wait for
- * what will not be done.
+ * Notifies those concerned by this task and by those that waited for it: which wait for nothing more, and which wait
+ * for a task that will not be done.
  */
 function depending(before: Task | null, after: Task, all: Iterable<Task>, find: Find): News[] {
   if (!before) return []
@@ -106,7 +106,7 @@ function depending(before: Task | null, after: Task, all: Iterable<Task>, find: 
   })
 }
 
-/** What was said with the change. */
+/** Returns the words that came with the change. */
 function words({ change, result }: Task): string {
   const text = change.text ?? (change.what === 'edited' ? undefined : result)
   return text ? `\n${text.slice(0, WORDS_CHARS)}` : ''

@@ -1,4 +1,4 @@
-/** Which tasks a full board can do without. Pure. */
+/** Finds the tasks that a full board can do without. Pure. */
 import type { Task } from '../../wire/task.schema.ts'
 import { isOver } from './board.ts'
 

@@ -67,7 +67,7 @@ export class StateTelling {
 
   /** Another sidecar gave it, and ended before it saw that it was read. */
   resume(): void {
-    const told = this.#options.book()?.ledger.told
+    const told = this.#options.book()?.ledger.given
     if (!told || this.#token !== null) return
     this.#token = told.token
     if (this.#options.wasRead(told.token)) this.#forget()

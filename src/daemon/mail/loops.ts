@@ -110,8 +110,8 @@ export class LoopGuard {
 
   /** Tells the people of holds that they do not know of. What fails is tried again with the next call. */
   async tell(): Promise<void> {
-    const untold = this.#held.filter(({ told }) => !told.people)
-    for (const { with: peer, rounds } of untold) {
+    const unnotified = this.#held.filter(({ notified }) => !notified.people)
+    for (const { with: peer, rounds } of unnotified) {
       if (this.#telling.has(peer)) continue
       this.#telling.add(peer)
       try {
@@ -133,7 +133,7 @@ export class LoopGuard {
 
   /** What the model does not know of yet, for its next hand-over; `read` once it does. */
   note(): { text: string; read(): void } | null {
-    const pairs = this.#held.filter(({ told }) => !told.model)
+    const pairs = this.#held.filter(({ notified }) => !notified.model)
     const text = this.#noteOf(pairs)
     if (text === '') return null
     return { text, read: () => pairs.forEach((pair) => void this.#noteTold(pair.with, 'model')) }

@@ -72,7 +72,7 @@ test('whatever happened, a ledger is rebuilt from its own steps', () => {
     fc.constant<LedgerStep>({ t: 'told', token: 'mesh-1', at: AT }),
     fc.constant<LedgerStep>({ t: 'seen' }),
   )
-  const view = ({ asks, owed, waits, tasks, told }: Ledger) => ({ asks, owed, waits, tasks, told })
+  const view = ({ asks, owed, waits, tasks, given }: Ledger) => ({ asks, owed, waits, tasks, given })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const ledger = ledgerOf(...steps)
@@ -388,8 +388,8 @@ test('a sidecar that is started again goes on waiting for the sign, unless it is
   again.resume()
   expect(followed).toEqual([token, token])
   expect(again.evidence(token, 'surfaced')).toBe(true)
-  expect(book.ledger.told).toBe(null)
+  expect(book.ledger.given).toBe(null)
   telling.begin('compact')
   makeTelling(true).resume()
-  expect(book.ledger.told).toBe(null)
+  expect(book.ledger.given).toBe(null)
 })

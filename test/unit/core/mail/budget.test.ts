@@ -118,10 +118,10 @@ describe('rounds', () => {
     const session = new Session()
     for (let i = 0; i <= LIMIT; i++) session.exchange()
     session.note({ t: 'told', with: 'bob', whom: 'people' })
-    expect(session.budget.held()[0]?.told).toEqual({ people: true, model: false })
+    expect(session.budget.held()[0]?.notified).toEqual({ people: true, model: false })
     session.note({ t: 'reset', with: 'bob' })
     for (let i = 0; i <= LIMIT; i++) session.exchange()
-    expect(session.budget.held()[0]?.told).toEqual({ people: false, model: false })
+    expect(session.budget.held()[0]?.notified).toEqual({ people: false, model: false })
   })
 })
 

@@ -50,7 +50,7 @@ test('whom it is for is told, once per assignment, and not by itself', () => {
 test('one that waits is announced to its session, and to a role once it can be taken', () => {
   const board = new Told()
   board.add(1, 'alice')
-  expect(board.add(2, 'alice', { for: 'bob', after: [id(1)] }).bob).toContain('you are told when it is free')
+  expect(board.add(2, 'alice', { for: 'bob', after: [id(1)] }).bob).toContain('you get a message when it is free')
   expect(board.add(3, 'alice', { for: 'role:review', after: [id(1)] })).toEqual({})
   expect(board.do(1, 'alice', { do: 'done' })).toEqual({
     bob: expect.stringContaining('no longer blocked'),
