@@ -1,6 +1,7 @@
 /** Starts a run's supervisor and talks to it: over the line between them, or over the run's own socket. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { once } from 'node:events'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { EndedRun, FromSupervisor, RunAnswer, RunRequest, RunSpec } from '../api/supervisor.schema.ts'
@@ -9,10 +10,12 @@ import { checkOwnDir, ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, runDir, socketPath } from '../host/home.ts'
 import { askLine } from '../host/line.ts'
 import { nodeFlags } from '../host/process/node-flags.ts'
+import { hasEnded, lastWords, startError } from './last-words.ts'
 
 /** The built supervisor; it lies beside the built command. */
 const supervisorPath = join(import.meta.dirname, 'supervisor.js')
 const ANSWER_MS = 5000
+const END_MS = 1000
 
 /** Nothing was run. */
 export class Refused extends MeshError {
@@ -36,15 +39,13 @@ export interface StartedRun {
 
 /** Starts a supervisor for `spec` and resolves once the command runs. Throws `Refused`: then nothing was run. */
 export async function startRun(spec: RunSpec, env: Env, home: Home): Promise<StartedRun> {
-  const supervisor = launch(spec, env, home)
+  const errors = spec.detach ? openErrors(home) : null
+  const supervisor = launch(errors?.fd ?? null, env, home)
   const line = new Line(supervisor)
   line.send({ start: spec })
   const word = await line.next()
   if (word && 'refused' in word) throw new Refused(word.refused.exit, word.refused)
-  if (!word || !('started' in word)) {
-    const message = `the supervisor could not be started (${describeEnd(supervisor)})`
-    throw new Refused(125, { code: 'internal', message, hint: 'see MESH_DEBUG=1 mesh run …' })
-  }
+  if (!word || !('started' in word)) throw await supervisorError(supervisor, errors)
   if (spec.detach) line.close()
   return {
     pid: word.started.pid,
@@ -53,9 +54,23 @@ export async function startRun(spec: RunSpec, env: Env, home: Home): Promise<Sta
   }
 }
 
-function launch({ detach }: RunSpec, env: Env, home: Home): ChildProcess {
+/** Where a supervisor that outlives its starter says what it cannot log; the words of this one are behind `from`. */
+interface Errors {
+  path: string
+  fd: number
+  from: number
+}
+
+function openErrors(home: Home): Errors {
   ensurePrivateDir(home.root)
-  const errors = detach ? openSync(join(home.root, 'supervisor.err'), 'a', 0o600) : null
+  const path = join(home.root, 'supervisor.err')
+  const fd = openSync(path, 'a', 0o600)
+  return { path, fd, from: fstatSync(fd).size }
+}
+
+/** Without `errors` its standard error is ours. */
+function launch(errors: number | null, env: Env, home: Home): ChildProcess {
+  ensurePrivateDir(home.root)
   try {
     const child = spawn(process.execPath, [...nodeFlags(home), supervisorPath, home.root], {
       cwd: '/',
@@ -71,8 +86,13 @@ function launch({ detach }: RunSpec, env: Env, home: Home): ChildProcess {
   }
 }
 
-function describeEnd({ exitCode, signalCode }: ChildProcess): string {
-  return signalCode ?? (exitCode === null ? 'it closed its line' : `exit ${exitCode}`)
+/** Its line closes a moment before its end is known. */
+async function supervisorError(supervisor: ChildProcess, errors: Errors | null): Promise<Refused> {
+  supervisor.ref()
+  if (!hasEnded(supervisor)) await once(supervisor, 'exit', { signal: AbortSignal.timeout(END_MS) }).catch(() => {})
+  const words = errors === null ? '' : lastWords(errors.path, errors.from)
+  const { message, hint } = startError('the supervisor', supervisor, words, 'nothing was run; look with: mesh doctor')
+  return new Refused(125, { code: 'internal', message, hint })
 }
 
 async function untilEnded(line: Line, run: string): Promise<EndedRun> {

@@ -1,14 +1,11 @@
 /** A sidecar to call, brought back when it is away: an operator's is started, a session's restarts by itself. */
 import type { OnceOp, Op, Request, Response } from '../api/ops.schema.ts'
-import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
 import { type CallOptions, call, Skew, Unreachable } from './client.ts'
 import { readRecord, type Target } from './find.ts'
 
 /** How often one call outlives its sidecar. */
 const REVIVALS = 5
-/** The loop around a session's sidecar starts it again within a second or two. */
-const SESSION_RESTART_MS = 3000
 const STOP_MS = 3000
 const BACKOFF_MS = 100
 
@@ -89,15 +86,15 @@ export class Sidecar {
   }
 
   async #revive(): Promise<void> {
-    const { operator, socket } = this.target
-    const { startOperator, awaitSocket } = await import('./spawn.ts')
+    const { operator } = this.target
+    const { startOperator, awaitRestart } = await import('./spawn.ts')
     if (operator) {
       await this.#context.beforeStart?.()
       await startOperator({ ...this.target, operator }, this.#context.env, this.#context.home)
     } else if (this.#context.revive) {
       await this.#context.revive()
-    } else if (!(await awaitSocket(socket, SESSION_RESTART_MS))) {
-      throw new MeshError('sidecar_down', 'this session’s sidecar is down and did not come back')
+    } else {
+      await awaitRestart(this.target, this.#context.home)
     }
   }
 }

@@ -1,25 +1,32 @@
 /** Starts an operator's sidecar and awaits its socket. Of several started at once the sidecar's own lock keeps one. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import { connect } from 'node:net'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
-import { ensurePrivateDir, fileError } from '../host/files.ts'
+import { ensurePrivateDir, fileError, readText } from '../host/files.ts'
 import type { Env, Home } from '../host/home.ts'
 import { nodeFlags } from '../host/process/node-flags.ts'
 import type { Operator, Target } from './find.ts'
+import { hasEnded, lastWords, startError } from './last-words.ts'
 
 const START_MS = 10_000
+/** A restart that has failed by then is no matter of a moment; one that has not may be slow. */
+const FAILED_MS = 1800
+const SLOW_MS = 1200
+const CODE_BYTES = 64
 const POLL_MS = 10
-const TAIL_BYTES = 4096
 
 /** The built sidecar; it lies beside the built command. */
 export const sidecarPath = join(import.meta.dirname, 'sidecar.js')
 
-/** What a sidecar may need: the rest (an agent's environment, other programs' secrets) stays behind. */
+/**
+ * What a sidecar may need: the rest (an agent's environment, other programs' secrets) stays behind. NODE_EXTRA_CA_CERTS
+ * costs each start of Node 20 45 ms, and a sidecar speaks to this machine only: its command has fetched the engine.
+ */
 const KEPT =
-  /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|MESH_\w+|(HTTPS?|NO|ALL)_PROXY|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|npm_config_\w+)$/i
+  /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|MESH_\w+|(HTTPS?|NO|ALL)_PROXY|SSL_CERT_(FILE|DIR)|npm_config_\w+)$/i
 /** Of the calling session, not of the operator. */
 const DROPPED = new Set(['MESH_SESSION', 'MESH_RUN_ID', 'MESH_LINEAGE'])
 
@@ -32,8 +39,9 @@ export async function startOperator(target: Target & { operator: Operator }, env
     let child = launch(target, env, home, log)
     while (!(await answers(target.socket))) {
       if (performance.now() > deadline) throw late(home, target)
-      if (child.exitCode !== null || child.signalCode !== null) {
-        refuseIfFailed(child, home, target, from)
+      if (hasEnded(child)) {
+        if (child.exitCode !== 0)
+          throw startError('the sidecar', child, lastWords(join(target.dir, 'stderr'), from), logHint(home, target))
         // Another one had the lock. It serves soon, or has died since.
         await sleep(POLL_MS * 10)
         if (!(await answers(target.socket))) child = launch(target, env, home, log)
@@ -87,6 +95,22 @@ export function answers(socket: string): Promise<boolean> {
   })
 }
 
+/**
+ * Waits until the loop around a session's sidecar has brought it back, which takes a second or two. Throws
+ * `sidecar_down` with what its last start failed of.
+ */
+export async function awaitRestart(target: Target, home: Home): Promise<void> {
+  if (await awaitSocket(target.socket, FAILED_MS)) return
+  const code = readText(join(target.dir, 'failed'), CODE_BYTES)?.trim()
+  const hint = logHint(home, target)
+  if (code) {
+    const end = { exitCode: Number(code), signalCode: null }
+    throw startError('this session’s sidecar', end, lastWords(join(target.dir, 'stderr')), hint)
+  }
+  if (await awaitSocket(target.socket, SLOW_MS)) return
+  throw new MeshError('sidecar_down', 'this session’s sidecar is down and did not come back', { hint })
+}
+
 /** Waits up to `ms` for somebody to serve the socket. */
 export async function awaitSocket(socket: string, ms: number): Promise<boolean> {
   const deadline = performance.now() + ms
@@ -107,39 +131,11 @@ export async function awaitSilence(socket: string, ms: number): Promise<boolean>
   }
 }
 
-function refuseIfFailed(child: ChildProcess, home: Home, target: Target, from: number): void {
-  if (child.exitCode === 0) return
-  const last = tail(join(target.dir, 'stderr'), from)
-  try {
-    const { error } = JSON.parse(last) as { error?: object }
-    if (error && 'code' in error) throw MeshError.fromBody(error)
-  } catch (error) {
-    if (error instanceof MeshError) throw error
-  }
-  const how = child.signalCode ? `was ended by ${child.signalCode}` : `exited with ${child.exitCode}`
-  const words = last === '' ? '' : `: ${last}`
-  throw new MeshError('sidecar_down', `the sidecar ${how} at its start${words}`, { hint: logHint(home, target) })
-}
-
-/** The last line that was written behind `from`. */
-function tail(path: string, from: number): string {
-  const fd = openSync(path, 'r')
-  try {
-    const size = fstatSync(fd).size
-    const start = Math.max(from, size - TAIL_BYTES)
-    const bytes = Buffer.alloc(Math.max(0, size - start))
-    const count = readSync(fd, bytes, 0, bytes.length, start)
-    return bytes.toString('utf8', 0, count).trim().split('\n').at(-1) ?? ''
-  } finally {
-    closeSync(fd)
-  }
-}
-
 function late(home: Home, target: Target): MeshError {
   const hint = logHint(home, target)
   return new MeshError('sidecar_down', `the sidecar did not serve within ${START_MS / 1000} s`, { hint })
 }
 
 function logHint(home: Home, target: Target): string {
-  return `its log tells why: ${join(home.root, 'logs', `${basename(target.dir)}.log`)}`
+  return `see ${join(home.root, 'logs', `${basename(target.dir)}.log`)}, or run: mesh doctor`
 }

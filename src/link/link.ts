@@ -9,6 +9,8 @@ import type { Logger } from '../host/log.ts'
 import { connectEngine, type NatsConnection } from '../nats/connect.ts'
 
 const RETRY_MS = { first: 50, most: 2000 }
+/** A call waits this long for an engine that is being fetched, which usually takes a few seconds. */
+const FETCH_MS = 8000
 
 interface LinkOptions<Store> {
   home: Home
@@ -77,7 +79,7 @@ export class Link<Store> {
       const say = (line: string) => {
         this.#progress = line
         this.#options.log.info({ engine: line }, 'engine')
-        if (line.startsWith(FETCHING)) resolve()
+        if (line.startsWith(FETCHING)) setTimeout(resolve, FETCH_MS).unref()
       }
       void this.#start(say).then(resolve)
     })

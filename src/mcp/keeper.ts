@@ -3,10 +3,11 @@
  * so that it stays in the client's process tree. Whoever starts one, the sidecar's own lock keeps it at one.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { readRecord } from '../client/find.ts'
+import { lastWords, startError } from '../client/last-words.ts'
 import { answers, awaitSocket, scrub, sidecarPath } from '../client/spawn.ts'
 import { MeshError } from '../errors.ts'
 import { hasHooks, mayHaveHooks, type ParentSession, parentSession } from '../harness/mcp-parent.ts'
@@ -20,6 +21,8 @@ import { resolvePlace } from '../host/repository/project.ts'
 const HOOKS_MS = 3000
 const START_MS = 10_000
 const POLL_MS = 20
+/** A sidecar that failed by then, again perhaps, will not serve this call. */
+const PATIENCE_MS = 1500
 /** Between starts of a sidecar that fails; as the hook's loop does. */
 const PAUSES_MS = [200, 1000, 3000, 10_000, 30_000]
 /** One that ran this long had started well. */
@@ -41,6 +44,8 @@ export class Keeper {
   #child: ChildProcess | null = null
   #startedAt = 0
   #failures = 0
+  /** Why the last child did not start. */
+  #failure: MeshError | null = null
   #notBefore = 0
   #reviving: Promise<void> | null = null
   #stopped = false
@@ -92,7 +97,9 @@ export class Keeper {
     // Said by the sidecar too, but only in its log.
     resolvePlace(env, cwd, home)
     const deadline = performance.now() + START_MS
+    const patience = performance.now() + PATIENCE_MS
     while (!(await answers(this.socket))) {
+      if (this.#failure && !this.#child && performance.now() > patience) throw this.#failure
       if (performance.now() > deadline || this.#stopped) throw late(home, this.session)
       // Of a child that lives the socket is still to come; one that is over had no lock, or failed.
       if (!this.#child && performance.now() >= this.#notBefore) this.#launch()
@@ -120,26 +127,35 @@ export class Keeper {
       stdio: ['ignore', 'pipe', errors],
       env: { ...own, MESH_HOME: home.root },
     })
+    const from = fstatSync(errors).size
     closeSync(errors)
     child.stdout?.resume()
     this.#child = child
+    this.#failure = null
     this.#startedAt = performance.now()
-    child.once('error', () => this.#onExit(1))
-    child.once('exit', (code) => this.#onExit(code ?? 1))
+    for (const event of ['error', 'exit']) child.once(event, () => this.#onExit(child, from))
   }
 
   /** Exit code 0: another one serves, or the session is over. It is asked again by the next call that fails. */
-  #onExit(code: number): void {
-    if (!this.#child) return
+  #onExit(child: ChildProcess, from: number): void {
+    if (this.#child !== child) return
     this.#child = null
     if (performance.now() - this.#startedAt > STEADY_MS) this.#failures = 0
-    const pause = code === 0 ? PAUSES_MS[0]! : PAUSES_MS[Math.min(this.#failures++, PAUSES_MS.length - 1)]!
+    const isCalm = child.exitCode === 0
+    const pause = isCalm ? PAUSES_MS[0]! : PAUSES_MS[Math.min(this.#failures++, PAUSES_MS.length - 1)]!
     this.#notBefore = performance.now() + pause
-    if (code !== 0 && !this.#stopped) setTimeout(() => void this.revive().catch(() => {}), pause)
+    if (isCalm) return
+    const { home } = this.#options
+    const words = lastWords(join(this.session.dir, 'stderr'), from)
+    this.#failure = startError('the sidecar', child, words, logHint(home))
+    if (!this.#stopped) setTimeout(() => void this.revive().catch(() => {}), pause)
   }
 }
 
 function late(home: Home, { dir }: ParentSession): MeshError {
-  const hint = `its log tells why: ${join(home.root, 'logs')}`
-  return new MeshError('sidecar_down', `no sidecar serves ${dir}`, { hint })
+  return new MeshError('sidecar_down', `no sidecar serves ${dir}`, { hint: logHint(home) })
+}
+
+function logHint(home: Home): string {
+  return `see ${join(home.root, 'logs')}, or run: mesh doctor`
 }

@@ -10,6 +10,7 @@ import { makeScript, temporaryDir } from '../../support/engine.ts'
 const searchPath = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/opt/homebrew/bin']
 const temporary = temporaryDir()
 afterEach(() => {
+  vi.useRealTimers()
   vi.unstubAllGlobals()
   temporary.remove()
 })
@@ -31,7 +32,12 @@ test.skipIf(process.platform !== 'linux' || isInstalled)(
       onUp: async () => {},
       onDown: () => {},
     })
-    await link.start()
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    const started = link.start()
+    await vi.waitUntil(() => link.whyDown.includes('fetching'))
+    await vi.advanceTimersByTimeAsync(8000)
+    await started
+    vi.useRealTimers()
     expect(link.whyDown).toBe('the engine is not running yet: fetching nats-server from the official release')
     expect(() => link.store).toThrow(link.whyDown)
     giveUp(new Error('no route'))
