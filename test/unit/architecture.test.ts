@@ -31,8 +31,6 @@ const debts = {
     'src/daemon/delivery/courier.ts': 457,
     'src/daemon/runs/inbox.ts': 323,
     'src/daemon/sidecar.ts': 686,
-    'test/claude/mail/truth.test.ts': 373,
-    'test/claude/runs/subagents.test.ts': 311,
     'test/fault/model.test.ts': 496,
     'test/unit/daemon/context.test.ts': 395,
     'test/unit/daemon/model-mail.test.ts': 556,
