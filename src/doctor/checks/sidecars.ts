@@ -1,4 +1,4 @@
-/** The sidecars: each session's run directory, who holds it, what answers on its socket, what its log tells. */
+/** The sidecars: each session directory, who holds it, what answers on its socket, what its log tells. */
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,4 +1,4 @@
-/** What can be seen of each session's run directory, and what its sidecar answers. */
+/** Looks at each session directory, and asks its sidecar. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Response } from '../../api/ops.schema.ts'
