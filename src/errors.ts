@@ -26,13 +26,13 @@ const codes = {
   sidecar_down: { http: 503, exit: 5, hint: 'run any mesh command from a shell, or restart the session' },
   store_full: { http: 503, exit: 5, hint: 'free disk space; mesh status shows the data directory' },
   version_skew: { http: 426, exit: 5, hint: 'restart the session so that its sidecar is of this version' },
-  denied: { http: 403, exit: 6, hint: 'mesh doctor tells what is wrong with the mesh home' },
-  timeout: { http: 504, exit: 124, hint: 'the outcome is unknown; mesh trace ID tells' },
+  denied: { http: 403, exit: 6, hint: 'mesh doctor shows what is wrong with the mesh home' },
+  timeout: { http: 504, exit: 124, hint: 'the outcome is unknown; see: mesh trace ID' },
 } as const satisfies Record<string, CodeInfo>
 
 export type ErrorCode = keyof typeof codes
 
-/** Which error of its code it is, where a program acts on the difference. */
+/** Distinguishes errors of one code where a program acts on the difference. */
 export type ErrorDetail = 'no_operation'
 
 export interface ErrorBody {

@@ -8,7 +8,7 @@ const somePath = z.string().check(z.maxLength(16_384))
 const paths = z
   .array(somePath)
   .check(z.minLength(1, 'name one'), z.maxLength(limits.claimPaths, `at most ${limits.claimPaths}`))
-/** What relative paths start from; the top of the session's worktree unless said. */
+/** The directory that relative paths start from; by default the top of the session's worktree. */
 const cwd = z.optional(somePath)
 const time = z.string()
 
@@ -18,9 +18,9 @@ const claim = z.object({
   holder: z.string(),
   mine: z.boolean(),
   since: time,
-  /** When it falls, as things stand. */
+  /** When it expires, as things stand. */
   until: time,
-  /** Why it falls before its time. */
+  /** Why it expires early. */
   because: z.nullable(z.string()),
   why: z.nullable(z.string()),
 })
@@ -29,7 +29,7 @@ export type ShownClaim = z.output<typeof claim>
 export const fileOps = {
   claim: {
     about:
-      'Claim files, so that other sessions keep off: paths below the repository, * and ** as wildcards, a folder stands for all in it. All of them or none. Advisory: nothing stops who edits all the same, but both are told. Again: longer.',
+      'Claim files, so that other sessions keep off: paths below the repository, * and ** as wildcards, a folder stands for all in it. All of them or none. Advisory: an edit all the same is not stopped, but both sessions are notified. Again: longer.',
     tool: { effect: 'changes', words: true },
     isLarge: true,
     opens: 'files',

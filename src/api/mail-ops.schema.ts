@@ -20,7 +20,7 @@ const sent = z.object({
   id: z.string(),
   state: sendState,
   to: z.string(),
-  /** What the sender should know, for example that the recipient is gone and the mail waits. */
+  /** A note for the sender, for example that the recipient is gone and the mail waits. */
   note: z.optional(z.string()),
   reply: z.optional(message),
   /** With `reply`: given back in `taken` once the reply has been shown. */
@@ -75,7 +75,7 @@ export const mailOps = {
     request: z.object({
       id: z.optional(id),
       peek: z.optional(z.boolean()),
-      /** One call of many that follow the inbox: held messages stay where they are. */
+      /** Set on calls that follow the inbox one after the other: held messages stay where they are. */
       follow: z.optional(z.boolean()),
       limit: z.optional(z.int().check(z.minimum(1), z.maximum(limits.inboxBatch))),
     }),
@@ -102,7 +102,7 @@ export const mailOps = {
     isLocal: true,
     request: z.object({
       handover: z.string().check(z.maxLength(64)),
-      /** What showed them; default: the mesh command. */
+      /** The door that showed them; default: the mesh command. */
       shownBy: z.optional(z.enum(['command', 'tool'])),
     }),
     response: z.object({ surfaced: z.int() }),

@@ -1,4 +1,4 @@
-/** What the operations table says of an operation besides its request and its response. Pure. */
+/** The marks of an operation in the operations table, besides its request and its response. Pure. */
 
 /** How an operation is offered as an MCP tool. */
 export interface ToolMark {
@@ -19,7 +19,7 @@ interface Waiting {
   wait?: unknown
 }
 
-/** What a call waits for: shown among what the session has open. */
+/** The wait of a call, shown among the session's obligations. */
 export interface Awaited {
   what: string
   /** The message whose answer it is: a question that the session asked is open already. */
@@ -36,7 +36,7 @@ export interface Marks {
   isLarge?: true
   /** Not called again when its answer was lost: the second call would do something else. */
   isOnce?: true
-  /** What it changes of what the session has open. */
+  /** The change that it makes to the session's obligations. */
   opens?: 'task' | 'files'
   /** Returns what a call waits for; null if for nothing. */
   awaits?(request: object): Awaited | null

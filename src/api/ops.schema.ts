@@ -1,5 +1,5 @@
 /**
- * What crosses a sidecar's socket: the operations table. From it come the handlers' types, the command line's typed
+ * The protocol of a sidecar's socket: the operations table. From it come the handlers' types, the command line's typed
  * calls and the MCP tools. Every operation is `POST /v0/<op>` with one JSON object. Pure.
  */
 import * as z from 'zod/mini'

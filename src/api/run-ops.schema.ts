@@ -31,7 +31,7 @@ const run = z.object({
   endedAt: text,
   host: z.nullable(z.string()),
   pid: z.nullable(z.int()),
-  /** Somebody watches it; null when that cannot be seen from here. */
+  /** True while a supervisor or a sidecar watches it; null when that cannot be seen from here. */
   supervised: z.nullable(z.boolean()),
   text,
   percent: z.optional(z.number()),
@@ -100,7 +100,7 @@ export const runOps = {
       state: runState,
       steps: z.array(
         z.object({
-          /** What an event says, or what became of it: stored, delivered, handed, surfaced ... */
+          /** The step of an event, or of its mail: stored, delivered, handed, surfaced ... */
           state: z.string(),
           /** Null when that is not known. */
           at: z.nullable(z.string()),
@@ -112,7 +112,7 @@ export const runOps = {
   },
   run_wait: {
     about:
-      'Block until one of the runs, or all of them, ended (or are idle, or made progress), and tell how: reason, exit code, last words, result. Without it you are told the ends of your own runs as messages.',
+      'Block until one of the runs, or all of them, ended (or are idle, or made progress), and return how: reason, exit code, last words, result. Without it the ends of your own runs arrive as messages.',
     tool: { effect: 'reads', words: true },
     awaits: awaitedRuns,
     request: z.object({

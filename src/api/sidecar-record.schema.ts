@@ -1,4 +1,4 @@
-/** What a sidecar leaves beside its socket (`sidecar.json`), for commands, witnesses and its successor. Pure. */
+/** The record that a sidecar keeps beside its socket (`sidecar.json`), for commands, witnesses and its successor. Pure. */
 import * as z from 'zod/mini'
 import { processIdentity, reasonCode } from '../wire/envelope.schema.ts'
 import { isName, isRunId } from '../wire/names.ts'
@@ -21,7 +21,7 @@ export const sidecarRecord = z.object({
   /** The file that the sidecar was started from. */
   program: z.optional(z.string()),
   startedAt: z.string(),
-  /** The session ended, and the sidecar was about to tell it. */
+  /** Set once the session ended and the sidecar was about to publish it. */
   ended: z.optional(z.object({ reason: z.string(), reasonCode: z.optional(reasonCode), at: z.string() })),
 })
 export type SidecarRecord = z.output<typeof sidecarRecord>

@@ -17,9 +17,9 @@ const note = z.object({ at: time, by: z.string(), text: z.string() })
 const obligation = z.object({
   /** owed, ask, wait, task, run, child, claim, parent, said. */
   kind: z.string(),
-  /** Of the message, run or task that it is about. */
+  /** Id of the message, run or task that it is about. */
   id: z.nullable(z.string()),
-  /** Who else has to do with it. */
+  /** The other session that it concerns. */
   with: z.nullable(z.string()),
   /** Where it stands: open, interrupted, running, claimed … */
   state: z.string(),

@@ -1,5 +1,5 @@
 /**
- * What crosses to a run's supervisor. Two ways, both lines of JSON: the line to whoever started it (its descriptor 3),
+ * The protocols of a run's supervisor. Two, both lines of JSON: the line to its starter (its descriptor 3),
  * and the run's own socket, one request and one answer per connection. Pure.
  */
 import * as z from 'zod/mini'
@@ -16,7 +16,7 @@ const milliseconds = z.int().check(z.minimum(0), z.maximum(2_147_483_647))
 const sessionId = z.string().check(z.regex(/^[\w-]{1,128}$/))
 const signal = z.string().check(z.regex(/^SIG[A-Z0-9]{1,12}$/))
 
-/** What to run, for whom. */
+/** The run to start, and its owner. */
 export const runSpec = z.object({
   v: z.literal(1),
   run: runId,
@@ -27,24 +27,24 @@ export const runSpec = z.object({
   lineage: z.array(runId).check(z.maxLength(limits.lineage)),
   command: z.array(z.string()).check(z.minLength(1), z.maxLength(limits.commandWords)),
   cwd: z.string().check(z.minLength(1), z.maxLength(4096)),
-  /** Its output goes to logs, and nobody waits for it. */
+  /** Its output goes to logs, and no command waits for it. */
   detach: z.boolean(),
   timeoutMs: z.nullable(milliseconds),
   /** Absent: a process. */
   runKind: z.optional(runKind),
-  /** Who tells it. Absent: a supervisor. A session that nobody supervises, and a subagent, are told by a sidecar. */
+  /** The process that publishes its events. Absent: a supervisor; for unsupervised sessions and subagents a sidecar. */
   teller: z.optional(z.literal('sidecar')),
   /** With a supervised session: the client's id of the conversation that it is started with, if known before. */
   session: z.optional(sessionId),
   /** The client's own daemon has the session's process; absent: it is the supervisor's child. */
   background: z.optional(z.literal(true)),
-  /** What the command reads on its standard input; absent: nothing. */
+  /** The command's standard input; absent: empty. */
   input: z.optional(z.string().check(z.maxLength(limits.promptChars))),
   /** The JSON Schema that a session's result has to fit. */
   schema: z.optional(z.unknown()),
-  /** What of it wakes its owner besides its end and its waiting. */
+  /** The events that wake its owner besides its end and its waiting. */
   notify: z.optional(z.literal('progress')),
-  /** Nobody is woken by it: a session that nobody started is its own owner. */
+  /** It wakes no owner: a session that a person started owns itself. */
   attended: z.optional(z.boolean()),
   /** A process that runs already: watched instead of started. `command` says what it was seen to be. */
   attach: z.optional(processIdentity),
@@ -73,19 +73,19 @@ export type FromSupervisor =
   | { refused: { exit: 125 | 126 | 127; code: string; message: string; hint: string } }
   | { ended: EndedRun }
 
-/** What the sidecar of a supervised session sees of it. Told again after each change; the answer is the event's number. */
+/** A supervised session as its sidecar sees it. Sent after each change; the answer is the event's number. */
 const sessionReport = z.object({
   op: z.literal('session'),
   /** The client's id of its conversation. */
   session: sessionId,
-  /** What it is called on the mesh. */
+  /** Its name on the mesh. */
   name,
   state: z.enum(['running', 'waiting', 'idle', 'ended']),
   /** With waiting: for what. */
   text: z.optional(z.string().check(z.maxLength(limits.progressChars))),
-  /** With idle and ended: its last message, as the client told it. */
+  /** With idle and ended: its last message, as the client reported it. */
   result: z.optional(z.string().check(z.maxLength(limits.resultChars))),
-  /** With idle and ended: an error that the client told instead of a message. */
+  /** With idle and ended: an error that the client reported instead of a message. */
   error: z.optional(
     z.object({
       kind: z.string().check(z.maxLength(limits.reason)),

@@ -24,14 +24,14 @@ const row = {
   rev: z.int(),
   title: z.string(),
   state: shownState,
-  /** Who holds it. */
+  /** The session that holds it. */
   owner: z.nullable(z.string()),
-  /** Whom it is meant for. */
+  /** The session or role that it is for. */
   for: z.nullable(z.string()),
   after: z.array(z.string()),
   priority: z.int(),
   labels: z.array(z.string()),
-  /** What it waits for: ids of tasks that are not done, and words. */
+  /** Ids of tasks that are not done, and words: all that it waits for. */
   waitsFor: z.array(z.string()),
   changedAt: time,
 }
@@ -41,7 +41,7 @@ const detail = z.object({
   body: z.nullable(z.string()),
   links: z.array(z.string()),
   result: z.nullable(z.string()),
-  /** Of the last claim. */
+  /** The fence of the last claim. */
   fence: z.int(),
   claim: z.nullable(
     z.object({
@@ -54,7 +54,7 @@ const detail = z.object({
   ),
   createdAt: time,
   createdBy: z.string(),
-  /** Of those whom the change concerns, somebody cannot be told now. */
+  /** The sessions whose notification of the change could not be stored. */
   note: z.optional(z.string()),
 })
 
@@ -97,7 +97,7 @@ export const taskOps = {
     tool: reads,
     request: z.object({ id: taskKey }),
     response: z.extend(detail, {
-      /** What is known of the runs it is tied to. */
+      /** The runs it is tied to. */
       runs: z.array(z.object({ id: z.string(), name: z.nullable(z.string()), state: z.string() })),
       history: z.array(
         z.object({ rev: z.int(), at: time, by: z.string(), what: z.string(), text: z.nullable(z.string()) }),
@@ -135,7 +135,7 @@ export const taskOps = {
       text: z.optional(taskText),
       /** link: a run or a message. */
       to: z.optional(z.string().check(z.maxLength(64))),
-      /** edit; null: for anybody. */
+      /** edit; null: for any session. */
       for: z.optional(z.nullable(assignee)),
       ...content,
     }),

@@ -1,4 +1,4 @@
-/** Which sidecar a command talks to: the one of the session it runs in, or an operator's. Starts nothing. */
+/** Finds the sidecar that a command talks to: the one of the session it runs in, or an operator's. Starts nothing. */
 import { join } from 'node:path'
 import type { SidecarRecord } from '../api/sidecar-record.schema.ts'
 import { readJson } from '../host/files.ts'
@@ -51,7 +51,7 @@ export function operatorTarget(home: Home, operator: Operator): Target {
   return { dir, socket: socketPath(dir), operator }
 }
 
-/** What the sidecar of a session's directory last wrote; null if nothing readable is there. */
+/** Reads what the sidecar of a session's directory wrote last; null if nothing readable is there. */
 export function readRecord(dir: string): FoundRecord | null {
   const value = readJson(join(dir, 'sidecar.json'), RECORD_BYTES) as Partial<SidecarRecord> | null | undefined
   if (typeof value?.pid !== 'number' || typeof value.project !== 'string') return null

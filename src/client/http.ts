@@ -1,5 +1,5 @@
 /**
- * One HTTP/1.1 exchange over a Unix socket, by hand: `node:http` would cost every command 5 ms more.
+ * Makes an HTTP/1.1 exchange over a Unix socket by hand: `node:http` would cost every command 5 ms more.
  * It knows only the answers of a sidecar: a status, a few headers, a body whose length they state.
  */
 import { connect, type Socket } from 'node:net'

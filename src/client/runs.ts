@@ -100,7 +100,7 @@ async function untilEnded(line: Line, run: string): Promise<EndedRun> {
   line.close()
   if (word && 'ended' in word) return word.ended
   throw new MeshError('sidecar_down', `the supervisor of ${run} was lost; its command may still run`, {
-    hint: `mesh ps --runs tells what became of it`,
+    hint: `mesh ps --runs shows what became of it`,
   })
 }
 

@@ -4,7 +4,7 @@ import type { Env, Home } from '../host/home.ts'
 import { type CallOptions, call, Skew, Unreachable } from './client.ts'
 import { readRecord, type Target } from './find.ts'
 
-/** How often one call outlives its sidecar. */
+/** Number of sidecars that one call may outlive. */
 const REVIVALS = 5
 const STOP_MS = 3000
 const BACKOFF_MS = 100
@@ -99,7 +99,7 @@ export class Sidecar {
   }
 }
 
-/** The same request with what is left of its time. */
+/** Returns the same request with the rest of its time. */
 function remaining<B extends object>(body: B, elapsedMs: number): B {
   if (!('timeoutMs' in body) || typeof body.timeoutMs !== 'number') return body
   return { ...body, timeoutMs: Math.max(0, Math.round(body.timeoutMs - elapsedMs)) }

@@ -27,10 +27,10 @@ export const sidecarPath = join(import.meta.dirname, 'sidecar.js')
  */
 const KEPT =
   /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|MESH_\w+|(HTTPS?|NO|ALL)_PROXY|SSL_CERT_(FILE|DIR)|npm_config_\w+)$/i
-/** Of the calling session, not of the operator. */
+/** Variables of the calling session, not of the operator. */
 const DROPPED = new Set(['MESH_SESSION', 'MESH_RUN_ID', 'MESH_LINEAGE'])
 
-/** Starts the sidecar of `target`, unless somebody else is faster, and returns once it serves. */
+/** Starts the sidecar of `target`, unless another process is faster, and returns once it serves. */
 export async function startOperator(target: Target & { operator: Operator }, env: Env, home: Home): Promise<void> {
   const deadline = performance.now() + START_MS
   const log = openErrors(home, target.dir)
@@ -82,7 +82,7 @@ export function scrub(env: Env): Env {
   return Object.fromEntries(Object.entries(env).filter(([name]) => KEPT.test(name) && !DROPPED.has(name)))
 }
 
-/** True if somebody accepts connections on the socket. */
+/** True if a process accepts connections on the socket. */
 export function answers(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(socket)
@@ -111,7 +111,7 @@ export async function awaitRestart(target: Target, home: Home): Promise<void> {
   throw new MeshError('sidecar_down', 'this session’s sidecar is down and did not come back', { hint })
 }
 
-/** Waits up to `ms` for somebody to serve the socket. */
+/** Waits up to `ms` until the socket is served. */
 export async function awaitSocket(socket: string, ms: number): Promise<boolean> {
   const deadline = performance.now() + ms
   for (;;) {
@@ -121,7 +121,7 @@ export async function awaitSocket(socket: string, ms: number): Promise<boolean> 
   }
 }
 
-/** Waits up to `ms` until nobody serves the socket. */
+/** Waits up to `ms` until the socket is no longer served. */
 export async function awaitSilence(socket: string, ms: number): Promise<boolean> {
   const deadline = performance.now() + ms
   for (;;) {

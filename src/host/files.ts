@@ -36,7 +36,7 @@ export function ensurePrivateDir(path: string): void {
   }
 }
 
-/** With its parents. Node's own `recursive` never returns where a file system refuses with ENOENT, as /proc does. */
+/** Makes a directory with its parents. Node's own `recursive` never returns where a file system refuses with ENOENT, as /proc does. */
 function makeDir(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })) return
   const parent = dirname(path)
@@ -49,7 +49,7 @@ function makeDir(path: string): void {
   }
 }
 
-/** Throws `denied` for what `ensurePrivateDir` refuses; a directory that is not there is nobody's. */
+/** Throws `denied` for what `ensurePrivateDir` refuses; an absent directory passes. */
 export function checkOwnDir(path: string): void {
   try {
     const stat = lstatSync(path, { throwIfNoEntry: false })
@@ -119,7 +119,7 @@ export function readText(path: string, maxBytes: number): string | null {
 export function readBytes(path: string, maxBytes: number): Buffer | null {
   let fd: number
   try {
-    // O_NONBLOCK: opening somebody's FIFO must not hang.
+    // O_NONBLOCK: opening another program's FIFO must not hang.
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
     if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'ENAMETOOLONG'].includes(errno(error))) return null

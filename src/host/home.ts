@@ -1,4 +1,4 @@
-/** Where mesh keeps its files. */
+/** The paths of mesh's files. */
 import { createHash } from 'node:crypto'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -44,17 +44,17 @@ export function sessionDir(home: Home, key: string): string {
   return join(home.run, key)
 }
 
-/** Which run the session is whose directory is `dir`, as sh: its shells source it with each call. */
+/** The file that says, as sh, which run the session of `dir` is: its shells source it with each call. */
 export function runEnvPath(dir: string): string {
   return join(dir, 'run-env')
 }
 
-/** What a name's holder must not forget: journal and outbox. */
+/** The directory of a name: its journal and its outbox. */
 export function nameDir(home: Home, project: string, name: string): string {
   return join(home.projects, project, 'names', name)
 }
 
-/** What is kept of one run of this machine; `id` must be a run id. */
+/** The directory of a run of this machine; `id` must be a run id. */
 export function runDir(home: Home, id: string): string {
   return join(home.runs, id)
 }

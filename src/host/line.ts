@@ -1,8 +1,8 @@
-/** One line asked, one line answered, over a Unix socket of this machine. */
+/** Sends one line over a Unix socket of this machine and returns the line that answers it. */
 import { connect } from 'node:net'
 import { MeshError } from '../errors.ts'
 
-/** The answer's line; null when nobody answers. Throws `timeout` when somebody listens and does not answer in `ms`. */
+/** Returns the answer's line; null when no process listens. Throws `timeout` when one listens and does not answer in `ms`. */
 export function askLine(path: string, text: string, ms: number): Promise<string | null> {
   return new Promise((resolve, reject) => {
     let read = ''

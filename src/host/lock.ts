@@ -1,7 +1,7 @@
 /**
  * Lock files between processes. A lock names its holder, so one whose holder is dead is broken.
  *
- * Breaking: a lock carries a random token that never comes back. Whoever breaks the dead lock T first creates
+ * Breaking: a lock carries a random token that never comes back. A process that breaks the dead lock T first creates
  * `<path>.break-T`, reads the lock again, and removes it only if it still is T. The holder of T is dead and there is
  * one breaker of T at a time, so nothing can replace T between that read and the removal. A breaker that dies leaves a
  * file that is a lock like any other, and is broken the same way.
@@ -20,7 +20,7 @@ const LOCK_BYTES = 4096
 const TRIES = 10
 const POLL_MS = 5
 
-/** The way out of a lock whose holder nobody here can judge. */
+/** Hint for a lock whose holder cannot be judged on this host. */
 export const FOREIGN_HINT = 'if that host is gone or was renamed: mesh down, then mesh up'
 
 export interface Lock {
@@ -35,7 +35,7 @@ interface Held {
 
 let self: ProcessIdentity | null = null
 
-/** Takes the lock, or null if somebody alive (or of another host) has it. Throws `denied`, `store_full`. */
+/** Takes the lock; null if a live process (or one of another host) has it. Throws `denied`, `store_full`. */
 export function tryLock(path: string): Lock | null {
   for (let i = 0; i < TRIES; i++) {
     const lock = claim(path)
@@ -64,13 +64,13 @@ function heldError(path: string): MeshError {
   return new MeshError('timeout', `${path} is held by ${who}`, { hint })
 }
 
-/** Who holds the lock; null if nobody does, or its holder is dead. */
+/** Returns the process that has the lock; null if none has, or it is dead. */
 export function lockOwner(path: string): ProcessIdentity | null {
   const held = readHeld(path)
   return held && !isDead(held) ? held.owner : null
 }
 
-/** Who holds the lock, if that is a process of another host. */
+/** Returns the process that has the lock if it is one of another host. */
 export function foreignOwner(path: string): ProcessIdentity | null {
   const owner = lockOwner(path)
   return owner && isForeign(owner) ? owner : null
@@ -103,7 +103,7 @@ function claim(path: string): Lock | null {
   }
 }
 
-/** One read: a lock that goes away between two of them would look damaged. */
+/** Reads the lock at once: one that goes away between two reads would look damaged. */
 function readHeld(path: string): Held | null {
   const text = readText(path, LOCK_BYTES)
   return text === null ? null : (parseHeld(text) ?? { token: 'damaged', owner: null })
@@ -148,7 +148,7 @@ function breakLock(path: string, held: Held, isOver: (held: Held) => boolean): b
 
 /**
  * Called by the only breaker of the lock. What dead processes left beside it goes first: while the dead lock stands,
- * nobody else can have a use for those files.
+ * no other process can have a use for those files.
  */
 function removeLock(path: string, isOver: (held: Held) => boolean): void {
   const prefix = `${basename(path)}.`

@@ -1,4 +1,4 @@
-/** What a person may set for all sessions of a mesh home: `settings.json` there. */
+/** Settings of a person for all sessions of a mesh home: `settings.json` there. */
 import { join } from 'node:path'
 import { MeshError } from '../errors.ts'
 import { readText } from './files.ts'
@@ -20,9 +20,9 @@ const known = {
   loopRounds: { least: 1, most: 10_000, unless: 20, whole: true },
   /** How long the claims on tasks of a session that ended wait for its return. */
   claimGraceSeconds: { least: 0, most: 86_400, unless: 60 },
-  /** How long the claims on tasks of a session that is lost, of which nobody saw an end, wait for its return. */
+  /** How long the claims on tasks of a session that is lost, whose end was not seen, wait for its return. */
   claimLostSeconds: { least: 0, most: 86_400, unless: 600 },
-  /** What a session's state may cost, in tokens, when it is given to its model after a compaction; 0: nothing. */
+  /** The tokens that a session's state may cost when it is given to its model after a compaction; 0: nothing. */
   stateTokens: { least: 0, most: 2000, unless: 600, whole: true },
 } as const satisfies Record<string, Limits>
 

@@ -71,7 +71,7 @@ export class Link<Store> {
   }
 
   /**
-   * Starts the engine if nobody did, also after `mesh down`: this is a new session. Connects. Resolves once connected
+   * Starts the engine if it does not run, also after `mesh down`: this is a new session. Connects. Resolves once connected
    * or once it is clear that it will take time; then it goes on in the background.
    */
   start(): Promise<void> {

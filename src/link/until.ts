@@ -25,7 +25,7 @@ interface Changes {
   /** Calls `changed` after each change, until the returned function is called. */
   subscribe(changed: () => void): (() => void) | Promise<() => void>
   signal: AbortSignal
-  /** Looks at least this often, for changes that nobody announces. */
+  /** Looks at least this often, for changes that are not published. */
   pollMs?: number
   /** Changes often come in groups: waits so long after one before it looks. */
   gatherMs?: number
@@ -103,7 +103,7 @@ interface Records<Read, Written> {
   update(key: string, value: Written, revision: number): Promise<number | null>
 }
 
-/** What to write in place of what was read (null: nothing), and what the caller gets once that is written. */
+/** The value to write in place of the one that was read (null: none), and the caller's result once it is written. */
 interface Edit<Written, Result> {
   write: Written | null
   result: Result

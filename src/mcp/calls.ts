@@ -1,4 +1,4 @@
-/** One tool call: the operation that it stands for, with its progress, its cancellation and what it showed. */
+/** Makes a tool call: its operation, with progress, cancellation and the confirmation of what it showed. */
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
 import type { Op, Request, Response } from '../api/ops.schema.ts'
 import type { Sidecar } from '../client/sidecar.ts'
@@ -14,7 +14,7 @@ const GRACE_MS = 10_000
 
 export interface Call {
   signal: AbortSignal
-  /** Tells the client that the call goes on, `elapsedS` seconds after its begin. */
+  /** Notifies the client that the call goes on, `elapsedS` seconds after its begin. */
   progress(elapsedS: number): void
   /** Does something once the result is written. */
   afterAnswer(act: () => void): void

@@ -1,6 +1,6 @@
 /**
  * The one sidecar of the session that this MCP server belongs to: a hook's where there are hooks, else a child of ours,
- * so that it stays in the client's process tree. Whoever starts one, the sidecar's own lock keeps it at one.
+ * so that it stays in the client's process tree. The sidecar's own lock keeps it at one.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync } from 'node:fs'
@@ -25,7 +25,7 @@ const POLL_MS = 20
 const PATIENCE_MS = 1500
 /** Between starts of a sidecar that fails; as the hook's loop does. */
 const PAUSES_MS = [200, 1000, 3000, 10_000, 30_000]
-/** One that ran this long had started well. */
+/** A sidecar that ran this long had started well. */
 const STEADY_MS = 60_000
 
 interface KeeperOptions {
@@ -71,7 +71,7 @@ export class Keeper {
   }
 
   /**
-   * A sidecar outside of the client's process tree has outlived its starter, an earlier MCP server or hook: nobody would
+   * A sidecar outside of the client's process tree has outlived its starter, an earlier MCP server or hook: nothing would
    * start it again, and a session in bypass mode holds what it posts. All that it had is in its journal.
    */
   #endStray(): void {
@@ -79,7 +79,7 @@ export class Keeper {
     if (sidecar && !isDescendant(sidecar.pid, this.#options.client)) sendSignal(sidecar, 'SIGKILL')
   }
 
-  /** Returns once a sidecar serves; starts one if nobody does. Throws when it cannot. */
+  /** Returns once a sidecar serves; starts one if none does. Throws when it cannot. */
   revive(): Promise<void> {
     this.#reviving ??= this.#revive().finally(() => {
       this.#reviving = null
@@ -123,7 +123,7 @@ export class Keeper {
       cwd,
       // Out of the terminal's reach; its parent it stays.
       detached: true,
-      // Its standard output is a socket whose end of file tells it that we are gone.
+      // Its standard output is a socket whose end of file shows it that we are gone.
       stdio: ['ignore', 'pipe', errors],
       env: { ...own, MESH_HOME: home.root },
     })

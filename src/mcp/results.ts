@@ -1,4 +1,4 @@
-/** What an operation answered, as a tool's result. Words of peers only within a tag that holds a random token. */
+/** Renders an operation's answer as a tool's result. Words of peers only within a tag that holds a random token. */
 import { randomBytes } from 'node:crypto'
 import type { Message, Response } from '../api/ops.schema.ts'
 import { byTools, type MailStyle, renderHandover, visible, wholeByTools } from '../core/render.ts'
@@ -9,7 +9,7 @@ import { forTools, LIST, type Tool } from './tools.ts'
 /** Characters of any other word that comes from a session: a directory, a reason. */
 const FIELD_CHARS = 300
 const NONCE_BYTES = 4
-const HOW = { session_idle: 'is idle', session_ended: 'ended: gone', session_lost: 'is lost: nobody saw it end' }
+const HOW = { session_idle: 'is idle', session_ended: 'ended: gone', session_lost: 'is lost: its end was not seen' }
 
 export interface Result {
   content: { type: 'text'; text: string }[]
@@ -59,7 +59,7 @@ export function waitText({ results }: Response<'wait'>): string {
   return [...events, ...(messages.length > 0 ? [messagesText(messages)] : [])].join('\n')
 }
 
-/** How many of these messages one answer shows. */
+/** Returns the number of these messages that one answer shows. */
 export function fitting(messages: readonly Message[]): number {
   return renderHandover(messages, '', 0, byTools).count
 }

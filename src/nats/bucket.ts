@@ -23,7 +23,7 @@ interface BucketOptions<S extends z.ZodMiniType> {
   jsm: JetStreamManager
   name: string
   schema: S
-  /** Where the engine tells a change of a key, if it does. */
+  /** The subject on which the engine publishes a change of a key, if it does. */
   changed?: (key: string) => string
 }
 
@@ -79,7 +79,7 @@ export class Bucket<S extends z.ZodMiniType> {
     return this.#kv.put(key, encodeRecord(value as object)).catch(rethrow)
   }
 
-  /** Writes if the key is still at `revision` (0: absent). Null: somebody was faster. */
+  /** Writes if the key is still at `revision` (0: absent). Null: another writer was faster. */
   async update(key: string, value: z.input<S>, revision: number): Promise<number | null> {
     const bytes = encodeRecord(value as object)
     const written = revision === 0 ? this.#kv.create(key, bytes) : this.#kv.update(key, bytes, revision)
@@ -89,7 +89,7 @@ export class Bucket<S extends z.ZodMiniType> {
     })
   }
 
-  /** Removes a key, if it is still at `revision` where one is given. False: somebody was faster. */
+  /** Removes a key, if it is still at `revision` where one is given. False: another writer was faster. */
   async delete(key: string, revision?: number): Promise<boolean> {
     try {
       await this.#kv.purge(key, revision === undefined ? {} : { previousSeq: revision })
@@ -122,7 +122,7 @@ export class Bucket<S extends z.ZodMiniType> {
   }
 
   /**
-   * Tells each change of `key` (`>`: of any) once it is stored, until the returned function is called or the connection
+   * Calls `onChange` with each change of `key` (`>`: of any) once it is stored, until the returned function is called or the connection
    * is over: callers also poll. The engine republishes changes, so that a watch costs no consumer. A revision that is
    * `known` is passed over unread: the own ones, whose acknowledgement comes at the same time and is taken first.
    */
@@ -132,7 +132,7 @@ export class Bucket<S extends z.ZodMiniType> {
     known?: (revision: number) => boolean,
   ): Promise<() => void> {
     const subject = this.#changed?.(key)
-    if (!subject) throw new MeshError('internal', `changes of ${this.#name} are not told`)
+    if (!subject) throw new MeshError('internal', `changes of ${this.#name} are not published`)
     try {
       const subscription = this.#nc.subscribe(subject, {
         callback: (error, message) => {
@@ -141,9 +141,9 @@ export class Bucket<S extends z.ZodMiniType> {
           // ADR-28: the position of what is republished.
           const revision = Number(message.headers?.get('Nats-Sequence'))
           const changed = message.subject.slice(this.#changed!('').length)
-          const tell = () => onChange(isPut ? decodeRecord(this.#schema, message.data) : null, revision, changed)
-          if (known) setImmediate(() => known(revision) || tell())
-          else tell()
+          const report = () => onChange(isPut ? decodeRecord(this.#schema, message.data) : null, revision, changed)
+          if (known) setImmediate(() => known(revision) || report())
+          else report()
         },
       })
       await whileOpen(this.#nc, this.#nc.flush())

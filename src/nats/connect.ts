@@ -1,4 +1,4 @@
-/** One connection to the engine: credentials, and when it is over. */
+/** Connects to the engine with credentials, and notices when the connection is over. */
 import { type Authenticator, connect, type NatsConnection } from 'nats'
 import { MeshError } from '../errors.ts'
 import { toMeshError } from './errors.ts'

@@ -30,16 +30,16 @@ interface MailOptions {
 
 const MAX_ACK_PENDING = 1000
 const ACK_WAIT_MS = 30_000
-/** A durable nobody pulls from is removed by the engine after this long; its mail is not. */
+/** A durable without a reader is removed by the engine after this long; its mail is not. */
 const INACTIVE_MS = 30 * 24 * 3600 * 1000
 const BACKOFF_MS = { first: 50, most: 5000 }
 const PULL_MESSAGES = 100
 const PULL_EXPIRES_MS = 30_000
 const ROLE_PULL_MS = 5000
-/** What a reader leaves to others comes back after this long, twice as long each time: to somebody who is there, at once. */
+/** A message that a reader leaves to others comes back after this long, twice as long each time. */
 const LEFT_MS = { first: 250, most: 10_000 }
 
-/** What becomes of a role's message: done with, free again at once, or for any other reader. */
+/** The outcome of a role's message: done with, free again at once, or for any other reader. */
 export type RoleVerdict = 'settled' | 'back' | 'left'
 
 const nanos = (ms: number) => ms * 1_000_000
@@ -115,7 +115,7 @@ export class MailReader {
     for await (const message of messages) {
       if (this.#stopped) return
       await this.#onDelivery({ subject: message.subject, data: message.data, seq: message.seq })
-      // Flow control only, and a system call: whoever waits for the message goes first.
+      // Flow control only, and a system call: a call that waits for the message goes first.
       setImmediate(() => acknowledge(message))
     }
   }
@@ -154,7 +154,7 @@ function acknowledge(message: JsMsg): void {
   }
 }
 
-/** A role's shared durable: whoever pulls gets the next message. */
+/** A role's shared durable: the reader that pulls gets the next message. */
 export class RoleReader {
   readonly #js: JetStreamClient
   readonly #jsm: JetStreamManager
@@ -200,7 +200,7 @@ export class RoleReader {
   }
 }
 
-/** How long a message that was given out so often already is left, milliseconds. */
+/** Returns the pause, in milliseconds, before a message that was given out so often is given out again. */
 function leftFor(deliveries: number): number {
   return deliveries < 2 ? 0 : Math.min(LEFT_MS.first * 2 ** Math.min(deliveries - 2, 20), LEFT_MS.most)
 }

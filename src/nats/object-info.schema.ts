@@ -1,4 +1,4 @@
-/** What the engine's client writes of an object (ADR-20), as far as mesh reads it. Pure. */
+/** The record of an object that the engine's client writes (ADR-20), as far as mesh reads it. Pure. */
 import * as z from 'zod/mini'
 
 export const objectInfo = z.object({

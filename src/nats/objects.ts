@@ -15,7 +15,7 @@ interface ObjectsOptions {
   js: JetStreamClient
   jsm: JetStreamManager
   name: string
-  /** What an object is, for errors. */
+  /** The noun for an object in errors. */
   what: string
   /** Objects are kept from when they were put: one that is put again is stored again if it is older than this. */
   renewMs: number
@@ -29,7 +29,7 @@ export interface StoredObject {
   /** Subject and position of the metadata in the store's stream. */
   subject: string
   seq: number
-  /** What its chunks are stored under. */
+  /** The id under which its chunks are stored. */
   nuid: string
 }
 
@@ -102,7 +102,7 @@ export class Objects {
   }
 }
 
-/** The time is that of the clock of whoever put it, be it wrong. */
+/** The time is by the clock of the writer, be it wrong. */
 function isFresh(info: ObjectInfo | null, renewMs: number): boolean {
   return info !== null && Math.abs(Date.now() - Date.parse(info.mtime)) < renewMs
 }

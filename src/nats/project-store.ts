@@ -135,12 +135,12 @@ export class ProjectStore {
     }
   }
 
-  /** What the engine says of the project's streams and buckets. Throws `mesh_down`, `timeout`. */
+  /** Returns the engine's view of the project's streams and buckets. Throws `mesh_down`, `timeout`. */
   health(): Promise<StoreHealth> {
     return storeHealth(this.#jsm, this.project)
   }
 
-  /** One message by position; null if it is not there (any more). */
+  /** Reads a message by position; null if it is not there (any more). */
   async messageAt(seq: number): Promise<Delivery | null> {
     try {
       const stored = await this.#jsm.direct.getMessage(storeNames(this.project).messages, { seq })
@@ -196,11 +196,11 @@ export class ProjectStore {
     return new RoleReader(this.#js, this.#jsm, stream, `ROLE-${role}`, roleFilter(this.project, role))
   }
 
-  /** Tells the sender of a message what happened to it. */
-  async publishReceipt(to: string, told: Receipt): Promise<void> {
-    const subject = receiptSubject(this.project, to, told.id, told.state, told.by)
-    // Not deduplicated: a receipt told twice says the same.
-    await this.#js.publish(subject, encodeRecord(told)).catch((error) => {
+  /** Publishes a receipt to the sender of a message. */
+  async publishReceipt(to: string, found: Receipt): Promise<void> {
+    const subject = receiptSubject(this.project, to, found.id, found.state, found.by)
+    // Not deduplicated: a receipt published twice says the same.
+    await this.#js.publish(subject, encodeRecord(found)).catch((error) => {
       throw toMeshError(error)
     })
   }
@@ -212,12 +212,12 @@ export class ProjectStore {
     return stored.map((message) => this.#readReceipt(message.subject, message.data)).filter((found) => found !== null)
   }
 
-  /** Tells receipts for `name` as they come. What was missed while disconnected is read by `receiptsOf`. */
-  followReceipts(name: string, onReceipt: (told: Receipt) => void): () => void {
+  /** Calls `onReceipt` with receipts for `name` as they come. Those missed while disconnected is read by `receiptsOf`. */
+  followReceipts(name: string, onReceipt: (found: Receipt) => void): () => void {
     const subscription = this.#nc.subscribe(receiptFilter(this.project, { to: name }), {
       callback: (error, message) => {
-        const told = error ? null : this.#readReceipt(message.subject, message.data)
-        if (told) onReceipt(told)
+        const found = error ? null : this.#readReceipt(message.subject, message.data)
+        if (found) onReceipt(found)
       },
     })
     return () => subscription.unsubscribe()
@@ -225,10 +225,10 @@ export class ProjectStore {
 
   #readReceipt(subject: string, data: Uint8Array): Receipt | null {
     const route = parseReceiptSubject(this.project, subject)
-    const told = decodeRecord(receipt, data)
+    const found = decodeRecord(receipt, data)
     const agrees =
-      route && told && told.id === route.id && told.state === route.state && sameSender(told.by, route.from)
-    return agrees ? told : null
+      route && found && found.id === route.id && found.state === route.state && sameSender(found.by, route.from)
+    return agrees ? found : null
   }
 }
 

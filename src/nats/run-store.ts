@@ -2,7 +2,7 @@
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from 'nats'
 import { runRecord } from '../wire/run.schema.ts'
-import { eventFilter, storeNames, toldFilter } from '../wire/subjects.ts'
+import { eventFilter, storedEventFilter, storeNames } from '../wire/subjects.ts'
 import { Bucket } from './bucket.ts'
 import { readFrom } from './direct.ts'
 import { isConflict, isNotFound, toMeshError } from './errors.ts'
@@ -108,10 +108,10 @@ export class RunStore {
     }
   }
 
-  /** Tells events as they are stored, until the returned function is called. What is missed meanwhile is read by position. */
+  /** Calls `onEvent` as events are stored, until the returned function is called. Missed ones are read by position. */
   follow(scope: Parameters<typeof eventFilter>[1], onEvent: () => void): () => void {
     try {
-      const subscription = this.#nc.subscribe(toldFilter(this.project, scope), {
+      const subscription = this.#nc.subscribe(storedEventFilter(this.project, scope), {
         callback: (error) => {
           if (!error) onEvent()
         },

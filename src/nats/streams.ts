@@ -54,7 +54,7 @@ function bucket(
     duplicate_window: nanos(ageMs > 0 ? Math.min(ageMs, times.duplicateWindow) : times.duplicateWindow),
     allow_direct: true,
     allow_rollup_hdrs: true,
-    // Whoever watches subscribes to this: a watch of the bucket would cost a consumer each.
+    // Watchers subscribe to this: a watch of the bucket would cost a consumer each.
     ...(options.changed ? { republish: { src: `$KV.${name}.>`, dest: options.changed } } : {}),
     deny_delete: true,
     num_replicas: 1,
@@ -102,7 +102,7 @@ function definitions(project: string): Definition[] {
   ]
 }
 
-/** What a run's supervisor needs. */
+/** The streams and buckets that a run's supervisor needs. */
 function runDefinitions(project: string): Definition[] {
   const names = storeNames(project)
   return [
@@ -119,7 +119,7 @@ export async function ensureStreams(jsm: JetStreamManager, project: string): Pro
   await Promise.all(definitions(project).map((definition) => ensureStream(jsm, definition)))
 }
 
-/** As `ensureStreams`, of what runs are kept in. */
+/** As `ensureStreams`, for runs. */
 export async function ensureRunStreams(jsm: JetStreamManager, project: string): Promise<void> {
   await Promise.all(runDefinitions(project).map((definition) => ensureStream(jsm, definition)))
 }
@@ -144,7 +144,7 @@ export interface StoreHealth {
   missing: string[]
 }
 
-/** What the engine says of the project's streams and buckets. Makes none. */
+/** Returns the engine's view of the project's streams and buckets. Makes none. */
 export async function storeHealth(jsm: JetStreamManager, project: string): Promise<StoreHealth> {
   const health: StoreHealth = { at: null, streams: [], missing: [] }
   for (const { name } of definitions(project)) {

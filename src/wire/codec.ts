@@ -170,7 +170,7 @@ function depthExceeds(text: string, max: number): boolean {
   return opens(text, max) > max && depthIsOver(text, max)
 }
 
-/** How often `{` and `[` occur, counted up to a little more than `max`. */
+/** Counts `{` and `[`, up to a little more than `max`. */
 function opens(text: string, max: number): number {
   let count = 0
   for (const bracket of '{[') {

@@ -1,5 +1,5 @@
 /**
- * What crosses machines: one schema per kind, each with its version. Readers are tolerant: unknown
+ * The records that cross machines: one schema per kind, each with its version. Readers are tolerant: unknown
  * fields are ignored, an unknown version or kind is reported as unsupported. Pure.
  */
 import * as z from 'zod/mini'
@@ -18,20 +18,20 @@ const recipient = z
   .string()
   .check(z.maxLength(limits.name + 'topic:'.length), z.regex(patterns.recipient, 'not a recipient'))
 
-/** What the sender wants: `request` asks for an answer; others are free words, unknown ones are shown as they are. */
+/** The sender's wish: `request` asks for an answer; others are free words, unknown ones are shown as they are. */
 export const intent = z.string().check(z.regex(/^[a-z][a-z_-]{0,31}$/))
 
 /** Why something ended, for programs. A newer release may have codes that this one does not know. */
 export const reasonCode = z.string().check(z.regex(/^[a-z][a-z_]{0,31}$/))
 
-/** Intents of what one sidecar says to another: settled there, never shown to a reader. Nobody else may send them. */
+/** Intents of messages between sidecars: settled there, never shown to a reader. Only sidecars may send them. */
 export const controlIntents = ['ping', 'budget_resume', 'edited'] as const
 
 export const sender = z.object({
   /** The machine account; its key signs. */
   member: token,
   name,
-  /** How often the name had changed hands when this was sent. */
+  /** The name's epoch when this was sent: it grows with each owner. */
   epoch: count,
 })
 
@@ -61,7 +61,7 @@ export const envelope = z.object({
   thread: z.optional(z.string().check(z.maxLength(limits.thread))),
   replyTo: z.optional(messageId),
   intent: z.optional(intent),
-  /** How many replies led to this one. */
+  /** Number of replies that led to this one. */
   hops: count.check(z.maximum(limits.hops)),
   body,
   /** Ed25519 over the canonical form of all other fields, base64url. */
@@ -74,7 +74,7 @@ export type ReceiptState = z.output<typeof receiptState>
 
 const doorName = z.string().check(z.maxLength(32))
 
-/** Told to the sender of a message: what happened to it. */
+/** A receipt: published to the sender of a message when something happened to it. */
 export const receipt = z.object({
   v: z.literal(1),
   kind: z.literal('receipt'),
@@ -82,7 +82,7 @@ export const receipt = z.object({
   state: receiptState,
   at: time,
   by: sender,
-  /** What shows it, for people. */
+  /** The evidence, for people. */
   evidence: z.string().check(z.maxLength(200)),
   /** With `surfaced`: the door it went through. */
   door: z.optional(doorName),
@@ -109,7 +109,7 @@ export const membership = z.object({
   since: count,
 })
 
-/** One name of the project, in the names bucket. Changed by compare-and-set; taking it over is epoch + 1. */
+/** A name of the project, in the names bucket. Changed by compare-and-set; taking it over is epoch + 1. */
 export const nameRecord = z.object({
   v: z.literal(1),
   kind: z.literal('name'),
@@ -126,7 +126,7 @@ export const nameRecord = z.object({
   cwd: z.string().check(z.maxLength(4096)),
   worktree: z.string().check(z.maxLength(4096)),
   state: z.enum(['held', 'lost', 'gone']),
-  /** When it was lost or ended, why, and who saw it. */
+  /** When it was lost or ended; then why, and who saw it. */
   endedAt: z.optional(time),
   reason: z.optional(z.string().check(z.maxLength(200))),
   /** The reason for programs: `killed`, `idle`. Absent in what earlier releases wrote. */
@@ -141,7 +141,7 @@ export const nameRecord = z.object({
   formerly: z.optional(z.object({ name, until: count, epoch: z.optional(count) })),
   /** On the former name: who it is now. */
   renamedTo: z.optional(name),
-  /** Who held the name before this epoch. */
+  /** The owner of the name before this epoch. */
   previous: z.optional(z.object({ session: z.string().check(z.maxLength(128)), endedAt: z.optional(time) })),
   /** To whom its holder gave what it coordinated, the latest last: what is kept under `handoff.<op>` is theirs from then on. */
   handedOver: z.optional(
@@ -165,14 +165,14 @@ export const door = z.object({
 })
 export type DoorState = z.output<typeof door>
 
-/** How often a session and a peer answered each other without a person. */
+/** The rounds in which a session and a peer answered each other without a person. */
 export const pairState = z.object({
   with: name,
   rounds: count,
   limit: count,
   /** Messages of the peer that wait until the people let it go on. */
   held: count,
-  /** Of the first round, or of the hold. */
+  /** When the first round, or the hold, began. */
   since: time,
 })
 export type PairState = z.output<typeof pairState>
@@ -190,13 +190,13 @@ export const presence = z.object({
   /** Doors of its client that lead nowhere now. Beside `doors`, because a reader refuses a state that it does not know. */
   shut: z.optional(z.array(doorName).check(z.maxLength(16))),
   unread: count,
-  budget: z.optional(z.array(pairState).check(z.maxLength(limits.pairsTold))),
+  budget: z.optional(z.array(pairState).check(z.maxLength(limits.pairsShown))),
   /** Version of the sidecar's program. */
   version: z.string().check(z.maxLength(32)),
 })
 export type Presence = z.output<typeof presence>
 
-/** What a name has read, in the surfaced bucket: everything up to `high` but the listed positions. */
+/** The positions that a name has read, in the surfaced bucket: everything up to `high` but the listed positions. */
 export const surfaced = z.object({
   v: z.literal(1),
   kind: z.literal('surfaced'),
@@ -206,7 +206,7 @@ export const surfaced = z.object({
 })
 export type Surfaced = z.output<typeof surfaced>
 
-/** Who took a role's message, in the takers bucket. Retaken by compare-and-set when the taker is gone. */
+/** The session that took a role's message, in the takers bucket. Retaken by compare-and-set when the taker is gone. */
 export const taker = z.object({
   v: z.literal(1),
   kind: z.literal('taker'),

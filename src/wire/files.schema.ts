@@ -9,7 +9,7 @@ const time = z.iso.datetime().check(z.maxLength(40))
 
 /** Relative to the repository, with / between folders. */
 export const claimPath = z.string().check(z.maxLength(limits.claimPath), z.refine(isPath, 'not a path'))
-/** Why somebody claims files. */
+/** The reason for a claim. */
 export const claimWhy = z
   .string()
   .check(z.minLength(1, 'it is empty'), z.maxLength(limits.taskReason, `at most ${limits.taskReason} characters`))
@@ -18,7 +18,7 @@ export const fileClaim = z.object({
   path: claimPath,
   holder: actor,
   since: time,
-  /** By the clock of whoever claimed. */
+  /** By the claimant's clock. */
   until: time,
   why: z.optional(claimWhy),
 })
@@ -31,7 +31,7 @@ export const fileClaims = z.object({
   claims: z.array(fileClaim).check(z.maxLength(limits.fileClaims)),
 })
 
-/** Who edited one file of one worktree lately, in the edits bucket under a hash of both. */
+/** The sessions that edited a file of a worktree lately, in the edits bucket under a hash of both. */
 export const fileEdits = z.object({
   v: z.literal(1),
   kind: z.literal('file_edits'),
@@ -45,7 +45,7 @@ const hash = z.string().check(z.regex(/^[0-9a-f]{16}$/))
 export const fileEdited = z.object({
   path: claimPath,
   repository: z.string().check(z.regex(projectPattern)),
-  /** Of host and directory. */
+  /** A hash of host and directory. */
   worktree: hash,
   /** The recipient's. */
   claim: z.optional(z.object({ path: claimPath })),

@@ -3,7 +3,7 @@ import * as z from 'zod/mini'
 import { wireKinds } from './kinds.ts'
 
 /**
- * One JSON Schema (draft 2020-12) per kind on the wire. They describe what a reader accepts (`io: 'input'`): the
+ * Returns a JSON Schema (draft 2020-12) per kind on the wire. They describe what a reader accepts (`io: 'input'`): the
  * output form would forbid unknown fields and make every new field a break. What a schema cannot say, the codec
  * checks: that subject and envelope agree, and the signature.
  */

@@ -50,8 +50,8 @@ export const limits = {
   outboxBytes: 256 * MIB,
   /** Peers whose exchanges with one session are counted at a time. */
   pairs: 1000,
-  /** Of these, how many a heartbeat tells. */
-  pairsTold: 16,
+  /** Those of them that a heartbeat carries. */
+  pairsShown: 16,
   /** Open waits of one sidecar. */
   waiters: 256,
   /** Characters of one message shown to a model; the rest by `mesh inbox`. */
@@ -66,7 +66,7 @@ export const limits = {
   taskTitle: 200,
   /** Characters of a task's body, result or comment. */
   taskText: 16 * KIB,
-  /** Characters of what a task waits for, or why a claim fell. */
+  /** Characters of what a task waits for, or why a lease expired. */
   taskReason: 200,
   /** Dependencies, labels, links of one task, each. */
   taskLinks: 64,
@@ -146,9 +146,9 @@ export const limits = {
 export const times = {
   messageAge: 30 * DAY,
   receiptAge: 1 * DAY,
-  /** How long a sender keeps what it sent. */
+  /** A sender keeps what it sent for this long. */
   sentAge: 1 * DAY,
-  /** How long events, and the records of runs, are kept. */
+  /** Events, and the records of runs, are kept for this long. */
   eventAge: 30 * DAY,
   /** A run's directory is removed this long after its end was announced. */
   runDirAge: 7 * DAY,
@@ -160,20 +160,20 @@ export const times = {
   unreachable: 25 * SECOND,
   /** ... and `lost`. Only a witness makes it `gone`. */
   lost: 45 * SECOND,
-  /** After a reconnect, a new presence bucket or a gap in one's own ticks nobody is judged for this long. */
+  /** After a reconnect, a new presence bucket or a gap in one's own ticks no peer is judged for this long. */
   amnesty: 30 * SECOND,
   /** A send without an acknowledgement for this long goes to disk and is reported as queued. */
   queueAfter: 200,
   /** A client that does not even read what it is sent may yet: it is offered again after this long. */
   receivedEvidence: 30 * SECOND,
-  /** What the client has read shows in its transcript within 0.3 s, or it was dropped. */
+  /** A text that the client has read shows in its transcript within 0.3 s, or it was dropped. */
   handedEvidence: 2 * SECOND,
   /** A held message that was let in is queued within 0.1 s after the answer (seen on 2.1.329). */
   heldEvidence: 3 * SECOND,
   /** A door that a person or a setting kept shut is tried again after this long. */
   heldShut: 30 * MINUTE,
-  /** A message that waits for this long is told with the reason. */
-  waitTold: 1 * SECOND,
+  /** The sender of a message that waits for this long gets the reason. */
+  waitShown: 1 * SECOND,
   /** A file that the client watches is taken by its hook within a second, or not at all. */
   takenEvidence: 5 * SECOND,
   /** A hand-over that the client has, without a sign that the model read it, after its turn ended. */
@@ -185,7 +185,7 @@ export const times = {
   /** A claim on files, unless the caller says for how long; and at most. */
   fileClaim: HOUR,
   fileClaimMost: 7 * DAY,
-  /** Two sessions that edited a file within this long are told of each other. */
+  /** Two sessions that edited a file within this long are notified of each other. */
   fileEdit: HOUR,
   /** A session that goes on editing a file says so again after this long. */
   fileEditAgain: 5 * MINUTE,
@@ -193,7 +193,7 @@ export const times = {
   ownerLost: 10 * MINUTE,
   /** An operator's sidecar without a call for this long ends. */
   operatorIdle: 10 * MINUTE,
-  /** Nobody writes a state document for longer than this: older objects that no revision names can go. */
+  /** A write of a state document takes no longer than this: older objects that no revision names can go. */
   stateGrace: HOUR,
   /** An ask without an answer, and an answer that is owed, are kept for this long ... */
   askAge: 7 * DAY,

@@ -1,16 +1,16 @@
-/** Ids of runs that nobody chooses, and the runs above one as its environment has them. Pure. */
+/** Derived ids of runs, and the runs above one as its environment has them. Pure. */
 import { createHash } from 'node:crypto'
 import type { ProcessIdentity } from './envelope.schema.ts'
 import { limits } from './limits.ts'
 import { isRunId } from './names.ts'
 
-/** What an environment may hold of the run that it is part of. */
+/** The variables of an environment that name the run it is part of. */
 export interface StartedIn {
   MESH_RUN_ID?: string | undefined
   MESH_LINEAGE?: string | undefined
 }
 
-/** What a run tells those that it starts. */
+/** The variables that a run passes to those that it starts. */
 export interface RunEnv {
   /** The run itself. */
   MESH_RUN_ID: string
@@ -19,7 +19,7 @@ export interface RunEnv {
 }
 
 /**
- * The run of a session that nobody supervises: its sidecar, a later sidecar of it and a witness come to the same id. A
+ * Derives the run of an unsupervised session: its sidecar, a later sidecar of it and a witness come to the same id. A
  * resumed conversation is another process, so another run; `/clear` and compaction are not.
  */
 export function sessionRunId(project: string, { host, boot, pid, start }: ProcessIdentity): string {
@@ -31,7 +31,7 @@ export function subagentRunId(session: string, agent: string): string {
   return derived('subagent', session, agent)
 }
 
-/** The run of a process that was attached: one per project, whoever attaches it and however often. */
+/** Derives the run of a process that was attached: one per project, however often it is attached. */
 export function attachedRunId(project: string, { host, boot, pid, start }: ProcessIdentity): string {
   return derived('attach', project, host, boot, pid, start)
 }

@@ -1,4 +1,4 @@
-/** Which paths of a repository a claim can be on: the grammar. Pure. */
+/** The grammar of paths that can be claimed in a repository. Pure. */
 import { MeshError } from '../errors.ts'
 import { limits } from './limits.ts'
 import { quote } from './names.ts'
@@ -6,7 +6,7 @@ import { quote } from './names.ts'
 const WILD = /[*?]/
 /** Line ends, other control characters, and what turns the direction of writing. */
 const UNSHOWN = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
-/** A shell's alternatives, which nobody expanded. */
+/** A shell's alternatives that were not expanded. */
 const BRACES = /\{[^{}/]*,[^{}/]*\}/
 
 /** `*` and `?` are the only wildcards: `app/[id]/(group)` is a folder of many frameworks. */
@@ -14,7 +14,7 @@ export function isGlob(path: string): boolean {
   return WILD.test(path)
 }
 
-/** Whether a path can stand in a record and in a line. */
+/** Returns true if a path can stand in a record and in a line. */
 export function isPath(path: string): boolean {
   return path !== '' && path.length <= limits.claimPath && path.isWellFormed() && !UNSHOWN.test(path)
 }

@@ -39,9 +39,9 @@ const identity = {
   v: z.literal(1),
   project: projectId,
   runKind,
-  /** What people call it; not unique. */
+  /** Its name for people; not unique. */
   name,
-  /** Whose run it is: who is told. */
+  /** The session that is notified of it. */
   owner: name,
   /** The runs above it, the root first, its parent last. */
   lineage: z.array(runId).check(z.maxLength(limits.lineage)),
@@ -52,7 +52,7 @@ export const ending = z.object({
   reason: z.optional(reason),
   /** The same for programs: `exited`, `timeout`, `cancelled`. Absent in what earlier releases wrote. */
   reasonCode: z.optional(reasonCode),
-  /** What shows it, for people. */
+  /** The evidence, for people. */
   evidence: z.optional(z.string().check(z.maxLength(limits.evidence))),
   /** Absent when unknown or none. */
   exitCode: z.optional(z.int().check(z.minimum(0), z.maximum(255))),
@@ -63,7 +63,7 @@ export const ending = z.object({
   result: z.optional(z.string().check(z.maxLength(limits.resultChars))),
   /** It completed, but something speaks against it. */
   suspect: z.optional(reason),
-  /** Whoever started it waited for it and was told: its owner is not woken. */
+  /** Its starter waited for it and has its end: its owner is not woken. */
   attended: z.optional(z.boolean()),
   durationMs: z.optional(count),
   usage: z.optional(usage),
@@ -77,11 +77,11 @@ export const runEvent = z.object({
   id: z.string().check(z.regex(patterns.eventId, 'not the id of an event')),
   type: eventType,
   run: runId,
-  /** Who published it: the run's supervisor under its owner's name, or whoever found it ended. */
+  /** The publisher: the run's supervisor under its owner's name, or the witness that found it ended. */
   from: sender,
   /** Runs from 1 per run, without gaps. */
   seq: z.int().check(z.minimum(1)),
-  /** When it happened, by the clock of whoever saw it. */
+  /** When it happened, by the publisher's clock. */
   at: time,
   /** With run_spawned: where. */
   host: z.optional(z.string().check(z.maxLength(255))),
@@ -97,7 +97,7 @@ export const runEvent = z.object({
 })
 export type RunEvent = z.output<typeof runEvent>
 
-/** Where a run stands, in the runs bucket. An index: the events are the truth, and this may be a step behind. */
+/** The state of a run, in the runs bucket. An index: the events are the truth, and this may be a step behind. */
 export const runRecord = z.object({
   ...identity,
   kind: z.literal('run'),
@@ -118,7 +118,7 @@ export const runRecord = z.object({
   durationMs: z.optional(count),
   host: z.optional(z.string().check(z.maxLength(255))),
   pid: z.optional(z.int().check(z.minimum(1))),
-  /** Who watches it, for witnesses. */
+  /** The process that watches it, for witnesses. */
   supervisor: z.optional(processIdentity),
   cwd: z.optional(z.string().check(z.maxLength(4096))),
   /** Owners that had ended, or have another name now; the latest last. */

@@ -1,6 +1,6 @@
-/** How a live session ended: a code that programs read, and words for people. Pure. */
+/** The end of a live session: a code that programs read, and words for people. Pure. */
 
-/** The words of each code where nobody has better ones. Releases before the codes wrote only these, or a client's own. */
+/** The default words of each code. Releases before the codes wrote only these, or a client's own. */
 const words = {
   /** Its user left it. */
   left: 'exit',

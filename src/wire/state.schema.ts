@@ -36,7 +36,7 @@ export type StateDocument = z.output<typeof stateDocument>
 export const statePointer = z.object({
   v: z.literal(1),
   kind: z.literal('state'),
-  /** Of the name's holder; a holder with an older one is refused. 0: of a shared document. */
+  /** The epoch of the name's owner: one with an older epoch is refused. 0: a shared document. */
   epoch: count,
   /** Grows by one with each change of the document. 0: there is none yet. */
   rev: count,

@@ -26,7 +26,7 @@ export function messageSubject(project: string, to: Recipient, from: Sender): st
   return `${ROOT}.${project}.${target}.${from.member}.${from.name}`
 }
 
-/** What one session reads: its own mail, its topics and `@all`. Roles are read through `roleFilter`. */
+/** Filters of a session's mail: its own, its topics and `@all`. Roles are read through `roleFilter`. */
 export function mailFilters(project: string, name: string, topics: readonly string[]): string[] {
   return [
     `${ROOT}.${project}.msg.${name}.>`,
@@ -84,10 +84,10 @@ export function parseReceiptSubject(
   return { to, id, state, from: { member, name } }
 }
 
-/** Whether an event is the last of its run. */
+/** The part of a run's subjects: `end` for its last event. */
 export type EventPhase = 'step' | 'end'
 
-/** The subject of a run's event: `owner` is who is told, `from` is who saw it. */
+/** The subject of a run's event: `owner` is notified, `from` saw it. */
 export function eventSubject(project: string, owner: string, run: string, phase: EventPhase, from: Sender): string {
   return `${ROOT}.${project}.evt.${owner}.${run}.${phase}.${from.member}.${from.name}`
 }
@@ -98,8 +98,8 @@ export function eventFilter(project: string, scope: { owner?: string; run?: stri
   return `${ROOT}.${project}.evt.${owner}.${run}.${phase}.>`
 }
 
-/** Where the engine tells an event once it is stored: the event's own subject is heard before. */
-export function toldFilter(project: string, scope: Parameters<typeof eventFilter>[1] = {}): string {
+/** The subjects on which the engine republishes events once they are stored; their own subjects are heard before. */
+export function storedEventFilter(project: string, scope: Parameters<typeof eventFilter>[1] = {}): string {
   return changeSubject(project, 'events', eventFilter(project, scope).slice(`${ROOT}.${project}.evt.`.length))
 }
 
@@ -120,7 +120,7 @@ export function parseEventSubject(
   return { owner, run, phase, from: { member, name } }
 }
 
-/** Where the engine tells a change of a record, once it is stored; `key` is a key or `>`. */
+/** The subject on which the engine republishes a change of a record once it is stored; `key` is a key or `>`. */
 export function changeSubject(project: string, bucket: 'names' | 'presence' | 'tasks' | 'events', key: string): string {
   return `${ROOT}.${project}.changed.${bucket}.${key}`
 }

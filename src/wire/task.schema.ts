@@ -9,10 +9,10 @@ const time = z.iso.datetime().check(z.maxLength(40))
 const count = z.int().check(z.minimum(0))
 
 export const taskId = z.string().check(z.regex(patterns.taskId, 'not a task id'))
-/** Made by whoever changes a task, so that a change whose answer was lost is recognised. */
+/** Made by the session that changes a task, so that a change whose answer was lost is recognised. */
 export const operationId = z.string().check(z.regex(/^[0-9a-f]{16,64}$/))
 export const taskTitle = z.string().check(z.minLength(1), z.maxLength(limits.taskTitle))
-/** Of a task that is added or renamed. */
+/** The title of a task that is added or renamed. */
 export const newTaskTitle = z
   .string()
   .check(
@@ -22,7 +22,7 @@ export const newTaskTitle = z
     z.regex(patterns.title, 'a title is one line without control characters'),
   )
 export const taskText = z.string().check(z.maxLength(limits.taskText))
-/** What a task waits for, in words. */
+/** Words for what a task waits for. */
 export const taskReason = z.string().check(z.minLength(1), z.maxLength(limits.taskReason))
 export const taskLabel = z.string().check(z.regex(patterns.token, 'not a label: lower-case letters, digits, - and _'))
 /** 0 comes first. */
@@ -32,7 +32,7 @@ export const assignee = z.string().check(z.regex(patterns.assignee, 'neither NAM
 /** A run or a message. */
 const taskLink = z.string().check(z.regex(/^[rm]_[0-9a-f]{32}$/, 'not the id of a run or message'))
 
-/** Who did something, as the one who wrote it says. */
+/** The session that did something, by its own word. */
 export const actor = z.object({ member: token, name, epoch: count })
 export type Actor = z.output<typeof actor>
 
@@ -71,7 +71,7 @@ export const task = z.object({
   for: z.optional(assignee),
   /** Tasks that have to be done first. */
   after: z.array(taskId).check(z.maxLength(limits.taskLinks)),
-  /** What else it waits for, in words. */
+  /** Words for what else it waits for. */
   blockedOn: z.array(taskReason).check(z.maxLength(limits.taskLinks)),
   priority: taskPriority,
   labels: z.array(taskLabel).check(z.maxLength(limits.taskLinks)),
@@ -81,7 +81,7 @@ export const task = z.object({
   /** Claims so far. */
   fence: count,
   claim: z.optional(claim),
-  /** The claim that fell last, and why: its holder is told when it comes back. */
+  /** The lease that expired last, and why: its holder is notified when it comes back. */
   fallen: z.optional(
     z.object({ holder: actor, fence: count, at: time, because: z.string().check(z.maxLength(limits.taskReason)) }),
   ),

@@ -23,9 +23,9 @@ export class Waits {
     if (reason === null) return null
     // Further ones go after these, and say so then.
     const news = waiting.slice(0, limits.shownMessages).filter((entry) => !this.#told.get(idOf(entry))?.has(reason))
-    const due = news.filter(({ arrivedAt }) => now - arrivedAt >= times.waitTold)
+    const due = news.filter(({ arrivedAt }) => now - arrivedAt >= times.waitShown)
     this.#say(due, 'delivered', reason)
-    const later = news.filter((entry) => !due.includes(entry)).map(({ arrivedAt }) => arrivedAt + times.waitTold)
+    const later = news.filter((entry) => !due.includes(entry)).map(({ arrivedAt }) => arrivedAt + times.waitShown)
     return later.length > 0 ? Math.min(...later) : null
   }
 

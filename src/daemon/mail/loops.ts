@@ -159,7 +159,7 @@ export class LoopGuard {
   pairs(): PairState[] {
     const kept = this.#options.kept()
     if (!kept || !this.#options.isAgent) return []
-    const pairs = kept.book.budget.counted().slice(0, limits.pairsTold)
+    const pairs = kept.book.budget.counted().slice(0, limits.pairsShown)
     const counts = countHeld(kept.mailbox)
     return pairs.map((pair) => ({
       with: pair.with,

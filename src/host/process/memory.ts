@@ -1,4 +1,4 @@
-/** How often the kernel has killed for want of memory where a process lives. Linux only: elsewhere nothing tells. */
+/** Counts the kernel's kills for want of memory where a process lives. Linux only: elsewhere there is no sign of them. */
 import { readFileSync } from 'node:fs'
 
 /**
@@ -17,7 +17,7 @@ export function oomKills(): number | null {
       }
     }
   } catch {
-    // No such files: nothing tells.
+    // No such files: no sign.
   }
   return null
 }

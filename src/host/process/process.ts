@@ -1,4 +1,4 @@
-/** Who a process is, and whether it still lives. The only place that reads /proc, `ps` and the boot id. */
+/** Identifies processes and judges whether they still live. The only place that reads /proc, `ps` and the boot id. */
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { hostname, userInfo } from 'node:os'
@@ -64,7 +64,7 @@ export function identifyProcess(pid: number): ProcessIdentity | null {
 }
 
 /**
- * What has become of a process. `unknown` is one of another host; one of an earlier boot of this host is `dead`, and
+ * The state of a process. `unknown` is one of another host; one of an earlier boot of this host is `dead`, and
  * so is one whose pid has come round; `paused` is stopped by a signal or a debugger.
  */
 export function processState(identity: ProcessIdentity): ProcessState {
@@ -76,7 +76,7 @@ export function processState(identity: ProcessIdentity): ProcessState {
 }
 
 /**
- * What a process ended with, as wait(2) has it, while it waits to be reaped by whoever started it: proc(5), field 52. Null
+ * Returns a process's status as wait(2) has it while it waits to be reaped by its parent: proc(5), field 52. Null
  * when the system does not say: it is reaped already, another user's (the field reads 0 then), or this is not Linux.
  */
 export function waitStatus(identity: ProcessIdentity): number | null {
@@ -85,7 +85,7 @@ export function waitStatus(identity: ProcessIdentity): number | null {
   return seen.status ?? null
 }
 
-/** All of its user and group ids are ours, so that the kernel tells us of it (ptrace(2), access mode checks). */
+/** True if all of its user and group ids are ours, so that the kernel lets us look at it (ptrace(2), access mode checks). */
 function isOurs(pid: number): boolean {
   try {
     const text = readFileSync(`/proc/${pid}/status`, 'latin1')
@@ -235,7 +235,7 @@ export function environmentOf(pid: number, name: string): string | null {
   }
 }
 
-/** Where a process of this user works, also when that directory was removed; null if it cannot be read. */
+/** Returns the working directory of a process of this user, also a removed one; null if it cannot be read. */
 export function workingDirectory(pid: number): string | null {
   if (process.platform === 'darwin') {
     return /^n(.*)$/m.exec(output('/usr/sbin/lsof', ['-a', '-p', String(pid), '-d', 'cwd', '-Fn']))?.[1] ?? null

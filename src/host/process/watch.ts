@@ -1,6 +1,6 @@
 /**
  * Watches a process that need not be a child of this one. Node has neither pidfd nor kqueue, and no signal comes for
- * somebody else's child: it is looked at, often enough that its end is told within a fraction of a second.
+ * another process's child: it is looked at, often enough that its end is noticed within a fraction of a second.
  */
 import { constants } from 'node:os'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
@@ -10,7 +10,7 @@ import { processState, waitStatus } from './process.ts'
 const LOOK_MS = 100
 /** On macOS a look is a `ps` of 5 ms; between two of them it is only asked whether there is a process of that number. */
 const DEAR_LOOKS = 20
-/** What is stopped and goes on at once, under a debugger or a shell, is not told. */
+/** A process that is stopped and goes on at once, under a debugger or a shell, is not reported. */
 const STOPPED_MS = 500
 
 /** How a process ended. Both null: the system did not say. */
@@ -20,9 +20,9 @@ export interface Departure {
 }
 
 interface Watcher {
-  /** It has ended, or its number is another process's by now. Told once. */
+  /** It has ended, or its number is another process's by now. Called once. */
   gone(how: Departure): void
-  /** It was stopped by a signal for half a second, or goes on after that was told. */
+  /** It was stopped by a signal for half a second, or goes on after that was reported. */
   stopped?(is: boolean): void
 }
 

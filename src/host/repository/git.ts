@@ -123,7 +123,7 @@ function realPath(path: string): string | null {
   }
 }
 
-/** What cannot be read is as if it were not there: this is somebody's repository, not a file of ours. */
+/** A file that cannot be read counts as absent: this is the user's repository, not a file of ours. */
 function readBounded(path: string, maxBytes: number): string | null {
   try {
     return readText(path, maxBytes)

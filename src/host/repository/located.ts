@@ -1,4 +1,4 @@
-/** Where in a repository a path is: the same for all its worktrees and clones. */
+/** Locates paths in a repository: the same for all its worktrees and clones. */
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { MeshError } from '../../errors.ts'
@@ -8,7 +8,7 @@ import { type Repository, readRepository } from './git.ts'
 import { derivedProject } from './project.ts'
 
 export interface Located {
-  /** Of the repository; without one, of the directory. */
+  /** Names the repository; without one, the directory. */
   repository: string
   /** The top directory of the worktree. */
   top: string
@@ -17,7 +17,7 @@ export interface Located {
 }
 
 /**
- * What somebody in the directory `cwd` means by `given`, which may hold wildcards. Links are followed. Throws
+ * Locates the path that a command in the directory `cwd` means by `given`, which may hold wildcards. Links are followed. Throws
  * `bad_request` for what is not in the repository of `cwd` (any worktree of it will do) or no path at all.
  */
 export function locate(cwd: string, given: string): Located {
@@ -40,7 +40,7 @@ export function locate(cwd: string, given: string): Located {
   return { repository: derivedProject(there, top), top, path }
 }
 
-/** Where an edited file is; outside of any repository it is one of the directory `worktree`, or null. */
+/** Locates an edited file; outside of any repository it is one of the directory `worktree`, or null. */
 export function locateFile(file: string, worktree: string): Located | null {
   const real = realPath(file)
   const repository = readRepository(existing(dirname(real)))
@@ -63,7 +63,7 @@ function within(top: string, path: string): string[] | null {
   return way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way) ? null : way.split(sep)
 }
 
-/** With the links of all that is there followed. */
+/** Follows the links of all that is there. */
 function realPath(path: string): string {
   const there = existing(path)
   return join(realpathSync.native(there), relative(there, path))

@@ -1,4 +1,4 @@
-/** Which project, worktree and default name a working directory stands for. */
+/** Finds the project, worktree and default name of a working directory. */
 import { createHash } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -23,7 +23,7 @@ export interface Place {
   project: string
   /** The real path of the worktree's top directory; without a repository, of the working directory. */
   worktree: string
-  /** The name that a session here asks for when nobody gave it one. */
+  /** The name that a session here asks for by default. */
   defaultName: string
 }
 
@@ -91,7 +91,7 @@ function readAllowed(home: Home): Record<string, string[]> {
   return Object.fromEntries(lists)
 }
 
-/** One text for all worktrees and clones of a repository; without one, for a directory. */
+/** Returns a text that is the same for all worktrees and clones of a repository; without one, for a directory. */
 export function derivedProject(repository: Repository | null, worktree: string): string {
   if (!repository) return projectId(basename(worktree), worktree)
   const { commonDir, remote } = repository
@@ -112,7 +112,7 @@ function directoryName(commonDir: string): string {
 }
 
 /**
- * One text for all the ways to write a remote: `host/path` without scheme, user, password, port, outer slashes and
+ * Normalises the ways to write a remote: `host/path` without scheme, user, password, port, outer slashes and
  * `.git`, the host in lower case. A path on this machine stays one, absolute.
  */
 export function normaliseRemote(url: string, base: string): string {

@@ -245,7 +245,7 @@ test('why it waits is told once per reason, and not of what goes at once', async
   await shows('surfaced')
   await status('waiting')
   await arrive()
-  await pass(times.waitTold - 1)
+  await pass(times.waitShown - 1)
   expect(told).toEqual(['1 surfaced'])
   await pass(1)
   expect(told.at(-1)).toMatch(/permission prompt/)

@@ -17,7 +17,7 @@ const untilSession = ['idle', 'end', 'message'] as const
 
 type Result = Response<'wait'>['results'][number]
 
-const HOW = { session_idle: 'is idle', session_ended: 'ended: gone', session_lost: 'is lost: nobody saw it end' }
+const HOW = { session_idle: 'is idle', session_ended: 'ended: gone', session_lost: 'is lost: its end was not seen' }
 
 type Flags = Values<'until' | 'timeout'> & Switches<'all'>
 
