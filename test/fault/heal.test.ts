@@ -110,7 +110,7 @@ test('mesh down is obeyed by the sidecars that stay', async () => {
   expect(unread).toMatchObject([{ id, from: 'worker' }])
 })
 
-test('a session killed with its sidecar is announced by a neighbour', { timeout: 300_000 }, async () => {
+test('a session killed with its sidecar is reported by a neighbour', { timeout: 300_000 }, async () => {
   const [plain, withWitness]: [number[], number[]] = [[], []]
   for (let round = 0; round < ROUNDS; round++) {
     for (const name of ['w1', 'w2', 'w3']) await mesh.json('whoami', '--as', name)

@@ -19,7 +19,9 @@ afterAll(async () => {
   await home.close()
 })
 
-test('the command runs to its end, which is told with its code and says what could not be logged', async ({ skip }) => {
+test('on a full disk the command runs to its end, which is reported with its code and with what could not be logged', async ({
+  skip,
+}) => {
   if (!canMount) return skip()
   const script = 'head -c 5000000 /dev/zero; echo boom >&2; exit 7'
   const started = await home.runIn({ MESH_NAME: 'ann' }, 'run', '--detach', '--json', '--', 'sh', '-c', script)

@@ -209,7 +209,7 @@ test('exactly one end per run, in order, and mesh says what the stream says', as
   for (const { run } of struck) expect(again.get(run.id)).toEqual(lines.get(run.id))
 })
 
-test('a death is announced at once: by its supervisor, or by the witness where that died as well', async () => {
+test('a death is reported at once: by the supervisor, or by the witness where that died as well', async () => {
   const late: Record<string, number[]> = {}
   for (const kind of ['process', 'spawned', 'session'] as const) {
     for (const parts of [['subject'], ['teller', 'subject']] as const) {
@@ -234,7 +234,7 @@ test('a death is announced at once: by its supervisor, or by the witness where t
   if (FULL) expect(percentile(Object.values(late).flat(), 0.99)).toBeLessThan(BUDGET.announcedMs)
 })
 
-test('supervisor, command and all sidecars lost at once: told soon after the next sidecar starts', async () => {
+test('when supervisor, command and all sidecars die at once, the end is reported soon after the next sidecar starts', async () => {
   const late: number[] = []
   for (let round = 0; round < LOST_ROUNDS; round++) {
     const runs = await Promise.all(Array.from({ length: 3 }, () => startRun(home, 'process', LONG, bin)))
@@ -253,7 +253,7 @@ test('supervisor, command and all sidecars lost at once: told soon after the nex
   if (FULL) expect(Math.max(...late)).toBeLessThan(BUDGET.nextStartMs)
 })
 
-test.runIf(FULL)('a supervisor that sleeps for longer than the real window tells its end once', async () => {
+test.runIf(FULL)('a supervisor suspended for longer than the engine remembers ids reports its end once', async () => {
   await setDuplicateWindow(home, 120_000)
   const runs = await Promise.all(Array.from({ length: 4 }, () => startRun(home, 'process', chance, bin)))
   started.push(...runs)

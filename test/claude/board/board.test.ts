@@ -74,7 +74,7 @@ describe.skipIf(missing)('a task', () => {
 
   const isToldOfItsEnd = ({ fresh }: { fresh: string }) => fresh.includes('<task-notification>')
 
-  test('of a session that was killed goes to one that waits, and the dead one, resumed, is refused', async () => {
+  test('held by a killed session goes to a waiting one; the killed session, resumed, is refused', async () => {
     const { model } = suite
     const { id, holder, worker, conversation } = await heldAndAwaited('killed')
     kill(holder.session.pid, 'SIGKILL')
@@ -99,7 +99,7 @@ describe.skipIf(missing)('a task', () => {
   })
 
   test.skipIf(!isFull)(
-    'of a session that falls silent goes to one that waits, and the silent one, back, is refused',
+    'held by a silent session goes to a waiting one; the silent session, back, is refused',
     { timeout: 2 * SILENCE_MS },
     async () => {
       const { mesh, model } = suite

@@ -63,7 +63,7 @@ describe.skipIf(missing)('two sessions', () => {
   const isTold = (player: Player, path: string) =>
     eventually(`${player.name} is told of ${path}`, () => toldOf(player, path)[0])
 
-  test('that edit one file are both told, once and in 60 tokens; one alone is told nothing', async () => {
+  test('that edit one file are both notified, once, in 60 tokens; a single editor is not', async () => {
     await plays(one!, write('shared.txt', 'one'), write('mine.txt', 'one'))
     await plays(
       two!,
@@ -86,7 +86,7 @@ describe.skipIf(missing)('two sessions', () => {
     for (const path of ['mine.txt', 'other.txt']) expect([toldOf(one!, path), toldOf(two!, path)]).toEqual([[], []])
   })
 
-  test('of which one edits, by a subagent, what the other claims are both told', async () => {
+  test('are both notified when a subagent of one edits a file that the other claims', async () => {
     await plays(one!, bash(`node '${meshBin}' claim 'lib/**' --why 'new grammar'`))
     suite.model.script('sub-edits', [{ call: [write('lib/deep/a.txt', 'x')] }, { say: 'sub-done' }])
     const agent = { description: 'edit', prompt: 'play sub-edits', subagent_type: 'general-purpose' }

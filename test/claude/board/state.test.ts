@@ -96,7 +96,7 @@ async function compact(session: Interactive): Promise<void> {
 }
 
 describe.skipIf(missing)('what a session coordinates', () => {
-  test('is there after /compact, once also after the second, and after /clear', async () => {
+  test('is in the context after /compact, after a second /compact, and after /clear, once each', async () => {
     const { model } = suite
     const { session, parts } = await coordinate()
     const { pid } = session
@@ -133,7 +133,7 @@ describe.skipIf(missing)('what a session coordinates', () => {
     expect(model.saw(`fourth ${pid}`)).toHaveLength(1)
   })
 
-  test('is given by the next hook when the start could not give it', async () => {
+  test('is given by the next hook when SessionStart could not give it', async () => {
     const { model, mesh } = suite
     const { session, parts } = await coordinate()
     const { pid } = session
@@ -155,7 +155,7 @@ describe.skipIf(missing)('what a session coordinates', () => {
     holdsAll(await life.readBy(`then ${pid}`), parts)
   })
 
-  test('is there when the session has ended and is resumed', async () => {
+  test('is in the context after the session ended and was resumed', async () => {
     const { session, parts } = await coordinate()
     const { sessionId } = life.registry(session.pid)
     await life.isWritten(session.pid, sessionId)

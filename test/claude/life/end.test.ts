@@ -42,7 +42,7 @@ describe.skipIf(missing)('end', () => {
     expect(await expectGone(session, Date.now(), '/exit')).toBe('exit')
   })
 
-  test('(i) a client killed together with its sidecar is gone: another one of the host is the witness', async () => {
+  test('(i) a client killed together with its sidecar is gone: another sidecar of the host witnesses it', async () => {
     const { mesh } = suite
     const [session, other] = [await startIdle(), await startIdle()]
     const sidecars = mesh.sidecarProcesses(session.pid)

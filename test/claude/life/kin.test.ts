@@ -52,7 +52,7 @@ describe.skipIf(missing)('a session that was started by a session', () => {
     return found
   }
 
-  test('ends, and its parent, which had ended its turn, is woken with its last words', async () => {
+  test('ends: its idle parent is woken with its last words', async () => {
     const { model } = suite
     const child = `finish-${process.pid}`
     model.script(child, [{ call: [bash('sleep 2')] }, { say: `ported-${process.pid}` }])
@@ -64,7 +64,7 @@ describe.skipIf(missing)('a session that was started by a session', () => {
     expect((await runs()).find(({ runId }) => runId === found.runId)).toMatchObject({ state: 'completed' })
   })
 
-  test('is killed with its sidecar’s word unsaid: terminated, and its parent is woken', async () => {
+  test('is killed together with its sidecar: reported as terminated, and its parent is woken', async () => {
     const { model } = suite
     const child = `killed-${process.pid}`
     model.script(child, [() => new Promise(() => {})])
@@ -79,7 +79,7 @@ describe.skipIf(missing)('a session that was started by a session', () => {
     expect(request.fresh).toMatch(/terminated: killed after/)
   })
 
-  test('waits for a permission, and then is idle: its parent is woken by each, once', async () => {
+  test('waits for a permission and then becomes idle: its parent is woken once for each', async () => {
     const { model, mesh, terminal, lab } = suite
     const parent = await terminal.start({ bypass: true })
     current = parent

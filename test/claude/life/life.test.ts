@@ -126,7 +126,7 @@ describe.skipIf(missing)('a conversation', () => {
     expect(times(later.text, 'for the first')).toBe(0)
   })
 
-  test('/resume of one that had a name takes that; the name before waits for its own', async () => {
+  test('/resume of a named conversation takes its name; the name before waits for its own conversation', async () => {
     const { mesh } = suite
     const there = await talk()
     await life.end(there)
@@ -147,7 +147,7 @@ describe.skipIf(missing)('a conversation', () => {
     await life.isRight(here.pid, { name: here.name, epoch: 2, sessionId })
   })
 
-  test('whose name went to the next session is told who has it when it is back', async () => {
+  test('whose name another session took over is told who has it when it returns', async () => {
     const first = await talk()
     await life.end(first)
     const next = await start()

@@ -11,7 +11,7 @@ const life = new Life(suite)
 describe.skipIf(missing)('a session whose engine comes late', () => {
   afterAll(() => suite.terminal?.close())
 
-  test('is told what mesh is with what starts its next turn, once', async () => {
+  test('is told what mesh is with its next turn, once', async () => {
     const { lab, mesh, terminal } = suite
     await mesh.run('down')
     const gate = join(lab.root, 'gate')

@@ -55,7 +55,7 @@ describe.skipIf(missing)('at the end of a turn', () => {
     expect(readings(word)).toHaveLength(1)
   })
 
-  test('claude -p ends without taking it: unread, and given to the one that resumes it, unmarked', async () => {
+  test('claude -p ends without taking it: unread, and given unmarked to the session that resumes it', async () => {
     const { model, mesh, lab, claude } = suite
     const words = gate({ fail: 400 })
     model.script('print-fail', [words.step])

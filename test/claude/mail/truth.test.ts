@@ -20,7 +20,7 @@ afterEach(() => {
 })
 
 describe.skipIf(missing)('kept back by the client', () => {
-  test('by a setting: told as held, and given with the next prompt, once', async () => {
+  test('by a setting: reported as held, and given with the next prompt, once', async () => {
     const { mesh } = suite
     const { session, name, pid } = await startIdle({ args: ['--settings', '{"crossSessionInbound":"hold"}'] })
     const word = `setting-${pid}`
@@ -38,7 +38,7 @@ describe.skipIf(missing)('kept back by the client', () => {
   })
 
   test.skipIf(process.platform !== 'linux')(
-    'in bypass mode, a poster from elsewhere: held until the person answers',
+    'in bypass mode, from a poster outside the process tree: held until the person answers',
     async () => {
       const { model, mesh } = suite
       const { session, name, pid } = await startIdle({ bypass: true })

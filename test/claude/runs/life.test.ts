@@ -56,7 +56,7 @@ function told({ run, boom }: { run: string; boom: string }): number {
 
 describe.skipIf(missing)('a session that waits for the end of its run', () => {
   test.each(['while it is closed', 'after it was resumed'])(
-    'compacted, closed and resumed; the run ends %s: the resumed session is told once, with exit code and last words',
+    'is compacted, closed and resumed; the run ends %s: it is notified once, with exit code and last words',
     async (when) => {
       const { mesh, model } = suite
       const session = await withRun()
@@ -78,7 +78,7 @@ describe.skipIf(missing)('a session that waits for the end of its run', () => {
     },
   )
 
-  test('idle; its sidecar and then the engine are killed by kill -9 before the end: it is woken and told once', async () => {
+  test('is idle; sidecar and engine are killed before the run ends: it is woken and notified once', async () => {
     const { mesh, model, lab } = suite
     const session = await withRun()
     const { pid, boom } = session

@@ -165,7 +165,7 @@ describe.skipIf(missing)('a child session', () => {
     expect(added).toEqual([])
   }
 
-  test('ends in other ways: each is told for what it was, and wakes the parent once', async () => {
+  test('ends in other ways: each is reported for what it was, and wakes the parent once', async () => {
     const { model, mesh } = suite
     const cut: Step[] = Array.from({ length: 5 }, () => ({ say: 'and on', stop: 'max_tokens' }))
     const hold = gate()
@@ -220,7 +220,7 @@ describe.skipIf(missing)('a child session', () => {
     expect((await runOf('misfit')).state).toBe('completed')
   })
 
-  test('starts a child itself, whose end it waits for: the line goes through to the root', async () => {
+  test('starts a child of its own and waits for it: the result reaches the root', async () => {
     const { model } = suite
     const report = word('deepest')
     model.script('grandchild', [{ say: report }])
@@ -237,7 +237,7 @@ describe.skipIf(missing)('a child session', () => {
     expect(asked.map(({ fresh }) => fresh).join()).toContain('run_completed')
   })
 
-  test('fails after every session between it and the root has ended: the root is told', async () => {
+  test('fails after every session between it and the root has ended: the root is notified', async () => {
     const { model, mesh } = suite
     const fails = gate()
     model.script('leaf', [fails.then({ fail: 400 })])
@@ -263,7 +263,7 @@ describe.skipIf(missing)('a child session', () => {
     expect(newsOf('leaf')).toEqual(['terminated'])
   })
 
-  test('waits for a permission in the background: its parent is told, and ends it', async () => {
+  test('waits for a permission in the background: its parent is notified, and ends it', async () => {
     const { model, mesh } = suite
     model.script('asks', [{ call: [{ name: 'Write', input: { file_path: '/etc/mesh-test', content: 'x' } }] }])
     model.script('lives-on', [{ call: [bash(`mesh done --result '"it is out"'`)] }, { say: 'Told.' }])

@@ -99,7 +99,7 @@ function installCut(): void {
 }
 
 describe.skipIf(missing)('subagents', () => {
-  test('each ending is one end, and only what the client told wrong costs its session a word', async () => {
+  test('each has one end, and only a wrong report of the client costs its session a message', async () => {
     const { model, mesh, terminal, lab } = suite
     installCut()
     scripts('', endings)
@@ -152,18 +152,18 @@ describe.skipIf(missing)('subagents', () => {
     writeFileSync(join(lab.project, 'never'), '')
   })
 
-  test('with a session that is killed its subagents end, told by its sidecar', async () => {
+  test('end with their killed session, as reported by its sidecar', async () => {
     await diesWith('sidecar', () => {})
   })
 
-  test('with a session that is killed with its sidecar its subagents end, told by the witness', async () => {
+  test('end with a session that was killed together with its sidecar, as reported by the witness', async () => {
     await diesWith('witness', (pid) => {
       const [loop, sidecar] = suite.mesh.sidecarProcesses(pid)
       for (const one of [loop, sidecar]) if (one) kill(one, 'SIGKILL')
     })
   })
 
-  test('a sidecar that is killed meanwhile tells the end that came while it was away', async () => {
+  test('end while the sidecar is away: the restarted sidecar reports it', async () => {
     const { model, mesh, terminal, lab } = suite
     const gate = join(lab.project, 'away')
     model.script('kid-away', [{ call: [bash(`until [ -e ${gate} ]; do sleep 0.05; done`)] }, { say: 'All is well.' }])
@@ -213,23 +213,20 @@ describe.skipIf(missing)('subagents', () => {
     600_000,
   )
 
-  test.skipIf(!process.env.MESH_CLAUDE_FULL)(
-    'a session that is resumed reads of them from its client alone',
-    async () => {
-      const { model, mesh, terminal } = suite
-      const pid = await diesWith('resumed', () => {})
-      const { sessionId } = model.saw('play dies-resumed')[0]!
-      const session = await terminal.start({ args: ['--resume', sessionId] })
-      await mesh.reaches(session.pid, 'idle')
-      await submit(session, `hello-${pid}`)
-      const request = await eventually('the model reads the prompt', () => model.saw(`hello-${pid}`)[0])
-      expect(request.text).toContain("didn't finish before the previous session ended")
-      await mesh.reaches(session.pid, 'idle')
-      expect(words(ofSession(model, sessionId).at(-1)!, 'of-resumed')).toEqual([])
-      kill(session.pid, 'SIGKILL')
-      await mesh.reaches(session.pid, 'gone')
-    },
-  )
+  test.skipIf(!process.env.MESH_CLAUDE_FULL)('of a resumed session are reported by the client alone', async () => {
+    const { model, mesh, terminal } = suite
+    const pid = await diesWith('resumed', () => {})
+    const { sessionId } = model.saw('play dies-resumed')[0]!
+    const session = await terminal.start({ args: ['--resume', sessionId] })
+    await mesh.reaches(session.pid, 'idle')
+    await submit(session, `hello-${pid}`)
+    const request = await eventually('the model reads the prompt', () => model.saw(`hello-${pid}`)[0])
+    expect(request.text).toContain("didn't finish before the previous session ended")
+    await mesh.reaches(session.pid, 'idle')
+    expect(words(ofSession(model, sessionId).at(-1)!, 'of-resumed')).toEqual([])
+    kill(session.pid, 'SIGKILL')
+    await mesh.reaches(session.pid, 'gone')
+  })
 
   async function diesWith(name: string, before: (pid: number) => void): Promise<number> {
     const { model, mesh, terminal, lab } = suite

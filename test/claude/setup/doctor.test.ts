@@ -33,7 +33,7 @@ describe.skipIf(missing)('doctor', () => {
     expect(model.saw('from yourself]\nmesh doctor tests this door').length).toBeGreaterThan(0)
   })
 
-  test('a client killed together with all that could have told it is told by doctor', async () => {
+  test('a client killed together with every witness is found by doctor', async () => {
     const { mesh, terminal } = suite
     const session = await terminal.start()
     const { name } = await mesh.reaches(session.pid, 'idle')

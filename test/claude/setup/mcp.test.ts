@@ -143,7 +143,7 @@ describe.skipIf(missing)('without hooks', () => {
     expect((await mesh.sessionOf(current.pid))!.name).toBe(name)
   })
 
-  test('the sidecar comes back after kill -9; /exit is told as an end, kill -9 as killed', async () => {
+  test('the sidecar comes back after kill -9; /exit is reported as an end, kill -9 as killed', async () => {
     const { mesh, terminal } = suite
     const session = await terminal.start({ args: args() })
     const { name } = await mesh.reaches(session.pid, 'idle')

@@ -211,7 +211,7 @@ describe.skipIf(suite.missing)(`Claude Code ${olderVersion}`, () => {
     expect((await mesh.reaches(run.pid, 'gone')).reason).toBe('finished')
   })
 
-  test('a subagent that died of an API error, told as completed, is terminated, and its session hears of it', async () => {
+  test('a subagent that died of an API error but was reported as completed is terminated, and its session is notified', async () => {
     const { model, mesh } = suite
     const { session, name } = await startIdle()
     const input = { description: 'a child', prompt: 'play kid-bad', subagent_type: 'general-purpose' }

@@ -108,7 +108,7 @@ describe.skipIf(missing)('installed', () => {
     expect(existsSync(join(lab.project, '.claude'))).toBe(false)
   })
 
-  test('--plugin: the client finds it good, a session joins, is woken idle and reached busy', async () => {
+  test('--plugin: the client accepts it; a session joins, is woken when idle and reached when busy', async () => {
     const { lab, mesh } = freshLab()
     const before = readFileSync(lab.settings, 'utf8')
     await mesh.run('install', '--plugin')

@@ -13,7 +13,7 @@ afterEach(() => mesh.dispose())
 
 const as = (name: string) => ({ as: name })
 
-test('a task from its addition to its end, and what its people are told', async () => {
+test('a task from its addition to its end, and who is notified of what', async () => {
   const first = await mesh.json(['task', 'add', 'port the parser', '--label', 'ci,core', '--priority', '1'], as('api'))
   expect(first).toMatchObject({ state: 'open', owner: null, labels: ['ci', 'core'], priority: 1 })
   const second = await mesh.json(['task', 'add', 'review it', '--for', 'web', '--after', first.id], as('api'))
@@ -43,7 +43,7 @@ test('a task from its addition to its end, and what its people are told', async 
   ])
 })
 
-test('who waits for a task gets the next one; a watch prints each change', async () => {
+test('task claim --next --wait gets the next task; a watch prints each change', async () => {
   const watch = mesh.start(['task', 'list', '--watch', '--json'], as('web'))
   await watch.sees(/^\[\]\n/)
   const waiting = mesh.start(['task', 'claim', '--next', '--wait', '--json'], as('web'))

@@ -29,7 +29,7 @@ afterEach(() => mesh.dispose())
 
 const as = (name: string, cwd = repository) => ({ as: name, cwd })
 
-test('a claim from its making to its end, seen from every worktree', async () => {
+test('a claim from its making to its end is seen from every worktree', async () => {
   const claimed = await mesh.json(['claim', 'src/a.ts', 'docs/**', '--for', '2h', '--why', 'new grammar'], as('api'))
   expect(claimed).toEqual([
     expect.objectContaining({ path: 'src/a.ts', holder: 'api', mine: true, why: 'new grammar', because: null }),
@@ -56,7 +56,7 @@ test('a claim from its making to its end, seen from every worktree', async () =>
   expect((await mesh.run(['claims'], as('web'))).stdout).toBe('no claims\n')
 })
 
-test('one path however it is written; what looks like a pattern of a shell is a name', async () => {
+test('spellings of one path are one path; what looks like a shell pattern is a name', async () => {
   const ways = [
     'link/a.ts',
     './src/../src/a.ts',

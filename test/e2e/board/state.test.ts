@@ -12,7 +12,7 @@ afterEach(() => mesh.dispose())
 const as = (name: string) => ({ as: name })
 const MIB = 1024 * 1024
 
-test('what is kept is there, as it was given, with its revisions', async () => {
+test('a value is returned as it was given, with its revisions', async () => {
   expect((await mesh.run(['state', 'set', 'plan', 'parser first'], as('api'))).stdout).toBe('plan set, revision 1\n')
   await mesh.run(['state', 'set', 'limits', '-'], { as: 'api', input: '{"a": [1, 2]}\n' })
   await mesh.run(['state', 'set', 'flag', '--', '-v'], as('api'))
@@ -46,7 +46,7 @@ test('what is kept is there, as it was given, with its revisions', async () => {
   expect((await mesh.json(['state', 'show'], as('web'))).entries).toEqual([])
 })
 
-test('a shared document takes changes of different keys at once; one on an old revision is told what is there', async () => {
+test('a shared document takes concurrent changes of different keys; a change of an old revision is refused with what is there', async () => {
   const shared = ['--shared', 'release']
   await Promise.all([
     mesh.run(['state', 'set', 'owner', 'api', ...shared], as('api')),
@@ -62,7 +62,7 @@ test('a shared document takes changes of different keys at once; one on an old r
   expect((await mesh.run(['state', 'get', 'owner', ...shared], as('api'))).stdout).toBe('web\n')
 })
 
-test('it survives its sidecar and the engine', async () => {
+test('state survives its sidecar and the engine', async () => {
   await mesh.run(['state', 'set', 'plan', 'parser first'], as('api'))
   await mesh.run(['down'])
   await mesh.run(['up'])

@@ -219,7 +219,7 @@ const breakages: Breakage[] = [
 
 test.each(breakages)('$name', (breakage) => mesh.suffer(breakage))
 
-test('a lock of the engine that is held for minutes is told with its holder', async () => {
+test('an engine lock that is held for minutes is reported with its holder', async () => {
   const lock = join(mesh.home, 'engine', 'lock')
   writeFileSync(lock, lockOf(mesh.bystander), { mode: 0o600 })
   utimesSync(lock, Date.now() / 1000 - 600, Date.now() / 1000 - 600)
@@ -233,7 +233,7 @@ test('a lock of the engine that is held for minutes is told with its holder', as
   rmSync(lock)
 })
 
-test('orphans of a home that is gone are told and ended; those of a living home are not', async () => {
+test('orphans of a removed home are reported and ended; those of a living home are not', async () => {
   const gone = new TestMesh('gone')
   await gone.join('bob')
   const pids = gone.leftovers().map(({ pid }) => pid)
@@ -269,7 +269,7 @@ test('nothing installed is no fault, and looking makes no file', async () => {
   await bare.dispose()
 })
 
-test('people read causes and commands, and what was mended', async () => {
+test('plain output names causes and commands, and what was mended', async () => {
   rmSync(join(mesh.home, 'hooks', 'claude-code.sh'))
   const sick = await mesh.run(['doctor'])
   expect(sick.stdout).toMatch(/^FAULT {2}hooks\.script: .*missing/m)

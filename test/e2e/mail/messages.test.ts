@@ -96,7 +96,7 @@ test('ask - plain output is the text of the reply and nothing else', async () =>
   expect((await ask.finished).stdout).toBe('yes\n')
 })
 
-test('ask - without a reply in time the outcome is unknown, and the id is told', async () => {
+test('ask - without a reply in time the outcome is unknown, and the id is printed', async () => {
   const done = await mesh.run(['ask', 'bob', '--timeout', '300ms', '--json', '--', 'anybody?'], { as: 'alice' })
   expect(done.code).toBe(124)
   expect(done.stdout).toBe('')
@@ -223,7 +223,7 @@ test('several recipients - JSON lines, each with its own id', async () => {
   expect(await mesh.texts('carol')).toEqual(['both'])
 })
 
-test('several recipients - one that is wrong stops all, one that is unknown stops itself', async () => {
+test('several recipients - a malformed one stops all, an unknown one stops only itself', async () => {
   const wrong = await mesh.run(['send', 'bob', 'a.b', '--json', '--', 'none'], { as: 'alice' })
   expect(wrong).toMatchObject({ code: 2, stdout: '' })
   expect(await mesh.texts('bob')).toEqual([])

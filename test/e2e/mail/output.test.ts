@@ -110,7 +110,7 @@ test('a group of commands lists them, and says which word is missing', async () 
   expect(done.stderr).toContain('join, leave, list')
 })
 
-test('a slip of the finger is told the command', async () => {
+test('a mistyped command is answered with the right one', async () => {
   const done = await mesh.run(['sedn', 'alice', '--', 'x'])
   expect(done).toMatchObject({ code: 2, stdout: '' })
   expect(done.stderr).toBe('mesh: there is no command "sedn" (did you mean: mesh send --help)\n')
@@ -182,7 +182,7 @@ test('a reader that goes away is no error', async () => {
   expect(stderr).toBe('')
 })
 
-test('messages that nobody could see stay unread', async () => {
+test('messages that could not be printed stay unread', async () => {
   await mesh.texts('bob')
   await mesh.json(['send', 'bob', '-'], { as: 'alice', input: 'x'.repeat(200_000) })
   // The reader ends before anything can be written.

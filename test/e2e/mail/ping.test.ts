@@ -8,7 +8,7 @@ beforeEach(() => {
 })
 afterEach(() => mesh.dispose())
 
-test('a sidecar answers; one that is gone, a name that nobody has, and no door have their exit codes', async () => {
+test('ping - a gone session, an unknown name and a session without a door have exit codes of their own', async () => {
   await mesh.join('api', 'web')
   const answered = await mesh.run(['ping', 'web'], { as: 'api' })
   expect(answered.stdout).toMatch(/^web answered in [\d.]+ ms: idle, answered by its sidecar\n$/)
@@ -25,7 +25,7 @@ test('a sidecar answers; one that is gone, a name that nobody has, and no door h
   expect([gone.code, gone.error.code, gone.json.status]).toEqual([4, 'not_alive', 'gone'])
 })
 
-test('a frozen session: 124, and what is known', async () => {
+test('ping - a frozen session: exit 124, with its last known state', async () => {
   await mesh.join('api', 'web')
   const { pid } = await mesh.json(['whoami'], { as: 'web' })
   process.kill(pid, 'SIGSTOP')

@@ -167,7 +167,7 @@ test('a session stays in its project when its sidecar comes back after the repos
   expect(record().sidecar.pid).not.toBe(before.sidecar.pid)
 })
 
-test('who acts --as a living session is told that it is another one', async () => {
+test('--as with the name of a living session says that it acts under another name', async () => {
   const client = await McpClient.connect(mesh, 'taken')
   await client.call('mesh_whoami')
   const done = await mesh.run(['state', 'set', 'plan', '--as', 'taken', '--', 'x'])

@@ -46,7 +46,7 @@ function supervisorOf(runId: string): number {
   return JSON.parse(line!).supervisor.pid
 }
 
-test('its end wakes its owner; without a code nothing is claimed', async () => {
+test('attach - the end wakes the owner; without an exit code none is claimed', async () => {
   const pid = await strange(`${untilTold('go')}; exit 7`, true)
   const { runId } = await mesh.json(['attach', String(pid), '--name', 'migration'])
   expect((await mesh.json(['tree']))[0]).toMatchObject({
@@ -66,25 +66,28 @@ test('its end wakes its owner; without a code nothing is claimed', async () => {
   expect(mail.text).toBe(`${runId.slice(0, 12)} migration ${state}: ${reason}`)
 })
 
-test.runIf(process.platform === 'linux')('the code is told where the system still has it', async () => {
-  for (const [script, code, reason] of [
-    ['exit 7', 10, 'exit 7'],
-    ['exit 0', 0, 'exit 0'],
-    ['kill -TERM $$', 11, 'signal SIGTERM'],
-  ] as const) {
-    // Not before its parent has become one that never reaps.
-    const late = 'until read -r name < /proc/$PPID/comm && test $name = sleep; do sleep 0.05; done'
-    const { runId } = await mesh.json([
-      'attach',
-      String(await strange(`${late}; ${untilTold(String(code))}; ${script}`, false)),
-    ])
-    writeFileSync(join(mesh.cwd, String(code)), '')
-    const waited = await mesh.run(['wait', runId, '--timeout', '20s', '--json'])
-    expect(waited).toMatchObject({ code, json: { reason } })
-  }
-})
+test.runIf(process.platform === 'linux')(
+  'attach - the exit code is reported where the system still has it',
+  async () => {
+    for (const [script, code, reason] of [
+      ['exit 7', 10, 'exit 7'],
+      ['exit 0', 0, 'exit 0'],
+      ['kill -TERM $$', 11, 'signal SIGTERM'],
+    ] as const) {
+      // Not before its parent has become one that never reaps.
+      const late = 'until read -r name < /proc/$PPID/comm && test $name = sleep; do sleep 0.05; done'
+      const { runId } = await mesh.json([
+        'attach',
+        String(await strange(`${late}; ${untilTold(String(code))}; ${script}`, false)),
+      ])
+      writeFileSync(join(mesh.cwd, String(code)), '')
+      const waited = await mesh.run(['wait', runId, '--timeout', '20s', '--json'])
+      expect(waited).toMatchObject({ code, json: { reason } })
+    }
+  },
+)
 
-test('stop ends it, and not its neighbours of the group', async () => {
+test('attach - stop ends the process, not others of its group', async () => {
   const parent = await strange('exec sleep 600', true)
   const { runId } = await mesh.json(['attach', String(parent)])
   expect(await mesh.json(['stop', runId])).toMatchObject({ type: 'run_cancelled', reason: 'cancelled by tester' })
@@ -92,7 +95,7 @@ test('stop ends it, and not its neighbours of the group', async () => {
   expect(children[0]!.signalCode).toBe(null)
 })
 
-test('a process is one run of a project; what is none is said to be so', async () => {
+test('attach - a process is one run of a project; an unknown pid is refused', async () => {
   const pid = await strange('exec sleep 600', true)
   const { runId } = await mesh.json(['attach', String(pid)])
   expect((await mesh.run(['attach', String(pid), '--json'])).error).toMatchObject({ code: 'conflict' })
@@ -105,7 +108,7 @@ test('a process is one run of a project; what is none is said to be so', async (
   expect(waited).toMatchObject({ code: 11, json: { reason: 'supervisor lost' } })
 })
 
-test('one that is stopped is told to wait, and to go on', async () => {
+test('attach - a suspended process is reported as waiting, and as running when it goes on', async () => {
   const pid = await strange('exec sleep 600', true)
   const { runId } = await mesh.json(['attach', String(pid)])
   const told = async () =>

@@ -50,7 +50,7 @@ function supervisorOf(runId: string): number {
   return JSON.parse(line!).supervisor.pid
 }
 
-test('a run goes on when mesh run is killed, and its end is told', async () => {
+test('a run goes on when mesh run is killed, and its end is reported', async () => {
   const running = mesh.start(['run', ...sh('echo on; sleep 1; exit 5')])
   await running.sees(/on/)
   running.child.kill('SIGKILL')
@@ -61,7 +61,7 @@ test('a run goes on when mesh run is killed, and its end is told', async () => {
   expect(await endOf(runId)).toMatchObject({ reason: 'exit 5' })
 })
 
-test('without a mesh a command runs all the same, and its end is told when the mesh is back', async () => {
+test('without an engine a command runs all the same; its end is reported when the engine is back', async () => {
   await mesh.json(['down'])
   expect(await mesh.run(['run', ...sh('echo hi; exit 4')])).toMatchObject({ code: 4, stdout: 'hi\n' })
   const [runId] = readdirSync(join(mesh.home, 'runs'))
@@ -69,14 +69,14 @@ test('without a mesh a command runs all the same, and its end is told when the m
   expect(await endOf(runId!)).toMatchObject({ reason: 'exit 4' })
 })
 
-test('the engine dies before the end: the end is told when it is back', async () => {
+test('a run that ends while the engine is dead is reported when it is back', async () => {
   const { runId } = await detach('sleep 1; echo boom >&2; exit 7')
   const { pid } = await mesh.json(['status'])
   process.kill(pid, 'SIGKILL')
   expect(await endOf(runId)).toMatchObject({ reason: 'exit 7', stderrTail: 'boom\n' })
 })
 
-test('supervisor and command die at once: lost, told by the witness, with the last words', async () => {
+test('supervisor and command die together: the witness reports supervisor lost, with the last words', async () => {
   await mesh.join('tester')
   const { runId, pid } = await detach('echo last words >&2; sleep 100')
   await eventually(async () => (await mesh.run(['logs', runId, '--stderr'])).stdout !== '', 'the words')
@@ -102,7 +102,7 @@ test('a command that outlives its supervisor runs on, unsupervised, until it is 
   expect(isThere(pid)).toBe(false)
 })
 
-test('a supervisor that is asleep is not lost', async () => {
+test('a suspended supervisor is not lost', async () => {
   await mesh.join('tester')
   const { runId } = await detach('exit 6', {})
   const slow = await detach('sleep 0.5; exit 6')
@@ -126,7 +126,7 @@ test('a gigabyte of output stays bounded on disk', async () => {
   expect(bytes).toBeLessThan(20 * 1024 * 1024)
 })
 
-test('one that closes its output lives on, and one that leaves processes behind is over when it ends', async () => {
+test('a command that closes its output lives on; one that leaves processes behind is over when it ends', async () => {
   const silent = await detach('exec >&- 2>&-; sleep 0.7; exit 8')
   expect(await endOf(silent.runId)).toMatchObject({ reason: 'exit 8' })
   const left = await mesh.run(['run', '--json', ...sh('sleep 100 >/dev/null 2>&1 & echo $!; exit 2')])
@@ -143,7 +143,7 @@ test('a process that leaves the group does not keep the run from ending', async 
   expect(await endOf(runId)).toMatchObject({ reason: 'exit 9' })
 })
 
-test('the machine is started anew in the middle: host lost, told by the next sidecar, with the last words', async () => {
+test('after a reboot in the middle of a run the next sidecar reports host lost, with the last words', async () => {
   const { runId, pid } = await detach('echo last words >&2; exec sleep 600')
   await eventually(async () => (await mesh.run(['logs', runId, '--stderr'])).stdout !== '', 'the words')
   await mesh.signal('tester', 'SIGKILL')

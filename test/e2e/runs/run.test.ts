@@ -82,7 +82,7 @@ test('the words of a command are words, not a script', async () => {
   expect(done).toMatchObject({ code: 0, stdout: words.map((word) => `[${word}]`).join('') })
 })
 
-test('a signal to mesh run goes to the command, and is told', async () => {
+test('a signal to mesh run goes to the command, and is reported', async () => {
   const running = mesh.start(['run', '--json', ...sh('echo on; exec sleep 60')])
   await running.sees(/on/)
   running.child.kill('SIGINT')
@@ -92,7 +92,7 @@ test('a signal to mesh run goes to the command, and is told', async () => {
   expect(last).toMatchObject({ state: 'terminated', reason: 'signal SIGINT sent by tester' })
 })
 
-test('what cannot be run is said at once, and nothing is told of it', async () => {
+test('a command that cannot be run is refused at once, and makes no run', async () => {
   writeFileSync(join(mesh.cwd, 'plain'), 'x')
   for (const [words, code, text] of [
     [['nosuchcommand'], 127, 'was not found'],
@@ -111,7 +111,7 @@ test('what cannot be run is said at once, and nothing is told of it', async () =
   expect(await mesh.json(['tree'])).toEqual([])
 })
 
-test('a detached run is logged, listed, waited for, and told with its last words', async () => {
+test('a detached run is logged, listed, awaited, and reported with its last words', async () => {
   const gate = join(mesh.home, 'gate')
   const script = `echo out; until [ -e "${gate}" ]; do sleep 0.05; done; echo boom >&2; exit 7`
   const { runId } = await detach(script, {}, '--name', 'build')
@@ -135,7 +135,7 @@ test('logs are followed to the end of the run', async () => {
   expect((await mesh.run(['logs', runId, '-f'])).stdout).toBe('1\n2\n3\n')
 })
 
-test('one that runs out of time is terminated, with all its processes', async () => {
+test('a run that exceeds its timeout is terminated with all its processes', async () => {
   const polite = await mesh.run([
     'run',
     '--timeout',
@@ -191,7 +191,7 @@ test('progress comes in order, and runs in runs know whose they are', async () =
   expect((await mesh.run(['progress', 'x', '--json'])).error.code).toBe('bad_request')
 })
 
-test('a run of another project, of nobody, or no id at all is said to be so', async () => {
+test('a run of another project, an unknown run and a malformed id are refused with the reason', async () => {
   const { runId } = await detach('sleep 0.1')
   await endOf(runId)
   const elsewhere = { env: { MESH_PROJECT: 'other' } }
@@ -203,7 +203,7 @@ test('a run of another project, of nobody, or no id at all is said to be so', as
   expect(await mesh.run(['wait', runId])).toMatchObject({ code: 0 })
 })
 
-test('a command that is stopped waits, and says how it goes on', async () => {
+test('a suspended command is waiting, and reported when it goes on', async () => {
   const { runId, pid } = await detach('exec sleep 600')
   process.kill(pid, 'SIGSTOP')
   const waiting = await eventually(async () => {
@@ -221,7 +221,7 @@ test('a command that is stopped waits, and says how it goes on', async () => {
   await mesh.json(['stop', runId])
 })
 
-test('nonsense in flags and words is refused before anything runs, and nothing of it is told', async () => {
+test('malformed flags and words are refused before anything runs, and make no run', async () => {
   const evil = '\u001b[2J'
   for (const flags of [
     ['--timeout', 'soon'],
@@ -242,7 +242,7 @@ test('nonsense in flags and words is refused before anything runs, and nothing o
   expect(await mesh.json(['tree'])).toEqual([])
 })
 
-test('what a command writes cannot pass for more than that', async () => {
+test('output of a command cannot pass for words of mesh', async () => {
   const { runId } = await detach("printf '\\033[2J\\033]52;c;aGk=\\007\\342\\200\\256evil\\n' >&2; exit 1")
   await endOf(runId)
   const script = `"${process.execPath}" "${meshBin}" progress "$(printf '\\033]0;x\\007\\342\\200\\256')"`
@@ -269,7 +269,7 @@ test('followers see what happens as it happens', async () => {
   expect(again.jsonLines.map(({ type }: Json) => type)).toEqual(['run_spawned', 'run_completed'])
 })
 
-test('a run is known by its name although its supervisor has not told of it yet', async () => {
+test('a run is found by its name before its supervisor has published it', async () => {
   await mesh.json(['down'])
   const { runId } = await detach('sleep 100', {}, '--name', 'early')
   process.kill(supervisorOf(runId), 'SIGSTOP')

@@ -139,7 +139,7 @@ describe('refused, with nothing started', () => {
 })
 
 describe('a child session', () => {
-  test('has a clean environment, its prompt on standard input, and says nothing into anybody’s output', async () => {
+  test('has a clean environment and its prompt on standard input, and writes to no other output', async () => {
     const env = {
       CLAUDECODE: '1',
       CLAUDE_PID: '1',
@@ -163,14 +163,14 @@ describe('a child session', () => {
     expect(words).not.toContain('--version')
   })
 
-  test('is of the client whose session calls, where PATH has none; its name is that of its run', async () => {
+  test('runs the client of the calling session where PATH has none, under the name of its run', async () => {
     const env = { PATH: '/usr/bin:/bin', CLAUDE_CODE_EXECPATH: join(bin, 'claude') }
     const { runId } = await spawn(`sleep 0.5; ${result('own')}`, ['--name', 'byname'], { env })
     expect((await mesh.run(['wait', 'byname', '--json'])).json).toMatchObject({ runId, result: 'own' })
     expect(await endOf(runId)).toMatchObject({ result: 'own' })
   })
 
-  test('is named after its parent where nobody names it, and known as a session of its run', async () => {
+  test('is named after its parent without --name, and known as the session of its run', async () => {
     const child = await spawn(result('ok', { permission_denials: [{ tool_name: 'Write' }, { tool_name: 'Write' }] }))
     const taken = await mesh.run(['spawn', '--name', 'tester', '--json', '--', 'x'], withClient())
     expect(taken).toMatchObject({ code: 4, error: { code: 'name_taken' } })
@@ -199,7 +199,7 @@ describe('a child session', () => {
     ['a response that was cut', result('half', { stop_reason: 'max_tokens' }), 'terminated', 'max_tokens', 11],
     ['a client that fails', 'echo no such model >&2; exit 3', 'failed', 'exit 3', 10],
     ['a signal', 'kill -9 $$', 'terminated', 'signal SIGKILL', 11],
-  ])('%s is told as that', async (_, prompt, state, reason, code) => {
+  ])('%s is reported as that', async (_, prompt, state, reason, code) => {
     const { runId } = await spawn(prompt)
     expect(await endOf(runId)).toMatchObject({ type: `run_${state}`, reason, code })
   })
@@ -211,7 +211,7 @@ describe('a child session', () => {
     expect(await mesh.json(['stop', runId])).toMatchObject({ type: 'run_cancelled', reason: 'cancelled by tester' })
   })
 
-  test('that writes 300 MB in one line (a gigabyte took 20 s) is logged within bounds, and its end is told', async () => {
+  test('that writes 300 MB in one line is logged within bounds, and its end is reported', async () => {
     const { runId } = await spawn(`head -c 300000000 /dev/zero | tr '\\0' x; echo; ${result('big')}`)
     const end = await mesh.run(['wait', runId, '--timeout', '120s', '--json'])
     expect(end.json).toMatchObject({ type: 'run_completed', result: 'big' })
@@ -220,7 +220,7 @@ describe('a child session', () => {
     expect(bytes).toBeLessThan(20 * 1024 * 1024)
   }, 180_000)
 
-  test('starts without a mesh; its end is told when the mesh is back', async () => {
+  test('starts without an engine; its end is reported when the engine is back', async () => {
     await mesh.json(['down'])
     const { runId } = await spawn(result('alone'))
     await mesh.json(['up'])
@@ -237,7 +237,7 @@ describe('mesh done', () => {
   const out = () => readFileSync(join(mesh.cwd, `out-${count}`), 'utf8')
   const options = (): RunOptions => ({ env: { OUT: join(mesh.cwd, `out-${count}`) } })
 
-  test('what does not fit is told to the child, which tries again; the last word counts', async () => {
+  test('a result that does not fit is refused to the child, which tries again; the last one counts', async () => {
     const script = [say(`--result '{"n":"x"}'`), say(''), say(`--result nonsense`), say(`--result '{"n": 12}'`)]
     const { runId } = await spawn([...script, 'exit 9'].join('\n'), ['--schema', schemaFile(NUMBER)], options())
     const end = await endOf(runId)
@@ -251,13 +251,13 @@ describe('mesh done', () => {
     expect(late.code).toBe(2)
   })
 
-  test('that it failed, with any word for why', async () => {
+  test('--failed reports a failure with any reason', async () => {
     const script = `echo '"no network"' | ${say('--failed --result -')}; ${result('I could not.')}`
     const { runId } = await spawn(script, ['--schema', schemaFile(NUMBER)], options())
     expect(await endOf(runId)).toMatchObject({ type: 'run_failed', result: '"no network"', code: 10 })
   })
 
-  test('is owed where a result is asked for; a last message that is one will do', async () => {
+  test('is required with --schema, unless the last message is a result', async () => {
     const flags = ['--schema', schemaFile(NUMBER)]
     const without = await spawn(result('All done.'), flags)
     expect(await endOf(without.runId)).toMatchObject({ type: 'run_failed', reason: 'no result that fits its schema' })

@@ -32,7 +32,7 @@ test('the owner reads the end once, with its reason and last words', async () =>
   expect(await mesh.json(['inbox'])).toEqual([])
 })
 
-test('an end that a waiting call told is not told again, nor one that was waited for at the terminal', async () => {
+test('an end that a waiting call returned is not reported again, nor one awaited at the terminal', async () => {
   const runId = await detach('sleep 0.5; exit 7')
   expect((await mesh.run(['wait', runId, '--json'])).code).toBe(10)
   await mesh.run(['run', '--', 'sh', '-c', 'exit 3'])
@@ -44,7 +44,7 @@ test('an end that a waiting call told is not told again, nor one that was waited
   expect(texts).toEqual([expect.stringContaining(marker.slice(0, 12))])
 })
 
-test('an owner that was away, its sidecar and the engine killed, is told once when it is back', async () => {
+test('an owner whose sidecar and engine were killed is notified once when it is back', async () => {
   await mesh.join('onlooker')
   const runId = await detach('sleep 1; echo boom >&2; exit 7')
   await mesh.signal('tester', 'SIGKILL')
@@ -60,7 +60,7 @@ test('an owner that was away, its sidecar and the engine killed, is told once wh
   expect(await mesh.json(['inbox'])).toEqual([])
 })
 
-test('an owner is told of ends also when the store was thrown away meanwhile', async () => {
+test('an owner is notified of ends also when the store was removed meanwhile', async () => {
   for (let i = 0; i < 3; i++) await mesh.run(['run', '--', 'true'])
   const { dataDir } = await mesh.json(['status'])
   await mesh.signal('tester', 'SIGKILL')
@@ -73,7 +73,7 @@ test('an owner is told of ends also when the store was thrown away meanwhile', a
   expect(waiting.to).toBe(`run:${runId}`)
 })
 
-test('several ends at once are all told, each once', async () => {
+test('simultaneous ends are all reported, each once', async () => {
   const runs = await Promise.all(Array.from({ length: 5 }, (_, i) => detach(`exit ${i + 1}`)))
   const seen = new Set<string>()
   await eventually(async () => {
@@ -86,7 +86,7 @@ test('several ends at once are all told, each once', async () => {
   expect([...seen].sort()).toEqual(runs.map((run) => `run:${run}`).sort())
 })
 
-test('trace tells a run from its cause to the eyes of its owner, each step with its evidence', async () => {
+test('trace shows a run from its cause to its owner’s reading, each step with its evidence', async () => {
   const runId = await detach('sleep 0.3; echo boom >&2; exit 7')
   expect((await mesh.json(['wait', '--timeout', '20s'])).text).toContain('exit 7')
   const told = await eventually(async () => {
@@ -118,7 +118,7 @@ test('trace tells a run from its cause to the eyes of its owner, each step with 
   }
 })
 
-test('an owner that took another name is told of the runs that it had before', async () => {
+test('a renamed owner is notified of the runs that it had before', async () => {
   const gate = join(mesh.root, 'gate')
   const runId = await detach(`until [ -e ${gate} ]; do sleep 0.05; done; exit 7`)
   await mesh.json(['rename', 'renamed'])
@@ -128,7 +128,7 @@ test('an owner that took another name is told of the runs that it had before', a
   expect(await mesh.json(['inbox'], { as: 'renamed' })).toEqual([])
 })
 
-test('nobody can send what would pass for the news of a run, and so keep it away', async () => {
+test('no message can pass for the news of a run and keep it away', async () => {
   await mesh.join('peer')
   const gate = join(mesh.root, 'gate')
   const runId = await detach(`until [ -e ${gate} ]; do sleep 0.05; done; exit 7`)

@@ -16,7 +16,7 @@ async function end(name: string, signal: NodeJS.Signals = 'SIGTERM'): Promise<vo
   await eventually(async () => (await mesh.status(name, 'bob')) === 'gone', `${name} to be gone`)
 }
 
-test('ps lists the sessions of the project, alive tells of one', async () => {
+test('ps lists the sessions of the project, alive shows one', async () => {
   const sessions = await mesh.json(['ps'], { as: 'bob' })
   expect(sessions.map(({ name }: { name: string }) => name)).toEqual(['alice', 'bob'])
   expect(sessions[0]).toMatchObject({
@@ -62,7 +62,7 @@ test.each(['SIGTERM', 'SIGKILL'] as const)('a session ended by %s is gone, and a
   expect(unknown).toMatchObject({ code: 3, stdout: '' })
 })
 
-test('mail to a name that is gone waits, and the sender is told', async () => {
+test('mail to a name that is gone waits, and send says so', async () => {
   await end('alice')
   const sent = await mesh.json(['send', 'alice', '--', 'when you are back'], { as: 'bob' })
   expect(sent).toMatchObject({ state: 'stored', note: expect.stringContaining('gone') })
@@ -85,7 +85,7 @@ test('wait - a session that is idle, and one that ends', async () => {
   expect(done.jsonLines).toMatchObject([{ type: 'session_ended', name: 'alice', reason: expect.any(String) }])
 })
 
-test('wait - all of several, and nobody of that name', async () => {
+test('wait - all of several sessions; an unknown name is refused', async () => {
   const both = await mesh.run(['wait', 'alice', 'bob', '--all', '--json'], { as: 'carol' })
   expect(both.jsonLines.map(({ name }) => name).sort()).toEqual(['alice', 'bob'])
   const nobody = await mesh.run(['wait', 'nobody', '--json'], { as: 'bob' })
@@ -117,7 +117,7 @@ test('rename - a person at a shell is there at once under the new name, and can 
   expect(await mesh.json(['send', 'api-worker', '--', 'x'], { as: 'bob' })).toMatchObject({ to: 'alice' })
 })
 
-test('rename - to a name that somebody has', async () => {
+test('rename - a name in use is refused', async () => {
   const done = await mesh.run(['rename', 'alice', '--json'], { as: 'bob' })
   expect(done).toMatchObject({ code: 4, stdout: '' })
   expect(done.error.code).toBe('name_taken')

@@ -136,22 +136,25 @@ const owner = async (runId: string) => (await tree()).find((run) => run.runId ==
 test.each([
   ['the nearest first', ['grandchild', 'child']],
   ['the farthest first', ['child', 'grandchild']],
-] as const)('a great-grandchild’s failure reaches the root when all between have ended, %s', async (_, order) => {
-  const all = await family()
-  const run = await failing(all.grandchild)
-  expect((await tree()).find(({ runId }) => runId === run.runId)?.lineage).toHaveLength(3)
-  for (const name of order) {
-    await all[name].server.end()
-    await reached(name, 'completed')
-  }
-  await eventually(async () => (await owner(run.runId)) === 'root', 'the root has adopted it')
-  run.fail()
-  const told = await news(all.root, /work failed/)
-  expect(told).toEqual([expect.stringMatching(/work failed: exit 7 after .*\nboom\n/)])
-  expect(await inbox(all.root)).toEqual([])
-})
+] as const)(
+  'a great-grandchild’s failure reaches the root when all sessions between have ended, %s',
+  async (_, order) => {
+    const all = await family()
+    const run = await failing(all.grandchild)
+    expect((await tree()).find(({ runId }) => runId === run.runId)?.lineage).toHaveLength(3)
+    for (const name of order) {
+      await all[name].server.end()
+      await reached(name, 'completed')
+    }
+    await eventually(async () => (await owner(run.runId)) === 'root', 'the root has adopted it')
+    run.fail()
+    const told = await news(all.root, /work failed/)
+    expect(told).toEqual([expect.stringMatching(/work failed: exit 7 after .*\nboom\n/)])
+    expect(await inbox(all.root)).toEqual([])
+  },
+)
 
-test('an adopter whose sidecar was down meanwhile hears of it when it is back, and a returning owner who has it', async () => {
+test('an adopter whose sidecar was down is notified when it is back; a returning owner is told who adopted', async () => {
   const all = await family()
   const run = await failing(all.grandchild)
   const second = await failing(all.child)
@@ -174,7 +177,7 @@ test('an adopter whose sidecar was down meanwhile hears of it when it is back, a
   expect(await inbox(back)).toEqual([])
 })
 
-test('a run that ends with nobody left above it is told to the people, once', async () => {
+test('a run that ends with no living session above it is reported to the people, once', async () => {
   const root = await session('root')
   const run = await failing(root)
   await root.server.end()

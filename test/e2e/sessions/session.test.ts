@@ -99,7 +99,7 @@ test('a message is settled only after it was shown', async () => {
   ])
 })
 
-test('an answer that cannot be settled is shown, and said to come again', async () => {
+test('an answer that cannot be confirmed is shown, with the note that it will come again', async () => {
   await serve(({ op }) => (op === 'inbox' ? { messages: [message], more: 0, handover: 'h1' } : null))
   const done = await run('inbox', '--json')
   expect(done.code).toBe(0)

@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => mesh.dispose())
 
-test('settings that are wrong are told by the next command that needs a sidecar, and mended they are gone', async () => {
+test('wrong settings are reported by the next command that needs a sidecar, until they are mended', async () => {
   const path = join(mesh.home, 'settings.json')
   writeFileSync(path, '{"floorSeconds": "long"}')
   const refused = await mesh.run(['whoami', '--json'], { as: 'ann' })

@@ -67,7 +67,7 @@ test.each([
   [['ps', '--as'], 'mesh ps: --as <name> needs a value (see: mesh ps --help)'],
   [['run', '--timeout', '0s', '--', 'true'], '--timeout "0s" is too short (see: mesh run --help)'],
   [['rename', 'alice'], 'this session is alice already (mesh whoami)'],
-])('what is wrong with %j is said in words', async (call, said) => {
+])('%j is refused in words', async (call, said) => {
   const done = await mesh.run(call, { as: 'alice' })
   expect([done.stdout, done.stderr]).toEqual(['', `mesh: ${said}\n`])
 })
@@ -163,7 +163,7 @@ test.each([
   if (args.length > 1) expect(plain.stderr).toMatch(/^mesh: [^\x00-\x1f]+ \([^\x00-\x1f]+\)\n$/)
 })
 
-test('an id that nobody knows is not found', async () => {
+test('an unknown id is not found', async () => {
   const id = `m_${'0'.repeat(32)}`
   for (const args of [
     ['trace', id, '--json'],

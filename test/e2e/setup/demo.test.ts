@@ -64,7 +64,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)('demo - %s in the middle cleans up', a
   expectNoTrace()
 })
 
-test('demo - a step that fails is told, and everything is cleaned up all the same', async () => {
+test('demo - a step that fails is reported, and everything is cleaned up all the same', async () => {
   const done = await mesh.run(['demo', '--json'], { env: { TMPDIR: tmp, MESH_ENGINE: '/bin/false' } })
   expect(done.code).toBe(1)
   const [, engine, down] = done.jsonLines

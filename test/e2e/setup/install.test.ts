@@ -130,7 +130,7 @@ test('install --plugin --allow adds rules to the settings, and no hooks', async 
   expect(existsSync(settings)).toBe(false)
 })
 
-test('what cannot be is one line and exit 2, and nothing is written', async () => {
+test('impossible combinations of flags are refused in one line with exit 2, and nothing is written', async () => {
   expect((await mesh.run(['install', '--project', '--json'])).error).toMatchObject({ code: 'bad_request' })
   for (const flags of [
     ['--plugin', '--project'],
@@ -180,7 +180,7 @@ test.each([
     2,
     'byte order mark',
   ],
-] as const)('%s: told, and nothing is left behind', async (_, make, code, words) => {
+] as const)('%s: reported, and nothing is left behind', async (_, make, code, words) => {
   make()
   const failed = await mesh.run(['install', '--json'])
   expect([failed.code, failed.error.message]).toEqual([code, expect.stringContaining(words)])

@@ -148,7 +148,7 @@ describe('an upgrade under a living session', () => {
     }
   }
 
-  test('what was sent and not read is there with the new sidecar, and the name is the same', async () => {
+  test('unread mail and the name survive the change of sidecars', async () => {
     await mesh.join('web')
     const { id } = await mesh.json(['send', 'api', '--', 'before the upgrade'], { as: 'web' })
     await eventually(async () => {

@@ -24,7 +24,7 @@ const codeOf = (run: Promise<unknown>) =>
     (error) => MeshError.from(error).code,
   )
 
-test('of sixteen who claim at once one wins and the others are told who', async ({ project }) => {
+test('of sixteen concurrent claimers one wins, and the others are told who', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   for (let round = 0; round < 10; round++) {
     const { id } = await add(alice, `round ${round}`)
@@ -48,7 +48,7 @@ test('of sixteen who claim at once one wins and the others are told who', async 
   }
 })
 
-test('each open task goes to exactly one of those who ask for the next', async ({ project }) => {
+test('claim --next gives each open task to exactly one session', async ({ project }) => {
   const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
   for (let i = 0; i < 12; i++) await add(alice, `task ${i}`)
   const nodes = [alice, bob, carol]
@@ -57,7 +57,7 @@ test('each open task goes to exactly one of those who ask for the next', async (
   expect(await codeOf(claim(alice, {}))).toBe('not_found')
 })
 
-test('the same operation again is the same change', async ({ project }) => {
+test('a repeated operation makes one change', async ({ project }) => {
   const { alice } = await project.nodes('alice')
   const op = newOperation()
   const first = await alice.call('task_add', { op, title: 'once' })
@@ -68,7 +68,7 @@ test('the same operation again is the same change', async ({ project }) => {
   expect((await alice.call('task_claim', { op: claimOp })).id).toBe(taken.id)
 })
 
-test('whom a change concerns is told, and nobody else', async ({ project }) => {
+test('a change notifies the sessions that it concerns, and no others', async ({ project }) => {
   const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
   const first = await add(alice, 'the parser')
   const second = await add(alice, 'its review', { for: 'bob', after: [first.id] })
@@ -81,7 +81,7 @@ test('whom a change concerns is told, and nobody else', async ({ project }) => {
   for (const node of [alice, bob, carol]) await node.nothingElse()
 })
 
-test('the claim of a session that died falls, a waiting worker gets it, and the dead one, resumed, is refused', async ({
+test('the lease of a dead session expires, a waiting worker gets the task, and the dead one, resumed, is refused', async ({
   project,
 }) => {
   const settings = { claimGraceSeconds: 1 }
@@ -105,7 +105,7 @@ test('the claim of a session that died falls, a waiting worker gets it, and the 
   ])
 })
 
-test('the claim of a session that nobody hears of falls, though nobody saw it end', async ({ project }) => {
+test('the lease of a silent session expires, though no witness saw it end', async ({ project }) => {
   const settings = { claimGraceSeconds: 3600, claimLostSeconds: 1 }
   const { alice } = { alice: await project.node('alice', { settings }) }
   const far = await project.node('far', { machine: await project.machine() })
@@ -138,7 +138,7 @@ test('a wait for a task and a watch outlive the engine', async ({ project, world
   expect((await news).version).not.toBe(version)
 })
 
-test('of the members of a role one that is idle is told', async ({ project }) => {
+test('one idle member of a role is notified', async ({ project }) => {
   const { alice, busy, idle } = await project.nodes('alice', 'busy', 'idle')
   for (const node of [busy, idle]) await node.call('role_add', { role: 'reviewer' })
   busy.status('busy')
@@ -148,7 +148,7 @@ test('of the members of a role one that is idle is told', async ({ project }) =>
   expect(await busy.take()).toEqual([])
 })
 
-test('what is tied to a task is known, and said of', async ({ project }) => {
+test('linked runs and messages are shown with the task', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   const { id } = await add(alice, 'x')
   const sent = await alice.send('bob', 'about the task')
@@ -159,7 +159,7 @@ test('what is tied to a task is known, and said of', async ({ project }) => {
   expect(await codeOf(change(alice, id, 'link', { to: 'no-such-run' }))).toBe('not_found')
 })
 
-test('whoever assigns a task to a name that nobody has is told so', async ({ project }) => {
+test('assigning a task to an unknown name says so', async ({ project }) => {
   const { alice } = await project.nodes('alice')
   expect((await add(alice, 'x', { for: 'nobody-yet' })).note).toContain('there is no session nobody-yet yet')
   expect((await add(alice, 'y', { for: 'alice' })).note).toBeUndefined()
@@ -178,7 +178,7 @@ test('a session that is back in time keeps its claim, and so does one that takes
   expect(await change(back, id, 'done')).toMatchObject({ state: 'done' })
 })
 
-test('a change is pushed to who watches', async ({ project }) => {
+test('a change is pushed to watchers', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   const { version } = await bob.call('task_news', {})
   const news = bob.call('task_news', { since: version })
@@ -187,7 +187,7 @@ test('a change is pushed to who watches', async ({ project }) => {
   expect(await bob.call('task_list', {})).toMatchObject([{ id, title: 'new', state: 'open' }])
 })
 
-test('another machine is told of changes, and asks for none', async ({ project }) => {
+test('another machine receives changes without polling', async ({ project }) => {
   const machine = await project.machine()
   const [here, there] = [await project.node('here'), await project.node('there', { machine })]
   await there.call('task_list', {})
@@ -205,7 +205,7 @@ test('another machine is told of changes, and asks for none', async ({ project }
   expect(machine.cable.sent - before).toBeLessThan(changes * 60)
 })
 
-test('a full board forgets what ended longest ago, and nothing that is open or waited for', async ({ project }) => {
+test('a full board drops the tasks that ended longest ago, never open or awaited ones', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   const [first, second] = [await add(alice, 'first'), await add(alice, 'second')]
   const failed = await add(alice, 'failed')
@@ -229,7 +229,7 @@ test('a full board forgets what ended longest ago, and nothing that is open or w
   await expect(put(3)).rejects.toMatchObject({ code: 'too_large' })
 })
 
-test('two changes at once close no circle', async ({ project }) => {
+test('two concurrent changes close no circle of dependencies', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   for (let round = 0; round < 10; round++) {
     const [one, two] = [await add(alice, 'one'), await add(alice, 'two')]

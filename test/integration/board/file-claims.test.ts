@@ -32,7 +32,7 @@ const refusal = (run: Promise<unknown>) =>
     (error) => MeshError.from(error),
   )
 
-test('of many who claim at once what overlaps one has all of it, and the others nothing', async ({ project }) => {
+test('of concurrent claims that overlap one gets all of its paths, and the others none', async ({ project }) => {
   const { main, other } = repository(project)
   const nodes = [
     await project.node('alice', { worktree: main }),
@@ -65,7 +65,7 @@ test('of many who claim at once what overlaps one has all of it, and the others 
   }
 })
 
-test('claims that do not meet are all made, however many at once', async ({ project }) => {
+test('claims that do not overlap are all made, however many at once', async ({ project }) => {
   const { main } = repository(project)
   const nodes = [await project.node('alice', { worktree: main }), await project.node('bob', { worktree: main })]
   await Promise.all(Array.from({ length: 24 }, (_, i) => claim(nodes[i % 2]!, `dir-${i}/**`)))
@@ -74,7 +74,7 @@ test('claims that do not meet are all made, however many at once', async ({ proj
   expect(claims.some((a) => claims.some((b) => a !== b && overlap(a.path, b.path)))).toBe(false)
 })
 
-test('claims made while the engine is killed and heals: none is lost, none is half', async ({ project, world }) => {
+test('claims made while the engine is killed and heals are neither lost nor partial', async ({ project, world }) => {
   const { main } = repository(project)
   const { alice } = { alice: await project.node('alice', { worktree: main }) }
   const made: string[] = []
@@ -97,7 +97,7 @@ test('claims made while the engine is killed and heals: none is lost, none is ha
   for (let i = 0; i < 12; i++) expect(held.includes(`a-${i}`)).toBe(held.includes(`b-${i}`))
 })
 
-test('the claim of a session that died falls after the grace period, one that is lost later; who is back learns who has it', async ({
+test('the claims of a dead session expire after the grace period, those of a lost one later; on return it learns who has them', async ({
   project,
 }) => {
   const { main } = repository(project)
@@ -125,7 +125,7 @@ test('the claim of a session that died falls after the grace period, one that is
   await until(async () => (await refusal(claim(worker, 'docs/x.md'))) === null, 'the claim of a lost one falls')
 })
 
-test('who edits one file of a worktree is told of each other, once; who edits it in another is not', async ({
+test('two editors of one file in a worktree are notified of each other, once; an editor in another worktree is not', async ({
   project,
 }) => {
   const { main, other } = repository(project)
@@ -150,10 +150,7 @@ test('who edits one file of a worktree is told of each other, once; who edits it
   for (const node of [alice, bob, carol, far]) await node.nothingElse()
 })
 
-test('after the engine was killed who goes on editing is known again, and nobody is told twice', async ({
-  project,
-  world,
-}) => {
+test('after the engine was killed editors are known again, and none is notified twice', async ({ project, world }) => {
   const { main } = repository(project)
   const [alice, bob] = [await project.node('alice', { worktree: main }), await project.node('bob', { worktree: main })]
   const edit = (node: Node, file: string) => node.harness.events.edited(join(main, file))
@@ -183,7 +180,7 @@ test('after the engine was killed who goes on editing is known again, and nobody
   for (const node of [alice, bob]) await node.nothingElse()
 })
 
-test('of two that edit at the same moment both are told, every time', async ({ project }) => {
+test('two sessions that edit at the same moment are both notified, every time', async ({ project }) => {
   const { main } = repository(project)
   const [alice, bob] = [await project.node('alice', { worktree: main }), await project.node('bob', { worktree: main })]
   const files = Array.from({ length: 20 }, (_, i) => `src/f${i}.ts`)
@@ -199,9 +196,7 @@ test('of two that edit at the same moment both are told, every time', async ({ p
   }
 })
 
-test('who edits a claimed file is told by whom and why, and so is who claims it, from whatever worktree', async ({
-  project,
-}) => {
+test('editing a claimed file notifies the editor and the claimer, from whatever worktree', async ({ project }) => {
   const { main, other } = repository(project)
   const [holder, editor] = [
     await project.node('holder', { worktree: main }),
@@ -222,9 +217,7 @@ test('who edits a claimed file is told by whom and why, and so is who claims it,
   for (const node of [holder, editor]) await node.nothingElse()
 })
 
-test('of a session that has ended nobody is told, and what is in no repository or another tree is passed over', async ({
-  project,
-}) => {
+test('edits of an ended session, outside of a repository, or in another tree notify no one', async ({ project }) => {
   const { main } = repository(project)
   const [alice, bob] = [await project.node('alice', { worktree: main }), await project.node('bob', { worktree: main })]
   alice.harness.events.edited(join(main, 'src', 'a.ts'))

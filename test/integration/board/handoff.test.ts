@@ -20,7 +20,9 @@ const codeOf = (run: Promise<unknown>) =>
     (error) => MeshError.from(error).code,
   )
 
-test('state, tasks, unread mail and answers owed are the other session’s, which keeps its own', async ({ project }) => {
+test('handoff - state, tasks, unread mail and answers owed go to the receiver, which keeps its own', async ({
+  project,
+}) => {
   const { api, web, lead } = await project.nodes('api', 'web', 'lead')
   await set(api, 'plan', 'parser first')
   await set(api, 'next', 'docs')
@@ -62,7 +64,7 @@ test('state, tasks, unread mail and answers owed are the other session’s, whic
   for (const node of [api, web]) await node.nothingElse()
 })
 
-test('there and back again', async ({ project }) => {
+test('handoff - there and back again', async ({ project }) => {
   const { api, web } = await project.nodes('api', 'web')
   await set(api, 'plan', 'parser first')
   const task = await claimed(api, 'port the parser')
@@ -77,7 +79,7 @@ test('there and back again', async ({ project }) => {
   }
 })
 
-test('nothing is handed to nobody, to itself or to one that is gone', async ({ project }) => {
+test('handoff - an unknown session, itself, and a gone session are refused', async ({ project }) => {
   const { api, web } = await project.nodes('api', 'web')
   await set(api, 'plan', 'parser first')
   await web.stop()
@@ -88,7 +90,7 @@ test('nothing is handed to nobody, to itself or to one that is gone', async ({ p
   expect(await values(api)).toEqual({ plan: 'parser first' })
 })
 
-test('before the step nothing has changed; after it all of it arrives, though the giver dies and the receiver is away', async ({
+test('handoff - before the step nothing has changed; after it all arrives, though the giver dies and the receiver is away', async ({
   project,
 }) => {
   const { api } = await project.nodes('api')

@@ -60,7 +60,7 @@ test('open asks, waits and tasks survive the sidecar, and are in the start after
   expect(await kinds(again)).toEqual([open[0], ['wait', null, 'interrupted'], open[2]])
 })
 
-test('a wait that got something, or whose time is over, is no longer open', async ({ project }) => {
+test('a wait that returned or timed out is no longer open', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   await expect(alice.call('wait', { targets: ['bob'], until: 'end', timeoutMs: 50 })).rejects.toThrow()
   const next = alice.call('wait', { targets: [] })

@@ -19,7 +19,7 @@ const codeOf = (run: Promise<unknown>) =>
     (error) => MeshError.from(error).code,
   )
 
-test('what is set is there, with its history, and each revision can be read', async ({ project }) => {
+test('a value is kept with its history, and each revision can be read', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   await set(alice, 'plan', 'a')
   await set(alice, '__proto__', 'b')
@@ -47,7 +47,7 @@ test('what is set is there, with its history, and each revision can be read', as
   expect(await codeOf(read(alice, { rev: 77 }))).toBe('not_found')
 })
 
-test('of many who write one shared document at once nobody loses an update', async ({ project }) => {
+test('of many concurrent writers of a shared document none loses an update', async ({ project }) => {
   const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
   const nodes = [alice, bob, carol]
   const keys = Array.from({ length: 30 }, (_, i) => `k${i}`)
@@ -141,7 +141,7 @@ test('the document goes with the name: over a restart, a resume, a rename and to
   expect(await values(stranger)).toEqual({})
 })
 
-test('with the name the document is forgotten', async ({ project }) => {
+test('forgetting the name removes its document', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   await set(alice, 'plan', 'mine')
   await alice.stop()
@@ -151,9 +151,7 @@ test('with the name the document is forgotten', async ({ project }) => {
   expect(await values(again)).toEqual({})
 })
 
-test('history is bounded, and what no kept revision names is collected once nobody can be about to name it', async ({
-  project,
-}) => {
+test('history is bounded, and objects that no kept revision names are collected after an hour', async ({ project }) => {
   const { alice } = await project.nodes('alice')
   const { store } = alice.sidecar.link
   for (let i = 0; i < limits.stateHistory + 8; i++) await set(alice, 'n', `value ${i}`)
@@ -186,7 +184,7 @@ test('history is bounded, and what no kept revision names is collected once nobo
   expect((await store.state.get(keyOf(ref)))?.value.rev).toBe(limits.stateHistory + 8)
 })
 
-test('what is no key or no document is refused', async ({ project }) => {
+test('a malformed key or document is refused', async ({ project }) => {
   const { alice } = await project.nodes('alice')
   for (const key of ['', 'a b', 'a\u0007', 'k'.repeat(10_240)])
     expect(await codeOf(set(alice, key, 'x'))).toBe('bad_request')

@@ -41,7 +41,7 @@ test('findEngine - a named engine that does not run is an error, not a reason to
   }
 })
 
-test('searchEngine - one on PATH that is too old is passed over and told', () => {
+test('searchEngine - a binary on PATH that is too old is skipped and reported', () => {
   const old = makeServer(at('old', 'nats-server'), '2.10.27')
   const good = makeServer(at('good', 'nats-server'), '2.14.3')
   const { engine, tooOld } = searchEngine({ PATH: `relative:${at('old')}:${at('good')}` }, home)

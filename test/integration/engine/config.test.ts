@@ -63,7 +63,7 @@ test('storeCap - half of the free space, at most 64 GiB, above what is stored', 
   expect(storeCap(0, 64 * MIB, '/d')).toBe(32 * MIB)
 })
 
-test('storeCap - no room is said with the directory and the figures', () => {
+test('storeCap - too little space is reported with the directory and the figures', () => {
   expect(() => storeCap(GIB, 63 * MIB, '/data')).toThrowError(
     expect.objectContaining({ code: 'store_full', message: 'only 63 MiB are free for /data, the engine needs 64 MiB' }),
   )

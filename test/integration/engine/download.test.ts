@@ -57,7 +57,7 @@ test.for(ways)('download - %s, one that is slow is waited for', async (way) => {
   expect(String(await download(url, way === 'here' ? QUIET_MS : 10 * QUIET_MS))).toBe('slowly')
 })
 
-test.for(ways)('download - %s, the answer and the fault are told', async (way) => {
+test.for(ways)('download - %s, the answer and the fault are reported', async (way) => {
   goWay(way)
   const url = await serve((response) => response.writeHead(404).end())
   await expect(download(url)).rejects.toThrow(/answered 404/)

@@ -106,7 +106,7 @@ test.each(['', '{"pid":1}', 'null'])('a lost or damaged record (%j) does not sta
   expect(support.serversOf(home)).toEqual([before.pid])
 })
 
-test('a store that another host opened last is refused until somebody says so', async () => {
+test('a store that another host opened last is refused until a person allows it', async () => {
   await startEngine(home, env, quiet)
   await killEngine()
   writeFileSync(join(home.engine, 'engine.json'), JSON.stringify({ ...record(), host: 'elsewhere' }))

@@ -39,7 +39,7 @@ async function told(ann: SidecarProcess): Promise<string[]> {
   return messages.map(({ text }) => text)
 }
 
-test('at the limit the answers are held: in no door and no wait, told to its sender, people and model, readable', async ({
+test('at the limit answers are held: in no door and no wait, readable, and sender, people and model are notified', async ({
   project,
 }) => {
   const { api, web, door } = await pair(project)
@@ -83,7 +83,7 @@ test('at the limit the answers are held: in no door and no wait, told to its sen
   expect(await told(ann)).toEqual([])
 })
 
-test('people let it go on: both sides count anew, nothing was lost, and the order is kept', async ({ project }) => {
+test('after budget resume both sides count anew, nothing is lost, and the order is kept', async ({ project }) => {
   const { api, web, door } = await pair(project)
   const ann = await project.spawn('ann')
   api.status('busy')
@@ -109,7 +109,7 @@ test('people let it go on: both sides count anew, nothing was lost, and the orde
   expect(await loop({ api, web })).toHaveLength(LIMIT + 1)
 })
 
-test('an agent may not let itself go on, neither by a call nor by a message of its own making', async ({ project }) => {
+test('an agent cannot resume itself, neither by a call nor by a message of its own making', async ({ project }) => {
   const { api, web } = await pair(project)
   api.status('busy')
   await loop({ api, web })
@@ -129,7 +129,7 @@ test('an agent may not let itself go on, neither by a call nor by a message of i
   expect((await api.take()).map(({ text }) => text)).toEqual([`from web ${LIMIT}`])
 })
 
-test('a prompt of a person, or a message of one, counts anew and lets go on', async ({ project }) => {
+test('a person’s prompt or message releases held mail and starts the count anew', async ({ project }) => {
   const { api, web, door } = await pair(project)
   const ann = await project.spawn('ann')
   api.status('busy')

@@ -38,7 +38,7 @@ async function loseTail(project: Project, copy: string): Promise<void> {
   await startEngine(home, env, quiet)
 }
 
-test('a killed engine is back, and so is everybody', async ({ project }) => {
+test('after the engine was killed it and all sessions are back', async ({ project }) => {
   const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
   await carol.stop()
   await alice.send('bob', 'before')
@@ -184,7 +184,7 @@ test('sessions go on when the stream of messages is made anew', async ({ project
   for (const node of [bob, dave]) await node.nothingElse()
 })
 
-test('mail for one who had read nothing finds it in a stream that was made anew', async ({ project }) => {
+test('mail reaches a session that had read nothing, in a stream that was made anew', async ({ project }) => {
   const { alice } = await project.nodes('alice')
   const attacker = await project.attacker()
   for (let i = 0; i < 10; i++) await attacker.say('nobody', `filler ${i}`)

@@ -40,14 +40,14 @@ test('a ping that its sidecar journalled and did not answer is answered by the n
   expect(await next.take()).toEqual([])
 })
 
-test('a text under the intent of a ping is mail; nobody may send one', async ({ project }) => {
+test('a text under the intent of a ping is mail; no call may send one', async ({ project }) => {
   const web = await project.node('web')
   await (await project.attacker()).say('web', 'not empty', 'crowd', { intent: 'ping' })
   expect(await web.texts(1)).toEqual(['not empty'])
   await expect(web.send('web', 'x', { intent: 'ping' })).rejects.toMatchObject({ code: 'bad_request' })
 })
 
-test('a session that is gone is told as such, and nothing is sent', async ({ project }) => {
+test('ping - a gone session is reported as gone, and nothing is sent', async ({ project }) => {
   const { api, web } = await project.nodes('api', 'web')
   await web.stop()
   const pinged = await ping(api, 'web')
@@ -55,7 +55,7 @@ test('a session that is gone is told as such, and nothing is sent', async ({ pro
   await expect(ping(api, 'nobody')).rejects.toMatchObject({ code: 'not_found' })
 })
 
-test('a sidecar that does not answer in time: told with its last state', async ({ project }) => {
+test('ping - a sidecar that does not answer in time is reported with its last state', async ({ project }) => {
   const { api, web } = await project.nodes('api', 'web')
   await web.sidecar.link.stop()
   const pinged = await ping(api, 'web', { timeoutMs: 50 })
@@ -89,7 +89,7 @@ test('doctor wakes a session by its own sidecar: its model reads neither a peer 
   expect(await pinged).toMatchObject({ state: 'surfaced' })
 })
 
-test('with wake and a door that does not lead to the model now: how far it got and why', async ({ project }) => {
+test('ping --wake - through a blocked door it reports how far it got and why', async ({ project }) => {
   const api = await project.node('api')
   const web = await project.node('web', { doors: [new FakeDoor()] })
   web.status('busy')

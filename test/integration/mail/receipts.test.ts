@@ -29,7 +29,7 @@ test('a sender may wait until its message is delivered, and until it was read', 
   expect(await surfaced).toMatchObject({ state: 'surfaced', to: 'bob' })
 })
 
-test('a trace tells each step in order, with its evidence', async ({ project }) => {
+test('a trace shows each step in order, with its evidence', async ({ project }) => {
   const door = new FakeDoor()
   const alice = await project.node('alice')
   const bob = await project.node('bob', { doors: [door] })
@@ -81,7 +81,7 @@ test('a sender that was away learns what became of its message', async ({ projec
   await expect.poll(() => states(again, id), WAIT).toEqual(['queued', 'stored', 'delivered', 'surfaced'])
 })
 
-test('what was read while the reader was cut off is told when it is back', async ({ project }) => {
+test('mail read while the reader was cut off is reported when it is back', async ({ project }) => {
   const alice = await project.node('alice')
   const machine = await project.machine()
   const bob = await project.node('bob', { machine })
@@ -136,7 +136,7 @@ test('a question has its answer, whoever else waits', async ({ project }) => {
   expect((await other).results).toMatchObject([{ text: 'by the way' }])
 })
 
-test('of a topic’s and everybody’s messages the sender is told who read them', async ({ project }) => {
+test('the sender of a message to a topic or @all is told who read it', async ({ project }) => {
   const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
   for (const node of [bob, carol]) await node.call('topic_join', { topic: 'build' })
   for (const to of ['topic:build', '@all']) {

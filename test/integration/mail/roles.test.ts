@@ -77,7 +77,7 @@ test('a member that is read on demand takes what there is, and shows it at once'
   expect((await bob.take()).map(({ text }) => text)).toEqual(['one', 'two', 'three'])
 })
 
-test('one does not take what it sent to its own role: another does, or it waits for one', async ({ project }) => {
+test('the sender of a role’s message never takes it: another member does, or it waits for one', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   await join('review', alice)
   const note = 'nobody else has the role review now; the message waits for one who does'
@@ -111,7 +111,7 @@ test('a message to a role without members waits for the first', async ({ project
   expect(await bob.texts(1)).toEqual(['anybody?'])
 })
 
-test('one who gave a role up takes nothing of it', async ({ project }) => {
+test('a session that left a role takes none of its messages', async ({ project }) => {
   const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
   await join('review', bob, carol)
   expect(await bob.call('role_rm', { role: 'review' })).toEqual({ name: 'review', members: ['carol'] })
@@ -209,7 +209,7 @@ test('a message whose taker failed to note it comes to that taker', async ({ pro
   expect(await bob.texts(1)).toEqual(['look at this'])
 })
 
-test('a session’s name and a role’s name never get into each other’s way', async ({ project }) => {
+test('a session and a role of the same name do not interfere', async ({ project }) => {
   const alice = await project.node('alice')
   const bob = await project.node('role-review')
   await join('review-1', alice)

@@ -15,7 +15,7 @@ async function arrived(node: Node, count: number): Promise<void> {
   await until(() => node.sidecar.unread === count, `${count} unread messages`)
 }
 
-test('a session that comes back has its name and mail, and is told', async ({ project }) => {
+test('a session that comes back has its name and mail, and reads so in its start text', async ({ project }) => {
   const alice = await project.node('alice')
   const api = await project.node('api', { session: 'talk', worktree: WORKTREE })
   await api.stop()
@@ -26,7 +26,7 @@ test('a session that comes back has its name and mail, and is told', async ({ pr
   expect(await back.texts(1)).toEqual(['while away'])
 })
 
-test('one whose name went to the next session has another, and is told who has it', async ({ project }) => {
+test('a conversation whose name was taken over gets another, and is told who has it', async ({ project }) => {
   const alice = await project.node('alice')
   const first = await project.node('api', { session: 'first', worktree: WORKTREE })
   await first.stop()
@@ -113,7 +113,7 @@ test('a conversation that is open in another process leaves that one its name', 
   expect([await web.texts(1), await api.texts(1)]).toEqual([['to web'], ['to api']])
 })
 
-test('a switch that the engine did not hear of is made up for', async ({ project }) => {
+test('a switch of conversations while the engine was away is caught up', async ({ project }) => {
   const machine = await project.machine()
   const web = await project.node('web', { session: 'there', worktree: WORKTREE, machine })
   await web.stop()
@@ -131,7 +131,7 @@ test('a switch that the engine did not hear of is made up for', async ({ project
   expect(await api.texts(2)).toEqual([expect.stringContaining('You are "web" on mesh now, no longer "api"'), 'hello'])
 })
 
-test('a sidecar that dies between two names lets go of the first', async ({ project }) => {
+test('a sidecar that dies between two names gives up the first', async ({ project }) => {
   const api = await project.node('api', { session: 'here', worktree: WORKTREE })
   await api.crash()
   const { store } = await project.attacker()

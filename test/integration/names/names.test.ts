@@ -4,7 +4,7 @@ import { storeNames } from '../../../src/wire/subjects.ts'
 import { test, until, WAIT } from '../../support/node.ts'
 import { arrived, recordOf, WORKTREE } from './records.ts'
 
-test('a name that a living session has goes to nobody else', async ({ project }) => {
+test('a name that a living session owns goes to no other', async ({ project }) => {
   const first = await project.node('api', { worktree: WORKTREE })
   const second = await project.node('api', { worktree: WORKTREE, session: 's2' })
   const third = await project.node('api', { worktree: '/elsewhere', session: 's3', explicit: true })
@@ -69,7 +69,7 @@ test('a resumed conversation has its name again, whatever its branch is now', as
   expect(await back.texts(1)).toEqual(['while away'])
 })
 
-test('of two processes on one conversation the second has another name and is told', async ({ project }) => {
+test('of two processes on one conversation the second gets another name, and is told so', async ({ project }) => {
   const first = await project.node('api', { session: 'talk' })
   const second = await project.node('api', { session: 'talk' })
   expect([first.name, second.name]).toEqual(['api', 'api-2'])
@@ -93,7 +93,7 @@ test('a cleared conversation keeps name and mail, with and without its sidecar',
   expect(await again.texts(1)).toEqual(['unread'])
 })
 
-test('mail to a name that is gone is kept, and the sender is told', async ({ project }) => {
+test('mail to a name that is gone is kept, and the sender is told so', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   await bob.stop()
   const sent = await alice.send('bob', 'when you are back')
@@ -125,7 +125,7 @@ test('a forgotten name is forgotten with its mail', async ({ project }) => {
   await fresh.nothingElse()
 })
 
-test('what a forgotten session had still to send is sent', async ({ project }) => {
+test('the outbox of a forgotten session is sent', async ({ project }) => {
   const { alice, carol } = await project.nodes('alice', 'carol')
   const machine = await project.machine()
   const bob = await project.node('bob', { machine })
@@ -142,7 +142,7 @@ test('what a forgotten session had still to send is sent', async ({ project }) =
   expect(await alice.texts(1)).toEqual(['my last words'])
 })
 
-test('one who lost its name while it was cut off takes another', async ({ project }) => {
+test('a session that lost its name while cut off takes another', async ({ project }) => {
   const alice = await project.node('alice')
   const machine = await project.machine()
   const late = await project.node('api', { machine, worktree: WORKTREE, session: 'late' })
@@ -175,7 +175,7 @@ test('one who lost its name while it was cut off takes another', async ({ projec
   expect(await late.texts(2)).toEqual([told, 'you are the second'])
 })
 
-test('one who lost its name without noticing does not write what its successor has read', async ({ project }) => {
+test('a session that lost its name unnoticed does not write its successor’s surfaced record', async ({ project }) => {
   const alice = await project.node('alice')
   const machine = await project.machine()
   const late = await project.node('api', { machine, worktree: WORKTREE, session: 'late' })
@@ -193,7 +193,7 @@ test('one who lost its name without noticing does not write what its successor h
   expect(await again.texts(1)).toEqual(['one'])
 })
 
-test('what was read is known on another machine, and what was not', async ({ project }) => {
+test('read and unread mail are known on another machine', async ({ project }) => {
   const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
   await alice.send('bob', 'read')
   await bob.texts(1)
@@ -208,7 +208,7 @@ test('what was read is known on another machine, and what was not', async ({ pro
   await elsewhere.nothingElse()
 })
 
-test('nobody’s consumer is left when a name was taken over', async ({ project }) => {
+test('taking over a name leaves no consumer behind', async ({ project }) => {
   const machine = await project.machine()
   const late = await project.node('api', { machine, worktree: WORKTREE, session: 'late' })
   await late.process.kill()

@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import { test, until, WAIT } from '../../support/node.ts'
 import { arrived, numbers } from './records.ts'
 
-test('a renamed session has its mail under both names, and the sender is told', async ({ project }) => {
+test('a renamed session has its mail under both names, and the sender is told so', async ({ project }) => {
   const { alice, api } = await project.nodes('alice', 'api')
   await api.call('topic_join', { topic: 'build' })
   await alice.send('api', 'read')
@@ -76,7 +76,7 @@ test('a renamed session can have its former name back, with the mail to both', a
   await again.nothingElse()
 })
 
-test('a name that leads to another session is not to be had back', async ({ project }) => {
+test('a former name that another session has now cannot be had back', async ({ project }) => {
   const { alice, api } = await project.nodes('alice', 'api')
   await api.call('rename', { name: 'backend' })
   await expect(alice.call('rename', { name: 'api' })).rejects.toMatchObject({ code: 'name_taken' })

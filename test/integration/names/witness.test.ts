@@ -23,7 +23,7 @@ test('a session that ends says so itself', async ({ project }) => {
   expect((await store.names.get('bob'))?.value.witness).toBe('bob')
 })
 
-test('a session that is killed with its sidecar is announced by a neighbour', async ({ project }) => {
+test('a session that is killed with its sidecar is reported by a neighbour', async ({ project }) => {
   const { alice } = await project.nodes('alice')
   const eve = await project.spawn('eve')
   const waiting = alice.call('wait', { targets: ['eve'], until: 'end' })
@@ -33,7 +33,7 @@ test('a session that is killed with its sidecar is announced by a neighbour', as
   expect((await store.names.get('eve'))?.value.witness).toBe('alice')
 })
 
-test('a session that is killed the moment it is there is announced too', async ({ project }) => {
+test('a session that is killed the moment it joined is reported too', async ({ project }) => {
   const { alice } = await project.nodes('alice')
   for (const name of ['eve', 'mallory', 'trudy']) {
     const young = await project.spawn(name)
@@ -42,7 +42,7 @@ test('a session that is killed the moment it is there is announced too', async (
   }
 })
 
-test('when the witness itself is killed, another takes its post and announces it', async ({ project }) => {
+test('when the witness is killed, another sidecar takes its post and reports it', async ({ project }) => {
   const first = await project.spawn('first')
   const second = await project.spawn('second')
   const { alice } = await project.nodes('alice')
@@ -55,7 +55,7 @@ test('when the witness itself is killed, another takes its post and announces it
   }
 })
 
-test('who died while nobody was there is announced by the next that comes', async ({ project }) => {
+test('a session that died unwitnessed is reported by the next sidecar that starts', async ({ project }) => {
   const eve = await project.spawn('eve')
   await eve.kill()
   const { alice } = await project.nodes('alice')
@@ -96,7 +96,7 @@ test('a session of another machine is not judged by its process', async ({ proje
   expect(await alive(alice, 'bob')).toMatchObject({ lives: true })
 })
 
-test('what a killed session had acknowledged and not sent is sent by its witness', async ({ project }) => {
+test('the outbox of a killed session is sent by the witness', async ({ project }) => {
   const machine = await project.machine()
   const bob = await project.node('bob', { machine })
   const { alice } = await project.nodes('alice')
@@ -110,9 +110,7 @@ test('what a killed session had acknowledged and not sent is sent by its witness
   await alice.nothingElse()
 })
 
-test('who waits for a session that fell silent for good is told that it is lost, not that it ended', async ({
-  project,
-}) => {
+test('a wait for a session that fell silent returns lost, not ended', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   const waiting = alice.call('wait', { targets: ['bob'], until: 'end' })
   const { store } = await project.attacker()

@@ -106,7 +106,7 @@ const facts = (over: Partial<Facts> = {}): Facts => ({
   ...over,
 })
 
-test('what is open is told, what presses first; what is over or others’ is not', () => {
+test('the text has what is open, most urgent first, and nothing that is over or belongs to others', () => {
   const at = new Date(AT).toISOString()
   const claim = (name: string) => ({ holder: by(name), since: at, fence: 1 })
   const all = obligationsOf(
@@ -323,7 +323,7 @@ test('a conversation that lost its context is given the state, one that did not 
   expect(telling.begin('compact')).toBe('')
 })
 
-test('what is seen to be read is not given again', async () => {
+test('a text that was seen to be read is not given again', async () => {
   const token = tokenIn(telling.begin('compact'))
   expect(followed).toEqual([token])
   telling.onStatus('busy')

@@ -68,7 +68,7 @@ test('more than fits into one hand-over waits for the next, and the file is left
   expect(readFileSync(join(dir, 'journal.jsonl'), 'utf8')).toHaveLength(lines)
 })
 
-test('a call that waits gets what lies in the file and nobody has taken', async () => {
+test('a waiting call gets mail that lies untaken in the file', async () => {
   const id = arrive('for you')
   await expect.poll(shown).toContain('for you')
   const { entries } = await courier.await({ kind: 'any' }, new AbortController().signal)
@@ -76,7 +76,7 @@ test('a call that waits gets what lies in the file and nobody has taken', async 
   expect(existsSync(mail())).toBe(false)
 })
 
-test('a call that waits for another message leaves the file; one that a hook took is not given again', async () => {
+test('a call that waits for another message leaves the file; mail that a hook took is not given again', async () => {
   arrive('for you')
   await expect.poll(shown).toContain('for you')
   const other = new AbortController()
@@ -93,7 +93,7 @@ test('a call that waits for another message leaves the file; one that a hook too
   await expect(nothing).rejects.toMatchObject({ code: 'timeout' })
 })
 
-test('who asks for the inbox gets what lies in the file and nobody has taken', async () => {
+test('mesh inbox gets mail that lies untaken in the file', async () => {
   const ids = [arrive('one'), arrive('two')]
   await expect.poll(shown).toContain('two')
   const taken = await courier.take(10, true)

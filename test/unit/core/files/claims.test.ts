@@ -47,7 +47,7 @@ test('a claim follows the name to a later holder of it, not to an earlier one', 
   expect(thrown(() => claimed(taken, ask('api', 'a'))).code).toBe('conflict')
 })
 
-test('a claim falls at its time, or earlier when its holder is gone or lost for long', () => {
+test('a claim expires at its time, or earlier when its holder is gone or long lost', () => {
   const one = claim('a', 'web')
   const held = { state: 'held' } as const
   expect(standing(one, held, now, grace)).toEqual({ claim: one, until: UNTIL, because: null })

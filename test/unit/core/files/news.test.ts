@@ -49,7 +49,7 @@ test('beside a message its words are those of the message', () => {
   expect(text).not.toContain('From mesh')
 })
 
-test('which files a session edited is read from the results of its tools', () => {
+test('edited files are read from the results of a session’s tools', () => {
   const lines = fixture('claude-code/edits.jsonl').trimEnd().split('\n')
   const at = (line: string) => Date.parse(JSON.parse(line).timestamp)
   const read = (late: number) => lines.map((line) => readEdit(line, at(line) + late)).filter((path) => path !== null)

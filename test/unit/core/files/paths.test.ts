@@ -68,7 +68,7 @@ describe('against all short paths', () => {
     )
   })
 
-  test('two that stand for one file overlap, whichever comes first', () => {
+  test('patterns for one file overlap, whichever comes first', () => {
     fc.assert(
       fc.property(path, path, (a, b) => {
         const shared = files.some((file) => covers(a, file) && covers(b, file))
@@ -79,7 +79,7 @@ describe('against all short paths', () => {
     )
   })
 
-  test('two that overlap stand for one file, up to the length where all that differ do', () => {
+  test('overlapping patterns have a file in common', () => {
     const short = fc.array(name, { minLength: 1, maxLength: 2 }).map((parts) => parts.join('/'))
     const letters = ['a', 'b', 'ab', 'ba', 'bb', 'aab', 'bab', 'aba', 'abb']
     const below = (files: string[]) => files.flatMap((one) => letters.map((two) => `${one}/${two}`))
@@ -101,7 +101,7 @@ test('the longest patterns are judged in no time', () => {
   expect(performance.now() - begun).toBeLessThan(2000)
 })
 
-test('what no claim can be on is refused', () => {
+test('a path that cannot be claimed is refused', () => {
   expect(codeOf(() => checkPath(`${'*'.repeat(10_240)}`))).toBe('too_large')
   for (const bad of ['', 'a\nb', 'a\u0000', 'a\u202eb', 'a\\b', '\ud800'])
     expect(codeOf(() => checkPath(bad))).toBe('bad_request')

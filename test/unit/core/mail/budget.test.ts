@@ -61,7 +61,7 @@ describe('rounds', () => {
     expect(pairOf(session)?.rounds).toBe(1)
   })
 
-  test('what comes beyond the limit is held, and all after it, until a reset', () => {
+  test('a message beyond the limit is held, and all after it, until a reset', () => {
     const session = new Session()
     for (let i = 0; i < LIMIT; i++) expect(session.exchange()).toBe(false)
     expect(session.budget.isHeld('bob')).toBe(false)
@@ -95,7 +95,7 @@ describe('rounds', () => {
     expect(pairOf(session)?.rounds).toBe(1)
   })
 
-  test('the held come first in what is shown, then the longest', () => {
+  test('held peers are shown first, then the longest exchanges', () => {
     const session = new Session()
     for (let i = 0; i < 2; i++) session.exchange('two')
     session.exchange('one')
@@ -103,7 +103,7 @@ describe('rounds', () => {
     expect(session.budget.counted().map((pair) => pair.with)).toEqual(['held', 'two', 'one'])
   })
 
-  test('of too many peers the one that was silent longest is forgotten, never a held one', () => {
+  test('with too many peers the one silent longest is dropped, never a held one', () => {
     const session = new Session()
     for (let i = 0; i <= LIMIT; i++) session.exchange('held')
     for (let i = 0; i < limits.pairs + 10; i++) {
@@ -114,7 +114,7 @@ describe('rounds', () => {
     expect([session.budget.isHeld('held'), pairOf(session, 'p0')]).toEqual([true, undefined])
   })
 
-  test('people and the model are told once per hold', () => {
+  test('people and the model are notified once per hold', () => {
     const session = new Session()
     for (let i = 0; i <= LIMIT; i++) session.exchange()
     session.note({ t: 'told', with: 'bob', whom: 'people' })
@@ -203,7 +203,7 @@ describe('properties', () => {
   })
 })
 
-test('what is said of a hold', () => {
+test('a hold is described to sender, people and model', () => {
   expect(holdEvidence('bob', 20)).toBe('loop budget: 20 rounds with bob without a person; mesh inbox reads it')
   expect(holdNote([])).toBe('')
   const bob = { with: 'bob', rounds: 20, messages: 3 }

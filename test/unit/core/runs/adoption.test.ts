@@ -40,14 +40,14 @@ test('a run stays with its owner while that lives', () => {
   expect(heirOf({ owner: 'grandchild', lineage: line }, family('gone', 'held'))).toBeNull()
 })
 
-test('it goes to the nearest living session above, however many between have ended', () => {
+test('adoption - a run goes to the nearest living session above, however many between have ended', () => {
   const run = { owner: 'grandchild', lineage: line }
   expect(heirOf(run, family('held', 'gone'))).toBe('child')
   expect(heirOf(run, family('gone', 'gone'))).toBe('root')
   expect(heirOf({ ...run, owner: 'child' }, family('gone', 'gone'))).toBe('root')
 })
 
-test('with nobody alive above it stays where it is, and is an orphan', () => {
+test('adoption - with no living session above a run stays where it is, and is an orphan', () => {
   const all = family('gone', 'gone', 'gone')
   expect(heirOf({ owner: 'grandchild', lineage: line }, all)).toBeNull()
   expect(isOrphan({ owner: 'grandchild', lineage: line }, all)).toBe(true)
@@ -55,7 +55,7 @@ test('with nobody alive above it stays where it is, and is an orphan', () => {
   expect(isOrphan({ owner: 'grandchild', lineage: [] }, family('gone', 'held'))).toBe(false)
 })
 
-test('one that ended when its owner had is news for its heir; one that ended before was told', () => {
+test('adoption - a run that ended after its owner is reported to the heir; one that ended before is not', () => {
   const ended = (at: string) => ({ owner: 'child', lineage: [R, C], endedAt: at })
   const all = kin([
     { name: 'root', run: R },
@@ -65,7 +65,7 @@ test('one that ended when its owner had is news for its heir; one that ended bef
   expect(heirOf(ended('2026-11-20T10:59:59.000Z'), all)).toBeNull()
 })
 
-test('a name that changed is followed, of the owner and of those above', () => {
+test('adoption - renames of the owner and of sessions above are followed', () => {
   const renamed = kin(
     [
       { name: 'old', run: R, state: 'gone', renamedTo: 'new' },
@@ -88,7 +88,7 @@ test('a session that was resumed is another run, and the same owner of what it h
   expect(heirOf({ owner: 'child', lineage: [R, C] }, resumed)).toBe('root')
 })
 
-test('whoever came to the name of one that ended has its runs', () => {
+test('adoption - the new owner of an ended session’s name has its runs', () => {
   expect(
     heirOf(
       { owner: 'child', lineage: [R, C] },
@@ -110,7 +110,7 @@ test('an owner that is lost keeps its runs for a while', () => {
   expect(heirOf({ owner: 'child', lineage: [R, C] }, lost(times.ownerLost + 1))).toBe('root')
 })
 
-test('an owner that nobody has heard of is a person at a shell', () => {
+test('adoption - an unknown owner is a person at a shell', () => {
   expect(heirOf({ owner: 'ann', lineage: [R] }, kin([{ name: 'root', run: R }]))).toBeNull()
 })
 
@@ -125,7 +125,7 @@ test('a command between does not hide the session that owns it', () => {
   expect(heirOf({ owner: 'child', lineage: [P, C] }, withCommand)).toBe('root')
 })
 
-test('who is told of a session that was started in a run: the nearest, also when it is over; nobody at the top', () => {
+test('adoption - the owner of a new session is the nearest session above, also an ended one; none at the top', () => {
   expect(ownerIn([R, C], family('held', 'held'))).toBe('child')
   expect(ownerIn([R, C], family('gone', 'gone'))).toBe('root')
   expect(ownerIn([R, C], family('gone', 'gone', 'gone'))).toBe('child')
@@ -133,7 +133,7 @@ test('who is told of a session that was started in a run: the nearest, also when
   expect(ownerIn([id(77)], family('held', 'held'))).toBeNull()
 })
 
-test('one that adopted keeps what it has: every session decides alike, and one adoption settles it', () => {
+test('adoption - an adopter keeps what it has: every session decides alike, and one adoption settles it', () => {
   const state = fc.constantFrom<State>('held', 'gone')
   fc.assert(
     fc.property(fc.tuple(state, state, state), fc.constantFrom('root', 'child', 'grandchild'), ([c, g, r], owner) => {

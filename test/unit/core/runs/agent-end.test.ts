@@ -111,7 +111,7 @@ describe('agent-end - a subagent of the real client', () => {
     )
   })
 
-  test('a record that is behind what the client told is not held against it', () => {
+  test('a transcript that is behind the client’s report is no evidence against it', () => {
     const end = judged('subagent-result-last', {
       ...completed,
       finalText: 'The whole report, which is not yet on disk.',
@@ -123,7 +123,7 @@ describe('agent-end - a subagent of the real client', () => {
     })
   })
 
-  test('the client tells an error before its transcript does', () => {
+  test('the client reports an error before its transcript shows it', () => {
     const error = modelError('max_output_tokens', 'too long')
     expect(judged('subagent-result-last', { ...failed, error, record: null })).toMatchObject({ reason: 'max_tokens' })
   })
@@ -219,7 +219,7 @@ describe('agent-end - wording', () => {
     return { ...noEvidence, runKind: 'subagent', end: 'own', finalText, record, ...completed }
   }
 
-  test('no report is suspected, and none costs its session a word', () => {
+  test('no real report is suspected, and none costs its session a message', () => {
     const alarms = reports.filter((text) => {
       const end = judgeAgentEnd(told(text))
       return end.type !== 'run_completed' || end.suspect !== undefined || needsWord(told(text), end)
@@ -227,7 +227,7 @@ describe('agent-end - wording', () => {
     expect(alarms).toEqual([])
   })
 
-  test('one that only announces work is completed, and suspected', () => {
+  test('a last message that only announces work is completed, and suspected', () => {
     const missed = announcements.filter((text) => {
       const end = judgeAgentEnd(told(text))
       return end.type !== 'run_completed' || !end.suspect || !needsWord(told(text), end)

@@ -20,7 +20,7 @@ test('an end, a wait and a turn’s end wake the owner, progress only one who as
   expect(wakes({ type: 'run_failed', attended: true })).toBe(false)
 })
 
-test('the end of a run is one piece of news whoever tells it; each of the rest is one of its own', () => {
+test('the end of a run is one piece of news whoever reports it; every other event is one of its own', () => {
   const ends = [event({ type: 'run_failed', id: 'r_a.3' }), event({ type: 'run_terminated', id: 'r_a.4' })]
   expect(new Set(ends.map(newsKey)).size).toBe(1)
   expect(new Set([1, 2].map((n) => newsKey(event({ type: 'run_idle', id: `r_a.${n}` })))).size).toBe(2)

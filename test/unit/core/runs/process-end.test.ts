@@ -63,7 +63,7 @@ test('the evidence says what was seen', () => {
   )
 })
 
-test('who is lost is terminated, or cancelled when somebody asked for it; a code is not made up', () => {
+test('a lost process is terminated, or cancelled when its end was asked for; no exit code is made up', () => {
   expect(judgeLost(null, 'gone', 'boom')).toEqual({
     type: 'run_terminated',
     reasonCode: 'supervisor_lost',

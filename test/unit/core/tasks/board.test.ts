@@ -61,7 +61,7 @@ function refusal(run: () => unknown): { code: string; message: string } {
 }
 
 describe('claims', () => {
-  test('one holder; the other is told who and since when', () => {
+  test('a task has one holder; other claimers are told who and since when', () => {
     const claimed = step(made(1), { do: 'claim' }, alice, 5)
     expect(claimed).toMatchObject({ state: 'claimed', fence: 1, claim: { holder: alice, fence: 1 } })
     const told = refusal(() => step(claimed, { do: 'claim' }, bob))
@@ -78,7 +78,7 @@ describe('claims', () => {
     expect(step(made(2), { do: 'done' }, bob).state).toBe('done')
   })
 
-  test('a claim falls only after its deadline, and its late holder is refused with the reason', () => {
+  test('a lease expires only after its deadline, and its late holder is refused with the reason', () => {
     const claimed = step(made(1), { do: 'claim' })
     const warned = step(claimed, { do: 'expire', at: time(120), because: 'alice is gone (killed)' }, bob)
     expect(refusal(() => step(warned, { do: 'fall' }, bob, 119)).message).toContain('stands until')
@@ -101,7 +101,7 @@ describe('claims', () => {
     expect(refusal(() => step(claimed, { do: 'done' }, { ...alice, member: 'other', epoch: 9 })).code).toBe('conflict')
   })
 
-  test('who added a task may withdraw it from its holder, and whoever asks is told until when it is held', () => {
+  test('the author may withdraw a task from its holder; a claimer is told how long the lease runs', () => {
     const claimed = step(made(1), { do: 'claim' }, bob)
     expect(refusal(() => step(claimed, { do: 'cancel' }, who('carol'))).message).toContain('is held by bob')
     expect(step(claimed, { do: 'cancel' }, alice)).toMatchObject({ state: 'cancelled' })
@@ -119,7 +119,7 @@ describe('claims', () => {
     }
   })
 
-  test('the same operation twice is one', () => {
+  test('a repeated operation counts once', () => {
     const operation = { move: { do: 'claim' } as const, by: alice, at: time(1), op: 'f'.repeat(16) }
     const once = apply(made(1), operation, none)
     expect(apply(once, operation, none)).toBe(once)
@@ -151,7 +151,7 @@ describe('what falls when', () => {
     expect(judgeClaim(claimed, facts, now, grace)).toEqual(move)
   })
 
-  test('one that was lost, and is then seen to be over, falls as soon as any other', () => {
+  test('a lost holder that is then seen to end loses its lease as soon as any other', () => {
     const lost = step(claimed, { do: 'expire', at: time(1500), because: 'alice is lost' })
     const gone = { state: 'gone', at: time(990) } as const
     expect(judgeClaim(lost, gone, now, grace)).toMatchObject({ do: 'expire', at: time(1050) })
@@ -161,7 +161,7 @@ describe('what falls when', () => {
     expect(judgeClaim(sooner, { state: 'absent' }, now, grace)).toBeNull()
   })
 
-  test('a deadline that passed lets it fall, a holder that is back lifts it', () => {
+  test('a lease expires when its deadline passes; a holder that returns keeps it', () => {
     const warned = step(claimed, { do: 'expire', at: time(1000), because: 'x' })
     expect(judgeClaim(warned, { state: 'gone' }, now, grace)).toEqual({ do: 'fall' })
     expect(judgeClaim(warned, { state: 'gone' }, now - 1, grace)).toBeNull()

@@ -5,7 +5,7 @@ import { obligationsOf } from '../../../../src/core/state/obligations.ts'
 import { renderState, tokensOf } from '../../../../src/core/state/render.ts'
 import type { Task } from '../../../../src/wire/task.schema.ts'
 
-test('what is told of a busy board after a compaction keeps its budget', () => {
+test('the text about a busy board after a compaction keeps its budget', () => {
   const at = '2026-01-01T00:00:00.000Z'
   const by = (name: string) => ({ member: 'local', name, epoch: 1 })
   const task = (n: number): Task => {

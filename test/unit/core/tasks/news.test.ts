@@ -36,7 +36,7 @@ class Told {
   }
 }
 
-test('whom it is for is told, once per assignment, and not by itself', () => {
+test('task news - the assignee is notified once per assignment, and not of its own doing', () => {
   const board = new Told()
   expect(board.add(1, 'alice', { for: 'bob' })).toEqual({ bob: expect.stringContaining('task for you') })
   expect(board.add(2, 'alice', { for: 'alice' })).toEqual({})
@@ -47,7 +47,7 @@ test('whom it is for is told, once per assignment, and not by itself', () => {
   })
 })
 
-test('one that waits is announced to its session, and to a role once it can be taken', () => {
+test('task news - a blocked task is announced to its session, and to a role once it can be claimed', () => {
   const board = new Told()
   board.add(1, 'alice')
   expect(board.add(2, 'alice', { for: 'bob', after: [id(1)] }).bob).toContain('you get a message when it is free')
@@ -58,7 +58,7 @@ test('one that waits is announced to its session, and to a role once it can be t
   })
 })
 
-test('the end of a task is told to who added it, and what it frees to who can go on, in one message each', () => {
+test('task news - the end of a task notifies its author and those it unblocks, in one message each', () => {
   const board = new Told()
   board.add(1, 'alice')
   board.add(2, 'alice', { after: [id(1)], for: 'alice' })
@@ -71,7 +71,7 @@ test('the end of a task is told to who added it, and what it frees to who can go
   })
 })
 
-test('who waits for what will not be done is told how to go on', () => {
+test('task news - holders of tasks that wait for a failed one are told how to go on', () => {
   const board = new Told()
   board.add(1, 'alice')
   board.add(2, 'dora', { after: [id(1)] })
@@ -81,7 +81,7 @@ test('who waits for what will not be done is told how to go on', () => {
   })
 })
 
-test('who holds a task is told what others say and do about it', () => {
+test('task news - the holder is notified of what others say and do', () => {
   const board = new Told()
   board.add(1, 'alice')
   board.do(1, 'bob', { do: 'claim' })
@@ -96,7 +96,7 @@ test('who holds a task is told what others say and do about it', () => {
   })
 })
 
-test('a claim that falls is told to its holder, and to who can see to it that it is taken', () => {
+test('task news - an expired lease is reported to its holder, and to those who can have it claimed', () => {
   const fall = (fields: Partial<Task>) => {
     const board = new Told()
     board.add(1, 'alice', fields)
@@ -113,7 +113,7 @@ test('a claim that falls is told to its holder, and to who can see to it that it
   expect(fall({ for: 'role:worker' })).toEqual({ bob: own, 'role:worker': again })
 })
 
-test('a task that is given back is told to whom it is for', () => {
+test('task news - a released task is reported to its assignee', () => {
   const board = new Told()
   board.add(1, 'alice', { for: 'role:worker' })
   board.do(1, 'bob', { do: 'claim' })
