@@ -38,7 +38,7 @@ test('hook door - an offer can be taken back until a hook took it', async () => 
   expect(await door.withdraw()).toBe(false)
 })
 
-test('hook door - shut after so many continuations of one turn that the client might end it with one unread', async () => {
+test('hook door - shuts before the client ends a turn for its many continuations', async () => {
   const door = new HookDoor(dir)
   for (let stop = 0; stop < 6; stop++) {
     expect(door.available()).toBe(true)
@@ -53,7 +53,7 @@ test('hook door - shut after so many continuations of one turn that the client m
   expect(door.available()).toBe(true)
 })
 
-test('hook door - knows whether an offer lies there', async () => {
+test('hook door - knows whether an offer still lies there', async () => {
   const door = new HookDoor(dir)
   expect(door.lies('mesh-1')).toBe(false)
   await door.offer('<mesh-1>')
@@ -105,7 +105,7 @@ test('inbox door - posts the auth line and one user frame', async () => {
   await expect.poll(() => onRead.mock.calls).toEqual([['mesh-1']])
 })
 
-test('inbox door - a client that does not read what it was sent is not said to have', async () => {
+test('inbox door - a client that does not read its socket is not reported to have read', async () => {
   const path = join(dir, 'stopped.sock')
   let socket: Socket | undefined
   server = createServer({ pauseOnConnect: true }, (one) => {
@@ -161,7 +161,7 @@ test('inbox door - a clock that is set back does not shut it', async () => {
   await expect.poll(() => frames).toHaveLength(1)
 })
 
-test('inbox door - works until nothing is seen of several frames in a row, and again after any sign', async () => {
+test('inbox door - works until several frames in a row leave no evidence, and again after any', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   const { path } = await inbox()
   const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }, onRead)
@@ -175,7 +175,7 @@ test('inbox door - works until nothing is seen of several frames in a row, and a
   expect(door.works()).toBe(true)
 })
 
-test('inbox door - one that did not work is tried again after a while', async () => {
+test('inbox door - a broken socket is tried again after a while', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   const { path } = await inbox()
   const door = new InboxDoor({ CLAUDE_CODE_MESSAGING_SOCKET: path }, onRead)

@@ -79,7 +79,7 @@ const spooled = (event: string) => readdirSync(join(dir, 'spool')).filter((name)
 const starts = () => readFileSync(join(root, 'starts'), 'utf8').trim().split('\n')
 const said = (outputs: string[]) => outputs.filter((output) => output !== '')
 
-test('one sidecar, one start text, one of each event', async () => {
+test('both forms at once - one sidecar, one start text, one of each event', async () => {
   const forms = [settingsHooks(home), pluginHooks(home)]
   expect(said(await fire('SessionStart', ...forms))).toEqual(['welcome\n'])
   expect(starts()).toHaveLength(1)
@@ -119,7 +119,7 @@ describe.each([
   })
 })
 
-test('a plugin of no certain home finds the one that MESH_HOME or the platform names', () => {
+test('a plugin without a fixed mesh home finds the one that MESH_HOME or the platform names', () => {
   const line = pluginHooks(null).UserPromptSubmit![0]!.command
   for (const [env, at] of [
     [{ MESH_HOME: home }, home],

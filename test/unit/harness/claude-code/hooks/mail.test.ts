@@ -53,13 +53,13 @@ describeEachShell('hooks give mail', (lab) => {
     expect(existsSync(join(lab.dir, 'mail'))).toBe(true)
   })
 
-  test('last words that speak of agents are no subagent’s', () => {
+  test('last words that mention agents do not make it a subagent', () => {
     lab.put('mail', JSON.stringify('words'))
     const event = { ...JSON.parse(payload('Stop')), last_assistant_message: '{"agent_id": "a1"}' }
     expect(lab.run('Stop', { input: JSON.stringify(event) }).stdout).toBe(context('Stop', 'words'))
   })
 
-  test('tool output that speaks of agents is not a subagent', () => {
+  test('tool output that mentions agents does not make it a subagent', () => {
     lab.put('mail', JSON.stringify('words'))
     const event = JSON.parse(payload('PostToolBatch')) as { cwd: string; tool_calls: object[] }
     event.cwd = '/home/dev/"agent_id"'
@@ -67,7 +67,7 @@ describeEachShell('hooks give mail', (lab) => {
     expect(lab.run('PostToolBatch', { input: JSON.stringify(event) }).stdout).toBe(context('PostToolBatch', 'words'))
   })
 
-  test('of many takers one gets the mail', async () => {
+  test('one of many takers gets the mail', async () => {
     lab.put('mail', JSON.stringify('words'))
     const [line] = lab.lines('PostToolBatch')
     const takers = await Promise.all(Array.from({ length: 12 }, () => lab.start(line!, 'stdout').ended))

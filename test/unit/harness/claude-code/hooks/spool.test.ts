@@ -42,7 +42,7 @@ test('spool - events come in the order in which they were dropped, and are taken
   expect(readdirSync(dir)).toEqual([])
 })
 
-test('spool - what is dropped later is noticed', async () => {
+test('spool - later events are noticed', async () => {
   spool.start()
   drop('Stop-1', event('Stop'))
   await expect.poll(() => events.length).toBe(1)
@@ -68,7 +68,7 @@ test('spool - mail that a hook took is given as it is', () => {
   expect(events).toMatchObject([{ name: 'MailTaken', event: null, text: '"words"' }])
 })
 
-test('spool - what is no event is told as a loss and swept', () => {
+test('spool - a file that is no event is reported as a loss and removed', () => {
   drop('Stop-1', 'not json')
   drop('Stop-2', { hook_event_name: 'Stop' })
   symlinkSync('/etc/hostname', join(dir, 'Stop-3.json'))

@@ -16,7 +16,7 @@ describeEachShell('FileChanged', (lab) => {
     expect(lab.run('FileChanged')).toMatchObject(silent)
   })
 
-  test("a change of another's file is nothing, also with mail for the next prompt", () => {
+  test("a change of another program's file does nothing, even with mail for the next prompt", () => {
     lab.put('mail', JSON.stringify(mail))
     expect(lab.run('FileChanged', { input: '' })).toMatchObject(silent)
     expect(lab.spooled()).toEqual([])
@@ -33,7 +33,7 @@ describeEachShell('FileChanged', (lab) => {
     expect(lab.run('FileChanged')).toMatchObject(silent)
   })
 
-  test('of many takers one wakes the session', async () => {
+  test('one of many takers wakes the session', async () => {
     lab.put('wake', mail)
     const [line] = lab.lines('FileChanged')
     const takers = await Promise.all(Array.from({ length: 12 }, () => lab.start(line!, 'stderr').ended))

@@ -44,7 +44,7 @@ const others = {
   model: 'x',
 }
 
-test('install - makes the settings where there are none, and the script', () => {
+test('install - makes missing settings, and the script', () => {
   rmSync(join(root, '.claude'), { recursive: true })
   const { changed, hooksAdded, settingsPath } = install()
   expect([changed, settingsPath]).toEqual([true, settings])
@@ -54,7 +54,7 @@ test('install - makes the settings where there are none, and the script', () => 
   expect(existsSync(home().run)).toBe(true)
 })
 
-test('install - twice is once', () => {
+test('install - doing it twice is doing it once', () => {
   install()
   const before = readFileSync(settings, 'utf8')
   expect(install()).toMatchObject({ changed: false, hooksAdded: [] })
@@ -69,7 +69,7 @@ test('install - another program path changes the script, not the settings', () =
   expect(readFileSync(join(home().hooks, 'claude-code.sh'), 'utf8')).toContain('/elsewhere/sidecar.js')
 })
 
-test('install and uninstall - what others have there stays, in its order', async () => {
+test('install and uninstall - other entries stay, in their order', async () => {
   writeFileSync(settings, JSON.stringify(others, null, 2))
   install()
   const { hooks } = read()
@@ -81,7 +81,7 @@ test('install and uninstall - what others have there stays, in its order', async
   expect(existsSync(home().hooks)).toBe(false)
 })
 
-test('uninstall - a handler that somebody put beside ours stays', async () => {
+test("uninstall - a foreign handler beside mesh's stays", async () => {
   install()
   const edited = read()
   edited.hooks!.Stop![0]!.hooks.push({ type: 'command', command: 'mine' })
@@ -123,7 +123,7 @@ test.each([
   expect(readFileSync(settings, 'utf8')).toBe(text)
 })
 
-test('install - keeps the mode of the file', () => {
+test('install - the file keeps its mode', () => {
   writeFileSync(settings, '{}')
   chmodSync(settings, 0o640)
   install()

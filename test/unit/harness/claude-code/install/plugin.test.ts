@@ -94,7 +94,7 @@ function lab(withClient: boolean) {
   return { env, home: meshHome(env), settings, text, options, read: () => JSON.parse(readFileSync(settings, 'utf8')) }
 }
 
-test('install --plugin has the client do it, and uninstall undo it, to the byte', async () => {
+test('install --plugin - the client installs it, and uninstall undoes it to the byte', async () => {
   const { env, home, settings, text, options, read } = lab(true)
   expect(await installPlugin(options)).toMatchObject({ changed: true, installed: true })
   expect(read().enabledPlugins).toEqual({ 'mesh@sessionmesh': true })
@@ -106,7 +106,7 @@ test('install --plugin has the client do it, and uninstall undo it, to the byte'
   expect(readFileSync(settings, 'utf8')).toBe(text)
 })
 
-test("uninstall after install --plugin keeps others' changes", async () => {
+test('uninstall after install --plugin keeps foreign changes', async () => {
   const { env, home, settings, options, read } = lab(true)
   await installPlugin(options)
   writeFileSync(settings, JSON.stringify({ ...read(), theme: 'dark' }))
@@ -114,7 +114,7 @@ test("uninstall after install --plugin keeps others' changes", async () => {
   expect(read()).toEqual({ model: 'x', env: { A: '1' }, theme: 'dark' })
 })
 
-test('without the client it says what to type, and uninstall too', async () => {
+test('without the client install and uninstall say what to type', async () => {
   const { env, home, text, settings, options } = lab(false)
   const { installed, commands } = await installPlugin(options)
   expect([installed, commands]).toEqual([

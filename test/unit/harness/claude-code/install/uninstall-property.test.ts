@@ -91,7 +91,7 @@ function apply(settings: Settings, edits: readonly Edit[]): Settings {
   return settings
 }
 
-test("uninstall keeps others' changes, whenever they were made, and twice is once", {
+test('uninstall keeps foreign changes, whenever they were made, and doing it twice is doing it once', {
   timeout: CEILING_MS,
 }, async () => {
   await fc.assert(

@@ -31,7 +31,7 @@ const odd = [
   '{}',
 ]
 
-test.each(odd)('uninstall - to the byte, however it was written: %j', async (text) => {
+test.each(odd)('uninstall - restores to the byte, however it was written: %j', async (text) => {
   writeFileSync(settings, text)
   chmodSync(settings, 0o640)
   install()
@@ -43,14 +43,14 @@ test.each(odd)('uninstall - to the byte, however it was written: %j', async (tex
   expect(readdirSync(env.MESH_HOME)).toEqual(['run'])
 })
 
-test('uninstall - what install had made is removed, with its folder', async () => {
+test('uninstall - a file that install made is removed, with its folder', async () => {
   rmSync(join(root, '.claude'), { recursive: true })
   install()
   expect((await uninstall()).places).toEqual([{ path: settings, did: 'removed' }])
   expect(existsSync(join(root, '.claude'))).toBe(false)
 })
 
-test('uninstall - a folder that somebody uses stays', async () => {
+test('uninstall - a folder in use stays', async () => {
   rmSync(join(root, '.claude'), { recursive: true })
   install()
   writeFileSync(join(root, '.claude', 'notes'), '')
@@ -71,7 +71,7 @@ test('uninstall - links stay links, whether their file was there or not', async 
   expect([lstatSync(settings).isSymbolicLink(), readFileSync(real, 'utf8')]).toEqual([true, odd[0]])
 })
 
-test('uninstall - the file that others changed keeps their changes, also when it was installed again', async () => {
+test('uninstall - foreign changes stay, also after another install', async () => {
   write({ model: 'x' })
   install({ allow: true })
   write({ ...read(), theme: 'dark' })
@@ -99,12 +99,12 @@ test('uninstall - living sessions may go on with another form of the hooks', asy
   expect(readdirSync(dir)).toEqual(['sock'])
 })
 
-test('install - no rule unasked', () => {
+test('install - adds no permission rule unasked', () => {
   expect(install()).toMatchObject({ rulesAdded: [] })
   expect(read().permissions).toBeUndefined()
 })
 
-test('uninstall - without its records only the hooks are known', async () => {
+test('uninstall - without records only the hooks are taken out', async () => {
   write({ model: 'x' })
   install()
   rmSync(env.MESH_HOME, { recursive: true })
@@ -121,7 +121,7 @@ test('uninstall - damaged records count as none', async () => {
   expect(read()).toEqual({ model: 'x' })
 })
 
-test('uninstall - what cannot be read is left, the rest is done, and it is told', async () => {
+test('uninstall - an unreadable file is left and reported, the rest is done', async () => {
   const { project, local } = repository()
   install({ project })
   install()
@@ -134,7 +134,7 @@ test('uninstall - what cannot be read is left, the rest is done, and it is told'
   expect(readFileSync(settings, 'utf8')).toBe('{"half": ')
 })
 
-test('a file that somebody wrote meanwhile is not overwritten, and not removed', () => {
+test('a file that changed meanwhile is neither overwritten nor removed', () => {
   write({ model: 'x' })
   const from = hashOf(readFileSync(settings))
   write({ model: 'y' })
@@ -177,7 +177,7 @@ test('install --project - the settings of one person in one repository, from any
   expect(readdirSync(project).toSorted()).toEqual(['.git', 'src'])
 })
 
-test('uninstall - without its records, in the repository', async () => {
+test('uninstall - without records, in the repository', async () => {
   const { project, local } = repository()
   install({ project })
   rmSync(env.MESH_HOME, { recursive: true })
@@ -212,7 +212,7 @@ test('uninstall - a repository whose settings became a link to elsewhere is left
 
 // --- after an upgrade
 
-test('refresh - what an older version left is brought up to date; nothing comes where nothing was', async () => {
+test("refresh - an older version's files are brought up to date, and nothing is added", async () => {
   const { project, local } = repository()
   const packageDir = fileURLToPath(new URL('../../../../..', import.meta.url))
   const refresh = () =>

@@ -24,7 +24,7 @@ test('session - knows the conversation from the waiting start event, and answers
   expect(seen('conversation')).toEqual([['resume', SESSION]])
 })
 
-test('session - nothing to say, or a failure to say it, ends the wait of the hook all the same', async () => {
+test('session - an empty text, or a failure to make one, ends the wait of the hook all the same', async () => {
   let fail = false
   await start(async () => {
     if (fail) throw new Error('no')
@@ -39,12 +39,12 @@ test('session - nothing to say, or a failure to say it, ends the wait of the hoo
   }
 })
 
-test('session - without the start event the environment tells the conversation', () => {
+test('session - without the start event the environment names the conversation', () => {
   env.CLAUDE_CODE_SESSION_ID = 'from-env'
   expect(create().conversation).toMatchObject({ sessionId: 'from-env', source: null })
 })
 
-test('session - one that is started again knows the conversation of the one before', async () => {
+test('session - a restarted sidecar knows the conversation', async () => {
   hook('SessionStart', { source: 'fork' })
   await (await start()).stop()
   expect(create().conversation).toEqual({ sessionId: SESSION, source: 'fork', cwd: '/home/dev' })
@@ -59,7 +59,7 @@ test('session - a directory of no session, or of a process that is no more, is r
   expect(make(`cc-${over.pid}`)).toThrow(expect.objectContaining({ code: 'not_alive' }))
 })
 
-test('session - a pid that came round is not the client', async () => {
+test('session - a reused pid is not the client', async () => {
   await (await start()).stop()
   const path = join(dir, 'client.json')
   const record = JSON.parse(readFileSync(path, 'utf8')) as { process: { start: string } }

@@ -28,7 +28,7 @@ test('session - the end of -p is finished after its last turn, else a signal', a
   await expect.poll(() => seen('ended')).toEqual([['finished']])
 })
 
-test('session - evidence that comes with the end is told before it', async () => {
+test('session - evidence that comes with the end is reported before it', async () => {
   env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
   hook('SessionStart', { source: 'startup' })
   const [door] = (await start()).doors
@@ -39,13 +39,13 @@ test('session - evidence that comes with the end is told before it', async () =>
   await expect.poll(() => events.map(([kind]) => kind).slice(-2)).toEqual(['evidence', 'ended'])
 })
 
-test('session - a client that dies without a word was killed', async () => {
+test('session - a client that dies without SessionEnd was killed', async () => {
   await start()
   client.kill('SIGKILL')
   await vi.waitFor(() => expect(seen('ended')).toEqual([['killed']]), 15_000)
 }, 20_000)
 
-test('session - what SessionEnd said comes before what is witnessed', async () => {
+test('session - the reason of SessionEnd comes before the witnessed one', async () => {
   await start()
   hook('SessionEnd', { reason: 'prompt_input_exit' })
   client.kill('SIGKILL')

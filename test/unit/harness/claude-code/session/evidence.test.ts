@@ -20,7 +20,7 @@ test('session - mail that a hook took is handed, and surfaced once the transcrip
   expect(await door!.withdraw()).toBe(false)
 })
 
-test('session - what was in the transcript before the offer is no evidence of it', async () => {
+test('session - lines from before the offer are no evidence of it', async () => {
   const line = JSON.stringify({ type: 'queue-operation', operation: 'enqueue', content: TOKEN })
   writeFileSync(transcript(), `${line}\n`)
   hook('SessionStart', { source: 'startup' })
@@ -62,7 +62,7 @@ const lineWith = (type: 'enqueue' | 'peer' | 'assistant') => {
   return `${JSON.stringify({ type: 'user', origin: { kind: type }, message: { role: 'user', content: TOKEN } })}\n`
 }
 
-test('session - what was read is answered by the next words of the model, not by earlier ones', async () => {
+test("session - a read message is answered by the model's next words, not by earlier ones", async () => {
   hook('SessionStart', { source: 'startup' })
   const [door] = (await start()).doors
   await door!.offer(TOKEN, TOKEN)
@@ -88,7 +88,7 @@ test.each([
   await expect.poll(() => seen('evidence').at(-1), { timeout: 5000 }).toMatchObject([TOKEN, 'surfaced', {}])
 })
 
-test('session - mail of the sidecar before lies there until a hook takes it', async () => {
+test('session - mail of an earlier sidecar stays until a hook takes it', async () => {
   hook('SessionStart', { source: 'startup' })
   const first = await start()
   await first.doors[0]!.offer(`<${TOKEN}>`, TOKEN)
@@ -100,7 +100,7 @@ test('session - mail of the sidecar before lies there until a hook takes it', as
   expect(second.recall!(offer('hook'))).toMatchObject([{ state: 'handed' }])
 })
 
-test('session - what another client was given and did not show is lost with it', async () => {
+test('session - a hand-over to an earlier client without evidence is lost', async () => {
   hook('SessionStart', { source: 'resume' })
   writeFileSync(transcript(), lineWith('enqueue'))
   const resumed = await start()
@@ -109,7 +109,7 @@ test('session - what another client was given and did not show is lost with it',
   expect(resumed.recall!(offer('inbox-socket'))).toMatchObject([{ state: 'surfaced' }])
 })
 
-test('session - mail that nobody knows of is given to nobody', async () => {
+test('session - mail that this sidecar does not know is withdrawn', async () => {
   writeFileSync(join(dir, 'mail'), '"of another client"')
   const harness = await start()
   expect(existsSync(join(dir, 'mail'))).toBe(false)

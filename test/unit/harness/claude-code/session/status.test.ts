@@ -40,14 +40,14 @@ test('session - stopped by a signal is paused', async () => {
   await vi.waitFor(() => expect(seen('status').at(-1)).toEqual(['idle']), 15_000)
 }, 40_000)
 
-test('session - a status from the future, told before the clock was set back, counts as now', async () => {
+test('session - a status from before the clock was set back counts as now', async () => {
   env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
   registry('idle', Date.now() + 3_600_000)
   await start()
   await expect.poll(() => seen('status')).toEqual([['starting'], ['idle']])
 })
 
-test('session - a clock that is set back does not hold a status', async () => {
+test('session - a clock that is set back does not freeze the status', async () => {
   env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
   registry('idle')
   await start()
@@ -81,7 +81,7 @@ test('session - idle in the middle of a turn: a person stopped it, until the nex
     ])
 })
 
-test('session - the end of a turn that is told late was no interruption', async () => {
+test('session - a turn whose end is seen late was not interrupted', async () => {
   await start()
   registry('busy')
   hook('UserPromptSubmit', { prompt: 'go' })

@@ -17,7 +17,7 @@ function state(fields: object | string): void {
   writeFileSync(join(dir, 'state.json'), typeof fields === 'string' ? fields : JSON.stringify(fields))
 }
 
-test('background - a job that goes on with a session of a terminal says when that moved', () => {
+test("background - the job that continues a terminal's session knows when that moved", () => {
   // Fields of a job of 2.1.329.
   state({ state: 'working', template: 'bg', interactiveLineage: true, createdAt: AT, backend: 'daemon' })
   expect(movedAt({ CLAUDE_JOB_DIR: dir })).toBe(AT)
@@ -46,7 +46,7 @@ test('background - only a fork may have moved', () => {
   expect(read('resume')).toEqual({ sessionId: 's', source: 'resume', cwd: '/home/dev' })
 })
 
-test('background - the name in its environment was asked for another', () => {
+test('background - a name in its environment is not its own', () => {
   expect(askedName({ MESH_NAME: 'api' })).toBe('api')
   expect(askedName({ MESH_NAME: '' })).toBeUndefined()
   expect(askedName({ MESH_NAME: 'api', CLAUDE_JOB_DIR: dir })).toBeUndefined()

@@ -2,7 +2,6 @@
 import { describe, expect, test } from 'vitest'
 import { childEnv, clientCommand, launchCommand } from '../../../../../src/harness/claude-code/spawn/launch.ts'
 import { PrintStream } from '../../../../../src/harness/claude-code/spawn/print-stream.ts'
-import { misfits, schemaFault } from '../../../../../src/supervisor/schema.ts'
 
 const launch = {
   client: 'claude',
@@ -15,7 +14,7 @@ const launch = {
 }
 
 describe('the environment of a child', () => {
-  test('has what authenticates and configures the client, and nothing of the session that starts it', () => {
+  test('keeps what authenticates and configures the client, and nothing of the session that starts it', () => {
     const kept = {
       PATH: '/bin',
       HOME: '/home/ann',
@@ -127,38 +126,5 @@ describe('what a print session writes', () => {
     let shown = 0
     for (let i = 0; i < 20; i++) shown += stream.read(chunk).length
     expect(shown).toBeGreaterThan(15 * chunk.length)
-  })
-})
-
-describe('the schema of a result', () => {
-  test.each([
-    [[], /object/],
-    ['x', /object/],
-    [{ type: 'strnig' }, /type/],
-    [{ properties: { a: { required: 'x' } } }, /required/],
-    [{ pattern: '(' }, /regular expression/i],
-    [{ $ref: '#/$defs/none' }, /leads nowhere/],
-    [{ minLength: -1 }, /minLength/],
-  ])('%j is none', (schema, why) => expect(schemaFault(schema)).toMatch(why))
-
-  test.each([
-    [{}],
-    [{ type: ['string', 'null'], pattern: '^a', 'x-ours': 1 }],
-    [{ $defs: { a: { type: 'string' } }, items: { $ref: '#/$defs/a' }, enum: [['x']], const: { pattern: '(' } }],
-    [{ oneOf: [{ type: 'string' }, { if: { type: 'object' }, else: { required: ['a'] } }] }],
-  ])('%j is one', (schema) => expect(schemaFault(schema)).toBeNull())
-
-  test('tells what does not fit, each with its place, without what only follows from it', () => {
-    const schema = { required: ['n', 'm'], properties: { n: { type: 'integer' }, a: { items: { type: 'string' } } } }
-    expect(misfits(schema, { n: 1, m: 2, a: ['x'] })).toEqual([])
-    expect(misfits(schema, { n: 'x', a: [1] })).toEqual([
-      'it: Instance does not have required property "m".',
-      '/n: Instance type "string" is invalid. Expected "integer".',
-      '/a/0: Instance type "number" is invalid. Expected "string".',
-    ])
-    expect(schema).toEqual({
-      required: ['n', 'm'],
-      properties: { n: { type: 'integer' }, a: { items: { type: 'string' } } },
-    })
   })
 })

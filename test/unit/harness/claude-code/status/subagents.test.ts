@@ -77,7 +77,7 @@ const nothingMore = async () => {
   expect(told.slice(before)).toEqual([])
 }
 
-test('subagents - a normal one: begun, and ended once, though its note comes both ways', async () => {
+test('subagents - begin once and end once, though the note comes both ways', async () => {
   has('subagent-normal')
   hook('SubagentStart')
   hook('SubagentStop', { last_assistant_message: 'The report: all is well.' })
@@ -90,14 +90,14 @@ test('subagents - a normal one: begun, and ended once, though its note comes bot
   expect(ends).toMatchObject([{ end: 'own', clientSays: 'completed', finalText: 'The report: all is well.' }])
 })
 
-test('subagents - one that was cut off has no hook, only a note', async () => {
+test('subagents - a cut-off one has no hook, only a note', async () => {
   has('subagent-result-last')
   hook('SubagentStart')
   queue(noteOf('completed', undefined, 'one'))
   await vi.waitFor(() => expect(told).toEqual(['started a kid', 'run_terminated stopped in the middle']))
 })
 
-test('subagents - without a transcript that can be followed the prompt tells', async () => {
+test('subagents - without a transcript the prompt has the note', async () => {
   has('subagent-result-last')
   hook('SubagentStart')
   agents.onPrompt(noteOf('completed'))
@@ -124,7 +124,7 @@ test.each([
   await vi.waitFor(() => expect(told).toEqual(['started a kid', expected]))
 })
 
-test('subagents - a failure is told by its hook before the transcript has it', async () => {
+test('subagents - a failure is known from its hook before the transcript has it', async () => {
   has('subagent-result-last', { description: 'a kid' })
   hook('SubagentStart')
   hook('StopFailure', { error: 'max_output_tokens', last_assistant_message: 'API Error: too long' })
@@ -178,7 +178,7 @@ test('subagents - a subagent’s subagent has no note: its hook ends it, and it 
   expect(ends).toMatchObject([{ clientSays: null }])
 })
 
-test('subagents - with its session all that runs ends; one whose turn was over had ended itself', async () => {
+test('subagents - running ones end with their session; one whose turn was over had ended by itself', async () => {
   has('subagent-killed', { description: 'a kid' })
   has('subagent-normal', { description: 'another', finished: true }, 'b1')
   hook('SubagentStart')
@@ -198,7 +198,7 @@ test('subagents - one that waits for its own background work is cut off with its
   expect(told).toEqual(['started a kid', 'idle', 'run_terminated its session ended'])
 })
 
-test('subagents - a sidecar that is started again goes on with them, and tells what ended meanwhile', async () => {
+test('subagents - a restarted sidecar follows them, and reports the ends that it missed', async () => {
   has('subagent-killed', { description: 'runs on' })
   has('subagent-result-last', { description: 'cut off', finished: true }, 'b1')
   has('subagent-normal', { description: 'ended', finished: true }, 'b2')
@@ -214,7 +214,7 @@ test('subagents - a sidecar that is started again goes on with them, and tells w
   await vi.waitFor(() => expect(told.at(-1)).toBe('run_cancelled stopped'))
 })
 
-test('subagents - what is no subagent’s id names no file, and what nobody began does not end', async () => {
+test('subagents - an invalid id names no file, and without a beginning there is no end', async () => {
   hook('SubagentStart', {}, '../../etc/passwd')
   queue(noteOf('completed', undefined, undefined, 'c9'))
   agents.onPrompt('<task-notification>\n<task-id>../x</task-id><status>completed</status><summary>x</summary>')
@@ -223,7 +223,7 @@ test('subagents - what is no subagent’s id names no file, and what nobody bega
   expect(told).toEqual([])
 })
 
-test('task-note - the recorded notes', () => {
+test('task note - the recorded notes are understood', () => {
   const prompt = (name: string) =>
     (
       JSON.parse(
@@ -242,7 +242,7 @@ test('task-note - the recorded notes', () => {
   expect(readTaskNote('play kid')).toBeNull()
 })
 
-test('task-note - a result that holds a note is still a result', () => {
+test('task note - a result that contains a note is still a result', () => {
   const inner = noteOf('completed', undefined, 'x', 'other')
   expect(readTaskNote(noteOf('completed', undefined, inner))).toMatchObject({ agent: ID, text: inner.trim() })
   expect(readTaskNote(`Look: ${inner}`)).toBeNull()

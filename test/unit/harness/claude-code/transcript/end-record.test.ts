@@ -19,7 +19,7 @@ const assistant = (content: object[], more: object = {}, id = 'msg_1') =>
 const write = (...lines: string[]) => writeFileSync(path, lines.join('\n'))
 const read = () => readAgentRecord(path, { subagent: true })
 
-test('ended - the last line may be half written: it counts for nothing', () => {
+test('end record - a half-written last line is ignored', () => {
   const whole = fixture('subagent-normal')
   writeFileSync(path, whole.slice(0, whole.lastIndexOf('{') - 40))
   expect(read()).toMatchObject({ last: 'tool-result' })
@@ -27,14 +27,14 @@ test('ended - the last line may be half written: it counts for nothing', () => {
   expect(read()).toMatchObject({ last: 'text', text: 'The report: all is well.' })
 })
 
-test('ended - a file that is not there, or is none, is no record; one without a word says nothing', () => {
+test('end record - a missing or unreadable file is no record; one without words says nothing', () => {
   expect(read()).toBeNull()
   expect(readAgentRecord(dir, { subagent: true })).toBeNull()
   write('', 'no json', '[]', '{"type":"user"}', '{"type":"assistant","message":7}', '"assistant"')
   expect(read()).toMatchObject({ last: 'nothing', text: '', usage: null })
 })
 
-test('ended - only the end of a large file is read, and then its usage is not known', () => {
+test('end record - only the end of a large file is read, and its usage is then unknown', () => {
   const filler = JSON.stringify({ type: 'attachment', text: 'x'.repeat(1_000_000) })
   for (let i = 0; i < 34; i++) appendFileSync(path, `${filler}\n`)
   appendFileSync(path, fixture('subagent-normal'))
@@ -43,7 +43,7 @@ test('ended - only the end of a large file is read, and then its usage is not kn
   console.log(`34 MB: ${Math.round(performance.now() - begun)} ms`)
 })
 
-test('ended - the blocks of one response are its text, and its usage counts once', () => {
+test('end record - the blocks of one response are its text, and its usage counts once', () => {
   const usage = { input_tokens: 7, output_tokens: 3, cache_read_input_tokens: 90 }
   write(
     assistant([{ type: 'text', text: 'an earlier one' }], { usage }, 'msg_0'),
@@ -54,7 +54,7 @@ test('ended - the blocks of one response are its text, and its usage counts once
   expect(read()).toMatchObject({ text: 'one\ntwo', usage: { inputTokens: 194, outputTokens: 6 } })
 })
 
-test('ended - a call whose result came before its line is answered', () => {
+test('end record - a call is answered also when its result came before its line', () => {
   write(
     JSON.stringify({
       type: 'user',
@@ -66,7 +66,7 @@ test('ended - a call whose result came before its line is answered', () => {
   expect(read()).toMatchObject({ last: 'tool-result' })
 })
 
-test('ended - an earlier process of the conversation counts for nothing', () => {
+test('end record - an earlier process of the conversation is ignored', () => {
   writeFileSync(path, fixture('session-exit'))
   expect(readAgentRecord(path, { subagent: false, since: '2030-01-01T00:00:00.000Z' })).toMatchObject({
     last: 'nothing',
@@ -74,7 +74,7 @@ test('ended - an earlier process of the conversation counts for nothing', () => 
   })
 })
 
-test('ended - lines of subagents in a session’s own file are not the session’s', () => {
+test("end record - a subagent's lines in a session's own file are ignored", () => {
   writeFileSync(path, `${fixture('session-print')}${fixture('subagent-call-last')}`)
   expect(readAgentRecord(path, { subagent: false })).toMatchObject({ last: 'text', text: 'The tool said one.' })
 })

@@ -36,7 +36,7 @@ test.each([
   ])
 })
 
-test('transcript - what a hook gave names the hook', () => {
+test("line evidence - a hook's text names the hook", () => {
   expect(readLine(line('stop-context'), [TOKEN])).toMatchObject([{ hook: 'Stop' }])
   expect(readLine(line('hook-context'), [TOKEN])).toMatchObject([{ hook: 'PostToolBatch' }])
 })
@@ -50,7 +50,7 @@ test.each([
   expect(isAnswer(JSON.stringify(value))).toBe(is)
 })
 
-test.each(['request-blob', 'hook-success'])('transcript - a %s line only repeats the text', (name) => {
+test.each(['request-blob', 'hook-success'])('line evidence - a %s line only repeats the text', (name) => {
   expect(line(name)).toContain(TOKEN)
   expect(readLine(line(name), [TOKEN])).toEqual([])
 })
@@ -66,7 +66,7 @@ test.each([
   expect(readLine(JSON.stringify(value), [TOKEN])).toEqual([])
 })
 
-test('transcript - an interruption is told with its time', () => {
+test('line evidence - an interruption has its time', () => {
   const { timestamp } = JSON.parse(line('interrupted')) as { timestamp: string }
   expect(readInterrupt(line('interrupted'))).toBe(Date.parse(timestamp))
 })
