@@ -7,6 +7,7 @@ import { readHandlers } from './delivery/handlers.ts'
 import { sendHandlers } from './delivery/send.ts'
 import { fileHandlers } from './files/handlers.ts'
 import { mailHandlers } from './mail/handlers.ts'
+import { membershipHandlers } from './mail/memberships.ts'
 import { nameHandlers } from './names/handlers.ts'
 import { runHandlers } from './runs/handlers.ts'
 import type { Sidecar } from './sidecar.ts'
@@ -52,6 +53,7 @@ const handlers: { [O in Op]: Handler<Sidecar, O> } = {
   ...sidecarHandlers,
   ...nameHandlers,
   ...mailHandlers,
+  ...membershipHandlers,
   ...runHandlers,
   ...taskHandlers,
   ...fileHandlers,

@@ -5,8 +5,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Obligation } from '../../core/state/obligations.ts'
 import { renderState } from '../../core/state/render.ts'
-import type { EvidenceState, StartSource } from '../../harness/types.ts'
-import type { SessionStatus } from '../../wire/envelope.schema.ts'
+import type { EvidenceState, Harness, StartSource } from '../../harness/types.ts'
+import type { Settings } from '../../host/settings.ts'
+import type { NameRecord, SessionStatus } from '../../wire/envelope.schema.ts'
 import type { StateDocument } from '../../wire/state.schema.ts'
 import type { LedgerBook } from '../disk/ledger-book.ts'
 
@@ -19,24 +20,20 @@ const OFFERS = 2
 /** These begin with less in the context than the session knew. */
 const CUT: ReadonlySet<StartSource> = new Set(['compact', 'resume', 'clear'])
 
-interface StateTellingOptions {
-  /** The most that it may cost. 0: nothing is given. */
-  tokens: number
-  me(): string
-  document(): StateDocument
-  obligations(): Obligation[]
-  book(): LedgerBook | null
-  /** Evidence of the token is looked for from here on. */
-  follow(token: string): void
-  wasRead(token: string): boolean
-  /** The hooks gave it, and it was read. */
-  onRead(): void
-  /** There is something for the hooks, or no more. */
-  onDue(): void
+/** A session whose model may have lost what it knew. */
+interface ForgetfulSession {
+  readonly settings: Pick<Settings, 'stateTokens'>
+  readonly record: Pick<NameRecord, 'name'>
+  readonly state: { readonly document: StateDocument }
+  readonly obligations: { list(): Obligation[] }
+  readonly holding: { readonly ledger: LedgerBook } | null
+  readonly harness: Pick<Harness, 'follow' | 'wasRead'>
+  readonly beginnings: { keptWasRead(): Promise<void> }
+  poke(): void
 }
 
-export class StateTelling {
-  readonly #options: StateTellingOptions
+export class Context {
+  readonly #session: ForgetfulSession
   /** Given and not seen. */
   #token: string | null = null
   #timer: NodeJS.Timeout | null = null
@@ -46,8 +43,8 @@ export class StateTelling {
   /** Offers that are left. */
   #due = 0
 
-  constructor(options: StateTellingOptions) {
-    this.#options = options
+  constructor(session: ForgetfulSession) {
+    this.#session = session
   }
 
   /** What a conversation that begins so is given; empty for one that lost nothing. */
@@ -58,8 +55,8 @@ export class StateTelling {
     this.#forget()
     if (text === '') return ''
     this.#token = token
-    this.#options.book()?.note({ t: 'told', token, at: Date.now() })
-    this.#options.follow(token)
+    this.#session.holding?.ledger.note({ t: 'told', token, at: Date.now() })
+    this.#session.harness.follow?.(token)
     // A compaction by itself comes within a turn.
     if (this.#isBusy) this.#timer = this.#dueIn(SEEN_MS)
     return text
@@ -67,11 +64,11 @@ export class StateTelling {
 
   /** Another sidecar gave it, and ended before it saw that it was read. */
   resume(): void {
-    const told = this.#options.book()?.ledger.given
+    const told = this.#session.holding?.ledger.ledger.given
     if (!told || this.#token !== null) return
     this.#token = told.token
-    if (this.#options.wasRead(told.token)) this.#forget()
-    else this.#options.follow(told.token)
+    if (this.#session.harness.wasRead?.(told.token)) this.#forget()
+    else this.#session.harness.follow?.(told.token)
   }
 
   /** True if the evidence is about what was given here. */
@@ -100,7 +97,7 @@ export class StateTelling {
     const due = () => {
       this.#stopTimer(true)
       this.#due = OFFERS
-      this.#options.onDue()
+      this.#session.poke()
     }
     return setTimeout(due, ms).unref()
   }
@@ -125,7 +122,7 @@ export class StateTelling {
       text,
       read: () => {
         this.#forget()
-        this.#options.onRead()
+        void this.#session.beginnings.keptWasRead()
       },
       lost: () => {
         this.#due = Math.max(0, this.#due - 1)
@@ -134,17 +131,18 @@ export class StateTelling {
   }
 
   #render(token: string): string {
-    const { tokens, me, document, obligations } = this.#options
-    return renderState(document(), obligations(), { me: me(), nonce: token.slice('mesh-'.length), tokens })
+    const { settings, record, state, obligations } = this.#session
+    const form = { me: record.name, nonce: token.slice('mesh-'.length), tokens: settings.stateTokens }
+    return renderState(state.document, obligations.list(), form)
   }
 
   #forget(): void {
     this.#stopTimer(true)
     const wasDue = this.#due > 0
     this.#due = 0
-    if (this.#token !== null) this.#options.book()?.note({ t: 'seen' })
+    if (this.#token !== null) this.#session.holding?.ledger.note({ t: 'seen' })
     this.#token = null
-    if (wasDue) this.#options.onDue()
+    if (wasDue) this.#session.poke()
   }
 }
 

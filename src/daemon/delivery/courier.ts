@@ -8,12 +8,16 @@ import { batchOf, type Entry, type Offer, readerHandover } from '../../core/mail
 import type { Waiter } from '../../core/mail/waiters.ts'
 import { renderHandover } from '../../core/render.ts'
 import { MeshError } from '../../errors.ts'
-import type { Door, EvidenceState, Recalled } from '../../harness/types.ts'
+import type { EvidenceState, Harness, Recalled } from '../../harness/types.ts'
 import type { Logger } from '../../host/log.ts'
+import type { Settings } from '../../host/settings.ts'
 import type { DoorState, SessionStatus } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
+import type { LoopGuard } from '../mail/loops.ts'
 import type { Mailbox } from '../mail/mailbox.ts'
+import type { Steps } from '../mail/receipts.ts'
 import { type Handover, WaitingCalls } from './callers.ts'
+import type { Context } from './context.ts'
 import { DoorBook } from './doors.ts'
 import { Waits } from './reasons.ts'
 import { shownOf } from './text.ts'
@@ -29,25 +33,21 @@ const PAST = 64
 
 export type { Handover } from './callers.ts'
 
-interface CourierOptions {
-  doors: readonly Door[]
-  recall(offers: readonly Offer[]): Recalled[]
-  /** How long a person who stopped a turn has the floor, milliseconds. */
-  floorMs: number
-  log: Logger
-  /** Something short of reading became of messages, or nothing yet and why. */
-  onStep(entries: readonly Entry[], state: 'delivered' | 'held' | 'handed', evidence: string): void
-  onSurfaced(entries: readonly Entry[], evidence: string, door: string): void
-  /** A line of mesh's own for the next hand-over; `read` is called once the model has it. Null: nothing to say. */
-  note?(): { text: string; read(): void } | null
-  /** A text of mesh's own that the hooks should give: with mail, or alone. It starts no turn. */
-  aside?: { readonly isDue: boolean; again(token: string): { text: string; read(): void; lost(): void } | null }
-  /** Doors, unread count or status changed. */
-  onChange(): void
+/** A session that mail is brought to. */
+interface ReadingSession {
+  readonly harness: Pick<Harness, 'doors' | 'recall'>
+  readonly settings: Pick<Settings, 'floorSeconds'>
+  readonly log: Logger
+  readonly steps: Pick<Steps, 'noteAll'>
+  readonly loops: Pick<LoopGuard, 'note'>
+  readonly context: Pick<Context, 'isDue' | 'again'>
+  readonly presence: { changed(): void }
+  /** The model, or the reader who asked for them, has read these messages. */
+  surfaced(entries: readonly Entry[], evidence: string, door: string): void
 }
 
 export class Courier {
-  readonly #options: CourierOptions
+  readonly #session: ReadingSession
   readonly #calls: WaitingCalls
   readonly #doors: DoorBook
   readonly #unconfirmed = new Map<string, { timer: NodeJS.Timeout; door: string }>()
@@ -70,11 +70,11 @@ export class Courier {
   #running = false
   #again = false
 
-  constructor(options: CourierOptions) {
-    this.#options = options
-    this.#calls = new WaitingCalls(() => options.onChange())
-    this.#doors = new DoorBook(options.doors, options.log)
-    this.#waits = new Waits((entries, state, evidence) => options.onStep(entries, state, evidence))
+  constructor(session: ReadingSession) {
+    this.#session = session
+    this.#calls = new WaitingCalls(() => session.presence.changed())
+    this.#doors = new DoorBook(session.harness.doors, session.log)
+    this.#waits = new Waits((entries, state, evidence) => session.steps.noteAll(entries, state, evidence))
   }
 
   attach(mailbox: Mailbox): void {
@@ -86,7 +86,7 @@ export class Courier {
   /** Finds out what became of earlier hand-overs before anything is offered again. */
   #inherit(mailbox: Mailbox): void {
     const { inherited } = mailbox
-    for (const [at, { state, evidence }] of this.#options.recall(inherited).entries()) {
+    for (const [at, { state, evidence }] of this.#recall(inherited).entries()) {
       const { handover: token, door, at: offeredAt } = inherited[at]!
       if (state === 'surfaced') this.#settle(token, evidence, door)
       else if (state === 'lost' || this.#inFlight) this.giveBack(token, false, door)
@@ -98,6 +98,11 @@ export class Courier {
         if (state !== 'open') this.evidence(token, state, evidence)
       }
     }
+  }
+
+  #recall(offers: readonly Offer[]): Recalled[] {
+    const { harness } = this.#session
+    return harness.recall?.(offers) ?? offers.map(() => ({ state: 'lost', evidence: '' }))
   }
 
   detach(): void {
@@ -118,13 +123,13 @@ export class Courier {
     this.#statusSince = Date.now()
     if (status === 'busy' || status === 'waiting') this.#floorUntil = null
     if (status === 'waiting' && this.#inFlight?.heldAt) this.#inFlight.asked = true
-    this.#options.onChange()
+    this.#session.presence.changed()
     this.poke()
   }
 
   /** A person stopped the turn: no message starts one until they have spoken, or for a while. */
   interrupted(is: boolean): void {
-    this.#floorUntil = is ? Date.now() + this.#options.floorMs : null
+    this.#floorUntil = is ? Date.now() + this.#session.settings.floorSeconds * 1000 : null
     this.poke()
   }
 
@@ -241,10 +246,10 @@ export class Courier {
     else if (state === 'held' && inFlight.heldAt === null) {
       inFlight.heldAt = Date.now()
       inFlight.asked = this.#status === 'waiting'
-      this.#options.onStep(entries, 'held', evidence)
+      this.#session.steps.noteAll(entries, 'held', evidence)
     } else if (state === 'handed' && inFlight.handedAt === null) {
       inFlight.handedAt = Date.now()
-      this.#options.onStep(entries, 'handed', evidence)
+      this.#session.steps.noteAll(entries, 'handed', evidence)
     }
   }
 
@@ -258,8 +263,8 @@ export class Courier {
     for (const token of tokens) this.#unanswered.delete(token)
     if (!this.#mailbox || entries.length === 0) return
     this.#mailbox.again(entries, Date.now())
-    this.#options.onStep(entries, 'delivered', `unread again: ${why}`)
-    this.#options.onChange()
+    this.#session.steps.noteAll(entries, 'delivered', `unread again: ${why}`)
+    this.#session.presence.changed()
     this.poke()
   }
 
@@ -295,9 +300,9 @@ export class Courier {
     if (inFlight) this.#inFlight = null
     if (entries.length > 0) {
       if (this.#doors.has(door)) this.#remember(this.#unanswered, token, entries)
-      this.#options.onSurfaced(entries, evidence, door)
+      this.#session.surfaced(entries, evidence, door)
     }
-    this.#options.onChange()
+    this.#session.presence.changed()
     this.poke()
     return entries.length
   }
@@ -314,7 +319,7 @@ export class Courier {
       try {
         await this.#useDoors()
       } catch (error) {
-        this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'mail not brought')
+        this.#session.log.warn({ error: MeshError.from(error).toBody() }, 'mail not brought')
         this.#wakeAt(Date.now() + backoff(1))
       }
     }
@@ -363,7 +368,7 @@ export class Courier {
       statusSince: this.#statusSince,
       doors: this.#doors.views(),
       deliverable: mailbox.inbox.deliverable().length,
-      hasAside: this.#options.aside?.isDue ?? false,
+      hasAside: this.#session.context.isDue,
       inFlight: this.#inFlight,
       isWanted: this.#isWanted(mailbox),
       floorUntil: this.#floorUntil,
@@ -380,9 +385,9 @@ export class Courier {
     const nonce = randomBytes(4).toString('hex')
     const token = `mesh-${nonce}`
     const waiting = mailbox.inbox.deliverable()
-    const note = this.#options.note?.() ?? null
+    const note = this.#session.loops.note()
     this.#note = note && { token, read: note.read }
-    const aside = name === KEEPER ? (this.#options.aside?.again(token) ?? null) : null
+    const aside = name === KEEPER ? this.#session.context.again(token) : null
     this.#aside = aside && { token, read: aside.read, lost: aside.lost }
     const { text, count } = renderHandover(
       waiting.slice(0, limits.shownMessages).map(shownOf),

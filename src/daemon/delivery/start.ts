@@ -1,9 +1,9 @@
 /** What a session's model reads as a conversation begins: who it is on the mesh, and what it keeps. Later, if it joined late. */
 import { MeshError } from '../../errors.ts'
-import type { Conversation, StartSource } from '../../harness/types.ts'
-import type { ProjectStore } from '../../nats/project-store.ts'
+import type { Conversation } from '../../harness/types.ts'
 import type { Naming } from '../names/claim.ts'
 import type { StateSession } from '../state/handoff.ts'
+import type { Context } from './context.ts'
 import { LateStart } from './late-start.ts'
 import { startText } from './start-text.ts'
 
@@ -15,28 +15,24 @@ const AWAY = 'mesh: the engine is not reachable now; peers and messages are not 
 
 interface StartingSession extends StateSession {
   readonly desired: { name: string }
+  readonly naming: Naming
+  /** Gives the session's state to a model that lost it. */
+  readonly context: Context
   /** Unread messages, with those that are still in the stream. */
   readonly waiting: number
-}
-
-interface BeginningsOptions {
-  session: StartingSession
-  naming: Naming
   /** Claims the name of a conversation that is not the one the name was claimed for. */
-  follow(store: ProjectStore): Promise<void>
-  /** What is kept through a cut of the context; empty for a conversation that lost nothing. */
-  kept(source: StartSource | null): string
+  follow(): Promise<void>
 }
 
 export class Beginnings {
-  readonly #options: BeginningsOptions
+  readonly #session: StartingSession
   readonly #late: LateStart
   readonly #joined: Promise<true>
   #resolveJoined!: (joined: true) => void
 
-  constructor(options: BeginningsOptions) {
-    this.#options = options
-    this.#late = new LateStart(options.session.harness)
+  constructor(session: StartingSession) {
+    this.#session = session
+    this.#late = new LateStart(session.harness)
     this.#joined = new Promise((resolve) => {
       this.#resolveJoined = resolve
     })
@@ -57,37 +53,37 @@ export class Beginnings {
 
   /** The client went on without the text. */
   missed(): void {
-    this.#late.owe(() => this.#textNow(this.#options.naming.conversation))
-    if (this.#options.session.link.up) void this.giveLate()
+    this.#late.owe(() => this.#textNow(this.#session.naming.conversation))
+    if (this.#session.link.up) void this.giveLate()
   }
 
   /** The session is on the mesh: what an earlier start was not told is given with what starts the next turn. */
   async giveLate(): Promise<void> {
-    const { log } = this.#options.session
+    const { log } = this.#session
     await this.#late.give().catch((error) => log.warn({ error: String(error) }, 'no text for the start'))
   }
 
   /** What is kept was read another way: a start that waits for the next turn goes without it. */
   async keptWasRead(): Promise<void> {
-    const { session, naming } = this.#options
-    const text = () => this.#startText(session.link.store, naming.conversation)
-    await this.#late.replace(text).catch((error) => session.log.warn({ error: String(error) }, 'start not replaced'))
+    const { naming, log } = this.#session
+    const text = () => this.#startText(naming.conversation)
+    await this.#late.replace(text).catch((error) => log.warn({ error: String(error) }, 'start not replaced'))
   }
 
   async #textNow(conversation: Conversation): Promise<string> {
-    const { link, isNamed } = this.#options.session
-    const text = () => this.#startText(link.store, conversation)
+    const { link, isNamed, context } = this.#session
+    const text = () => this.#startText(conversation)
     const start = link.up ? await text().catch(orAway) : AWAY
     this.#late.owe(start === AWAY ? text : null)
     // A document in memory is given also while the engine is away.
-    const kept = isNamed ? this.#options.kept(conversation.source) : ''
+    const kept = isNamed ? context.begin(conversation.source) : ''
     return kept === '' ? start : `${start}\n${kept}`
   }
 
-  async #startText(store: ProjectStore, { source }: Conversation): Promise<string> {
-    const { session, naming, follow } = this.#options
-    if (naming.isNewConversation) await follow(store)
-    const { desired, place } = session
+  async #startText({ source }: Conversation): Promise<string> {
+    const session = this.#session
+    const { naming, desired, place } = session
+    if (naming.isNewConversation) await session.follow()
     // A session that begins anew has nothing open.
     const isNew = source === 'startup' && naming.claimed?.outcome !== 'taken_over'
     const fresh = isNew ? null : Promise.race([session.obligations.fresh(), after(FRESH_MS)])

@@ -1,22 +1,15 @@
 /** Sends what a sidecar of this machine that is gone had promised to send. */
-import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Outbox, type OutboxStep } from '../../core/mail/outbox.ts'
 import { type Home, nameDir } from '../../host/home.ts'
 import { Journal } from '../../host/journal.ts'
-import { lock, tryLock } from '../../host/lock.ts'
+import { tryLock } from '../../host/lock.ts'
 import type { Logger } from '../../host/log.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import { isName } from '../../wire/names.ts'
 import { removeLocked } from '../disk/session-dir.ts'
-
-/** A former holder that is ending, or a neighbour that drains, lets go within this long. */
-export const LOCK_MS = 3000
-
-/** Held by a name's holder for as long as it uses the name's directory. */
-export function dirLock(dir: string): string {
-  return join(dir, 'lock')
-}
+import { dirLock } from '../names/rename.ts'
 
 /** Drains one name's outbox unless a live sidecar holds it. Resolves to how many messages went out. */
 export async function drainOutbox(home: Home, store: ProjectStore, name: string, log: Logger): Promise<number> {
@@ -55,19 +48,6 @@ export function lockNameFiles(home: Home, project: string, name: string): NameFi
   const dir = nameDir(home, project, name)
   const lock = existsSync(dir) ? tryLock(dirLock(dir)) : null
   return lock && { remove: () => removeLocked(dir), release: () => lock.release() }
-}
-
-/**
- * A renamed session takes its files along, once: what is there under the new name is its own by then. Under the lock,
- * which moves too: that of a neighbour who drains just then would lock the new name for as long as the neighbour lives.
- */
-export async function moveName(home: Home, project: string, name: string, to: string): Promise<void> {
-  const [from, target] = [nameDir(home, project, name), nameDir(home, project, to)]
-  if (!existsSync(from) || existsSync(target)) return
-  const held = await lock(dirLock(from), LOCK_MS)
-  if (existsSync(target)) return held.release()
-  renameSync(from, target)
-  rmSync(dirLock(target), { force: true })
 }
 
 /** Drains what any dead sidecar of this home and project left. */

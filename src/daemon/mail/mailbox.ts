@@ -32,7 +32,7 @@ export class Mailbox {
   #outdated: Surfaced | null = null
   #revision = 0
   #dirty = false
-  #writing = false
+  #saving: Promise<boolean> | null = null
 
   private constructor(journal: Journal<InboxStep>, log: Logger) {
     this.#journal = journal
@@ -176,10 +176,19 @@ export class Mailbox {
     if (this.#inbox.get(id)) this.#step({ t: 'dropped', id })
   }
 
-  /** Writes the surfaced record if it changed. Resolves to false when the name has another holder. */
+  /** Writes the surfaced record if it changed. Resolves to false when the name has another owner. */
   async save(store: ProjectStore, name: string, epoch: number): Promise<boolean> {
-    if (this.#writing) return true
-    this.#writing = true
+    while (this.#saving) await this.#saving.catch(() => {})
+    if (!this.#dirty) return true
+    this.#saving = this.#save(store, name, epoch)
+    try {
+      return await this.#saving
+    } finally {
+      this.#saving = null
+    }
+  }
+
+  async #save(store: ProjectStore, name: string, epoch: number): Promise<boolean> {
     try {
       while (this.#dirty) {
         this.#dirty = false
@@ -191,8 +200,6 @@ export class Mailbox {
     } catch (error) {
       this.#dirty = true
       throw error
-    } finally {
-      this.#writing = false
     }
   }
 

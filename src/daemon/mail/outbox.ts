@@ -5,6 +5,7 @@ import { Outbox, type OutboxStep, type Outgoing, type Sent } from '../../core/ma
 import { MeshError } from '../../errors.ts'
 import { Journal } from '../../host/journal.ts'
 import type { Logger } from '../../host/log.ts'
+import type { Stalls } from '../../link/stalls.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import { decodeRecord } from '../../wire/codec.ts'
 import { envelope } from '../../wire/envelope.schema.ts'
@@ -29,12 +30,8 @@ interface SenderOptions {
   dir: string
   member: string
   log: Logger
-  /** Throws when it is known that nothing can be stored now. */
-  check(): void
-  /** Told of every message that the engine took. */
-  onStored(): void
-  /** Tells that the engine does not take messages though it is connected. */
-  onRefused(error: MeshError): void
+  /** Knows whether the engine takes messages. */
+  stalls: Pick<Stalls, 'check' | 'clear' | 'suspect'>
 }
 
 export class Sender {
@@ -171,7 +168,7 @@ export class Sender {
   }
 
   #checkRoom(message: Outgoing): void {
-    this.#options.check()
+    this.#options.stalls.check()
     const { size } = this.#outbox
     if (size < limits.outbox && this.#journal.bytes + message.bytes.length < limits.outboxBytes) return
     throw new MeshError('store_full', `${size} messages wait in the outbox already`)
@@ -188,7 +185,7 @@ export class Sender {
     try {
       // Deduplication is per stream, not per sender: the member makes the id its own.
       const { seq } = await store.publish(message.subject, message.bytes, `${this.#options.member}.${message.id}`)
-      this.#options.onStored()
+      this.#options.stalls.clear()
       this.#noteStored(message.id, seq)
       this.#pending.get(message.id)?.resolve(seq)
       this.#pending.delete(message.id)
@@ -200,7 +197,7 @@ export class Sender {
   }
 
   #onFailure(message: Outgoing, error: MeshError): void {
-    this.#options.onRefused(error)
+    this.#options.stalls.suspect(error)
     if (this.#refuse(message, error)) return
     this.#options.log.warn({ id: message.id, error: error.toBody() }, 'not stored yet')
     this.#outbox.release(message.id)

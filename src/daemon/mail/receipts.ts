@@ -2,12 +2,13 @@
 
 import type { ControlAnswer } from '../../core/mail/control.ts'
 import { type Entry, isOfRun, isOwnMade } from '../../core/mail/inbox.ts'
+import { isDirect } from '../../core/mail/recipients.ts'
 import type { Logger } from '../../host/log.ts'
 import { LOCAL_MEMBER } from '../../link/keys.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
-import type { Envelope, NameRecord, Receipt, ReceiptState } from '../../wire/envelope.schema.ts'
+import type { Envelope, Receipt, ReceiptState } from '../../wire/envelope.schema.ts'
 import type { Sender as Address } from '../../wire/subjects.ts'
-import { isDirect } from './incoming.ts'
+import type { Session } from '../session.ts'
 
 /** Receipts that wait while the engine is away; the oldest are given up first. */
 const WAITING = 1000
@@ -141,31 +142,32 @@ export function isToldOf(to: string): boolean {
   return !isOwnMade(to) || isOfRun(to)
 }
 
-export class Telling {
+/** Sends receipts of the steps that others' messages take here. */
+export class Steps {
   readonly #receipts: Receipts
-  readonly #me: () => NameRecord
+  readonly #session: Pick<Session, 'record'>
 
-  constructor(receipts: Receipts, me: () => NameRecord) {
+  constructor(receipts: Receipts, session: Pick<Session, 'record'>) {
     this.#receipts = receipts
-    this.#me = me
+    this.#session = session
   }
 
   /** `door`: what it went through. */
-  one({ id, from }: Pick<Envelope, 'id' | 'from'>, state: Told, evidence: string, door?: string): void {
-    const { name, epoch } = this.#me()
+  note({ id, from }: Pick<Envelope, 'id' | 'from'>, state: Told, evidence: string, door?: string): void {
+    const { name, epoch } = this.#session.record
     const told = { id, state, evidence, ...(door === undefined ? {} : { door }) }
     this.#receipts.tell(from, { member: LOCAL_MEMBER, name, epoch }, told)
   }
 
   /** The answer to a control message. */
   answer({ id, from }: Pick<Envelope, 'id' | 'from'>, answer: ControlAnswer): void {
-    const { name, epoch } = this.#me()
+    const { name, epoch } = this.#session.record
     this.#receipts.tell(from, { member: LOCAL_MEMBER, name, epoch }, { id, state: 'delivered', ...answer })
   }
 
   /** A step on the way: everybody's and topics' messages have many readers, and only that they were read is told. */
-  step(entries: readonly Entry[], state: Exclude<Told, 'surfaced'>, evidence: string): void {
+  noteAll(entries: readonly Entry[], state: Exclude<Told, 'surfaced'>, evidence: string): void {
     for (const { envelope } of entries)
-      if (isDirect(envelope) && isToldOf(envelope.to)) this.one(envelope, state, evidence)
+      if (isDirect(envelope) && isToldOf(envelope.to)) this.note(envelope, state, evidence)
   }
 }

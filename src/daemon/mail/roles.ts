@@ -3,42 +3,37 @@
  * compare-and-set from a taker that is gone. One taker is promised, not one effect. Nobody takes what it sent itself.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Inbox, isOfRole } from '../../core/mail/inbox.ts'
-import type { Logger } from '../../host/log.ts'
+import { isOfRole } from '../../core/mail/inbox.ts'
 import type { Entry } from '../../nats/bucket.ts'
 import type { Delivery, RoleVerdict } from '../../nats/mail.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
-import type { NameRecord, Taker } from '../../wire/envelope.schema.ts'
+import type { Taker } from '../../wire/envelope.schema.ts'
 import { holderOf } from '../names/registry.ts'
+import type { Session } from '../session.ts'
+import type { Incoming } from './incoming.ts'
+import type { Mailbox } from './mailbox.ts'
 
 const FREE_POLL_MS = 100
 const TROUBLE_MS = 1000
 /** Others come first for what this session sent itself. */
 const LEAVE_MS = 500
 
-interface RolesOptions {
-  log: Logger
-  me(): Pick<NameRecord, 'name' | 'epoch' | 'formerly'>
+/** A session that takes messages of its roles. */
+interface RolesSession extends Session {
+  readonly mailbox: Mailbox
+  readonly incoming: Incoming
   /** True when a message would be read at once. */
-  isFree(): boolean
-  /** A readable message's id, and whether this session sent it; null: no message (it is settled without a taker). */
-  read(delivery: Delivery): { id: string; isOwn: boolean } | null
-  /** The mail of this session. */
-  inbox(): Pick<Inbox, 'get' | 'knows' | 'unread'>
-  /** Journals a message that this session took; `repeat`: its former taker may have shown it. */
-  accept(delivery: Delivery, repeat: boolean): Promise<void>
-  /** Gives up an unread message that has another taker by now. */
-  drop(id: string): void
+  readonly isFree: boolean
 }
 
 export class Roles {
-  readonly #options: RolesOptions
+  readonly #session: RolesSession
   readonly #running = new Map<string, AbortController>()
   #store: ProjectStore | null = null
   #unwatch: (() => void) | null = null
 
-  constructor(options: RolesOptions) {
-    this.#options = options
+  constructor(session: RolesSession) {
+    this.#session = session
   }
 
   /** Serves exactly these roles from now on. */
@@ -86,42 +81,43 @@ export class Roles {
           left = verdict === 'left'
           return verdict
         }
-        if (this.#options.isFree()) await reader.next(take)
+        if (this.#session.isFree) await reader.next(take)
         else await delay(FREE_POLL_MS)
         if (left) await delay(LEAVE_MS)
       } catch (error) {
         ready = false
-        if (!signal.aborted) this.#options.log.debug({ error, role }, 'role not read')
+        if (!signal.aborted) this.#session.log.debug({ error, role }, 'role not read')
         await delay(TROUBLE_MS * (0.5 + Math.random()))
       }
     }
   }
 
   async #take(store: ProjectStore, role: string, delivery: Delivery, signal: AbortSignal): Promise<RoleVerdict> {
-    const read = this.#options.read(delivery)
-    if (read === null) return 'settled'
-    if (read.isOwn) return 'left'
-    const { id } = read
-    if (signal.aborted || !this.#options.isFree()) return 'back'
-    const { name, epoch } = this.#options.me()
+    const { incoming } = this.#session
+    const envelope = incoming.read(delivery)?.envelope
+    if (!envelope) return 'settled'
+    if (incoming.isOwn(envelope)) return 'left'
+    const { id } = envelope
+    if (signal.aborted || !this.#session.isFree) return 'back'
+    const { name, epoch } = this.#session.record
     const mine: Taker = { v: 1, kind: 'taker', name, epoch, seq: delivery.seq, state: 'taken' }
     const key = `${role}.${id}`
     const created = await store.takers.update(key, mine, 0)
     // Somebody has it: if that one is gone, the retake will find it.
-    if (created !== null || (await this.#isMine(store, key))) await this.#options.accept(delivery, false)
+    if (created !== null || (await this.#isMine(store, key))) await this.#session.incoming.deliverTaken(delivery, false)
     return 'settled'
   }
 
   /** True if this session took the message before, and then failed to journal it or to hear that it had. */
   async #isMine(store: ProjectStore, key: string): Promise<boolean> {
-    const { name, epoch } = this.#options.me()
+    const { name, epoch } = this.#session.record
     const taker = (await store.takers.get(key))?.value
     return taker?.state === 'taken' && taker.name === name && taker.epoch === epoch
   }
 
   /** Taken by this session, under its name or the one before. */
   #isOwn(taker: Taker): boolean {
-    const { name, epoch, formerly } = this.#options.me()
+    const { name, epoch, formerly } = this.#session.record
     return taker.name === name || (taker.name === formerly?.name && taker.epoch <= (formerly.epoch ?? epoch))
   }
 
@@ -136,36 +132,37 @@ export class Roles {
         for (const entry of open) await this.#retakeOne(store, role, entry)
       }
     } catch (error) {
-      this.#options.log.debug({ error }, 'role messages not retaken')
+      this.#session.log.debug({ error }, 'role messages not retaken')
     }
   }
 
   /** What another session took over while this one was away is no longer for this one. */
   async #dropLost(store: ProjectStore): Promise<void> {
-    for (const { envelope, handover } of this.#options.inbox().unread()) {
+    for (const { envelope, handover } of this.#session.mailbox.inbox.unread()) {
       if (!isOfRole(envelope.to) || handover !== null) continue
       const taker = await store.takers.get(`${envelope.to.slice('role:'.length)}.${envelope.id}`)
-      if (taker && !this.#isOwn(taker.value)) this.#options.drop(envelope.id)
+      if (taker && !this.#isOwn(taker.value)) this.#session.mailbox.drop(envelope.id)
     }
   }
 
   async #retakeOne(store: ProjectStore, role: string, entry: Entry<Taker>): Promise<void> {
-    const { name, epoch } = this.#options.me()
+    const { name, epoch } = this.#session.record
     const isOwn = this.#isOwn(entry.value)
     if (!isOwn) {
       const holder = await holderOf(store, entry.value.name)
       if (holder && holder.state !== 'gone') return
     }
     const delivery = await store.messageAt(entry.value.seq)
-    if (!isOwn && delivery && this.#options.read(delivery)?.isOwn) return
+    const arrived = delivery && this.#session.incoming.read(delivery)
+    if (!isOwn && arrived && this.#session.incoming.isOwn(arrived.envelope)) return
     if (entry.value.name !== name || entry.value.epoch !== epoch) {
       const written = await store.takers.update(entry.key, { ...entry.value, name, epoch }, entry.revision)
       if (written === null) return
     }
     const id = entry.key.slice(role.length + 1)
-    const inbox = this.#options.inbox()
+    const inbox = this.#session.mailbox.inbox
     // Read here, but the record could not be written then.
     if (inbox.knows(id)) return inbox.get(id) ? undefined : this.settle(role, id)
-    if (delivery) await this.#options.accept(delivery, !isOwn)
+    if (delivery) await this.#session.incoming.deliverTaken(delivery, !isOwn)
   }
 }

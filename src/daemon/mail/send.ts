@@ -1,12 +1,11 @@
 /** Sends a message: finds out who reads it, seals it, hands it to the outbox, follows what becomes of it. */
 import type { Response } from '../../api/ops.schema.ts'
 import { isControlIntent } from '../../core/mail/control.ts'
-import { isShell } from '../../core/names/kinds.ts'
 import { LOCAL_MEMBER } from '../../link/keys.ts'
 import { checkText, encodeEnvelope } from '../../wire/codec.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
-import { formatRecipient, newId, type Recipient } from '../../wire/names.ts'
+import { formatRecipient } from '../../wire/names.ts'
 import { messageSubject } from '../../wire/subjects.ts'
 import type { Entered, Letter } from '../session.ts'
 import type { Sender } from './outbox.ts'
@@ -41,41 +40,6 @@ export async function enter(session: MailSession, letter: Letter): Promise<Enter
   // In one go: the sequence number is taken when the message enters the outbox.
   const stored = put(session, session.sender, { ...letter, to }, body)
   return { to, note, isNew: true, stored }
-}
-
-/** Tells the people, once per hold, that a peer's messages to this session are held. */
-export async function tellPeople(session: MailSession, peer: string, rounds: number): Promise<void> {
-  const { name } = session.record
-  const text = [
-    `${name} and ${peer} answered each other ${rounds} times without a person: what ${peer} sends ${name} from now on is`,
-    `held, nothing is lost. To let them go on, say something to ${name}, or in a plain shell: mesh budget resume ${name}`,
-  ].join(' ')
-  await tellOperators(session, text)
-}
-
-/** Tells the people something that concerns them. */
-export async function tellOperators(session: MailSession, text: string): Promise<void> {
-  for (const to of await people(session)) await tell(session, to, text)
-}
-
-/** Every person at a shell now; nobody there: the role, whose next holder reads it. */
-async function people(session: MailSession): Promise<Recipient[]> {
-  const sessions = await session.sessions()
-  const there = sessions.filter(({ harness, status }) => isShell(harness) && !['lost', 'gone'].includes(status))
-  if (there.length === 0) return [{ kind: 'role', name: 'operator' }]
-  return there.slice(0, limits.recipients).map(({ name }) => ({ kind: 'session', name }))
-}
-
-/** Tells this very session that it lost the name `before` and has another. */
-export async function tellRenamed(session: MailSession, before: string): Promise<void> {
-  const { name } = session.record
-  const text = `You are "${name}" on mesh now, no longer "${before}": mail sent to that name does not reach you any more.`
-  await tell(session, { kind: 'session', name }, text)
-}
-
-async function tell(session: MailSession, to: Recipient, text: string): Promise<void> {
-  const letter: Letter = { id: newId('m'), to, text, hops: 0 }
-  await (await session.send(letter)).stored
 }
 
 /** Signs a message and puts it into the outbox. */

@@ -4,8 +4,10 @@ import type { Session } from '../session.ts'
 import type { LoopGuard } from './loops.ts'
 import type { Mailbox } from './mailbox.ts'
 import type { Sender } from './outbox.ts'
-import type { Receipts } from './receipts.ts'
+import type { Receipts, Steps } from './receipts.ts'
 import type { Recipients } from './recipients.ts'
+import type { Roles } from './roles.ts'
+import type { Holding } from './storage.ts'
 
 export interface MailSession extends Session {
   /** Throws `mesh_down` before the session has a name, as does `sender`. */
@@ -14,6 +16,12 @@ export interface MailSession extends Session {
   readonly receipts: Receipts
   readonly recipients: Recipients
   readonly loops: LoopGuard
+  readonly steps: Steps
+  readonly roles: Roles
+  /** What the name keeps on this machine; null before the session has one, and while it changes it. */
+  readonly holding: Holding | null
+  /** Writes the surfaced record if it changed. */
+  save(): Promise<void>
   /** Returns a message by its position in the stream; undefined if it is not there or not readable. */
   stored(seq: number): Promise<Entry | undefined>
 }

@@ -5,6 +5,7 @@ import { ensurePrivateDir } from '../../host/files.ts'
 import { type Home, nameDir } from '../../host/home.ts'
 import { type Lock, lock } from '../../host/lock.ts'
 import type { Logger } from '../../host/log.ts'
+import type { Stalls } from '../../link/stalls.ts'
 import type { Delivery, MailReader } from '../../nats/mail.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
@@ -12,7 +13,9 @@ import { mailFilters } from '../../wire/subjects.ts'
 import { BudgetBook } from '../disk/budget-book.ts'
 import { LedgerBook } from '../disk/ledger-book.ts'
 import { durableOf } from '../names/registry.ts'
-import { dirLock, LOCK_MS } from './drain.ts'
+import { dirLock, LOCK_MS } from '../names/rename.ts'
+import type { Session } from '../session.ts'
+import type { Incoming } from './incoming.ts'
 import { Mailbox } from './mailbox.ts'
 import { Sender } from './outbox.ts'
 
@@ -21,11 +24,14 @@ interface HoldingOptions {
   project: string
   record: NameRecord
   log: Logger
-  onDelivery(delivery: Delivery): Promise<void>
-  /** Throws when it is known that nothing can be stored now. */
-  checkStore(): void
-  onStored(): void
-  onRefused(error: MeshError): void
+  incoming: Pick<Incoming, 'deliver'>
+  stalls: Stalls
+}
+
+/** Returns what the name keeps on this machine. Throws `mesh_down` before the session has one. */
+export function opened({ holding, link }: Pick<Session, 'link'> & { holding: Holding | null }): Holding {
+  if (holding) return holding
+  throw new MeshError('mesh_down', `this session has not joined the mesh: ${link.whyDown}`)
 }
 
 export class Holding {
@@ -41,13 +47,13 @@ export class Holding {
   backlog = 0
 
   private constructor(options: HoldingOptions, held: Lock, dir: string) {
-    const { record, log, checkStore: check, onStored, onRefused } = options
+    const { record, log, stalls } = options
     this.#options = options
     this.#lock = held
     this.mailbox = Mailbox.open(dir, log)
     this.book = BudgetBook.open(dir, log)
     this.ledger = LedgerBook.open(dir, log)
-    this.sender = new Sender({ dir, member: record.member, log, check, onStored, onRefused })
+    this.sender = new Sender({ dir, member: record.member, log, stalls })
   }
 
   static async open(options: HoldingOptions): Promise<Holding> {
@@ -85,7 +91,7 @@ export class Holding {
     const formerly = record.formerly ? mailFilters(store.project, record.formerly.name, []).slice(0, 1) : []
     const filters = [...mailFilters(store.project, record.name, topics), ...formerly]
     const onDelivery = async (delivery: Delivery) => {
-      await this.#options.onDelivery(delivery)
+      await this.#options.incoming.deliver(delivery)
       // What is in the journal need not come again when the consumer has to be made anew.
       start = Math.max(start, delivery.seq + 1)
     }

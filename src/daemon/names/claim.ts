@@ -1,31 +1,26 @@
 /** Which name this session holds, and for which of its process's conversations it claimed it. */
 
 import { MeshError } from '../../errors.ts'
-import type { Conversation, Harness } from '../../harness/types.ts'
-import type { Logger } from '../../host/log.ts'
-import type { Place } from '../../host/repository/project.ts'
+import type { Conversation } from '../../harness/types.ts'
 import { LOCAL_MEMBER } from '../../link/keys.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
+import type { Session } from '../session.ts'
 import { type Claimed, durableOf, Registry } from './registry.ts'
 
 /** How long a start is waited for that says whether the conversation is a copy of another. */
 const SOURCE_MS = 1000
 
-interface NamingOptions {
-  harness: Harness
-  place: Place
-  desired: { name: string; explicit: boolean }
-  /** The run that the session is. */
-  run: string | null
-  log: Logger
-  /** The name held is about to be given up. */
+/** A session that asks for a name. */
+interface NamingSession extends Session {
+  readonly desired: { name: string; explicit: boolean }
+  /** The name is about to be given up. */
   leave(): void
 }
 
 export class Naming {
   readonly registry = new Registry()
-  readonly #options: NamingOptions
+  readonly #session: NamingSession
   readonly #begun: Promise<void>
   #begin!: () => void
   #conversation: Conversation
@@ -33,9 +28,9 @@ export class Naming {
   /** The conversation that the name was claimed for. */
   #claimedFor = ''
 
-  constructor(options: NamingOptions) {
-    this.#options = options
-    this.#conversation = options.harness.conversation
+  constructor(session: NamingSession) {
+    this.#session = session
+    this.#conversation = session.harness.conversation
     this.#begun = new Promise((resolve) => {
       this.#begin = resolve
     })
@@ -68,7 +63,7 @@ export class Naming {
     if (this.#conversation.source === null) {
       await Promise.race([this.#begun, new Promise((resolve) => setTimeout(resolve, SOURCE_MS))])
     }
-    const { harness, place, desired, run, log, leave } = this.#options
+    const { harness, place, desired, run, log } = this.#session
     const { sessionId, source, cwd, movedAt } = this.#conversation
     const claimant = {
       desired: desired.name,
@@ -77,14 +72,14 @@ export class Naming {
       fork: source === 'fork',
       ...(movedAt === undefined ? {} : { movedAt }),
       process: harness.process,
-      run,
+      run: run?.id ?? null,
       member: LOCAL_MEMBER,
       harness: harness.kind,
       cwd,
       worktree: place.worktree,
       now: new Date().toISOString(),
     }
-    const claimed = await registry.claim(store, claimant, leave)
+    const claimed = await registry.claim(store, claimant, () => this.#session.leave())
     log.info({ name: claimed.record.name, epoch: claimed.record.epoch, outcome: claimed.outcome }, 'name claimed')
     this.#claimed = claimed
     this.#claimedFor = sessionId

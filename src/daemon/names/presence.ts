@@ -1,33 +1,37 @@
 /** Heartbeats of this session, and the state of the others as this sidecar sees them. */
-import type { Session } from '../../api/ops.schema.ts'
+import type { Session as Peer } from '../../api/ops.schema.ts'
 import { Amnesty, judge, type Sighting, suspectSelf, toSession } from '../../core/names/peers.ts'
-import type { Logger } from '../../host/log.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
-import type { NameRecord, Presence } from '../../wire/envelope.schema.ts'
+import type { NameRecord, PairState, Presence } from '../../wire/envelope.schema.ts'
 import { times } from '../../wire/limits.ts'
 import { sessionEnd } from '../../wire/session-end.ts'
+import type { Session } from '../session.ts'
 
 /** Changes within this long go out in one heartbeat. */
 const GATHER_MS = 20
 
-interface PresenceOptions {
-  log: Logger
-  /** The heartbeat as of now; null while no name is held. */
-  current(): Omit<Presence, 'v' | 'kind'> | null
-  /** After each regular heartbeat: the time to check one's own name. */
-  onBeat(): void
+/** A session with what its heartbeat shows. */
+interface BeatingSession extends Session {
+  readonly isEnding: boolean
+  readonly lastActivityAt: string
+  readonly version: string
+  readonly unread: number
+  readonly courier: Pick<Presence, 'status' | 'doors'> & { readonly shut: string[] }
+  readonly loops: { pairs(): PairState[] }
+  /** Finds out whether the name is still this session's. */
+  checkName(): Promise<void>
 }
 
 export class PresenceKeeper {
-  readonly #options: PresenceOptions
+  readonly #session: BeatingSession
   readonly #amnesty = new Amnesty()
   #store: ProjectStore | null = null
   #timer: NodeJS.Timeout | null = null
   #soon: NodeJS.Timeout | null = null
   #beatAt = 0
 
-  constructor(options: PresenceOptions) {
-    this.#options = options
+  constructor(session: BeatingSession) {
+    this.#session = session
   }
 
   attach(store: ProjectStore): void {
@@ -55,27 +59,38 @@ export class PresenceKeeper {
     }, GATHER_MS)
   }
 
+  /** Returns the heartbeat as of now; null without a name. */
+  #current(): Omit<Presence, 'v' | 'kind'> | null {
+    const { isNamed, isEnding, courier, loops, lastActivityAt, unread, version } = this.#session
+    if (!isNamed || isEnding) return null
+    const { name, epoch } = this.#session.record
+    const { status, doors, shut } = courier
+    const pairs = loops.pairs()
+    const further = { ...(shut.length > 0 ? { shut } : {}), ...(pairs.length > 0 ? { budget: pairs } : {}) }
+    return { name, epoch, status, lastActivityAt, doors, unread, version, ...further }
+  }
+
   /** Writes the heartbeat now. */
   async beat(): Promise<void> {
-    const current = this.#options.current()
+    const current = this.#current()
     if (!current || !this.#store) return
     try {
       await this.#store.presence.put(current.name, { v: 1, kind: 'presence', ...current })
       this.#beatAt = Date.now()
     } catch (error) {
-      this.#options.log.debug({ error }, 'heartbeat not written')
+      this.#session.log.debug({ error }, 'heartbeat not written')
     }
   }
 
   #tick(): void {
     this.#amnesty.tick(Date.now())
     void this.beat()
-    this.#options.onBeat()
+    void this.#session.checkName()
   }
 
   /** Every session of the project, judged by the engine's times against one's own latest heartbeat. */
-  async sessions(store: ProjectStore): Promise<Session[]> {
-    const own = this.#options.current()
+  async sessions(store: ProjectStore): Promise<Peer[]> {
+    const own = this.#current()
     const [names, beats] = await Promise.all([store.names.all(), store.presence.all()])
     const byName = new Map(beats.map((entry) => [entry.key, entry]))
     const mine = own ? byName.get(own.name) : undefined
@@ -90,7 +105,7 @@ export class PresenceKeeper {
     return this.#judgeAll(store, sightings)
   }
 
-  #judgeAll(store: ProjectStore, sightings: Sighting[]): Session[] {
+  #judgeAll(store: ProjectStore, sightings: Sighting[]): Peer[] {
     const amnesty = this.#amnesty.active(Date.now())
     const judged = sightings.map((sighting) => ({ sighting, status: judge(sighting, { amnesty }) }))
     const doubt = suspectSelf(
@@ -113,6 +128,6 @@ export class PresenceKeeper {
         const same = current && current.value.epoch === record.epoch && current.value.state === 'held'
         return same ? store.names.update(record.name, lost, current.revision) : null
       })
-      .catch((error) => this.#options.log.debug({ error }, 'lost not recorded'))
+      .catch((error) => this.#session.log.debug({ error }, 'lost not recorded'))
   }
 }

@@ -12,7 +12,7 @@ import type { SessionEnd } from '../../wire/session-end.ts'
 import type { MailSession } from '../mail/session.ts'
 import type { Session } from '../session.ts'
 import { Adoption } from './adoption.ts'
-import { RunMail, type RunMailOptions } from './inbox.ts'
+import { RunMail } from './inbox.ts'
 import { SessionRun } from './session.ts'
 import { SubagentRuns } from './subagents.ts'
 
@@ -20,8 +20,6 @@ interface RunsOptions {
   /** When the sidecar started, ISO 8601. */
   startedAt: string
   readRecord: ReadRecord
-  /** Tells what became of mail about a run. */
-  tell: RunMailOptions['tell']
   /** Ends a background session for good, by what its client said when it started it. Throws if that did not. */
   stopBackground?(spec: RunSpec, pid: number, said: string): Promise<void>
 }
@@ -38,7 +36,7 @@ export class Runs {
   readonly #subagents: SubagentRuns | null
   readonly #adoption: Adoption
 
-  constructor(session: MailSession, { startedAt, readRecord, tell, stopBackground }: RunsOptions) {
+  constructor(session: MailSession, { startedAt, readRecord, stopBackground }: RunsOptions) {
     this.stopBackground = stopBackground
     const { run, ring, key, home, place, harness, log } = session
     const me = () => session.record.name
@@ -54,7 +52,7 @@ export class Runs {
       mailbox: () => session.mailbox,
       cursorPath: () => join(nameDir(home, project, me()), 'events.json'),
       onArrived: () => session.poke(),
-      tell,
+      tell: (mail, state, evidence) => session.steps.note(mail, state, evidence),
       onEnd: (event) => this.#adoption.ended(event),
     })
     this.#adoption = new Adoption({

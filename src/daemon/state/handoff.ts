@@ -37,8 +37,6 @@ export interface StateSession extends TasksSession {
   readonly obligations: Obligations
   /** Takes back mail that lies in a door and that nobody has taken. */
   recallOffer(): Promise<void>
-  /** Unread mail at these positions, and answers owed for it, are another session's now. */
-  gaveMail(positions: ReadonlySet<number>, to: string): void
 }
 
 type Handoff = StatePointer & { handoff: NonNullable<StatePointer['handoff']> }
@@ -132,7 +130,21 @@ async function letGo(session: StateSession, op: string, { rev, handoff }: Handof
   }
   const clear = { do: 'clear', ifDocumentRev: rev } as const
   if (rev > 0) await session.state.change(store, session.record, clear, derived(op, 'clear')).catch(ignoreConflict)
-  session.gaveMail(new Set(handoff.mail), handoff.to)
+  giveMail(session, new Set(handoff.mail), handoff.to)
+}
+
+/** Unread mail at these positions, and answers owed for it, are another session's now. */
+function giveMail(session: StateSession, positions: ReadonlySet<number>, to: string): void {
+  const { mailbox, steps, obligations } = session
+  const entries = mailbox.inbox.unread().filter(({ seq, handover }) => handover === null && positions.has(seq))
+  mailbox.surface(
+    entries.map(({ envelope }) => envelope.id),
+    Date.now(),
+  )
+  steps.noteAll(entries, 'delivered', `handed over to ${to}`)
+  obligations.settle(obligations.owed().filter((id) => positions.has(mailbox.inbox.origin(id)?.seq ?? 0)))
+  session.poke()
+  void session.save().catch(() => {})
 }
 
 async function passTasks(

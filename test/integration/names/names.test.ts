@@ -185,7 +185,7 @@ test('a session that lost its name unnoticed does not write its successor’s su
   const next = await project.node('api', { worktree: WORKTREE, session: 'next' })
   await arrived(next, 1)
   expect(await late.texts(1)).toEqual(['one'])
-  await until(() => late.logged('later holder').length > 0, 'the refusal')
+  await until(() => late.logged('later owner').length > 0, 'the refusal')
   await next.crash()
   // Nobody's journal on this machine: what was read is what the engine says.
   const again = await project.node('api', { machine: await project.machine(), process: next.process, session: 'next' })

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Ledger, type LedgerStep } from '../../../src/core/state/ledger.ts'
 import { type Facts, type Obligation, obligationsOf } from '../../../src/core/state/obligations.ts'
 import { renderState, tokensOf } from '../../../src/core/state/render.ts'
-import { StateTelling } from '../../../src/daemon/delivery/context.ts'
+import { Context } from '../../../src/daemon/delivery/context.ts'
 import { Courier } from '../../../src/daemon/delivery/courier.ts'
 import { LedgerBook } from '../../../src/daemon/disk/ledger-book.ts'
 import { Mailbox } from '../../../src/daemon/mail/mailbox.ts'
@@ -16,6 +16,7 @@ import { createLogger } from '../../../src/host/log.ts'
 import type { RunRecord } from '../../../src/wire/run.schema.ts'
 import type { StateDocument } from '../../../src/wire/state.schema.ts'
 import type { Task } from '../../../src/wire/task.schema.ts'
+import { alone } from '../../support/alone.ts'
 import { fixture } from '../../support/samples.ts'
 
 const AT = Date.parse('2026-11-20T10:00:00.000Z')
@@ -258,7 +259,7 @@ test('whatever was set or said, the text keeps its budget, is one element and hi
 
 let dir: string
 let book: LedgerBook
-let telling: StateTelling
+let telling: Context
 let courier: Courier
 let mailbox: Mailbox
 let document: StateDocument
@@ -272,17 +273,18 @@ const mail = () => {
   }
 }
 
-function makeTelling(wasRead = false): StateTelling {
-  return new StateTelling({
-    tokens: 600,
-    me: () => 'api',
-    document: () => document,
-    obligations: () => [],
-    book: () => book,
-    follow: (token) => followed.push(token),
-    wasRead: () => wasRead,
-    onRead: () => {},
-    onDue: () => courier.poke(),
+function makeTelling(wasRead = false): Context {
+  return new Context({
+    ...{ settings: { stateTokens: 600 }, record: { name: 'api' }, holding: { ledger: book } },
+    state: {
+      get document() {
+        return document
+      },
+    },
+    obligations: { list: () => [] },
+    harness: { follow: (token) => void followed.push(token), wasRead: () => wasRead },
+    beginnings: { keptWasRead: async () => {} },
+    poke: () => courier.poke(),
   })
 }
 
@@ -296,14 +298,10 @@ beforeEach(() => {
   followed = []
   telling = makeTelling()
   courier = new Courier({
-    doors: [new HookDoor(join(dir, 'run'))],
-    floorMs: 0,
-    log,
-    recall: () => [],
-    onStep: () => {},
-    onSurfaced: () => {},
-    aside: telling,
-    onChange: () => {},
+    ...{ harness: { doors: [new HookDoor(join(dir, 'run'))] }, settings: { floorSeconds: 0 }, log, ...alone },
+    steps: { noteAll: () => {} },
+    context: telling,
+    surfaced: () => {},
   })
   courier.attach(mailbox)
 })

@@ -9,6 +9,7 @@ import { HookDoor } from '../../../src/harness/claude-code/doors/hook.ts'
 import { createLogger } from '../../../src/host/log.ts'
 import type { Envelope } from '../../../src/wire/envelope.schema.ts'
 import { limits } from '../../../src/wire/limits.ts'
+import { alone } from '../../support/alone.ts'
 import { unsigned } from '../../support/samples.ts'
 
 const log = createLogger('silent', () => {})
@@ -23,13 +24,9 @@ beforeEach(() => {
   mailbox = Mailbox.open(dir, log)
   surfaced = []
   courier = new Courier({
-    doors: [new HookDoor(join(dir, 'run'))],
-    floorMs: 30_000,
-    log,
-    recall: () => [],
-    onStep: () => {},
-    onSurfaced: (entries) => surfaced.push(...entries.map(({ envelope }) => envelope.id)),
-    onChange: () => {},
+    ...{ harness: { doors: [new HookDoor(join(dir, 'run'))] }, settings: { floorSeconds: 30 }, log, ...alone },
+    steps: { noteAll: () => {} },
+    surfaced: (entries) => void surfaced.push(...entries.map(({ envelope }) => envelope.id)),
   })
   courier.attach(mailbox)
   courier.status = 'busy'

@@ -9,6 +9,7 @@ import type { Door, Recalled } from '../../../src/harness/types.ts'
 import { createLogger } from '../../../src/host/log.ts'
 import type { Envelope, SessionStatus } from '../../../src/wire/envelope.schema.ts'
 import { times } from '../../../src/wire/limits.ts'
+import { alone } from '../../support/alone.ts'
 import { unsigned } from '../../support/samples.ts'
 
 const log = createLogger('silent', () => {})
@@ -72,13 +73,10 @@ function open(): void {
   hook = new KeptDoor('hook', ['busy', 'waiting'])
   socket = new KeptDoor('inbox-socket', ['idle'])
   courier = new Courier({
-    doors: [hook, socket],
-    recall: (offers) => offers.map(() => recalled),
-    floorMs: 30_000,
-    log,
-    onStep: (entries, state, evidence) => void told.push(`${entries.length} ${state}: ${evidence}`),
-    onSurfaced: (entries) => void told.push(`${entries.length} surfaced`),
-    onChange: () => {},
+    harness: { doors: [hook, socket], recall: (offers) => offers.map(() => recalled) },
+    ...{ settings: { floorSeconds: 30 }, log, ...alone },
+    steps: { noteAll: (entries, state, evidence) => void told.push(`${entries.length} ${state}: ${evidence}`) },
+    surfaced: (entries) => void told.push(`${entries.length} surfaced`),
   })
   courier.status = 'idle'
   courier.attach(mailbox)

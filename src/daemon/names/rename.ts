@@ -1,12 +1,34 @@
-/** After a rename: what came to the former name is this session's, and what it kept comes along. */
+/** Gives a session another name: its mail and its files come along. */
+import { existsSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../../errors.ts'
-import type { Home } from '../../host/home.ts'
+import { type Home, nameDir } from '../../host/home.ts'
+import { lock } from '../../host/lock.ts'
+import type { Link } from '../../link/link.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Envelope, NameRecord } from '../../wire/envelope.schema.ts'
-import { durableOf, type Registry } from '../names/registry.ts'
-import { moveName } from './drain.ts'
+import { durableOf, type Registry } from './registry.ts'
 
-/** Before a second rename, for mail to the name before that is still on its way. */
+/** Makes a change that, if it fails half-way, is completed by connecting anew. */
+export async function completing(link: Pick<Link<ProjectStore>, 'reset'>, change: () => Promise<void>): Promise<void> {
+  try {
+    await change()
+  } catch (error) {
+    link.reset()
+    throw error
+  }
+}
+
+/** A former holder that is ending, or a neighbour that drains, lets go within this long. */
+export const LOCK_MS = 3000
+
+/** Held by a name's holder for as long as it uses the name's directory. */
+export function dirLock(dir: string): string {
+  return join(dir, 'lock')
+}
+
+/** A second rename waits so long for mail to the name before that is still on its way. */
 const CATCH_UP_MS = 3000
 const LOOK_MS = 50
 
@@ -16,7 +38,7 @@ export async function catchUp(store: ProjectStore, { formerly }: NameRecord, hig
   while (formerly && (await store.mailFrom(formerly.name, high() + 1)).length > 0) {
     const hint = 'mesh inbox shows it; then rename again'
     if (Date.now() > deadline) throw new MeshError('conflict', `${formerly.name} has unread mail left`, { hint })
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    await sleep(LOOK_MS)
   }
 }
 
@@ -44,4 +66,22 @@ export async function isForFormer(
   if (!formerly || envelope.to !== formerly.name) return false
   const holder = (await store.names.get(formerly.name))?.value
   return !holder || holder.renamedTo !== undefined || seq <= holder.since
+}
+
+/**
+ * A renamed session takes its files along, once: what is there under the new name is its own by then. Under the lock,
+ * which moves too: that of a neighbour who drains just then would lock the new name for as long as the neighbour lives.
+ */
+export async function moveName(home: Home, project: string, name: string, to: string): Promise<void> {
+  const [from, target] = [nameDir(home, project, name), nameDir(home, project, to)]
+  if (!existsSync(from) || existsSync(target)) return
+  const held = await lock(dirLock(from), LOCK_MS)
+  if (existsSync(target)) return held.release()
+  try {
+    renameSync(from, target)
+  } catch (error) {
+    held.release()
+    throw error
+  }
+  rmSync(dirLock(target), { force: true })
 }

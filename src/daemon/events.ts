@@ -1,0 +1,47 @@
+/** What a client shows of its session, and which rooms it concerns. */
+import type { Conversation, HarnessEvents } from '../harness/types.ts'
+import type { SessionStatus } from '../wire/envelope.schema.ts'
+import type { SessionEnd } from '../wire/session-end.ts'
+import type { Rooms } from './rooms.ts'
+
+interface LivingSession extends Rooms {
+  end(end: SessionEnd): Promise<void>
+}
+
+export function eventsOf(session: LivingSession): HarnessEvents {
+  const { context, courier, runs, loops, edits, beginnings } = session
+  return {
+    status: (status, waitingFor) => onStatus(session, status, waitingFor),
+    turnEnded: (turn) => {
+      runs.session?.turnEnded(turn)
+      context.onTurnEnded()
+    },
+    conversation: (conversation) => onConversation(session, conversation),
+    evidence: (token, state, evidence) => {
+      if (!context.evidence(token, state)) courier.evidence(token, state, evidence)
+    },
+    interrupted: (is) => courier.interrupted(is),
+    prompted: () => void loops.resume(null, 'a person said something there'),
+    edited: (path) => edits.edited(path),
+    ...runs.subagentEvents,
+    startMissed: () => beginnings.missed(),
+    ended: (end) => void session.end(end),
+  }
+}
+
+function onStatus(session: LivingSession, status: SessionStatus, waitingFor?: string): void {
+  session.touch()
+  session.courier.status = status
+  session.context.onStatus(status)
+  session.runs.session?.status(status, waitingFor)
+}
+
+/** A conversation began. Resolves to what its model reads at the start. */
+function onConversation(session: LivingSession, conversation: Conversation): Promise<string> {
+  const isCleared = conversation.source === 'clear' && conversation.sessionId !== session.sessionId
+  session.naming.conversation = conversation
+  session.runs.session?.conversation()
+  if (isCleared) session.courier.forgotten()
+  session.touch()
+  return session.beginnings.text(conversation)
+}

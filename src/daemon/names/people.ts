@@ -1,0 +1,29 @@
+/** Messages of the sidecar's own: to the people, and to its session. */
+import { isShell } from '../../core/names/kinds.ts'
+import { limits } from '../../wire/limits.ts'
+import { newId, type Recipient } from '../../wire/names.ts'
+import type { Session } from '../session.ts'
+
+/** Writes to every person at a shell now; if there is none, to their role, whose next owner reads it. */
+export async function notifyPeople(session: Session, text: string): Promise<void> {
+  for (const to of await people(session)) await notify(session, to, text)
+}
+
+async function people(session: Session): Promise<Recipient[]> {
+  const sessions = await session.sessions()
+  const there = sessions.filter(({ harness, status }) => isShell(harness) && !['lost', 'gone'].includes(status))
+  if (there.length === 0) return [{ kind: 'role', name: 'operator' }]
+  return there.slice(0, limits.recipients).map(({ name }) => ({ kind: 'session', name }))
+}
+
+/** Writes to this very session that it lost the name `before` and has another. */
+export async function notifyRenamed(session: Session, before: string): Promise<void> {
+  const { name } = session.record
+  const text = `You are "${name}" on mesh now, no longer "${before}": mail sent to that name does not reach you any more.`
+  await notify(session, { kind: 'session', name }, text)
+}
+
+async function notify(session: Session, to: Recipient, text: string): Promise<void> {
+  const { stored } = await session.send({ id: newId('m'), to, text, hops: 0 })
+  await stored
+}

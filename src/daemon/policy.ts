@@ -1,0 +1,39 @@
+/** What becomes of mail in every room that has to do with it. */
+import { isControl } from '../core/mail/control.ts'
+import type { Entry } from '../core/mail/inbox.ts'
+import { isDirect } from '../core/mail/recipients.ts'
+import { type ControlledSession, obey } from './control.ts'
+import type { Arrival } from './mail/incoming.ts'
+import { isToldOf } from './mail/receipts.ts'
+import { HANDOFF } from './state/handoff.ts'
+import type { HandoffQueue } from './state/handoff-queue.ts'
+
+export interface PolicySession extends ControlledSession {
+  readonly handoffs: HandoffQueue
+  /** The session did something just now: the heartbeat says so. */
+  touch(): void
+}
+
+/** A message is in the journal. */
+export function arrived(session: PolicySession, { envelope, verified, isNew, held }: Arrival): void {
+  const { steps, loops, obligations, handoffs } = session
+  if (isControl(envelope)) void obey(session, { envelope, verified })
+  else if (held) steps.note(envelope, 'held', loops.evidence(envelope.from.name))
+  else if (isNew && isDirect(envelope)) steps.note(envelope, 'delivered', 'in the journal of its sidecar')
+  if (held) void loops.notify()
+  if (isNew) obligations.arrived(envelope)
+  if (isNew && envelope.intent === HANDOFF) void handoffs.run()
+  session.poke()
+}
+
+/** The model, or the reader who asked for them, has read these messages. */
+export function surfaced(session: PolicySession, entries: readonly Entry[], evidence: string, door: string): void {
+  const { steps, roles, obligations, link } = session
+  for (const { envelope } of entries) {
+    if (isToldOf(envelope.to)) steps.note(envelope, 'surfaced', evidence, door)
+    if (envelope.to.startsWith('role:')) void roles.settle(envelope.to.slice(5), envelope.id).catch(() => {})
+  }
+  obligations.surfaced(entries)
+  session.touch()
+  if (link.up) void session.save().catch(() => {})
+}

@@ -1,0 +1,6 @@
+/** A session that says nothing by itself, for a courier. */
+export const alone = {
+  loops: { note: () => null },
+  context: { isDue: false, again: () => null },
+  presence: { changed: () => {} },
+}
