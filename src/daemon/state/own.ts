@@ -15,8 +15,8 @@ export class OwnState {
   readonly #log: Logger
   #held: { name: string; epoch: number } | null = null
   #kept: KeptDocument | null = null
-  /** One change at a time: each knows the document that the one before left. */
-  #changing: Promise<unknown> = Promise.resolve()
+  /** One at a time: each change, and each reading, knows the document that the one before left. */
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(log: Logger) {
     this.#log = log
@@ -42,7 +42,11 @@ export class OwnState {
   }
 
   /** Reads the document of the name held, unless it is here, and refuses holders before this one. Throws `not_found`, `version_skew`. */
-  async open(store: ProjectStore, record: NameRecord): Promise<void> {
+  open(store: ProjectStore, record: NameRecord): Promise<void> {
+    return this.#inTurn(() => this.#open(store, record))
+  }
+
+  async #open(store: ProjectStore, record: NameRecord): Promise<void> {
     const { name, epoch, formerly } = record
     const isHere = this.#kept !== null && this.#held?.name === name && this.#held.epoch === epoch
     if (isHere) return
@@ -69,13 +73,17 @@ export class OwnState {
 
   /** Throws as `changeDocument`. */
   change(store: ProjectStore, record: NameRecord, change: StateChange, op: string): Promise<Changed> {
-    const changed = this.#changing.then(() => this.#change(store, record, change, op))
-    this.#changing = changed.catch(() => {})
-    return changed
+    return this.#inTurn(() => this.#change(store, record, change, op))
+  }
+
+  #inTurn<T>(step: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(step)
+    this.#last = done.catch(() => {})
+    return done
   }
 
   async #change(store: ProjectStore, record: NameRecord, change: StateChange, op: string): Promise<Changed> {
-    await this.open(store, record)
+    await this.#open(store, record)
     const ref = { own: record.name, epoch: record.epoch }
     const made = { op, at: new Date().toISOString(), by: actorOf(record) }
     try {

@@ -1,7 +1,9 @@
 /** State documents on a real engine: no lost update, history, late holders, answers that get lost, and what is collected. */
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, vi } from 'vitest'
 import { collect, documentHistory, keyOf } from '../../../src/daemon/state/documents.ts'
+import { OwnState } from '../../../src/daemon/state/own.ts'
 import { MeshError } from '../../../src/errors.ts'
 import { limits, times } from '../../../src/wire/limits.ts'
 import { newOperation } from '../../../src/wire/names.ts'
@@ -139,6 +141,25 @@ test('the document goes with the name: over a restart, a resume, a rename and to
   const stranger = await project.node('api', { session: 'three', explicit: true })
   expect(stranger.name).toBe('api')
   expect(await values(stranger)).toEqual({})
+})
+
+test('a change that comes while the document is read for the first time is not forgotten', async ({ project }) => {
+  const { alice } = await project.nodes('alice')
+  const { record, log } = alice.sidecar
+  const { store } = alice.sidecar.link
+  const own = new OwnState(log)
+  const look = store.state.look.bind(store.state)
+  let changed: Promise<unknown> | null = null
+  vi.spyOn(store.state, 'look').mockImplementationOnce(async (key) => {
+    const read = await look(key)
+    changed = own.change(store, record, { do: 'set', key: 'plan', value: 'mine' }, newOperation())
+    // Either it waits for this reading, or it is over before this reading is.
+    await Promise.race([changed, sleep(1000)])
+    return read
+  })
+  await own.attach(store, record)
+  await changed
+  expect(own.document.entries.map(({ key, value }) => [key, value])).toEqual([['plan', 'mine']])
 })
 
 test('forgetting the name removes its document', async ({ project }) => {
