@@ -1,13 +1,13 @@
 /**
- * A supervisor's process: `supervisor.js <mesh home>`. What to run comes on descriptor 3 from whoever started it, who is
- * told on the same line how it went. It ends when the run is over and told.
+ * A supervisor's process: `supervisor.js <mesh home>`. Its starter sends the run on descriptor 3, and reads there how it
+ * went. It ends when the run is over and published.
  */
 import { Socket } from 'node:net'
 import { type FromSupervisor, type RunSpec, toSupervisor } from '../api/supervisor.schema.ts'
 import { MeshError } from '../errors.ts'
 import { followSpawned, launchBackground } from '../harness/spawned.ts'
 import { ensurePrivateDir } from '../host/files.ts'
-import { meshHome, runDir } from '../host/home.ts'
+import { type Home, meshHome, runDir } from '../host/home.ts'
 import { tryLock } from '../host/lock.ts'
 import { type Logger, openLog } from '../host/log.ts'
 import { findExecutable } from '../host/process/executable.ts'
@@ -39,48 +39,21 @@ async function main(): Promise<void> {
   const spec = await starter.spec
   const found = spec.attach ? { path: '' } : findExecutable(spec.command[0]!, process.env.PATH, spec.cwd)
   if ('fault' in found) return refuse(starter, found.fault, found.path)
-  const dir = runDir(home, spec.run)
   const fault = spec.schema === undefined ? null : schemaFault(spec.schema)
-  if (fault !== null)
-    return end(starter, {
-      refused: {
-        exit: EXIT.other,
-        code: 'bad_request',
-        message: `this is no JSON Schema: ${fault}`,
-        hint: 'see https://json-schema.org',
-      },
-    })
-  let supervisor: Supervisor
-  let close: () => void
-  let isOurs = false
-  try {
-    for (const path of [home.root, home.runs, dir]) ensurePrivateDir(path)
-    if (!tryLock(files.lock(dir))) throw new MeshError('conflict', `${spec.run} has a supervisor`)
-    isOurs = true
-    writeSpec(dir, spec)
-    const { log } = openLog(files.log(dir), process.env.MESH_LOG_LEVEL ?? 'info')
-    guard(log)
-    const tell = (word: FromSupervisor) => starter.tell(word)
-    const subject = spec.background ? await inBackground(spec, found.path, dir) : undefined
-    supervisor = new Supervisor({
-      subject,
-      spec,
-      path: found.path,
-      agent: spec.runKind === 'session' ? new AgentRun(spec, dir, followSpawned(process.env, spec.session)) : null,
-      home,
-      env: process.env,
-      log,
-      tell,
-      isAttended: () => !spec.detach && starter.isThere,
-    })
-    close = await serveRun(files.socket(dir), (request) => supervisor.answer(request))
-    await supervisor.start()
-  } catch (error) {
-    // Nothing was run.
-    if (isOurs) removeRun(home, spec.run)
-    const { code, message, hint } = MeshError.from(error)
+  if (fault !== null) {
+    const error = {
+      code: 'bad_request',
+      message: `this is no JSON Schema: ${fault}`,
+      hint: 'see https://json-schema.org',
+    }
+    return end(starter, { refused: { exit: EXIT.other, ...error } })
+  }
+  const begun = await begin(spec, found.path, home, starter)
+  if (begun instanceof MeshError) {
+    const { code, message, hint } = begun
     return end(starter, { refused: { exit: EXIT.other, code, message, hint } })
   }
+  const { supervisor, close } = begun
   for (const signal of SIGNALS) {
     // A process that was there before is not ours to end: the witness watches it from then on.
     const isFree = () => supervisor.isOver || spec.attach !== undefined || spec.background
@@ -94,11 +67,47 @@ async function main(): Promise<void> {
   process.exit(0)
 }
 
-/** The client's daemon starts it: it runs before it can be on record. */
+/** Puts the run on disk, opens its socket and lets it begin. Returns an error when nothing was run. */
+async function begin(
+  spec: RunSpec,
+  path: string,
+  home: Home,
+  starter: Starter,
+): Promise<{ supervisor: Supervisor; close: () => void } | MeshError> {
+  const dir = runDir(home, spec.run)
+  let isOurs = false
+  try {
+    for (const each of [home.root, home.runs, dir]) ensurePrivateDir(each)
+    if (!tryLock(files.lock(dir))) throw new MeshError('conflict', `${spec.run} has a supervisor`)
+    isOurs = true
+    writeSpec(dir, spec)
+    const { log } = openLog(files.log(dir), process.env.MESH_LOG_LEVEL ?? 'info')
+    guard(log)
+    const supervisor = await Supervisor.start({
+      subject: spec.background ? await inBackground(spec, path, dir) : undefined,
+      spec,
+      path,
+      agent: spec.runKind === 'session' ? new AgentRun(spec, dir, followSpawned(process.env, spec.session)) : null,
+      home,
+      env: process.env,
+      log,
+      send: (word) => starter.send(word),
+      isAttended: () => !spec.detach && starter.isThere,
+    })
+    const close = await serveRun(files.socket(dir), (request) => supervisor.answer(request))
+    await supervisor.go()
+    return { supervisor, close }
+  } catch (error) {
+    if (isOurs) removeRun(home, spec.run)
+    return MeshError.from(error)
+  }
+}
+
+/** Has the client's daemon start the session, which runs before it can be on record. */
 async function inBackground({ command, cwd, input = '' }: RunSpec, path: string, dir: string): Promise<RunSubject> {
   const { pid, said, stop } = await launchBackground({ path, env: process.env, cwd }, command.slice(1), input)
   const identity = identifyProcess(pid)
-  // What the session shows is the client's to show.
+  // The session's output is the client's to show.
   new RunLog(files.output(dir, 'stdout')).write(Buffer.from(said))
   if (identity) return new BackgroundProcess(identity, stop)
   throw new MeshError('not_alive', 'the session ended as it began')
@@ -111,12 +120,12 @@ async function refuse(starter: Starter, fault: 'not_found' | 'not_executable', p
 }
 
 async function end(starter: Starter, word: FromSupervisor): Promise<never> {
-  starter.tell(word)
+  starter.send(word)
   await starter.close()
   process.exit(0)
 }
 
-/** Whoever started this process, at the other end of descriptor 3. It may go at any time; the run goes on. */
+/** The starter of this process, at the other end of descriptor 3. It may go at any time; the run goes on. */
 class Starter {
   readonly spec: Promise<RunSpec>
   onSignal: (signal: NodeJS.Signals) => void = () => {}
@@ -137,7 +146,7 @@ class Starter {
           else this.onSignal(word.data.signal as NodeJS.Signals)
         }
       })
-      this.#socket.once('close', () => reject(new MeshError('bad_request', 'whoever started this went away')))
+      this.#socket.once('close', () => reject(new MeshError('bad_request', 'the starter went away')))
     })
   }
 
@@ -145,7 +154,7 @@ class Starter {
     return this.#socket.writable && !this.#socket.readableEnded
   }
 
-  tell(word: FromSupervisor): void {
+  send(word: FromSupervisor): void {
     if (this.#socket.writable) this.#socket.write(`${JSON.stringify(word)}\n`)
   }
 
@@ -158,7 +167,7 @@ class Starter {
   }
 }
 
-/** A bug ends the supervisor loudly; the run is then told as lost by its witness. */
+/** A bug ends the supervisor loudly; its witness then reports the run as lost. */
 function guard(log: Logger): void {
   const die = (error: unknown) => {
     log.fatal({ error: String(error), stack: error instanceof Error ? error.stack : undefined }, 'crashed')

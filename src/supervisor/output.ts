@@ -1,6 +1,8 @@
 /** A run's output on disk: bounded, one old file kept. A full disk costs output, never the run. */
 import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs'
 import { limits } from '../wire/limits.ts'
+import type { AgentRun } from './agent.ts'
+import type { Sink } from './child.ts'
 
 export class RunLog {
   readonly #path: string
@@ -50,4 +52,14 @@ export class RunLog {
     }
     this.#open()
   }
+}
+
+/** The logs of a run that is detached; null for any other. */
+export type Logs = { stdout: RunLog; stderr: RunLog } | null
+
+/** A session's output is for its client's eyes; the log has its words for people. */
+export function sinksOf(logs: Logs, agent: AgentRun | null): Record<'stdout' | 'stderr', Sink> | null {
+  if (!logs || !agent) return logs
+  const { stdout, stderr } = logs
+  return { stdout: { write: (chunk: Buffer) => stdout.write(Buffer.from(agent.client.read(chunk))) }, stderr }
 }

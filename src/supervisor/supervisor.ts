@@ -1,8 +1,11 @@
 /**
- * Watches one process to its end and tells it: what is told is on disk first. It belongs to no session, so that it
+ * Watches one process to its end and publishes its events, each on disk first. It belongs to no session, so that it
  * outlives the one that started it, its sidecar and the engine.
  */
+
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { EndedRun, FromSupervisor, RunAnswer, RunRequest, RunSpec } from '../api/supervisor.schema.ts'
+import { deferred } from '../core/deferred.ts'
 import { type ExitEvidence, type Judged, judgeExit } from '../core/runs/process-end.ts'
 import { advance, isOver, type Run } from '../core/runs/run.ts'
 import { isStopped } from '../engine/engine.ts'
@@ -28,68 +31,84 @@ import type { AgentRun } from './agent.ts'
 import { AttachedProcess } from './attached.ts'
 import { RunChild } from './child.ts'
 import { PostFollower } from './follower.ts'
-import { RunLog } from './output.ts'
+import { type Logs, RunLog, sinksOf } from './output.ts'
 
 /** An end that the engine does not take for this long is left to the sidecars of this machine. */
 const LINGER_MS = 60_000
 const LOOK_MS = 500
 /** A witness that is busy does not keep a command from beginning. */
 const FOLLOW_MS = 100
-/** How often it is looked whether the process is stopped: there is no signal for that in Node. */
+/** The process is looked at this often to see whether it is stopped: Node has no signal for that. */
 const STOPPED_LOOK_MS = 500
-/** What a session goes on doing after it said that it is done. */
+/** A session that said that it is done may go on for this long. */
 const DONE_MS = 60_000
-/** What is left in the group of an ended run is told to end, and killed after this long. */
+/** Processes left in the group of an ended run are asked to end, and killed after this long. */
 const LEFT_MS = 2000
+const LEFT_LOOK_MS = 20
 
 interface SupervisorOptions {
   spec: RunSpec
   /** The command's file. */
   path: string
-  /** What is known of a session besides its process; null for any other run. */
+  /** A session's reports, word and result; null for any other run. */
   agent: AgentRun | null
   /** A process that runs already. */
   subject?: RunSubject | undefined
   home: Home
   env: Env
   log: Logger
-  /** Tells whoever started the run, who may be gone. */
-  tell(word: FromSupervisor): void
-  /** Whoever started the run still waits for it. */
+  /** Sends a word to the run's starter, which may be gone. */
+  send(word: FromSupervisor): void
+  /** True while the run's starter waits for it. */
   isAttended(): boolean
+}
+
+/** A process that is on record and has not begun. */
+interface Begun {
+  child: RunSubject
+  journal: Journal<RunStep>
+  logs: Logs
+  started: RunStep & { t: 'started' }
 }
 
 export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #dir: string
   readonly #journal: Journal<RunStep>
-  readonly #logs: { stdout: RunLog; stderr: RunLog } | null
+  readonly #logs: Logs
+  readonly #child: RunSubject
+  readonly #announcer: Announcer
   readonly #follower: PostFollower
   readonly #link: Link<RunStore>
   readonly #oomKills = oomKills()
-  readonly #ended: Promise<EndedRun>
-  #resolveEnded!: (ended: EndedRun) => void
-  #child!: RunSubject
-  #announcer!: Announcer
-  #run: Run | null = null
+  readonly #ended = deferred<EndedRun>()
+  /** Everything is published. */
+  readonly #published = deferred<void>()
+  /** A session that lives on in the background ended its work. */
+  readonly #finished = deferred<Exit>()
+  #run: Run
   #startedAt = 0
   #timer: NodeJS.Timeout | null = null
   #unwatch = () => {}
   #timedOut = false
   #forwarded: ExitEvidence['forwarded'] = null
-  #noteDone!: () => void
-  readonly #done: Promise<void>
-  #finish!: () => void
-  /** A session that lives on in the background ended its work. */
-  readonly #finished: Promise<Exit>
 
-  constructor(options: SupervisorOptions) {
+  private constructor(options: SupervisorOptions, { child, journal, logs, started }: Begun) {
     const { spec, home, env, log } = options
     this.#options = options
     this.#dir = runDir(home, spec.run)
-    this.#journal = Journal.open<RunStep>(files.journal(this.#dir)).journal
-    const logOf = (stream: 'stdout' | 'stderr') => new RunLog(files.output(this.#dir, stream))
-    this.#logs = spec.detach && !spec.attach ? { stdout: logOf('stdout'), stderr: logOf('stderr') } : null
+    this.#child = child
+    this.#journal = journal
+    this.#logs = logs
+    const process_ = { pid: child.identity.pid, supervisor: started.supervisor }
+    this.#announcer = new Announcer({
+      journal,
+      steps: [],
+      key: memberKey(home),
+      record: recordOf(spec, started.at, process_),
+      log,
+      onDone: this.#published.resolve,
+    })
     this.#follower = new PostFollower(home, spec.run)
     this.#link = new Link<RunStore>({
       home,
@@ -100,75 +119,63 @@ export class Supervisor {
       onUp: async (store) => this.#announcer.attach(store),
       onDown: () => this.#announcer.detach(),
     })
-    this.#ended = new Promise((resolve) => {
-      this.#resolveEnded = resolve
-    })
-    this.#done = new Promise((resolve) => {
-      this.#noteDone = resolve
-    })
-    this.#finished = new Promise((resolve) => {
-      this.#finish = () => resolve({ code: null, signal: null })
-    })
+    const spawned = eventOf(spec, 1, spec.owner, spawnedBy(spec, started))
+    this.#run = advance(null, spawned)
+    this.#announcer.push(spawned)
   }
 
-  /** Resolves when the run is over and told, or left to others to tell. After `start`. */
+  /** Starts the process, which is on disk and waits for `go`. Throws when nothing was run. */
+  static async start(options: SupervisorOptions): Promise<Supervisor> {
+    const { spec, path, home, subject, agent } = options
+    const dir = runDir(home, spec.run)
+    const { journal } = Journal.open<RunStep>(files.journal(dir))
+    const logOf = (stream: 'stdout' | 'stderr') => new RunLog(files.output(dir, stream))
+    const logs = spec.detach && !spec.attach ? { stdout: logOf('stdout'), stderr: logOf('stderr') } : null
+    const env = { ...options.env, ...runEnv(spec.lineage, spec.run) }
+    const child =
+      subject ??
+      (spec.attach
+        ? new AttachedProcess(spec.attach)
+        : await RunChild.start({ spec, path, env, logs: sinksOf(logs, agent) }))
+    const supervisor = identifyProcess(process.pid)!
+    const started = { t: 'started', child: child.identity, supervisor, at: new Date().toISOString() } as const
+    try {
+      journal.append([started], true)
+    } catch (error) {
+      if (!spec.attach) child.signal('SIGKILL')
+      throw error
+    }
+    return new Supervisor(options, { child, journal, logs, started })
+  }
+
+  /** Lets the process begin, once the witness of this machine's runs knows of it. */
+  async go(): Promise<void> {
+    const { spec, send } = this.#options
+    await Promise.race([this.#follower.start(), sleep(FOLLOW_MS)])
+    this.#child.go()
+    this.#startedAt = performance.now()
+    send({ started: { runId: spec.run, pid: this.#child.identity.pid } })
+    const stopped = (is: boolean) => this.#noteStopped(is)
+    this.#unwatch = watchProcess(this.#child.identity, { gone: () => {}, stopped }, STOPPED_LOOK_MS)
+    if (spec.timeoutMs !== null) this.#timer = setTimeout(() => this.#timeOut(), spec.timeoutMs)
+  }
+
+  /** Resolves when the run is over and published, or left to others to publish. After `go`. */
   async watch(): Promise<void> {
     const { log } = this.#options
     this.#link.join()
-    const exit = await Promise.race([this.#child.exit(), this.#finished])
+    const exit = await Promise.race([this.#child.exit(), this.#finished.promise])
     this.#end(await this.#judge(exit))
     log.info(exit, 'ended')
-    await this.#untilTold()
+    await this.#untilPublished()
     this.#follower.stop()
     this.#announcer.close()
     await this.#link.stop()
     this.#journal.close()
   }
 
-  /** Starts the process, which is on disk before it begins. Throws when nothing was run. */
-  async start(): Promise<void> {
-    const { spec, path, home, env, tell, log } = this.#options
-    const childEnv = { ...env, ...runEnv(spec.lineage, spec.run) }
-    const child =
-      this.#options.subject ??
-      (spec.attach
-        ? new AttachedProcess(spec.attach)
-        : await RunChild.start({ spec, path, env: childEnv, logs: this.#sinks() }))
-    this.#child = child
-    const supervisor = identifyProcess(process.pid)!
-    const at = new Date().toISOString()
-    const started = { t: 'started', child: child.identity, supervisor, at } as const
-    try {
-      this.#journal.append([started], true)
-    } catch (error) {
-      if (!spec.attach) child.signal('SIGKILL')
-      throw error
-    }
-    this.#announcer = new Announcer({
-      journal: this.#journal,
-      steps: [],
-      key: memberKey(home),
-      record: recordOf(spec, at, { pid: child.identity.pid, supervisor }),
-      log,
-      onDone: () => this.#noteDone(),
-    })
-    this.#push(spawnedBy(spec, started))
-    // Whoever witnesses this machine's runs knows of this one before it begins.
-    await Promise.race([this.#follower.start(), new Promise((resolve) => setTimeout(resolve, FOLLOW_MS))])
-    child.go()
-    this.#startedAt = performance.now()
-    tell({ started: { runId: spec.run, pid: child.identity.pid } })
-    const stopped = (is: boolean) => this.#noteStopped(is)
-    this.#unwatch = watchProcess(child.identity, { gone: () => {}, stopped }, STOPPED_LOOK_MS)
-    if (spec.timeoutMs !== null) this.#timer = setTimeout(() => this.#timeOut(), spec.timeoutMs)
-  }
-
-  /** What a session writes is for its client's eyes; people read what it says. */
-  #sinks() {
-    const { agent } = this.#options
-    if (!this.#logs || !agent) return this.#logs
-    const { stdout, stderr } = this.#logs
-    return { stdout: { write: (chunk: Buffer) => stdout.write(Buffer.from(agent.client.read(chunk))) }, stderr }
+  #finish(): void {
+    this.#finished.resolve({ code: null, signal: null })
   }
 
   #timeOut(): void {
@@ -176,7 +183,7 @@ export class Supervisor {
     void this.#child.end('SIGTERM', times.runGrace)
   }
 
-  /** One that is stopped (SIGSTOP, or it wants to read from a terminal that is not its own) waits for somebody. */
+  /** A process that is stopped (SIGSTOP, or a read from a terminal that is not its own) waits for a person. */
   #noteStopped(is: boolean): void {
     if (this.#child.isOver) return
     const at = new Date().toISOString()
@@ -197,7 +204,7 @@ export class Supervisor {
   }
 
   get isOver(): boolean {
-    return this.#run !== null && this.#child.isOver
+    return this.#child.isOver
   }
 
   /** Answers on the run's socket. */
@@ -211,7 +218,7 @@ export class Supervisor {
       writeStop(this.#dir, { by, signal, at: new Date().toISOString() })
       void this.#child.end(signal as NodeJS.Signals, graceMs)
     }
-    return { ended: await this.#ended }
+    return { ended: await this.#ended.promise }
   }
 
   #progress({ text, percent }: RunRequest & { op: 'progress' }): number {
@@ -223,22 +230,21 @@ export class Supervisor {
     return this.#push({ type: 'run_progress', at: new Date().toISOString(), ...words }).seq
   }
 
-  /** What a session, or its sidecar, says of it. */
+  /** Takes the report of a session's sidecar, or the session's own word. */
   #hear(request: RunRequest & { op: 'session' | 'done' }): RunAnswer {
     const { agent, spec } = this.#options
     if (!agent) throw new MeshError('bad_request', 'this run is a command: its exit code is its result')
-    if (!this.#run) throw new MeshError('conflict', 'the run has not begun')
     if (isOver(this.#run.state)) throw new MeshError('not_alive', 'the run is over')
     if (request.op === 'session') {
-      const told = agent.report(request, this.#run!.state)
-      if (told) this.#push({ ...told, at: new Date().toISOString() })
+      const step = agent.report(request, this.#run.state)
+      if (step) this.#push({ ...step, at: new Date().toISOString() })
     } else {
       const misfits = agent.done(request)
       if (misfits.length > 0) return { misfits }
       setTimeout(() => (spec.background ? this.#finish() : this.#child.end('SIGTERM', times.runGrace)), DONE_MS).unref()
     }
     if (spec.background && agent.isDone) this.#finish()
-    return { seq: this.#run!.seq }
+    return { seq: this.#run.seq }
   }
 
   async #judge({ code, signal }: Exit): Promise<Judged> {
@@ -268,28 +274,27 @@ export class Supervisor {
 
   #end(judged: ReturnType<typeof judgeExit>): void {
     const event = this.#push({ ...judged, ...this.#attended(), at: new Date().toISOString() })
-    const ended = endedOf(event, this.#run!)
-    this.#options.tell({ ended })
-    this.#resolveEnded(ended)
+    const ended = endedOf(event, this.#run)
+    this.#options.send({ ended })
+    this.#ended.resolve(ended)
   }
 
   #push(fields: Pick<RunEvent, 'type' | 'at'> & Partial<RunEvent>): RunEvent {
     const { spec } = this.#options
-    const event = eventOf(spec, (this.#run?.seq ?? 0) + 1, spec.owner, fields)
+    const event = eventOf(spec, this.#run.seq + 1, spec.owner, fields)
     this.#run = advance(this.#run, event)
     this.#announcer.push(event)
     return event
   }
 
-  /** After `mesh down` nobody waits: the next sidecar of this machine tells what is in the journal. */
-  async #untilTold(): Promise<void> {
+  /** Stops waiting after `mesh down`: the next sidecar of this machine publishes what is in the journal. */
+  async #untilPublished(): Promise<void> {
     const deadline = performance.now() + LINGER_MS
     while (!this.#announcer.done && performance.now() < deadline && !isStopped(this.#options.home)) {
-      const waited = new Promise((resolve) => setTimeout(resolve, LOOK_MS))
-      await Promise.race([this.#done, waited])
+      await Promise.race([this.#published.promise, sleep(LOOK_MS)])
     }
-    // What the command left in its group is given its time.
+    // Processes that the command left in its group get their time.
     const left = performance.now() + LEFT_MS
-    while (this.#child.hasGroup && performance.now() < left) await new Promise((resolve) => setTimeout(resolve, 20))
+    while (this.#child.hasGroup && performance.now() < left) await sleep(LEFT_LOOK_MS)
   }
 }
