@@ -9,10 +9,11 @@ import {
   isClaudeCode,
   mayHaveHooks as mayRun,
 } from './claude-code/mcp-parent.ts'
+import type { SessionKind } from './sessions.ts'
 
 export interface ParentSession {
   /** The sidecar's first argument. `mcp`: nothing but the server is known of the client. */
-  kind: 'claude-code' | 'mcp'
+  kind: Exclude<SessionKind, 'operator'>
   /** The session directory. */
   dir: string
 }
