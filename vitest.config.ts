@@ -8,7 +8,8 @@ const ceiling = { testTimeout: 60_000, hookTimeout: 60_000 }
 /** A shell script is imported as its text, as by the text loader of the build. */
 const shellText = {
   name: 'shell-text',
-  transform: (code: string, id: string) => (id.endsWith('.sh') ? `export default ${JSON.stringify(code)}` : undefined),
+  transform: (code: string, id: string) =>
+    /\.(ba|z|fi)?sh$/.test(id) ? `export default ${JSON.stringify(code)}` : undefined,
 }
 
 function suite(name: string, options: object = {}) {

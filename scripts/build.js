@@ -44,7 +44,7 @@ const common = {
   define: { MESH_VERSION: JSON.stringify(version), 'import.meta.dirname': '__dirname' },
   alias: Object.fromEntries(Object.entries(stubs).map(([name, file]) => [name, join(root, 'scripts', 'stubs', file)])),
   // The hook script is inlined.
-  loader: { '.sh': 'text' },
+  loader: { '.sh': 'text', '.bash': 'text', '.zsh': 'text', '.fish': 'text' },
   format: 'cjs',
   // A script that is no module cannot `import()`; what is apart is required, lazily all the same.
   supported: { 'dynamic-import': false },

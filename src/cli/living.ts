@@ -17,10 +17,13 @@ export type Ask = <O extends Op>(op: O, body: Request<O>) => Promise<Response<O>
  * null when none answers within `timeoutMs`.
  */
 export async function findLiving(home: Home, target: Target, timeoutMs: number): Promise<Ask | null> {
+  const deadline = performance.now() + timeoutMs
   const own = target.socket
   const others = socketsOf(home, projectOf(target)).filter((socket) => socket !== own)
   for (const socket of [own, ...others]) {
-    const ask: Ask = (op, body) => call(socket, op, body, { timeoutMs }).catch(() => null)
+    const leftMs = deadline - performance.now()
+    if (leftMs < 1) return null
+    const ask: Ask = (op, body) => call(socket, op, body, { timeoutMs: leftMs }).catch(() => null)
     if (await ask('whoami', {})) return ask
   }
   return null

@@ -12,6 +12,7 @@ const INTERRUPTED = 130
 const OWN_FAILURE = 125
 
 async function main(argv: string[]): Promise<number> {
+  if (argv[0] === '__complete') return (await import('./completion/complete.ts')).complete(argv.slice(1))
   const words = beforeText(argv)
   if (words[0] === 'help') return help(argv.slice(1))
   const found = findCommand(argv)

@@ -59,6 +59,13 @@ export const setupCommands = [
     load: async () => (await import('./uninstall.ts')).run,
   }),
   define({
+    name: 'completion',
+    args: '<shell>',
+    about: 'print the script that makes bash, zsh or fish complete commands, flags and names',
+    examples: ['eval "$(mesh completion bash)"', 'mesh completion fish | source'],
+    load: async () => (await import('./completion.ts')).run,
+  }),
+  define({
     name: 'mcp',
     about: 'serve MCP on standard input and output, for a client that starts it',
     examples: ['mesh mcp'],
