@@ -27,7 +27,7 @@ export class CurrentConversation {
     const { env, sessionDir } = options
     this.#options = options
     this.#process = process
-    const earlier = readRecord(sessionDir)
+    const earlier = readClient(sessionDir)
     if (earlier && earlier.process.start !== process.start)
       throw new MeshError('not_alive', `process ${process.pid} is no longer the client`)
     this.isContinued = earlier !== null
@@ -84,7 +84,7 @@ export class CurrentConversation {
   }
 }
 
-function readRecord(sessionDir: string): ClientRecord | null {
+function readClient(sessionDir: string): ClientRecord | null {
   return clientRecord.safeParse(readJson(join(sessionDir, 'client.json'), RECORD_BYTES)).data ?? null
 }
 

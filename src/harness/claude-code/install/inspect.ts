@@ -10,7 +10,7 @@ import { hookScript } from '../hooks/script.ts'
 import { localSettings, userSettings } from './install.ts'
 import { otherHome } from './other-home.ts'
 import { pluginFiles } from './plugin.ts'
-import { listRecords } from './record.ts'
+import { listInstalls } from './record.ts'
 import { isObject, type Json, openSettings } from './settings-file.ts'
 import { pluginId } from './settings-merge.ts'
 
@@ -81,7 +81,7 @@ export function hookCommand(home: Home, event: string): string {
  * hook of mesh's is left out.
  */
 function placesOf(user: string, home: Home, top: string): InstalledPlace[] {
-  const recorded = listRecords(home).flatMap(({ path, repository }) =>
+  const recorded = listInstalls(home).flatMap(({ path, repository }) =>
     repository !== undefined && existsSync(repository) ? [[path, repository] as const] : [],
   )
   const others = new Map([...recorded, [localSettings(top), top] as const].filter(([path]) => path !== user))

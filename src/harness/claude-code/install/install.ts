@@ -19,7 +19,7 @@ import {
   pluginFiles,
   runClient,
 } from './plugin.ts'
-import { type InstallRecord, listRecords, readRecord, writeRecord } from './record.ts'
+import { type InstallRecord, listInstalls, readInstall, writeInstall } from './record.ts'
 import { permissionRules } from './rules.ts'
 import {
   checkWithin,
@@ -119,7 +119,7 @@ export function refreshClaudeCode(options: InstallOptions & { packageDir: string
   placePlugin(home, plugin)
   const scripts = plugin.length > 0 || existsSync(home.hooks) ? [scriptFile(options)] : []
   for (const script of scripts) placeScript(home, script)
-  const places = [userSettings(env), ...listRecords(home)]
+  const places = [userSettings(env), ...listInstalls(home)]
   const installed = places.flatMap(({ path, repository }) => {
     try {
       if (!hasHooks(openSettings(path).settings)) return []
@@ -168,13 +168,13 @@ function writeSettings(
   record.keptEmpty = [...new Set([...record.keptEmpty, ...keptEmpty])]
   if (repository) record.repository = repository
   // The record first: one whose hash does not fit is as good as none.
-  writeRecord(home, record)
+  writeInstall(home, record)
   replaceFile(file.path, text, hashOf(file.bytes))
 }
 
 /** Returns what is known of the file before mesh changed it, from an earlier install or from the file as it is. */
 function nextRecord(home: Home, file: SettingsFile): InstallRecord {
-  const earlier = readRecord(home, file.path)
+  const earlier = readInstall(home, file.path)
   const bytes = file.bytes?.toString('base64') ?? null
   if (earlier && (earlier.after === hashOf(file.bytes) || earlier.before === bytes)) return earlier
   const plugin = earlier?.plugin ? { plugin: earlier.plugin } : {}
@@ -220,13 +220,13 @@ export async function installPlugin(options: InstallOptions & { packageDir: stri
   if (!client) return { changed, files, commands, installed: false }
   const record: InstallRecord = { ...nextRecord(home, file), plugin: { configDir: env.CLAUDE_CONFIG_DIR || null } }
   record.keptEmpty = [...new Set([...record.keptEmpty, ...emptyOnes(file.settings)])]
-  writeRecord(home, record)
+  writeInstall(home, record)
   const failure = await runClient(client, commands, env)
   const now = openSettings(file.path)
   record.after = hashOf(now.bytes)
   // Another program wrote it meanwhile, or the client repaired it: that is not to be undone.
   if (!isSame(takeOut(now.settings, record), takeOut(file.settings, record))) delete record.before
-  writeRecord(home, record)
+  writeInstall(home, record)
   if (failure === null)
     return { changed: changed || !isSame(now.settings, file.settings), files, commands, installed: true }
   throw new MeshError('internal', `the client refused the plugin: ${failure}`, { hint: hintOf(commands) })

@@ -29,20 +29,20 @@ export interface InstallRecord {
   plugin?: { configDir: string | null }
 }
 
-export function readRecord(home: Home, path: string): InstallRecord | null {
+export function readInstall(home: Home, path: string): InstallRecord | null {
   return parse(readJson(recordPath(home, path), RECORD_BYTES))
 }
 
-export function listRecords(home: Home): InstallRecord[] {
+export function listInstalls(home: Home): InstallRecord[] {
   return names(home).flatMap((name) => parse(readJson(join(dirOf(home), name), RECORD_BYTES)) ?? [])
 }
 
-export function writeRecord(home: Home, record: InstallRecord): void {
+export function writeInstall(home: Home, record: InstallRecord): void {
   for (const dir of [home.root, dirOf(home)]) ensurePrivateDir(dir)
   writeAtomic(recordPath(home, record.path), JSON.stringify(record), { sync: true })
 }
 
-export function removeRecord(home: Home, path: string): void {
+export function removeInstall(home: Home, path: string): void {
   rmSync(recordPath(home, path), { force: true })
   try {
     rmdirSync(dirOf(home))

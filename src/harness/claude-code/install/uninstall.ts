@@ -7,7 +7,7 @@ import { readRepository } from '../../../host/repository/git.ts'
 import { localSettings, userSettings } from './install.ts'
 import { refuseOther } from './other-home.ts'
 import { findClient, removePlugin, runClient, uninstallCommands } from './plugin.ts'
-import { type InstallRecord, listRecords, readRecord, removeRecord } from './record.ts'
+import { type InstallRecord, listInstalls, readInstall, removeInstall } from './record.ts'
 import {
   checkWithin,
   currentHash,
@@ -58,7 +58,7 @@ export async function uninstallClaudeCode({ env, home, cwd }: Where): Promise<Un
   const here = cwd === undefined ? null : readRepository(cwd)
   const found = new Map<string, string | undefined>([[user.path, undefined]])
   if (here) found.set(localSettings(here.topLevel), here.topLevel)
-  for (const { path, repository } of listRecords(home)) if (!found.has(path)) found.set(path, repository)
+  for (const { path, repository } of listInstalls(home)) if (!found.has(path)) found.set(path, repository)
   const places: Place[] = []
   for (const [path, repository] of found) places.push(await leave(env, home, path, repository))
   rmSync(home.hooks, { recursive: true, force: true })
@@ -84,17 +84,17 @@ async function leave(env: Env, home: Home, path: string, repository: string | un
   try {
     // The repository was moved or removed: there is nothing to take out.
     if (repository && !existsSync(repository)) {
-      removeRecord(home, path)
+      removeInstall(home, path)
       return { path, did: 'nothing' }
     }
     if (repository) checkWithin(path, repository)
     refuseOther(path, openSettings(path).settings, home)
-    const record = readRecord(home, path)
+    const record = readInstall(home, path)
     const found = currentHash(path)
     const untouched = record?.before !== undefined && record.after === found
     const left = await uninstallPlugin(env, path, record)
     const did = untouched ? goBack(path, record) : takeOutOf(path, record)
-    removeRecord(home, path)
+    removeInstall(home, path)
     const byClient = did === 'nothing' && currentHash(path) !== found
     return { path, did: byClient ? 'edited' : did, ...(left ? { commands: left } : {}) }
   } catch (error) {
