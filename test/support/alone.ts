@@ -3,4 +3,5 @@ export const alone = {
   loops: { note: () => null },
   context: { isDue: false, again: () => null },
   presence: { changed: () => {} },
+  poke: () => {},
 }

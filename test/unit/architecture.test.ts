@@ -28,7 +28,6 @@ const debts = {
     'src/core/mail/inbox.ts': 333,
     'src/core/render.ts': 303,
     'src/core/tasks/board.ts': 318,
-    'src/daemon/delivery/courier.ts': 462,
     'src/daemon/runs/inbox.ts': 323,
     'test/fault/model.test.ts': 496,
     'test/unit/daemon/context.test.ts': 395,

@@ -1,9 +1,12 @@
-/** Calls that block until a message fits. */
+/** Calls for messages: those that wait for one, and those that were given some and have not confirmed that they showed them. */
 import { randomBytes } from 'node:crypto'
 import type { Entry } from '../../core/mail/inbox.ts'
 import { pair, type Waiter } from '../../core/mail/waiters.ts'
 import { MeshError } from '../../errors.ts'
 import { limits } from '../../wire/limits.ts'
+
+/** A reader that took messages and did not say that it showed them, for this long, may not have. */
+const UNCONFIRMED_MS = 10_000
 
 export interface Handover {
   handover: string
@@ -38,7 +41,7 @@ export class WaitingCalls {
   }
 
   /** Blocks until messages fit. The signal ends the wait; then nothing is handed over. */
-  await(wants: Waiter['wants'], signal: AbortSignal): Promise<Handover> {
+  async await(wants: Waiter['wants'], signal: AbortSignal): Promise<Handover> {
     if (this.#waiters.length >= limits.waiters) {
       throw new MeshError('conflict', `${limits.waiters} calls wait already`, { hint: 'end some of them' })
     }
@@ -70,5 +73,36 @@ export class WaitingCalls {
   next(readable: readonly Entry[]): { entry: Entry; give(handover: Handover): void } | undefined {
     const [first] = pair(this.#waiters, readable)
     return first && { entry: first.entry, give: this.#waiters.find(({ id }) => id === first.waiter.id)!.resolve }
+  }
+}
+
+/** Hand-overs to callers that have not said that they showed them. */
+export class Unconfirmed {
+  readonly #open = new Map<string, { timer: NodeJS.Timeout; door: string }>()
+
+  has(handover: string): boolean {
+    return this.#open.has(handover)
+  }
+
+  /** Calls `late` unless the hand-over is closed within 10 s. */
+  open(handover: string, door: string, late: () => void): void {
+    this.#open.set(handover, { timer: setTimeout(late, UNCONFIRMED_MS), door })
+  }
+
+  /** Returns what it was handed over through; undefined if it is not open. */
+  doorOf(handover: string): string | undefined {
+    return this.#open.get(handover)?.door
+  }
+
+  /** Returns what `doorOf` did. */
+  close(handover: string): string | undefined {
+    const open = this.#open.get(handover)
+    clearTimeout(open?.timer)
+    this.#open.delete(handover)
+    return open?.door
+  }
+
+  clear(): void {
+    for (const handover of [...this.#open.keys()]) this.close(handover)
   }
 }

@@ -7,7 +7,7 @@ import { limits, times } from '../../wire/limits.ts'
 export type Waiting = 'delivered' | 'held'
 type Tell = (entries: readonly Entry[], state: Waiting, evidence: string) => void
 
-export class Waits {
+export class Reasons {
   readonly #tell: Tell
   /** What was told, by message. */
   readonly #told = new BoundedMap<string, Set<string>>(limits.unread)

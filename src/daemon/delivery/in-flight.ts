@@ -1,0 +1,265 @@
+/**
+ * Hand-overs through doors, one at a time: from the offer to its end, on evidence only. What the disk refuses to note is
+ * noted as soon as it has room again.
+ */
+import { randomBytes } from 'node:crypto'
+import { BoundedMap } from '../../core/bounded-map.ts'
+import { type InFlight, KEEPER } from '../../core/mail/handover.ts'
+import type { Entry, Offer } from '../../core/mail/inbox.ts'
+import { renderHandover } from '../../core/render.ts'
+import { MeshError } from '../../errors.ts'
+import type { EvidenceState, Harness, Recalled } from '../../harness/types.ts'
+import type { Logger } from '../../host/log.ts'
+import { limits } from '../../wire/limits.ts'
+import type { LoopGuard } from '../mail/loops.ts'
+import type { Mailbox } from '../mail/mailbox.ts'
+import type { Steps } from '../mail/receipts.ts'
+import type { Context } from './context.ts'
+import type { DoorBook } from './doors.ts'
+import type { Reasons } from './reasons.ts'
+import { shownOf } from './text.ts'
+
+/** How a message is read that somebody asked for: no door of the session's. */
+export const INBOX = 'inbox'
+/** Hand-overs given up on, whose evidence may still come; and those that were read and not answered. */
+const PAST = 64
+const RETRY_MS = 1000
+const NOTHING_SEEN = { receivedAt: null, heldAt: null, asked: false, handedAt: null } as const
+
+/** A session that mail is handed over to. */
+export interface HandingSession {
+  readonly harness: Pick<Harness, 'recall'>
+  readonly log: Logger
+  readonly steps: Pick<Steps, 'noteAll'>
+  readonly loops: Pick<LoopGuard, 'note'>
+  readonly context: Pick<Context, 'isDue' | 'again'>
+  /** Something changed that the heartbeat and the courier care about. */
+  poke(): void
+  /** The model, or the reader who asked for them, has read these messages. */
+  surfaced(entries: readonly Entry[], evidence: string, door: string): void
+}
+
+export class Handovers {
+  readonly #session: HandingSession
+  readonly #doors: DoorBook
+  readonly #reasons: Reasons
+  readonly #past = new BoundedMap<string, { ids: string[]; door: string }>(PAST)
+  /** Read, and the model has not gone on since: what a cleared conversation takes with it. */
+  readonly #unanswered = new BoundedMap<string, Entry[]>(PAST)
+  #mailbox: Mailbox | null = null
+  #current: InFlight | null = null
+  /** What the last offer says besides its messages. */
+  #note: { token: string; read(): void } | null = null
+  #aside: { token: string; read(): void; lost(): void } | null = null
+
+  constructor(session: HandingSession, doors: DoorBook, reasons: Reasons) {
+    this.#session = session
+    this.#doors = doors
+    this.#reasons = reasons
+  }
+
+  get current(): InFlight | null {
+    return this.#current
+  }
+
+  /** Finds out what became of hand-overs of an earlier sidecar before anything is offered again. */
+  attach(mailbox: Mailbox, isAsking: boolean): void {
+    this.#mailbox = mailbox
+    const { inherited } = mailbox
+    for (const [at, { state, evidence }] of this.#recall(inherited).entries()) {
+      const { handover: token, door, at: offeredAt } = inherited[at]!
+      const count = mailbox.inbox.inHandover(token).length
+      if (state === 'surfaced') this.#write(() => void this.settle(token, evidence, door))
+      else if (state === 'lost' || this.#current) this.giveBack(token, false, door)
+      else if (count > 0) {
+        const isFull = count >= limits.shownMessages
+        this.#current = { ...NOTHING_SEEN, token, door, offeredAt, count, isFull, receivedAt: offeredAt }
+        if (state !== 'open') this.evidence(token, state, evidence, isAsking)
+      }
+    }
+  }
+
+  #recall(offers: readonly Offer[]): Recalled[] {
+    const { harness } = this.#session
+    return harness.recall?.(offers) ?? offers.map(() => ({ state: 'lost', evidence: '' }))
+  }
+
+  detach(): void {
+    this.#mailbox = null
+    this.#current = null
+    this.#unanswered.clear()
+  }
+
+  /** Returns unread messages that nobody has taken yet, oldest first. */
+  untaken({ inbox }: Mailbox): Entry[] {
+    const { token, handedAt, heldAt } = this.#current ?? {}
+    const offered = token !== undefined && handedAt === null && heldAt === null ? inbox.inHandover(token) : []
+    return [...offered, ...inbox.deliverable()]
+  }
+
+  /** Gives unread mail to a door. Throws `store_full`. */
+  async offer(mailbox: Mailbox, name: string): Promise<void> {
+    const nonce = randomBytes(4).toString('hex')
+    const token = `mesh-${nonce}`
+    const waiting = mailbox.inbox.deliverable()
+    const { text, count } = this.#render(waiting, token, nonce, name)
+    if (count > 0) mailbox.hand(token, waiting.slice(0, count), name, Date.now())
+    const isFull = count < waiting.length
+    this.#current = { ...NOTHING_SEEN, token, door: name, offeredAt: Date.now(), count, isFull }
+    try {
+      await this.#doors.get(name).offer(text, token)
+    } catch (error) {
+      this.#current = null
+      this.#write(() => mailbox.giveBack(token, true))
+      this.#doors.fail(name, error)
+    }
+  }
+
+  #render(waiting: readonly Entry[], token: string, nonce: string, door: string) {
+    const note = this.#session.loops.note()
+    this.#note = note && { token, read: note.read }
+    const aside = door === KEEPER ? this.#session.context.again(token) : null
+    this.#aside = aside && { token, read: aside.read, lost: aside.lost }
+    const shown = waiting.slice(0, limits.shownMessages).map(shownOf)
+    const further = Math.max(0, waiting.length - limits.shownMessages)
+    return renderHandover(shown, nonce, further, undefined, note?.text, aside?.text)
+  }
+
+  /** Takes mail back from its door, unless the client has taken it. `why`: the offer failed. */
+  async withdraw(why?: string): Promise<void> {
+    const current = this.#current
+    if (!current) return
+    const isBack = await this.#doors.get(current.door).withdraw()
+    if (this.#current !== current) return
+    if (!isBack) current.handedAt ??= Date.now()
+    else {
+      this.#current = null
+      this.#write((mailbox) => mailbox.giveBack(current.token, true))
+      if (why) this.#doors.fail(current.door, new MeshError('timeout', why))
+    }
+  }
+
+  /** Takes back what nobody has taken: certainly not read. */
+  async reclaim(): Promise<void> {
+    const current = this.#current
+    if (!current || current.handedAt !== null) return
+    if (!(await this.#doors.get(current.door).withdraw()) || this.#current !== current) return
+    this.#current = null
+    this.#write((mailbox) => mailbox.giveBack(current.token, true))
+  }
+
+  /** The client shows how far a hand-over got. `isAsking`: it has a question before its user. */
+  evidence(token: string, state: EvidenceState, evidence: string, isAsking: boolean): void {
+    const current = this.#current?.token === token ? this.#current : null
+    if (state === 'surfaced') this.#write(() => void this.settle(token, evidence))
+    else if (state === 'answered') this.#unanswered.delete(token)
+    else if (state === 'forgotten') this.#forget([token], evidence)
+    else if (state === 'refused') this.refuse(evidence, token)
+    else if (current) this.#progress(current, state, evidence, isAsking)
+  }
+
+  #progress(current: InFlight, state: 'received' | 'held' | 'handed', evidence: string, isAsking: boolean): void {
+    const now = Date.now()
+    if (state === 'received') current.receivedAt = now
+    else if (state === 'held' && current.heldAt === null) {
+      current.heldAt = now
+      current.asked = isAsking
+      this.#session.steps.noteAll(this.#entries(current.token), 'held', evidence)
+    } else if (state === 'handed' && current.handedAt === null) {
+      current.handedAt = now
+      this.#session.steps.noteAll(this.#entries(current.token), 'handed', evidence)
+    }
+  }
+
+  /** Messages were read: returns how many, and forgets their hand-over. Throws `store_full`: nothing has changed. */
+  settle(token: string, evidence: string, readBy?: string): number {
+    const past = this.#past.get(token)
+    const current = this.#current?.token === token ? this.#current : null
+    const door = readBy ?? current?.door ?? past?.door ?? INBOX
+    const ids = [...this.#entries(token).map(({ envelope }) => envelope.id), ...(past?.ids ?? [])]
+    const entries = this.#mailbox?.surface(ids, Date.now()) ?? []
+    this.#past.delete(token)
+    if (this.#note?.token === token) this.#note.read()
+    if (this.#aside?.token === token) this.#aside.read()
+    this.#closeTexts(token)
+    if (door !== INBOX) this.#doors.prove(door)
+    if (current) this.#current = null
+    if (entries.length > 0) {
+      if (this.#doors.has(door)) this.#unanswered.set(token, entries)
+      this.#session.surfaced(entries, evidence, door)
+    }
+    this.#session.poke()
+    return entries.length
+  }
+
+  #closeTexts(token: string): void {
+    if (this.#note?.token === token) this.#note = null
+    if (this.#aside?.token === token) this.#aside = null
+  }
+
+  /** Nothing came of the offer in time. `certain`: it was not read. */
+  expire(why: string, certain: boolean): void {
+    const { token, door } = this.#current!
+    const entries = this.#entries(token)
+    this.#current = null
+    if (this.#aside?.token === token) this.#aside.lost()
+    this.giveBack(token, certain, door)
+    if (certain) this.#reasons.refused(entries, 'delivered', why)
+    this.#doors.fail(door, new MeshError('timeout', why))
+  }
+
+  /** The client keeps it out: certainly not read. The door stays shut until something comes through it, or for long. */
+  refuse(why: string, token = this.#current?.token): void {
+    const current = this.#current
+    if (!current || current.token !== token) return
+    const entries = this.#entries(current.token)
+    this.#current = null
+    this.#doors.refuse(current.door, why)
+    this.giveBack(current.token, true, current.door)
+    const isStillHeld = current.heldAt !== null && !current.asked
+    this.#reasons.refused(entries, isStillHeld ? 'held' : 'delivered', why)
+  }
+
+  /** Nothing shows whether a hand-over was read: its messages are unread again, marked. `certain`: they were not read. */
+  giveBack(token: string, certain: boolean, door: string): void {
+    const ids = this.#entries(token).map(({ envelope }) => envelope.id)
+    // A client may yet let in what it kept back.
+    if (ids.length > 0 && (!certain || this.#doors.has(door))) this.#past.set(token, { ids, door })
+    this.#write((mailbox) => mailbox.giveBack(token, certain))
+  }
+
+  /** The conversation that messages were read in is gone: those it had no answer to are unread again. */
+  forgotten(): void {
+    this.#forget([...this.#unanswered.keys()], 'its conversation ended before an answer')
+  }
+
+  #forget(tokens: readonly string[], why: string): void {
+    const entries = tokens.flatMap((token) => this.#unanswered.get(token) ?? [])
+    for (const token of tokens) this.#unanswered.delete(token)
+    if (entries.length === 0) return
+    this.#write((mailbox) => {
+      mailbox.again(entries, Date.now())
+      this.#session.steps.noteAll(entries, 'delivered', `unread again: ${why}`)
+      this.#session.poke()
+    })
+  }
+
+  #entries(token: string): Entry[] {
+    return this.#mailbox?.inbox.inHandover(token) ?? []
+  }
+
+  /** Notes something in the journal, again and again while the disk is full. */
+  #write(note: (mailbox: Mailbox) => void, isAgain = false): void {
+    const mailbox = this.#mailbox
+    if (!mailbox) return
+    try {
+      note(mailbox)
+      if (isAgain) this.#session.poke()
+    } catch (error) {
+      this.#session.log.warn({ error: MeshError.from(error).toBody() }, 'journal not written yet')
+      setTimeout(() => {
+        if (this.#mailbox === mailbox) this.#write(note, true)
+      }, RETRY_MS).unref()
+    }
+  }
+}
