@@ -29,7 +29,7 @@ const checks: readonly { subject: string; look(setup: Setup): Promise<Finding[]>
 ]
 /** A mend can uncover the next fault: an engine that runs again shows which sidecars are dead. */
 const ROUNDS = 5
-/** Whatever hangs is told, and keeps nobody waiting. */
+/** A check that hangs is a finding, and keeps no other waiting. */
 const CHECK_MS = 30_000
 /** A session that is busy reads between two tool calls. */
 const WAKE_MS = 180_000
@@ -37,7 +37,7 @@ const WAKE_MS = 180_000
 export interface Mended {
   check: string
   detail: string
-  /** What was done, or why it could not be. */
+  /** The repair, or why it was not possible. */
   did: string
   ok: boolean
 }

@@ -1,12 +1,12 @@
-/** What a check found: one line about it, and the one command that mends it. */
+/** The finding of a check: a line about it, and the command that mends it. */
 
 export interface Finding {
   /** `subject.aspect`, the same word each time. */
   check: string
   ok: boolean
-  /** One line: what is, or the cause of the fault. */
+  /** A line: the good state, or the cause of the fault. */
   detail: string
-  /** What to type; null where nothing is to be mended. */
+  /** The command to type; null where nothing is to be mended. */
   fix: string | null
   /** Does what `fix` would; resolves to what it did. Absent where only a person may decide. */
   mend?: () => Promise<string>
@@ -21,7 +21,7 @@ export function fault(check: string, detail: string, fix: string, mend?: () => P
   return { check, ok: false, detail, fix, ...(mend ? { mend } : {}) }
 }
 
-/** One word of a shell, quoted only where it must be. */
+/** Quotes a word for a shell, only where it must be. */
 export function word(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

@@ -33,7 +33,7 @@ export class Setup {
     this.processes = once(async () => ownProcesses())
   }
 
-  /** Null where the name or the project of this place is not valid; another check tells why. */
+  /** Null where the name or the project of this place is not valid; another check says why. */
   operator(): Sidecar | null {
     try {
       return this.options.operator()

@@ -5,7 +5,7 @@ import { limits } from '../wire/limits.ts'
 const MIB = 1024 * 1024
 const GIB = 1024 * MIB
 
-/** What new messages may take at most, however large the disk. */
+/** Most bytes for new messages, however large the disk. */
 const MAX_GROWTH_BYTES = 64 * GIB
 /** With less than this free the engine is not started. */
 export const MIN_FREE_BYTES = 64 * MIB

@@ -9,7 +9,7 @@ const TOTAL_MS = 600_000
 const MAX_BYTES = 64 * 1024 * 1024
 const ERROR_CHARS = 64 * 1024
 
-/** What `fetch` does, as a program: the body of the URL on standard output, or why there is none on standard error. */
+/** Fetches a URL as a program of its own: the body of the URL on standard output, or why there is none on standard error. */
 const FETCH = `
 const [url] = process.argv.slice(1)
 try {

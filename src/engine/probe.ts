@@ -8,7 +8,7 @@ const MOST_BYTES = 64 * 1024
 
 /**
  * `ours`: the server of that name took the key. `refused`: that server did not. `stranger`: a NATS server of another
- * name, or something else that talks. `silent`: a connection, but no word. `closed`: nobody listens.
+ * name, or something else that talks. `silent`: a connection, but no word. `closed`: no process listens.
  */
 export type Answer = 'ours' | 'refused' | 'stranger' | 'silent' | 'closed'
 
@@ -48,7 +48,7 @@ export function probeEngine(port: number, name: string, user: EngineUser): Promi
   })
 }
 
-/** The nonce of our server's greeting; null for anybody else's. */
+/** The nonce of our server's greeting; null for any other. */
 function nonceOf(text: string, name: string): string | null {
   try {
     const info = JSON.parse(/^INFO (\{.*\})/.exec(text)?.[1] ?? '') as { server_name?: unknown; nonce?: unknown }

@@ -1,4 +1,4 @@
-/** What is known of the engine without asking it: its files, the record of the last server, whether that one lives. */
+/** Facts about the engine without asking it: its files, the record of the last server, whether that one lives. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { readJson, readText, writeAtomic } from '../host/files.ts'
@@ -74,7 +74,7 @@ export function dataDir(home: Home): string {
   return join(home.engine, 'data')
 }
 
-/** What the store holds, and what the running server may let it grow to. Null where the configuration does not say. */
+/** The store's size, and the size to which the running server may let it grow; null where the configuration does not say. */
 export function storeUse(home: Home): { usedBytes: number; capBytes: number | null } {
   const cap = /^ {2}max_file: (\d+)$/m.exec(readText(configPath(home), RECORD_BYTES) ?? '')?.[1]
   return { usedBytes: storedBytes(dataDir(home)), capBytes: cap === undefined ? null : Number(cap) }

@@ -1,6 +1,6 @@
 /**
  * The server's process: configured, spawned, ended. Two servers on one store would both run (nats-server takes no lock),
- * so callers hold the engine's lock, and a server is started only through the gate below.
+ * so callers have the engine's lock, and a server is started only through the gate below.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, statfsSync } from 'node:fs'
@@ -118,7 +118,7 @@ export async function endProcess(record: EngineRecord): Promise<void> {
   })
 }
 
-/** By identity: the pid alone might be somebody else's by now. */
+/** By identity: the pid alone might be another process's by now. */
 function signal(record: EngineRecord, name: NodeJS.Signals): void {
   if (!isRunning(record)) return
   try {

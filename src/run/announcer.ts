@@ -1,6 +1,6 @@
 /**
- * Tells what a run's journal has to tell: one event after the other, each expected behind the one before, so that order
- * and the one end hold whoever else writes, and however long this process was asleep.
+ * Publishes the events of a run's journal: one after the other, each expected behind the one before. So order and the
+ * one end are kept whichever other process writes, and however long this one was asleep.
  */
 import type { KeyObject } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -18,7 +18,7 @@ const RETRY_MS = 250
 const POLL_MS = 10
 /** Events that the engine has are kept for when it turns out to have lost them; this many. */
 const KEPT = 64
-/** The others are news for whoever looks. */
+/** Others are read by those that look. */
 const WAKING: readonly EventType[] = ['run_waiting', 'run_idle']
 
 interface AnnouncerOptions {
@@ -28,17 +28,17 @@ interface AnnouncerOptions {
   /** The run's record before its first event. */
   record: RunRecord
   log: Logger
-  /** Everything is told, or need not be any more. */
+  /** Called when everything is published, or need not be any more. */
   onDone?(): void
 }
 
 export class Announcer {
   readonly #options: AnnouncerOptions
-  /** The latest events; those before them, `base` many, are told and forgotten. */
+  /** The latest events; those before them, `base` many, are published and forgotten. */
   #events: RunEvent[] = []
   #base = 0
   /** Number of the last event that the engine has. */
-  #told = 0
+  #published = 0
   /** Its position in the stream; null when not known. */
   #position: number | null = null
   #superseded = false
@@ -55,30 +55,30 @@ export class Announcer {
     this.#recorded = options.record
     for (const step of options.steps) {
       if (step.t === 'event') this.#events.push(step.event)
-      else if (step.t === 'told') this.#told = step.seq
+      else if (step.t === 'told') this.#published = step.seq
       else if (step.t === 'superseded') this.#superseded = true
     }
     this.#base = (this.#events[0]?.seq ?? 1) - 1
-    if (this.#told === 0) this.#position = 0
+    if (this.#published === 0) this.#position = 0
     // A run without events has no record either.
     if (this.#events.length === 0) this.#revision = 0
   }
 
-  /** The last event, told or not. */
+  /** The last event, published or not. */
   get last(): RunEvent | undefined {
     return this.#events.at(-1)
   }
 
-  /** Events that wait to be told. */
+  /** Number of events that wait to be published. */
   get waiting(): number {
-    return this.#superseded ? 0 : this.#base + this.#events.length - this.#told
+    return this.#superseded ? 0 : this.#base + this.#events.length - this.#published
   }
 
-  /** Nothing is to be told any more: the end was, by us or by somebody else. */
+  /** True when nothing is left to publish: the end was, by us or by another process. */
   get done(): boolean {
     const { last } = this
-    const isToldWhole = last !== undefined && phaseOf(last.type) === 'end' && this.waiting === 0
-    return this.#superseded || (isToldWhole && this.#isRecorded)
+    const isPublished = last !== undefined && phaseOf(last.type) === 'end' && this.waiting === 0
+    return this.#superseded || (isPublished && this.#isRecorded)
   }
 
   attach(store: RunStore): void {
@@ -95,7 +95,7 @@ export class Announcer {
     if (this.#retry) clearTimeout(this.#retry)
   }
 
-  /** Tells what waits and closes; at most for `ms`. */
+  /** Publishes what waits and closes; at most for `ms`. */
   async settle(store: RunStore, ms: number): Promise<void> {
     const deadline = performance.now() + ms
     this.attach(store)
@@ -104,7 +104,7 @@ export class Announcer {
     this.close()
   }
 
-  /** Writes an event down, on disk, and tells it when the engine is there. A disk that is full does not silence it. */
+  /** Writes an event to disk and publishes it when the engine is there. A full disk does not silence it. */
   push(event: RunEvent): void {
     this.#note({ t: 'event', event }, true)
     this.#events.push(event)
@@ -114,7 +114,7 @@ export class Announcer {
   #pump(): void {
     if (this.#running || this.#retry) return
     this.#running = true
-    void this.#tellAll().finally(() => {
+    void this.#publishAll().finally(() => {
       this.#running = false
       if (this.done) this.#options.onDone?.()
       else if (this.#store && (this.waiting > 0 || !this.#isRecorded)) this.#again()
@@ -128,24 +128,24 @@ export class Announcer {
     }, RETRY_MS)
   }
 
-  async #tellAll(): Promise<void> {
+  async #publishAll(): Promise<void> {
     try {
       for (let store = this.#store; store && this.waiting > 0; store = this.#store) {
-        await this.#tell(store, this.#events[this.#told - this.#base]!)
+        await this.#publish(store, this.#events[this.#published - this.#base]!)
       }
       if (this.#store && !this.#isRecorded) await this.#record(this.#store)
     } catch (error) {
-      // Whether it was stored is not known: the line tells.
+      // It may have been stored: the run's subject shows whether it was.
       this.#position = null
-      this.#options.log.debug({ error: MeshError.from(error).toBody() }, 'event not told yet')
+      this.#options.log.debug({ error: MeshError.from(error).toBody() }, 'event not published yet')
     }
   }
 
-  async #tell(store: RunStore, event: RunEvent): Promise<void> {
+  async #publish(store: RunStore, event: RunEvent): Promise<void> {
     if (this.#position === null) return this.#read(store)
     const { run, from } = event
     const phase = phaseOf(event.type)
-    // Whoever is to be woken by it: the owner may have ended, and another session adopted the run.
+    // It wakes the owner of now: the former one may have ended, and another session adopted the run.
     if (phase === 'end' || WAKING.includes(event.type)) await this.#readRecord(store)
     const { owner } = this.#recorded
     const bytes = encodeEvent({ ...event, owner }, this.#options.key)
@@ -153,38 +153,38 @@ export class Announcer {
     const position = await store.append(run, subject, bytes, `${from.member}.${event.id}`, this.#position)
     this.#position = position
     if (position === null) return
-    this.#noteTold(event.seq)
+    this.#notePublished(event.seq)
     await this.#record(store)
   }
 
-  /** Finds out from the line itself what of our events it has, and whether somebody else ended the run. */
+  /** Finds out from the stream which of our events it has, and whether another process ended the run. */
   async #read(store: RunStore): Promise<void> {
     const { run, from } = this.#events[0]!
     const line = await store.line(run)
-    let told = this.#base
+    let published = this.#base
     for (const { subject, data } of line) {
       const read = decodeEvent(store.project, subject, data, () => undefined)
       if ('undecodable' in read || read.event.from.member !== from.member) continue
       const { seq, id, type } = read.event
       if (seq <= this.#base) continue
       const mine = this.#events[seq - 1 - this.#base]
-      if (mine?.id === id && mine.type === type) told = Math.max(told, seq)
+      if (mine?.id === id && mine.type === type) published = Math.max(published, seq)
       else if (phaseOf(type) === 'end') return this.#supersede(read.event)
     }
     // Also less than we thought: a damaged store lost it, and it goes again.
-    if (told !== this.#told) this.#noteTold(told)
+    if (published !== this.#published) this.#notePublished(published)
     this.#position = line.at(-1)?.seq ?? 0
-    if (told > 0) await this.#record(store)
+    if (published > 0) await this.#record(store)
   }
 
   #supersede({ seq, type, from }: RunEvent): void {
-    this.#options.log.warn({ seq, type, from }, 'somebody else told the end')
+    this.#options.log.warn({ seq, type, from }, 'another process published the end')
     this.#superseded = true
     this.#note({ t: 'superseded', seq }, true)
   }
 
-  #noteTold(seq: number): void {
-    this.#told = seq
+  #notePublished(seq: number): void {
+    this.#published = seq
     this.#note({ t: 'told', seq }, false)
   }
 
@@ -206,7 +206,7 @@ export class Announcer {
     this.#forget()
   }
 
-  /** Whose the run is now is not ours to say: it may have been adopted. */
+  /** Reads the owner anew: the run may have been adopted. */
   async #readRecord(store: RunStore): Promise<void> {
     const { id } = this.#recorded
     const { value, revision } = await store.records.look(id)
@@ -218,19 +218,19 @@ export class Announcer {
 
   #recordNow(): RunRecord {
     const { owner, formerOwners, seq } = this.#recorded
-    const isBehind = this.#told < seq && this.#base === 0
+    const isBehind = this.#published < seq && this.#base === 0
     const from = isBehind
       ? { ...this.#options.record, owner, ...(formerOwners ? { formerOwners } : {}) }
       : this.#recorded
     let record = from
     for (const event of this.#events) {
-      if (event.seq > from.seq && event.seq <= this.#told) record = { ...record, ...recordAfter(record, event) }
+      if (event.seq > from.seq && event.seq <= this.#published) record = { ...record, ...recordAfter(record, event) }
     }
     return record
   }
 
   #forget(): void {
-    const over = this.#told - this.#base - KEPT
+    const over = this.#published - this.#base - KEPT
     if (over <= 0) return
     this.#events = this.#events.slice(over)
     this.#base += over

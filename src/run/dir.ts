@@ -1,4 +1,4 @@
-/** The directory of one run of this machine: what it was to do, and a journal of what is to be told of it. */
+/** The directory of a run of this machine: its spec, and a journal of the events to publish. */
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as z from 'zod/mini'
@@ -16,15 +16,15 @@ import type { RunEvent } from '../wire/run.schema.ts'
 const SPEC_BYTES = 2 * 1024 * 1024
 const JOURNAL_BYTES = 256 * 1024 * 1024
 
-/** One step of a run's journal. */
+/** A line of a run's journal. */
 export type RunStep =
   /** The process is there, but has not begun: it begins once this is on disk. */
   | { t: 'started'; child: ProcessIdentity; supervisor: ProcessIdentity; at: string }
-  /** To be told, in this order. */
+  /** To be published, in this order. */
   | { t: 'event'; event: RunEvent }
   /** The engine has everything up to this number. */
   | { t: 'told'; seq: number }
-  /** Somebody else told the end, at this number: nothing more is to be told. */
+  /** Another process published the end, at this number: nothing more is to be published. */
   | { t: 'superseded'; seq: number }
 
 const doneWord = z.object({ failed: z.boolean(), result: z.nullable(z.string()), at: z.string() })
@@ -41,26 +41,31 @@ export const files = {
   socket: socketPath,
   /** With a session whose id was not known before: its id, written by itself. */
   claim: (dir: string) => join(dir, 'session'),
-  /** The people were told of its end, since nobody else was there. */
+  /** Written once the people were notified of its end, since no session was there. */
   people: (dir: string) => join(dir, 'people'),
-  /** Where the client's own record of a session's conversation is. */
+  /** The path of the client's own record of a session's conversation. */
   transcript: (dir: string) => join(dir, 'transcript'),
-  /** Which run a session was spawned as, by the client's id of its conversation. */
+  /** The run that a session was spawned as, by the client's id of its conversation. */
   spawned: (runs: string, session: string) => join(runs, `session-${session}`),
 } as const
+
+/** True for the run of an unsupervised session or a subagent: a sidecar publishes its events, not a supervisor. */
+export function isBySidecar(spec: RunSpec | null): boolean {
+  return spec?.teller === 'sidecar'
+}
 
 export function writeSpec(dir: string, spec: RunSpec): void {
   writeAtomic(files.spec(dir), JSON.stringify(spec, null, 2), { sync: true })
   if (spec.session) writeAtomic(files.spawned(dirname(dir), spec.session), spec.run)
 }
 
-/** What a run was to do; null if that is not there, or not readable. */
+/** Reads a run's spec; null if it is not there, or not readable. */
 export function readSpec(dir: string): RunSpec | null {
   const parsed = runSpec.safeParse(readJson(files.spec(dir), SPEC_BYTES))
   return parsed.success ? parsed.data : null
 }
 
-/** Notes who asked for a run's end. Whoever asks again does not take the first one's place. */
+/** Notes the request for a run's end. A later request does not take the first one's place. */
 export function writeStop(dir: string, request: StopRequest): StopRequest {
   const earlier = readStop(dir)
   if (earlier) return earlier
@@ -105,19 +110,19 @@ export function readSteps(dir: string): RunStep[] {
   })
 }
 
-/** True when the run's end was told, by whomever: nothing is to be done for it any more. */
-export function isToldWhole(dir: string): boolean {
-  let told = 0
+/** True when the run's end was published, by any process: nothing is left to do for it. */
+export function isPublished(dir: string): boolean {
+  let published = 0
   let end = Number.POSITIVE_INFINITY
   for (const step of readSteps(dir)) {
     if (step.t === 'superseded') return true
-    if (step.t === 'told') told = step.seq
+    if (step.t === 'told') published = step.seq
     if (step.t === 'event' && phaseOf(step.event.type) === 'end') end = step.event.seq
   }
-  return told >= end
+  return published >= end
 }
 
-/** True when it is on disk that the run ended, told or not. */
+/** True when it is on disk that the run ended, published or not. */
 export function isOverHere(dir: string): boolean {
   return readSteps(dir).some(
     (step) => step.t === 'superseded' || (step.t === 'event' && phaseOf(step.event.type) === 'end'),
@@ -133,7 +138,7 @@ export function runIds(home: Home): string[] {
   }
 }
 
-/** When a run's directory last changed, milliseconds. */
+/** Returns when a run's directory last changed, in milliseconds. */
 export function changedAt(home: Home, id: string): number {
   const dir = runDir(home, id)
   return Math.max(mtime(dir), mtime(files.journal(dir)))

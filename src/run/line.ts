@@ -1,4 +1,4 @@
-/** What the sidecar of a supervised session tells its run's supervisor: in order, each word until it is answered. */
+/** Sends the reports of a supervised session's sidecar to its supervisor: in order, each until it is answered. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RunAnswer, SessionReport } from '../api/supervisor.schema.ts'
 import { type Home, runDir } from '../host/home.ts'
@@ -30,7 +30,7 @@ export class SupervisorLine {
     })
   }
 
-  /** Waits until everything is told, at most for `ms`. */
+  /** Waits until everything is sent, at most for `ms`. */
   async settle(ms: number): Promise<void> {
     await Promise.race([this.#running, delay(ms, undefined, { ref: false })])
   }
@@ -38,7 +38,7 @@ export class SupervisorLine {
   async #pump(): Promise<void> {
     for (let word = this.#words[0]; word; word = this.#words[0]) {
       if (await this.#say(word)) this.#words = this.#words.filter((one) => one !== word)
-      // Whoever supervised is gone, and with it what it wanted to know.
+      // The supervisor is gone, and with it the use of the report.
       else if (lockOwner(files.lock(this.#dir)) === null) this.#words = []
       else await delay(RETRY_MS, undefined, { ref: false })
     }

@@ -18,7 +18,7 @@ export function recordOf(spec: RunSpec, startedAt: string, more: Partial<RunReco
   } as RunRecord
 }
 
-/** An event of a run, told by `from` of this member. */
+/** Makes an event of a run, published by `from` of this member. */
 export function eventOf(
   spec: RunSpec,
   seq: number,
@@ -33,7 +33,7 @@ export function eventOf(
   return { ...identity, name, owner, lineage, from: by, seq, ...marks, ...fields }
 }
 
-/** A run's end as whoever awaits it reads it. */
+/** Returns a run's end as a waiting command reads it. */
 export function endedOf(event: RunEvent, run: Run): EndedRun {
   if (!isTerminal(event.type)) throw new MeshError('internal', `${event.type} is no end`)
   const { reason = '', exitCode = null, signal = null, durationMs = 0, stderrTail = '' } = event

@@ -1,4 +1,4 @@
-/** The socket of a run: what it says of itself, and what is asked of whoever tells it. Only its user may open it. */
+/** The socket of a run: takes its own reports and others' requests. Only its user may open it. */
 import { rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'

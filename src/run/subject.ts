@@ -1,4 +1,4 @@
-/** What a supervisor watches: a process that it started, or one that ran already. */
+/** The process that a supervisor watches: one that it started, or one that ran already. */
 import { MeshError } from '../errors.ts'
 import { leadsGroup, processState, sendSignal } from '../host/process/process.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
@@ -41,8 +41,8 @@ export function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
 }
 
 /**
- * Signals the whole group of one that leads a group, as a shell's job does; else it alone, since its group is somebody
- * else's too. False if it is gone. Throws `denied` for another user's.
+ * Signals the whole group of one that leads a group, as a shell's job does; else it alone, since its group is another's
+ * too. False if it is gone. Throws `denied` for another user's.
  */
 export function signalAttached(identity: ProcessIdentity, signal: NodeJS.Signals | 0): boolean {
   try {

@@ -1,4 +1,4 @@
-/** What the supervisor of a session knows of it besides its process: its sidecar's reports, its own word, its result. */
+/** A session under a supervisor, besides its process: its sidecar's reports, its own word, its result. */
 import type { RunRequest, RunSpec, SessionReport } from '../api/supervisor.schema.ts'
 import { type AgentEnd, type AgentEvidence, agentEndOf, judgeAgentEnd, noEvidence } from '../core/runs/agent-end.ts'
 import type { Judged } from '../core/runs/process-end.ts'
@@ -13,7 +13,7 @@ import { readSessionEnd } from '../wire/session-end.ts'
 import { misfits } from './schema.ts'
 
 type Seen = Pick<AgentEvidence, 'exit' | 'stop' | 'timedOutMs' | 'outOfMemory' | 'durationMs'>
-type Told = Pick<RunEvent, 'type'> & { text?: string; result?: string }
+type Step = Pick<RunEvent, 'type'> & { text?: string; result?: string }
 
 export class AgentRun {
   readonly client: SpawnedSession
@@ -37,8 +37,8 @@ export class AgentRun {
     return readDone(this.#dir) !== null
   }
 
-  /** Takes what the session's sidecar sees. Returns what is to be told of it, if anything changed. */
-  report(report: SessionReport, state: Run['state']): Told | null {
+  /** Takes the report of the session's sidecar. Returns the event to publish, if anything changed. */
+  report(report: SessionReport, state: Run['state']): Step | null {
     const { transcript } = report
     // A witness finds it there.
     if (transcript && transcript !== this.#last?.transcript) writeAtomic(files.transcript(this.#dir), transcript)
@@ -69,25 +69,25 @@ export class AgentRun {
   /** `stderrTail`: what the client itself last complained of. */
   judge(seen: Seen, stderrTail: string): Judged {
     const done = readDone(this.#dir)
-    const told = this.client.evidence(this.#last?.transcript ?? null)
+    const client = this.client.evidence(this.#last?.transcript ?? null)
     const { result: finalText = null, error = null, usage } = this.#last ?? {}
-    const record = told.record && usage ? { ...told.record, usage: told.record.usage ?? usage } : told.record
+    const record = client.record && usage ? { ...client.record, usage: client.record.usage ?? usage } : client.record
     const judged = judgeAgentEnd({
       ...noEvidence,
       runKind: 'session',
       end: this.#end(),
       ...seen,
-      ...told,
+      ...client,
       done,
       record,
-      error: told.error ?? (told.finalText === null ? error : null),
-      finalText: told.finalText ?? finalText,
+      error: client.error ?? (client.finalText === null ? error : null),
+      finalText: client.finalText ?? finalText,
     })
     if (judged.type !== 'run_completed' && stderrTail !== '') judged.stderrTail = stderrTail
     return done === null && this.#spec.schema !== undefined ? withoutResult(judged, this.#spec.schema) : judged
   }
 
-  /** A child's exit tells how it ended; one in the background may tell its sidecar. */
+  /** A child's exit shows how it ended; one in the background may report it to its sidecar. */
   #end(): AgentEnd {
     if (!this.#spec.background) return 'own'
     return this.#last?.state === 'ended' ? agentEndOf(readSessionEnd(this.#last)) : 'killed'

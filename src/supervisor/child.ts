@@ -20,11 +20,11 @@ import { limits } from '../wire/limits.ts'
  * closes the pipe, and nothing was run. The command's words are arguments here, never a script.
  */
 const GATE = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"'
-/** What is written before the end is read after it; a process that left the group may hold the pipe open for ever. */
+/** Output from before the end is read after it; a process that left the group may keep the pipe open for ever. */
 const DRAIN_MS = 250
 const POLL_MS = 20
 
-/** Where output goes. */
+/** A destination of output. */
 export interface Sink {
   write(chunk: Buffer): void
 }
@@ -72,7 +72,7 @@ export class RunChild implements RunSubject {
         ? [spec.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', 'pipe']
         : ['inherit', 'inherit', 'pipe', 'pipe'],
     })
-    // Whoever does not read it has its reasons.
+    // A command that does not read it has its reasons.
     child.stdin?.on('error', () => {}).end(spec.input)
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error))])
     const identity = identifyProcess(child.pid!)

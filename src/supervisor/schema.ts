@@ -2,7 +2,7 @@
 import { dereference, type OutputUnit, type Schema, Validator } from '@cfworker/json-schema'
 import { limits } from '../wire/limits.ts'
 
-/** Told at once: enough to try again. */
+/** Misfits returned at once: enough to try again. */
 const MISFITS = 5
 const WORDS = 200
 
@@ -13,7 +13,7 @@ const one: Schema = { $ref: '#' }
 const count: Schema = { type: 'integer', minimum: 0 }
 const words: Schema = { type: 'array', items: { type: 'string' } }
 
-/** What the keywords of drafts 7 and 2020-12 have to be (https://json-schema.org/draft/2020-12/schema, in short). */
+/** The types that keywords of drafts 7 and 2020-12 must have (https://json-schema.org/draft/2020-12/schema, in short). */
 const META: Schema = {
   type: ['object', 'boolean'],
   properties: {
@@ -39,7 +39,7 @@ function all(schema: Schema, keywords: readonly string[]): Record<string, Schema
   return Object.fromEntries(keywords.map((keyword) => [keyword, schema]))
 }
 
-/** Why a value is no JSON Schema that results can be checked against; null when it is one. */
+/** Says why a value is no JSON Schema that results can be checked against; null when it is one. */
 export function schemaFault(schema: unknown): string | null {
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return 'a schema is a JSON object'
   const [wrong] = misfits(META as object, schema)
@@ -73,7 +73,7 @@ function checkPatterns(value: unknown, keyword = ''): void {
   }
 }
 
-/** What of a value does not fit a schema, each with its place; none when it fits. */
+/** Returns the parts of a value that do not fit a schema, each with its place; none when it fits. */
 export function misfits(schema: object, value: unknown): string[] {
   const { valid, errors } = new Validator(schema as Schema, '2020-12', false).validate(value)
   if (valid) return []

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { readText, writeAtomic, writeNew } from '../../host/files.ts'
 import { type Env, type Home, runDir, runEnvPath, sessionDir } from '../../host/home.ts'
-import { files, isOverHere, readSpec, readSteps } from '../../run/dir.ts'
+import { files, isBySidecar, isOverHere, readSpec, readSteps } from '../../run/dir.ts'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 import { bounded, lineageIn, runEnv, type StartedIn, sessionRunId } from '../../wire/lineage.ts'
 import { isRunId } from '../../wire/names.ts'
@@ -74,7 +74,7 @@ function startedAgain(home: Home, project: string, id: string | undefined, sessi
 
 function supervised(home: Home, id: string): RunSpec | null {
   const spec = readSpec(runDir(home, id))
-  const isSpawned = spec?.runKind === 'session' && spec.teller !== 'sidecar'
+  const isSpawned = spec?.runKind === 'session' && !isBySidecar(spec)
   return isSpawned && !isOverHere(runDir(home, id)) ? spec : null
 }
 

@@ -13,8 +13,8 @@ import type { Logger } from '../../host/log.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import { files, readSpec, readStop } from '../../run/dir.ts'
 import { SupervisorLine } from '../../run/line.ts'
+import { RunReporter } from '../../run/reporter.ts'
 import { serveRun } from '../../run/socket.ts'
-import { RunTeller } from '../../run/teller.ts'
 import type { SessionStatus } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import type { RunState } from '../../wire/run.schema.ts'
@@ -46,7 +46,7 @@ interface SessionRunOptions {
 export class SessionRun {
   readonly #options: SessionRunOptions
   readonly #line: SupervisorLine | null
-  #teller: RunTeller | null = null
+  #reporter: RunReporter | null = null
   #store: ProjectStore | null = null
   #timer: NodeJS.Timeout | null = null
   #transcript: string | null = null
@@ -70,13 +70,13 @@ export class SessionRun {
     this.#store = store
     this.#noteTranscript()
     if (this.#line) this.#hello()
-    else if (this.#teller) this.#teller.attach(store.runs)
+    else if (this.#reporter) this.#reporter.attach(store.runs)
     else this.#timer ??= setTimeout(() => void this.#begin(), BEGIN_MS)
   }
 
   detach(): void {
     this.#store = null
-    this.#teller?.detach()
+    this.#reporter?.detach()
   }
 
   status(status: SessionStatus, waitingFor?: string): void {
@@ -102,7 +102,7 @@ export class SessionRun {
   /** The session is over. Written down at once; told within `ms`, or by whoever witnesses it. */
   async end(end: SessionEnd, ms: number): Promise<void> {
     if (this.#ended) return
-    if (!this.#line && !this.#teller) await this.#begin()
+    if (!this.#line && !this.#reporter) await this.#begin()
     this.#ended = true
     if (this.#timer) clearTimeout(this.#timer)
     this.#noteTranscript()
@@ -111,12 +111,12 @@ export class SessionRun {
       this.#line.send({ ...this.#report('ended'), reason, reasonCode: end.code })
       return this.#line.settle(ms)
     }
-    const teller = this.#teller
-    if (!teller) return
-    teller.end(this.#judge(end, teller.startedAt))
+    const reporter = this.#reporter
+    if (!reporter) return
+    reporter.end(this.#judge(end, reporter.startedAt))
     this.#close()
-    if (this.#store) await teller.settle(this.#store.runs, ms)
-    teller.close()
+    if (this.#store) await reporter.settle(this.#store.runs, ms)
+    reporter.close()
   }
 
   #judge(end: SessionEnd, since: string) {
@@ -139,7 +139,7 @@ export class SessionRun {
     const { home, project, run, harness, log, name, startedAt } = this.#options
     try {
       const owner = await this.#owner()
-      if (this.#ended || this.#teller) return
+      if (this.#ended || this.#reporter) return
       const { cwd } = harness.conversation
       const spec = {
         ...({ v: 1, run: run.id, name: name(), owner: owner ?? name(), project } as const),
@@ -147,18 +147,18 @@ export class SessionRun {
         ...({ runKind: 'session', teller: 'sidecar', ...(owner === null ? { attended: true } : {}) } as const),
       }
       const { process } = harness
-      this.#teller = RunTeller.open({ home, spec, process, startedAt, log, from: name })
+      this.#reporter = RunReporter.open({ home, spec, process, startedAt, log, from: name })
     } catch (error) {
       log.warn({ error: MeshError.from(error).toBody() }, 'the run of this session not begun yet')
     }
-    if (!this.#teller) {
+    if (!this.#reporter) {
       if (!this.#ended) this.#timer = setTimeout(() => void this.#begin(), AGAIN_MS)
       return
     }
     this.#noteTranscript()
     this.#serve()
-    this.#seen ??= seenIn(this.#teller.state)
-    if (this.#store) this.#teller.attach(this.#store.runs)
+    this.#seen ??= seenIn(this.#reporter.state)
+    if (this.#store) this.#reporter.attach(this.#store.runs)
     this.#tell()
   }
 
@@ -178,7 +178,7 @@ export class SessionRun {
     if (request.op !== 'progress')
       throw new MeshError('bad_request', 'nobody supervises this session', { hint: 'mesh spawn starts one that is' })
     const { text, percent } = request
-    const event = this.#teller?.step('run_progress', { text, ...(percent === undefined ? {} : { percent }) })
+    const event = this.#reporter?.step('run_progress', { text, ...(percent === undefined ? {} : { percent }) })
     if (!event) throw new MeshError('not_alive', 'the run is over, or too much of it waits for the engine')
     return { seq: event.seq }
   }
@@ -212,15 +212,15 @@ export class SessionRun {
       if (!this.#store) return
       this.#line.send(this.#report(this.#seen))
     } else {
-      if (!this.#teller) return
+      if (!this.#reporter) return
       const { text, result, usage } = this.#report(this.#seen)
-      const isWatched = !this.#teller.spec.attended
+      const isWatched = !this.#reporter.spec.attended
       const words = {
         ...(text ? { text } : {}),
         ...(result && isWatched ? { result } : {}),
         ...(usage ? { usage } : {}),
       }
-      this.#teller.step(STEPS[this.#seen], words)
+      this.#reporter.step(STEPS[this.#seen], words)
     }
     this.#isTold = true
   }
@@ -253,7 +253,7 @@ export class SessionRun {
     const { transcript } = harness
     if (!transcript || transcript === this.#transcript) return
     this.#transcript = transcript
-    if (!this.#teller) return
+    if (!this.#reporter) return
     try {
       writeAtomic(files.transcript(runDir(home, run.id)), transcript)
     } catch (error) {

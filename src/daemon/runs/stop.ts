@@ -7,7 +7,7 @@ import { readText } from '../../host/files.ts'
 import { runDir } from '../../host/home.ts'
 import { askLine } from '../../host/line.ts'
 import { processState } from '../../host/process/process.ts'
-import { files, readSpec, readSteps, writeStop } from '../../run/dir.ts'
+import { files, isBySidecar, readSpec, readSteps, writeStop } from '../../run/dir.ts'
 import { signalAttached, signalGroup } from '../../run/subject.ts'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 import type { RunRecord } from '../../wire/run.schema.ts'
@@ -25,7 +25,7 @@ export async function stopRun(session: RunsSession, record: RunRecord, signal: s
   const by = session.record.name
   const spec = readSpec(dir)
   const request = JSON.stringify({ op: 'stop', by, signal, graceMs })
-  const asked = spec?.teller === 'sidecar' ? null : askLine(files.socket(dir), request, graceMs + ANSWER_MS)
+  const asked = isBySidecar(spec) ? null : askLine(files.socket(dir), request, graceMs + ANSWER_MS)
   const answer = await asked?.catch((error) => {
     if (MeshError.from(error).code === 'timeout') return null
     throw error
@@ -44,7 +44,7 @@ export async function stopRun(session: RunsSession, record: RunRecord, signal: s
   const stop = { by, signal, at: new Date().toISOString() }
   if (spec?.background) return stopInBackground(session, spec, started.child, stop, graceMs)
   // A process that nobody of mesh started may be in a group with others.
-  const isForeign = spec?.attach !== undefined || spec?.teller === 'sidecar'
+  const isForeign = spec?.attach !== undefined || isBySidecar(spec)
   const send = (name: NodeJS.Signals | 0) =>
     isForeign ? signalAttached(started.child, name) : signalGroup(started.child.pid, name)
   send(0)

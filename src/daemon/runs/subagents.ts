@@ -11,7 +11,7 @@ import { type Home, runDir } from '../../host/home.ts'
 import type { Logger } from '../../host/log.ts'
 import type { RunStore } from '../../nats/run-store.ts'
 import { files, isOverHere, readSpec } from '../../run/dir.ts'
-import { RunTeller } from '../../run/teller.ts'
+import { RunReporter } from '../../run/reporter.ts'
 import { bounded, subagentRunId } from '../../wire/lineage.ts'
 import { toName } from '../../wire/names.ts'
 import type { OwnRun } from '../session.ts'
@@ -34,9 +34,9 @@ interface SubagentRunsOptions {
 
 export class SubagentRuns {
   readonly #options: SubagentRunsOptions
-  readonly #running = new Map<string, RunTeller>()
+  readonly #running = new Map<string, RunReporter>()
   /** Ended, and not told yet. */
-  readonly #ended = new Set<RunTeller>()
+  readonly #ended = new Set<RunReporter>()
   #store: RunStore | null = null
 
   constructor(options: SubagentRunsOptions) {
@@ -45,13 +45,13 @@ export class SubagentRuns {
 
   attach(store: RunStore): void {
     this.#store = store
-    for (const teller of this.#running.values()) teller.attach(store)
-    for (const teller of this.#ended) void this.#settle(teller, TELL_MS)
+    for (const reporter of this.#running.values()) reporter.attach(store)
+    for (const reporter of this.#ended) void this.#settle(reporter, TELL_MS)
   }
 
   detach(): void {
     this.#store = null
-    for (const teller of this.#running.values()) teller.detach()
+    for (const reporter of this.#running.values()) reporter.detach()
   }
 
   /** As `HarnessEvents.subagentStarted`. */
@@ -62,10 +62,10 @@ export class SubagentRuns {
       return true
     }
     try {
-      const teller = this.#open(agent, again)
-      if (!teller) return false
-      this.#running.set(agent.id, teller)
-      if (this.#store) teller.attach(this.#store)
+      const reporter = this.#open(agent, again)
+      if (!reporter) return false
+      this.#running.set(agent.id, reporter)
+      if (this.#store) reporter.attach(this.#store)
       return true
     } catch (error) {
       this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'the run of a subagent not begun')
@@ -78,40 +78,40 @@ export class SubagentRuns {
   }
 
   ended(id: string, end: SubagentEnd): void {
-    const teller = this.#running.get(id)
-    if (!teller) return
-    const durationMs = Math.max(0, Date.now() - Date.parse(teller.startedAt))
+    const reporter = this.#running.get(id)
+    if (!reporter) return
+    const durationMs = Math.max(0, Date.now() - Date.parse(reporter.startedAt))
     const seen = { ...noEvidence, ...end, runKind: 'subagent', durationMs } as const
     const judged = judgeAgentEnd(seen)
     // Whoever resumes a session that died is told by the client what did not end before.
     const isTold = end.end === 'parent' || !needsWord(seen, judged)
-    teller.end({ ...judged, ...(isTold ? { attended: true } : {}) })
+    reporter.end({ ...judged, ...(isTold ? { attended: true } : {}) })
     this.#running.delete(id)
-    this.#ended.add(teller)
-    if (this.#store) void this.#settle(teller, TELL_MS)
+    this.#ended.add(reporter)
+    if (this.#store) void this.#settle(reporter, TELL_MS)
   }
 
   /** The session is over: tells what waits, at most for `ms`. */
   async end(ms: number): Promise<void> {
-    await Promise.all([...this.#ended].map((teller) => this.#settle(teller, ms)))
+    await Promise.all([...this.#ended].map((reporter) => this.#settle(reporter, ms)))
     this.close()
   }
 
   /** This sidecar goes. */
   close(): void {
-    for (const teller of [...this.#running.values(), ...this.#ended]) teller.close()
+    for (const reporter of [...this.#running.values(), ...this.#ended]) reporter.close()
     this.#running.clear()
     this.#ended.clear()
   }
 
-  async #settle(teller: RunTeller, ms: number): Promise<void> {
-    if (!this.#store || !(await teller.settle(this.#store, ms))) return
-    this.#ended.delete(teller)
-    teller.close()
+  async #settle(reporter: RunReporter, ms: number): Promise<void> {
+    if (!this.#store || !(await reporter.settle(this.#store, ms))) return
+    this.#ended.delete(reporter)
+    reporter.close()
   }
 
   /** `again`: only what an earlier sidecar began and nobody ended. */
-  #open(agent: Subagent, again: boolean): RunTeller | null {
+  #open(agent: Subagent, again: boolean): RunReporter | null {
     const { home, run, harness, log, name } = this.#options
     for (let life = 1; life <= LIVES; life++) {
       const id = subagentRunId(run.id, life === 1 ? agent.id : `${agent.id}.${life}`)
@@ -121,9 +121,9 @@ export class SubagentRuns {
       if (again && !isKnown) return null
       const spec = this.#spec(agent, id)
       const startedAt = new Date().toISOString()
-      const teller = RunTeller.open({ home, spec, process: harness.process, startedAt, log, from: name })
-      if (teller) writeAtomic(files.transcript(dir), agent.transcript)
-      return teller
+      const reporter = RunReporter.open({ home, spec, process: harness.process, startedAt, log, from: name })
+      if (reporter) writeAtomic(files.transcript(dir), agent.transcript)
+      return reporter
     }
     return null
   }

@@ -21,7 +21,8 @@ import { Announcer } from '../../run/announcer.ts'
 import {
   changedAt,
   files,
-  isToldWhole,
+  isBySidecar,
+  isPublished,
   loggedTail,
   type RunStep,
   readSpec,
@@ -98,8 +99,8 @@ export class RunWitness {
     try {
       const spec = readSpec(dir)
       // Alive, also when it is stopped: a supervisor that sleeps is not lost. A sidecar that ends is looked at by its key.
-      if (lockOwner(files.lock(dir))) return spec?.teller === 'sidecar' || isFollowed(id)
-      if (isToldWhole(dir)) return await this.#tellOrphan(id, spec)
+      if (lockOwner(files.lock(dir))) return isBySidecar(spec) || isFollowed(id)
+      if (isPublished(dir)) return await this.#tellOrphan(id, spec)
       const store = this.#options.store()
       // Just being made, or its maker died before it had anything to do.
       if (!spec) return Date.now() - changedAt(home, id) < times.runDirAge || this.#sweep(id)
@@ -109,7 +110,7 @@ export class RunWitness {
       try {
         const isTold = await this.#tell(spec, await store.runs.sibling(spec.project))
         // The session may be there still, and its sidecar back in a moment.
-        return isTold || (spec.teller === 'sidecar' && !isGone(dir))
+        return isTold || (isBySidecar(spec) && !isGone(dir))
       } finally {
         lock.release()
       }
@@ -169,7 +170,7 @@ export class RunWitness {
 
   #judgeLost(spec: RunSpec, started: RunStep & { t: 'started' }, at: string): Judged {
     const dir = runDir(this.#options.home, spec.run)
-    if (spec.teller === 'sidecar') return this.#lostAgent(spec, started.at)
+    if (isBySidecar(spec)) return this.#lostAgent(spec, started.at)
     const { child, supervisor } = started
     const evidence = `${this.#options.name()} found its supervisor (pid ${supervisor.pid}) and its command (pid ${child.pid}) gone at ${at}`
     if (spec.runKind === 'session') return judgeLostSession(spec, dir, this.#record(spec, started.at), evidence)

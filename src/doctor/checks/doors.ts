@@ -38,7 +38,7 @@ async function throughEngine(setup: Setup, isSound: boolean): Promise<Finding[]>
   if (!serves(await setup.engine())) return [good('door.wait', 'not tried: the engine does not run')]
   const sidecar = setup.operator()
   if (!sidecar) return []
-  if (!isSound) return [good('door.wait', 'not tried: first mend what else is told')]
+  if (!isSound) return [good('door.wait', 'not tried: first mend the other faults')]
   const wasThere = await answers(sidecar.target.socket)
   try {
     const ms = await ring(sidecar)
@@ -78,8 +78,8 @@ async function throughHook(setup: Setup): Promise<Finding[]> {
     await runHook(setup, scratch, 'UserPromptSubmit', { prompt: token })
     const spooled = readdirSync(join(dir, 'spool')).filter((name) => name.startsWith('UserPromptSubmit'))
     const event = spooled[0] && readFileSync(join(dir, 'spool', spooled[0]), 'utf8')
-    const problem = contextOf(said) !== token ? 'gave no mail' : event?.includes(token) ? null : 'told no event'
-    if (problem === null) return [good('door.hook', 'the hook script tells events and gives mail')]
+    const problem = contextOf(said) !== token ? 'gave no mail' : event?.includes(token) ? null : 'passed no event on'
+    if (problem === null) return [good('door.hook', 'the hook script passes events on and gives mail')]
     return [fault('door.hook', `${seen.scriptPath} ${problem} when it was run`, 'mesh install')]
   } finally {
     rmSync(scratch, { recursive: true, force: true })

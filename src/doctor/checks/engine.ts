@@ -70,7 +70,12 @@ function key(setup: Setup, { user, badKey, state }: EngineLook): Finding[] {
       return `removed ${path}; ${await restart(setup)} with a new key`
     }
     return [
-      fault('engine.key', `${badKey.message}: nobody can connect`, `rm ${word(path)} && mesh down && mesh up`, mend),
+      fault(
+        'engine.key',
+        `${badKey.message}: no session can connect`,
+        `rm ${word(path)} && mesh down && mesh up`,
+        mend,
+      ),
     ]
   }
   if (user || state === 'none' || state === 'dead') return []
@@ -91,7 +96,7 @@ function running(setup: Setup, look: EngineLook): Finding[] {
     return [fault('engine.host', `${cause}; if that host is gone or was renamed:`, 'mesh down && mesh up')]
   }
   if (state === 'paused') {
-    const mend = async () => (sendSignal(record!, 'SIGCONT') ? `told process ${record!.pid} to go on` : 'it had ended')
+    const mend = async () => (sendSignal(record!, 'SIGCONT') ? `let process ${record!.pid} go on` : 'it had ended')
     return [fault('engine.paused', `process ${record!.pid} is stopped by a signal`, `kill -CONT ${record!.pid}`, mend)]
   }
   if (state === 'alive') return [...alive(setup, look), ...(stopped ? [markBesideEngine(start)] : [])]
@@ -125,7 +130,7 @@ function alive(setup: Setup, look: EngineLook): Finding[] {
   const { pid, port, version } = record!
   if (serves(look))
     return [good('engine.running', `nats-server ${version}, process ${pid}, port ${port}, takes our key`)]
-  // Told by the check of the key.
+  // Reported by the check of the key.
   if (!look.user) return []
   const again = () => restart(setup)
   if (answer === 'refused' || answer === 'stranger') {
@@ -158,8 +163,8 @@ function lockFile({ home }: Setup): Finding[] {
   const owner = lockOwner(path)
   const since = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
   if (!owner || processState(owner) === 'unknown' || Date.now() - since < LOCK_MS) return []
-  const cause = `process ${owner.pid} (${commandLine(owner.pid).slice(0, 200)}) has held ${path} for minutes`
-  return [fault('engine.lock', `${cause}: nobody can start, stop or heal the engine`, `kill ${owner.pid}`)]
+  const cause = `process ${owner.pid} (${commandLine(owner.pid).slice(0, 200)}) has had ${path} for minutes`
+  return [fault('engine.lock', `${cause}: no command can start, stop or heal the engine`, `kill ${owner.pid}`)]
 }
 
 function log({ home }: Setup): Finding[] {

@@ -1,4 +1,4 @@
-/** Whether the mesh home can be used at all: there, or to be made, a directory of its own user that may be written. */
+/** Checks that the mesh home can be used at all: a directory of its own user, there or to be made, that may be written. */
 import { accessSync, constants, existsSync, lstatSync, realpathSync, type Stats } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Finding, fault, word } from '../finding.ts'
@@ -46,7 +46,7 @@ function isDirectory(path: string): boolean {
   return real !== null && !(real instanceof Error) && real.isDirectory()
 }
 
-/** Why nothing can be made in a directory; null when it can. */
+/** Says why nothing can be made in a directory; null when it can. */
 function refusal(dir: string): string | null {
   try {
     accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK)

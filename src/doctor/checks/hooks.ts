@@ -75,7 +75,7 @@ function settings(setup: Setup, seen: Inspection, place: InstalledPlace): Findin
   return findings
 }
 
-/** A script that nothing names: somebody took the hooks out by hand. What was meant only they know. */
+/** A script that nothing names: a person took the hooks out by hand, and only they know why. */
 function abandoned(seen: Inspection, path: string): Finding[] {
   if (seen.plugin !== 'none' || seen.script === 'missing' || seen.places.some(hasAny)) return []
   return [
@@ -138,7 +138,7 @@ async function lookAtClient(env: Env): Promise<Finding[]> {
   const said = await ask(path, env)
   const found = /^\d+\.\d+\.\d+/.exec(said)?.[0]
   if (found) return [good('version.claude', `Claude Code ${found}, ${path}`)]
-  return [fault('version.claude', `${path} --version does not tell its version`, 'claude doctor')]
+  return [fault('version.claude', `${path} --version does not print a version`, 'claude doctor')]
 }
 
 function find(name: string, env: Env): string | undefined {

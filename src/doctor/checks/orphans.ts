@@ -1,4 +1,4 @@
-/** Processes of this mesh home that serve nobody, as findings. Those of homes that are gone are `mesh orphans`' alone. */
+/** Processes of this mesh home that serve no session, as findings. Those of homes that are gone are `mesh orphans`' alone. */
 import { MeshError } from '../../errors.ts'
 import { type Finding, fault, good } from '../finding.ts'
 import { endOrphan, findOrphans, type Orphan } from '../look/orphan.ts'
@@ -7,8 +7,8 @@ import type { Setup } from '../setup.ts'
 export async function lookAtOrphans({ home }: Setup): Promise<Finding[]> {
   const orphans = (await findOrphans(home)).filter((orphan) => orphan.home === home.root)
   if (orphans.length === 0) return [good('orphans', 'no process of mesh is without a session')]
-  const told = orphans.map(({ pid, kind, evidence }) => `${pid} (${kind}: ${evidence})`)
-  const cause = `processes of mesh that serve nobody: ${told.join('; ')}`
+  const found = orphans.map(({ pid, kind, evidence }) => `${pid} (${kind}: ${evidence})`)
+  const cause = `processes of mesh that serve no session: ${found.join('; ')}`
   return [fault('orphans', cause, 'mesh orphans --end', () => end(home, orphans))]
 }
 

@@ -24,16 +24,16 @@ export async function lookAtPermissions({ home }: Setup): Promise<Finding[]> {
   const open = own.filter(({ path, stat: { mode } }) => (mode & (path === settingsPath(home) ? 0o022 : 0o077)) !== 0)
   const shut = own.filter((entry) => (entry.stat.mode & needed(entry)) !== needed(entry))
   const findings = [
-    ...tell(
+    ...faulty(
       'permissions.owner',
       foreign,
       'of another user: mesh refuses or cannot write it',
       `sudo chown -R "$(id -un)" ${word(root)}`,
     ),
-    ...tell('permissions.open', open, 'open to other users', `chmod -R go-rwx ${word(root)}`, narrowed),
-    ...tell('permissions.shut', shut, 'not readable and writable for you', `chmod -R u+rwX ${word(root)}`, widened),
+    ...faulty('permissions.open', open, 'open to other users', `chmod -R go-rwx ${word(root)}`, narrowed),
+    ...faulty('permissions.shut', shut, 'not readable and writable for you', `chmod -R u+rwX ${word(root)}`, widened),
   ]
-  return findings.length > 0 ? findings : [good('permissions', `nobody else may read any of ${entries.length} files`)]
+  return findings.length > 0 ? findings : [good('permissions', `no other user may read any of ${entries.length} files`)]
 }
 
 /** Directories are listed before what is in them; symbolic links are not followed. */
@@ -70,7 +70,13 @@ function widened(entry: Entry): number {
   return (entry.stat.mode & 0o777) | needed(entry)
 }
 
-function tell(check: string, entries: Entry[], what: string, fix: string, mode?: (entry: Entry) => number): Finding[] {
+function faulty(
+  check: string,
+  entries: Entry[],
+  what: string,
+  fix: string,
+  mode?: (entry: Entry) => number,
+): Finding[] {
   const [first] = entries
   if (!first) return []
   const others = entries.length > 1 ? ` and ${entries.length - 1} more are` : ' is'

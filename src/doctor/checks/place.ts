@@ -14,7 +14,7 @@ import { faultOfHome, notOwnDir } from './home.ts'
 
 const MIN_NODE = 20
 const KEY_BYTES = 4096
-/** As long as a session's key gets. */
+/** The longest key of a session. */
 const LONGEST_KEY = `op-${'0'.repeat(16)}`
 /** A file system may round its times; a minute is more than any does. */
 const FUTURE_MS = 60_000
@@ -107,7 +107,7 @@ function restore(path: string): string {
   return `cp BACKUP/member.key ${word(path)}`
 }
 
-/** Files that were written later than now: somebody set the clock back. */
+/** Files that were written later than now: the clock was set back. */
 function fileClock({ home }: Setup): Finding[] {
   const paths = ['member.key', 'engine/engine.json', 'engine/log', 'engine/server.conf', 'run'].map((name) =>
     join(home.root, name),

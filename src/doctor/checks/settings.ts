@@ -1,4 +1,4 @@
-/** What a person set for mesh: sessions go on with the defaults when it cannot be read, and say so in their logs only. */
+/** The settings of a person: sessions go on with the defaults when they cannot be read, and say so in their logs only. */
 import { existsSync } from 'node:fs'
 import { MeshError } from '../../errors.ts'
 import { settingsPath, unknownSettings } from '../../host/settings.ts'

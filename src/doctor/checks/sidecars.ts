@@ -1,4 +1,4 @@
-/** The sidecars: each session directory, who holds it, what answers on its socket, what its log tells. */
+/** The sidecars: each session directory, the process that locks it, the answer on its socket, its log. */
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -62,18 +62,18 @@ async function judge(setup: Setup, session: SessionLook, isServing: boolean): Pr
     const cause = `${session.name}: its lock was taken on another host; if that is gone or was renamed:`
     return [fault('sidecar.host', cause, 'mesh down && mesh up')]
   }
-  if (session.owner) return held(session, isServing)
-  if (!session.record) return unheld(setup, session)
+  if (session.owner) return locked(session, isServing)
+  if (!session.record) return unlocked(setup, session)
   if (session.isOperator || session.clientState === 'dead') return [dead(setup, session, isServing)]
   return restarting(setup.home, session)
 }
 
-/** Somebody who lives has the lock. */
-async function held(session: SessionLook, isServing: boolean): Promise<Finding[]> {
+/** Judges a directory whose lock a live process has. */
+async function locked(session: SessionLook, isServing: boolean): Promise<Finding[]> {
   const { name, owner, ownerState, error, health, dir } = session
   const { pid } = owner!
   if (ownerState === 'paused') {
-    const mend = async () => (sendSignal(owner!, 'SIGCONT') ? `told process ${pid} to go on` : 'it had ended')
+    const mend = async () => (sendSignal(owner!, 'SIGCONT') ? `let process ${pid} go on` : 'it had ended')
     return [fault('sidecar.paused', `${name}: process ${pid} is stopped by a signal`, `kill -CONT ${pid}`, mend)]
   }
   const command = commandLine(pid)
@@ -82,7 +82,7 @@ async function held(session: SessionLook, isServing: boolean): Promise<Finding[]
   if (!MESH.test(command)) {
     // Without a record nothing in it is worth keeping.
     const stale = session.record ? join(dir, 'lock') : dir
-    const cause = `${name}: process ${pid}, which is no sidecar, holds its lock`
+    const cause = `${name}: process ${pid}, which is no sidecar, has its lock`
     return [fault('sidecar.lock', cause, `rm -r ${word(stale)}`, async () => removeLock(stale, pid))]
   }
   // A witness, or a command, that clears up what a session left.
@@ -131,8 +131,8 @@ function skewed({ name, isOperator, owner }: SessionLook, error: Skew): Finding 
   return fault('sidecar.version', cause, `kill ${owner!.pid}`, mend)
 }
 
-/** No record, and nobody has the lock: a start that came to nothing. */
-function unheld(setup: Setup, session: SessionLook): Finding[] {
+/** Judges a directory without a record whose lock is free: a start that came to nothing. */
+function unlocked(setup: Setup, session: SessionLook): Finding[] {
   if (session.failed !== null && session.clientState !== 'dead') return [failing(setup.home, session)]
   if (session.quietMs < IN_MOTION_MS || (session.clientState !== 'dead' && session.hasLoop)) return []
   if (session.clientState !== 'dead') return [unattended(session)]
@@ -159,7 +159,7 @@ function unattended({ name, client }: SessionLook): Finding {
 
 function dead(setup: Setup, session: SessionLook, isServing: boolean): Finding {
   const who = session.isOperator ? 'an operator’s sidecar' : 'session and sidecar'
-  const cause = `${session.name}: ${who} died and nobody told the others`
+  const cause = `${session.name}: ${who} died and the others do not know`
   if (!isServing) return fault('sidecar.dead', cause, 'mesh up')
   return fault('sidecar.dead', cause, 'mesh whoami', () => witnessed(setup, session))
 }
@@ -174,7 +174,7 @@ async function witnessed(setup: Setup, { dir, key, name }: SessionLook): Promise
     if (performance.now() > deadline) throw new MeshError('timeout', `${dir} is still there`)
     await sleep(POLL_MS)
   }
-  return `a witness told the end of ${name}`
+  return `a witness reported the end of ${name}`
 }
 
 function leftover(dir: string): Finding {
@@ -186,7 +186,7 @@ function leftover(dir: string): Finding {
   })
 }
 
-/** Locks besides the sessions' own. After a move to another machine, or under its new name, nobody here can break them. */
+/** Locks besides the sessions' own. After a move to another machine, or under its new name, no process here can break them. */
 function foreignLocks({ run, engine, projects }: Home): Finding[] {
   const names = list(projects).flatMap((project) => {
     const dir = join(projects, project, 'names')

@@ -69,7 +69,7 @@ async function streams(setup: Setup): Promise<Finding[]> {
 /** The server's words for a full disk, which is no damage: it logs errors and goes on. */
 const NO_SPACE = /no space left|ENOSPC|insufficient (storage )?resources/i
 
-/** Damage is told by the server once, when it starts; a full disk whenever it writes. */
+/** The server logs damage once, when it starts; a full disk whenever it writes. */
 function log(setup: Setup): Finding[] {
   const { home } = setup
   const found = complaints(parseEngineLog(lastLines(logPath(home))))

@@ -1,4 +1,4 @@
-/** What can be seen of the engine without starting or asking it for anything but its greeting. */
+/** Looks at the engine without starting it or asking for anything but its greeting. */
 import { isStopped } from '../../engine/engine.ts'
 import { type EngineUser, knownEngineUser } from '../../engine/nkey.ts'
 import { type Answer, probeEngine } from '../../engine/probe.ts'
@@ -9,16 +9,16 @@ import { processState } from '../../host/process/process.ts'
 
 export interface EngineLook {
   record: EngineRecord | null
-  /** Of the recorded process. `unknown`: it was on another host. */
+  /** State of the recorded process. `unknown`: it was on another host. */
   state: 'alive' | 'paused' | 'dead' | 'unknown' | 'none'
   /** A server of ours that the record does not name. */
   stray: EngineRecord | null
   /** After `mesh down`. */
   stopped: boolean
   user: EngineUser | null
-  /** Why there is no user although there is a key file. */
+  /** The reason why there is no user although there is a key file. */
   badKey: MeshError | null
-  /** Who answers on the recorded port; null without a record or a key. */
+  /** The answer on the recorded port; null without a record or a key. */
   answer: Answer | null
 }
 

@@ -1,4 +1,4 @@
-/** The ends of log files, and what in them tells of trouble. */
+/** Reads the ends of log files and finds trouble in them. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { alarms } from '../../host/log.ts'
 
@@ -39,7 +39,7 @@ export function parseEngineLog(lines: readonly string[]): EngineLogLine[] {
   })
 }
 
-/** When the server was started although it had not ended calmly before. */
+/** Returns the times at which the server was started although it had not ended calmly before. */
 export function crashes(log: readonly EngineLogLine[]): number[] {
   const found: number[] = []
   let running = false
@@ -52,7 +52,7 @@ export function crashes(log: readonly EngineLogLine[]): number[] {
   return found
 }
 
-/** What the server complained of since its last start. */
+/** Returns the server's complaints since its last start. */
 export function complaints(log: readonly EngineLogLine[]): EngineLogLine[] {
   const start = log.findLastIndex(({ text }) => text.startsWith('Starting nats-server'))
   const damage = /corrupt|checksum|recover|metafile|unmarshal|truncat|bad msg|no state found/i

@@ -1,6 +1,6 @@
 /**
  * Processes that are provably of mesh and without a session: this user's, with a command line of ours whose mesh home is
- * confirmed by a second witness (the environment or the working directory), and nobody left to serve. Another mesh
+ * confirmed by a second witness (the environment or the working directory), and no session left to serve. Another mesh
  * home's are left alone as long as that home exists.
  */
 import { existsSync } from 'node:fs'
@@ -24,7 +24,7 @@ import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 import { identityOf } from './session.ts'
 
 const RECORD_BYTES = 64 * 1024
-/** Whoever is about to end, or has just started, is another process or none by then. */
+/** A process that is about to end, or has just started, is another or none by then. */
 const SETTLE_MS = 2500
 const SETTLE_POLL_MS = 100
 const END_MS = 3000
@@ -37,11 +37,11 @@ export interface Orphan extends ProcessInfo {
   kind: 'sidecar' | 'hook loop' | 'engine'
   /** The mesh home that it belongs to. */
   home: string
-  /** Why it is one. */
+  /** The reason why it is one. */
   evidence: string
 }
 
-/** The orphans of this mesh home and of homes that are gone. Those that end by themselves meanwhile are not told. */
+/** The orphans of this mesh home and of homes that are gone. Those that end by themselves meanwhile are left out. */
 export async function findOrphans(home: Home): Promise<Orphan[]> {
   const deadline = performance.now() + SETTLE_MS
   let found = scan(home)
@@ -86,7 +86,7 @@ function sidecarEvidence(dir: string, { pid }: ProcessInfo): string | null {
   return isDead ? `its client, process ${client?.pid ?? clientPid}, is dead` : null
 }
 
-/** A process as the sidecar wrote it down: the pid alone may be somebody else's by now. */
+/** A process as the sidecar wrote it down: the pid alone may be another process's by now. */
 function recordOf(dir: string, which: 'sidecar' | 'process'): ProcessIdentity | null {
   const value = readJson(join(dir, 'sidecar.json'), RECORD_BYTES) as Record<string, unknown> | null | undefined
   return identityOf(value?.[which])
@@ -120,7 +120,7 @@ function concerns(home: Home, root: string): boolean {
   return root === home.root || isGone(root)
 }
 
-/** Whoever still runs on a removed home may make some of its directories anew, but none of these files. */
+/** A process that still runs on a removed home may make some of its directories anew, but none of these files. */
 function isGone(root: string): boolean {
   const kept = ['member.key', 'engine/user.key', 'engine/engine.json', 'engine/server.conf']
   return !kept.some((name) => existsSync(join(root, name)))

@@ -27,7 +27,7 @@ export interface SessionLook {
   /** The process that is the session: by the record, else by the key's pid. Null for an operator without a record. */
   client: ProcessIdentity | null
   clientState: ProcessState
-  /** Who holds the directory's lock and lives, here or on another host. */
+  /** The live process that has the directory's lock, here or on another host. */
   owner: ProcessIdentity | null
   ownerState: ProcessState
   isForeign: boolean
@@ -36,7 +36,7 @@ export interface SessionLook {
   /** The hook's loop, or the MCP server, which starts the sidecar again, lives. */
   hasLoop: boolean
   health: Response<'health'> | null
-  /** Why there is no answer; null when nobody was asked. */
+  /** The reason why there is no answer; null when no sidecar was asked. */
   error: MeshError | null
   /** Own wall clock half-way between question and answer. */
   askedAt: number

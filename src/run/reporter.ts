@@ -1,6 +1,6 @@
 /**
- * Tells a run that nobody supervises, for as long as the sidecar that sees it lives: a session's own run, a subagent's.
- * The run's lock says who tells it. What is told is on disk first, so that whoever comes after goes on where this ended.
+ * Reports an unsupervised run for as long as the sidecar that sees it lives: a session's own run, a subagent's. The
+ * process that has the run's lock reports it. Each event is on disk first, so that a successor goes on where this ended.
  */
 import type { RunSpec } from '../api/supervisor.schema.ts'
 import type { Judged } from '../core/runs/process-end.ts'
@@ -20,25 +20,25 @@ import { Announcer } from './announcer.ts'
 import { files, type RunStep, readSpec, writeSpec } from './dir.ts'
 import { eventOf, recordOf, spawnedBy } from './record.ts'
 
-/** A session may end thousands of turns: what is told already is left out of the journal past this size. */
+/** A session may end thousands of turns: past this size the journal drops what is published already. */
 const COMPACT_BYTES = 1024 * 1024
 
-interface TellerOptions {
+interface ReporterOptions {
   home: Home
-  /** What the run is, if nobody has written it down yet. */
+  /** The run's spec, if it is not on disk yet. */
   spec: RunSpec
   /** The process that stands for it: when it is dead, so is the run. */
   process: ProcessIdentity
   /** When it began, ISO 8601. */
   startedAt: string
   log: Logger
-  /** The session that tells it. */
+  /** The name of the session that reports it. */
   from(): string
 }
 
-export class RunTeller {
+export class RunReporter {
   readonly spec: RunSpec
-  readonly #options: TellerOptions
+  readonly #options: ReporterOptions
   readonly #dir: string
   readonly #lock: Lock
   readonly #journal: Journal<RunStep>
@@ -47,7 +47,7 @@ export class RunTeller {
   #run: Run | null
   #closed = false
 
-  private constructor(options: TellerOptions, lock: Lock) {
+  private constructor(options: ReporterOptions, lock: Lock) {
     const { home, process: child, startedAt, log } = options
     this.#options = options
     this.#lock = lock
@@ -67,23 +67,23 @@ export class RunTeller {
     this.#announcer = new Announcer({ journal, steps, key: memberKey(home), record, log })
   }
 
-  /** Goes on with a run, or begins it. Null: somebody else tells it, or it is over. Throws what the disk says. */
-  static open(options: TellerOptions): RunTeller | null {
+  /** Goes on with a run, or begins it. Null: another process reports it, or it is over. Throws errors of the disk. */
+  static open(options: ReporterOptions): RunReporter | null {
     const { home, spec } = options
     const dir = runDir(home, spec.run)
     for (const path of [home.runs, dir]) ensurePrivateDir(path)
     const lock = tryLock(files.lock(dir))
     if (!lock) return null
-    let teller: RunTeller
+    let reporter: RunReporter
     try {
-      teller = new RunTeller(options, lock)
+      reporter = new RunReporter(options, lock)
     } catch (error) {
       lock.release()
       throw error
     }
-    if (!teller.#run) teller.#push(spawnedBy(teller.spec, teller.#started))
-    if (!teller.isOver) return teller
-    teller.close()
+    if (!reporter.#run) reporter.#push(spawnedBy(reporter.spec, reporter.#started))
+    if (!reporter.isOver) return reporter
+    reporter.close()
     return null
   }
 
@@ -108,7 +108,7 @@ export class RunTeller {
     this.#announcer.detach()
   }
 
-  /** Tells a step of the run. Null: it cannot come now, or too much waits for the engine already. */
+  /** Reports a step of the run. Null: it cannot come now, or too much waits for the engine already. */
   step(type: Exclude<EventType, Judged['type']>, fields: Partial<RunEvent> = {}): RunEvent | null {
     const next = { type, seq: (this.#run?.seq ?? 0) + 1, runKind: this.spec.runKind ?? 'process' }
     const isRefused = this.#closed || refusal(this.#run, next) !== null
@@ -118,18 +118,18 @@ export class RunTeller {
     return event
   }
 
-  /** Writes the end down. It is told with the next `settle`, or by the witness of this machine. */
+  /** Writes the end down. The next `settle` publishes it, or the witness of this machine. */
   end(judged: Judged): void {
     if (!this.#closed && !this.isOver) this.#push({ ...judged, at: new Date().toISOString() })
   }
 
-  /** Tells what waits, at most for `ms`. Resolves to whether everything is told. */
+  /** Publishes what waits, at most for `ms`. Resolves to true when everything is published. */
   async settle(store: RunStore, ms: number): Promise<boolean> {
     await this.#announcer.settle(store, ms)
     return this.#announcer.waiting === 0
   }
 
-  /** Leaves the run to whoever comes after. */
+  /** Leaves the run to a successor. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
