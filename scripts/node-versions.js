@@ -3,8 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { basename, join } from 'node:path'
 
 /** The supported majors, each in its newest version. */
 export const majors = ['20', '22', '24', '26']
@@ -35,7 +34,8 @@ function install(version, dir) {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+// The benchmark has this in its bundle.
+if (basename(process.argv[1]) === 'node-versions.js') {
   const wanted = process.argv.slice(2)
   for (const version of wanted.length > 0 ? wanted : [...majors, ...rivals]) console.log(nodeOf(version))
 }

@@ -1,20 +1,25 @@
 /** The benchmark: runs each measurement on a mesh of its own and prints DESIGN's table of budgets. */
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
-import { measureBoard, measureBoardList, measureBoardPush } from './board.ts'
-import { measureCommand } from './command.ts'
-import { measureContext } from './context.ts'
-import { measureDoors } from './doors.ts'
-import { measureHeal } from './heal.ts'
-import { isLinux, Lab } from './lab.ts'
-import { measureMemory } from './memory.ts'
-import { type Row, table } from './row.ts'
-import { measureRuns } from './runs.ts'
-import { full, measureScale, small } from './scale.ts'
-import { measureSend } from './send.ts'
-import { measureStart } from './start.ts'
-import { measureStep } from './step.ts'
-import { measureWake } from './wake.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { measureBoard, measureBoardList, measureBoardPush } from './board/board.ts'
+import { Lab } from './lab/lab.ts'
+import { isLinux } from './lab/process.ts'
+import { type Row, table } from './lab/row.ts'
+import { measureDoors } from './mail/doors.ts'
+import { measureHeal } from './mail/heal.ts'
+import { measureSend } from './mail/send.ts'
+import { measureStep } from './mail/step.ts'
+import { measureWake } from './mail/wake.ts'
+import { measureRuns } from './scale/runs.ts'
+import { full, measureScale, small } from './scale/scale.ts'
+import { measureCommand } from './session/command.ts'
+import { measureContext } from './session/context.ts'
+import { measureHistory } from './session/history.ts'
+import { measureMemory, measureNodes } from './session/memory.ts'
+import { measureStart } from './session/start.ts'
+
+const WARM_MS = 4000
 
 const args = process.argv.slice(2)
 const only = args.includes('--only') ? args[args.indexOf('--only') + 1]!.split(',') : null
@@ -29,11 +34,13 @@ const measurements: Record<string, (lab: Lab) => Row | Promise<Row>> = {
   board: measureBoard,
   push: measureBoardPush,
   memory: measureMemory,
+  nodes: measureNodes,
   start: measureStart,
   heal: measureHeal,
   context: measureContext,
   list: measureBoardList,
   runs: measureRuns,
+  history: measureHistory,
   doors: measureDoors,
   scale: (lab) => measureScale(lab, args.includes('--full') ? full : small),
 }
@@ -45,6 +52,9 @@ async function measureAll(lab: Lab): Promise<Row[]> {
   await lab.mesh(['install'])
   await lab.mesh(['up'])
   await Promise.all([lab.join('api'), lab.join('web'), lab.join('observer')])
+  await lab.mesh(['run', '--', 'true'])
+  // The first of each program leaves a code cache after some seconds.
+  await sleep(WARM_MS)
   const rows: Row[] = []
   for (const [name, measure] of Object.entries(measurements)) {
     if (only ? !only.includes(name) : onRequest.includes(name)) continue

@@ -9,12 +9,13 @@ import { build } from 'esbuild'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = realpathSync(mkdtempSync(join(tmpdir(), 'mesh-bench-')))
-/** Bundled CommonJS packages (pino, NATS) ask for `require`, which a module does not have. */
+/** Bundled CommonJS packages (NATS) ask for `require`, which a module does not have. */
 const banner = { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" }
 
 await build({
   absWorkingDir: here,
-  entryPoints: ['main.ts', 'latency.ts', 'board-inside.ts', 'crowd.ts'],
+  entryPoints: ['main.ts', 'mail/latency.ts', 'board/board-inside.ts', 'scale/crowd.ts'],
+  entryNames: '[name]',
   outdir: join(root, 'bench'),
   outExtension: { '.js': '.mjs' },
   bundle: true,

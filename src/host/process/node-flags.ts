@@ -1,6 +1,6 @@
 /**
- * Flags with which Node runs sidecars and supervisors: little memory before speed, since there is one per session and per run and it
- * mostly waits. Under traffic 83 MB resident and 40 private become 55 and 17, for a tenth more CPU (Node 20); idle they
+ * Flags with which Node runs sidecars and supervisors: little memory before speed, since there is one per session and
+ * per run and it mostly waits. Under traffic 83 MB resident and 40 private become 55 and 17, for a tenth more CPU (Node 20); idle they
  * do nothing. Lite mode has no WebAssembly, so `fetch` cannot be used. Without `--no-jitless` it is slower still.
  */
 import { spawnSync } from 'node:child_process'

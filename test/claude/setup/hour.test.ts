@@ -5,7 +5,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { table } from '../../bench/row.ts'
+import { table } from '../../bench/lab/row.ts'
 import { submit } from '../support/client.ts'
 import { Counter, type Piece, tokens } from '../support/count.ts'
 import { eventually } from '../support/eventually.ts'

@@ -103,7 +103,8 @@ answer() {
       rm -f "$reply"
       return
     fi
-    sleep 0.02
+    # It is usually there after a tenth of a second.
+    if [ "$step" -lt 60 ]; then sleep 0.004; else sleep 0.02; fi
     step=$((step + 1))
   done
 }

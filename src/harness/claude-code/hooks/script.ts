@@ -7,8 +7,8 @@ import template from './claude-code.sh'
 import { quoteWord } from './entries.ts'
 import { LEFT_FILE, WAKE_EXIT, WATCHED_FILE } from './files.ts'
 
-/** Limits the first prompt's wait for the sidecar's answer, in steps of 20 ms. */
-const ANSWER_STEPS = 150
+/** Limits the first prompt's wait for the sidecar's answer to 3 s: 60 steps of 4 ms and then 20 ms each. */
+const ANSWER_STEPS = 195
 
 export interface ScriptPaths {
   /** The mesh home when installed; an absolute MESH_HOME overrides it at run time: the client changes directories. */

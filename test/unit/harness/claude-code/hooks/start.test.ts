@@ -59,8 +59,8 @@ describeEachShell('SessionStart', (lab) => {
     writeFileSync(join(lab.root, 'bin', 'sleep'), stub, { mode: 0o755 })
     expect(lab.run('SessionStart', { line: start! })).toMatchObject(silent)
     const waits = existsSync(slept) ? readFileSync(slept, 'utf8').split('\n') : []
-    // For a sidecar that is starting it looks 150 times.
-    expect(waits.filter((time) => time === '0.02').length).toBeLessThan(100)
+    // For a sidecar that is starting it looks 195 times.
+    expect(waits.filter((time) => /^0\.0/.test(time)).length).toBeLessThan(100)
     client.kill('SIGKILL')
     hook.kill('SIGTERM')
     await ended

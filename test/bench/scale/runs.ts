@@ -7,9 +7,10 @@ import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { askRun } from '../../src/client/runs.ts'
-import { isLinux, type Lab, type Memory, memoryOf } from './lab.ts'
-import { ms, type Row, type Summary, spread, summarize } from './row.ts'
+import { askRun } from '../../../src/client/runs.ts'
+import type { Lab } from '../lab/lab.ts'
+import { isLinux, type Memory, memoryOf } from '../lab/process.ts'
+import { ms, type Row, type Summary, spread, summarize } from '../lab/row.ts'
 
 const BUDGET = { p99: 100, privateMb: 15 }
 const MODERATE = 40

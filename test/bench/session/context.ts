@@ -1,8 +1,8 @@
 /** Tokens of context that mesh spends: characters by four, as DESIGN counts them. */
 
-import { renderHandover, renderStart, type Shown } from '../../src/core/render.ts'
-import { newId } from '../../src/wire/names.ts'
-import type { Row } from './row.ts'
+import { renderHandover, renderStart, type Shown } from '../../../src/core/render.ts'
+import { newId } from '../../../src/wire/names.ts'
+import type { Row } from '../lab/row.ts'
 
 const CHARS_PER_TOKEN = 4
 const BUDGET = { start: 300, message: 60 }

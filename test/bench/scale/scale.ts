@@ -5,8 +5,9 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { cpuOf, kill, type Lab, memoryOf } from './lab.ts'
-import type { Row } from './row.ts'
+import type { Lab } from '../lab/lab.ts'
+import { cpuOf, kill, memoryOf } from '../lab/process.ts'
+import type { Row } from '../lab/row.ts'
 
 /** Sessions beat every 10 s: two beats each. */
 const IDLE_MS = 20_000

@@ -1,17 +1,16 @@
 /** A private mesh for the benchmark: its home, its commands, its processes, and proof that none of them is left. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { operatorTarget, type Target } from '../../src/client/find.ts'
-import { engineStatus } from '../../src/engine/engine.ts'
-import { type Home, meshHome } from '../../src/host/home.ts'
-import { commandLine } from '../../src/host/process/process.ts'
-import { resolvePlace } from '../../src/host/repository/project.ts'
+import { operatorTarget, type Target } from '../../../src/client/find.ts'
+import { engineStatus } from '../../../src/engine/engine.ts'
+import { type Home, meshHome } from '../../../src/host/home.ts'
+import { commandLine } from '../../../src/host/process/process.ts'
+import { resolvePlace } from '../../../src/host/repository/project.ts'
+import { finished, greets, isLinux, kill } from './process.ts'
 
-export const isLinux = process.platform === 'linux'
 const PATIENCE_MS = 30_000
 const POLL_MS = isLinux ? 2 : 20
 
@@ -80,8 +79,13 @@ export class Lab {
   }
 
   /** Runs the mesh command and gives what it printed. Throws when it fails. */
-  async mesh(args: string[], as = 'bench', env: Record<string, string> = {}): Promise<string> {
-    const child = this.start(process.execPath, [this.bin, ...args], { env: { MESH_NAME: as, ...env } })
+  async mesh(
+    args: string[],
+    as = 'bench',
+    env: Record<string, string> = {},
+    node: string = process.execPath,
+  ): Promise<string> {
+    const child = this.start(node, [this.bin, ...args], { env: { MESH_NAME: as, ...env } })
     const { code, stdout, stderr } = await finished(child)
     if (code !== 0) throw new Error(`mesh ${args.join(' ')}: exit ${code}: ${stderr}`)
     return stdout
@@ -152,87 +156,4 @@ function needed(name: string): string {
 function allPids(): number[] {
   const names = isLinux ? readdirSync('/proc') : execFileSync('/bin/ps', ['-A', '-o', 'pid=']).toString().split('\n')
   return names.map(Number).filter((pid) => Number.isSafeInteger(pid) && pid > 0)
-}
-
-export function kill(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal)
-  } catch {
-    // it had ended
-  }
-}
-
-export async function finished(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const out = { stdout: '', stderr: '' }
-  for (const name of ['stdout', 'stderr'] as const) child[name]!.on('data', (chunk) => (out[name] += String(chunk)))
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('close', resolve)
-  })
-  return { code, ...out }
-}
-
-/** Wall time of a whole process, from its start to its end, in milliseconds. */
-export function timeProcess(command: string, args: string[], env: Record<string, string>, input?: string): number {
-  const startedAt = performance.now()
-  const done = spawnSync(command, args, {
-    env,
-    input,
-    maxBuffer: 64 << 20,
-    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-  })
-  const took = performance.now() - startedAt
-  if (done.status !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${done.status}: ${done.stderr}`)
-  return took
-}
-
-/** True if a server that greets as NATS does listens on the port. */
-export function greets(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port })
-    const settle = (answer: boolean) => {
-      socket.destroy()
-      resolve(answer)
-    }
-    socket.once('data', (chunk) => settle(chunk.toString('latin1').startsWith('INFO ')))
-    for (const event of ['error', 'close']) socket.once(event, () => settle(false))
-  })
-}
-
-/** The options of Node that a sidecar was started with: what is measured in our own processes runs under the same. */
-export function nodeFlags(sidecarPid: number): string[] {
-  const words = commandLine(sidecarPid).split(' ')
-  const program = words.findIndex((word) => word.endsWith('sidecar.js'))
-  return words.slice(1, program)
-}
-
-export interface Memory {
-  rss: number
-  /** Anonymous pages, which no other process shares. Null where the system does not tell. */
-  anonymous: number | null
-}
-
-/** In MB. */
-export function memoryOf(pid: number): Memory {
-  if (!isLinux) {
-    const kib = Number(execFileSync('/bin/ps', ['-o', 'rss=', '-p', String(pid)]).toString())
-    return { rss: kib / 1024, anonymous: null }
-  }
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
-  const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) / 1024
-  return { rss: field('Rss'), anonymous: field('Anonymous') }
-}
-
-/** Seconds of CPU that a process has used. */
-export function cpuOf(pid: number): number {
-  if (isLinux) {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    // proc(5): user and system time in clock ticks, which are 100 per second on every Linux that Node runs on.
-    return (Number(fields[11]) + Number(fields[12])) / 100
-  }
-  const time = execFileSync('/bin/ps', ['-o', 'time=', '-p', String(pid)])
-    .toString()
-    .trim()
-  return time.split(':').reduce((sum, part) => sum * 60 + Number(part), 0)
 }

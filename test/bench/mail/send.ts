@@ -1,10 +1,11 @@
 /** A send accepted by one sidecar until it is in the other's callback, against a raw publish → consume of the same run. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { call } from '../../src/client/client.ts'
-import { newId } from '../../src/wire/names.ts'
-import { finished, type Lab, nodeFlags } from './lab.ts'
-import { ms, type Row, type Summary, spread, summarize } from './row.ts'
+import { call } from '../../../src/client/client.ts'
+import { newId } from '../../../src/wire/names.ts'
+import type { Lab } from '../lab/lab.ts'
+import { finished, nodeFlags } from '../lab/process.ts'
+import { ms, type Row, type Summary, spread, summarize } from '../lab/row.ts'
 
 const ROUNDS = 250
 const SOCKET_ROUNDS = 150

@@ -1,9 +1,10 @@
 /** What mesh adds to a model step: the hook that runs after each batch of tool calls, as Claude Code runs it. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { settingsHooks } from '../../src/harness/claude-code/hooks/entries.ts'
-import { type Lab, timeProcess } from './lab.ts'
-import { ms, type Row, spread, summarize } from './row.ts'
+import { settingsHooks } from '../../../src/harness/claude-code/hooks/entries.ts'
+import type { Lab } from '../lab/lab.ts'
+import { timeProcess } from '../lab/process.ts'
+import { ms, type Row, spread, summarize } from '../lab/row.ts'
 
 const ROUNDS = 150
 /** Any pid will do: the guard looks for `run/cc-<pid>/mail`. */

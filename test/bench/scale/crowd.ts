@@ -5,11 +5,11 @@
  */
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { ensurePrivateDir } from '../../src/host/files.ts'
-import { meshHome } from '../../src/host/home.ts'
-import { identifyProcess } from '../../src/host/process/process.ts'
-import { newId } from '../../src/wire/names.ts'
-import { caller, type Inside, openInside } from './inside.ts'
+import { ensurePrivateDir } from '../../../src/host/files.ts'
+import { meshHome } from '../../../src/host/home.ts'
+import { identifyProcess } from '../../../src/host/process/process.ts'
+import { newId } from '../../../src/wire/names.ts'
+import { caller, type Inside, openInside } from '../session/inside.ts'
 
 const PER_HOME = 20
 const AT_ONCE = 8

@@ -2,10 +2,11 @@
 import { copyFileSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { call } from '../../src/client/client.ts'
-import { newOperation } from '../../src/wire/names.ts'
-import { cpuOf, finished, kill, type Lab, memoryOf, nodeFlags, timeProcess } from './lab.ts'
-import { ms, type Row, type Summary, spread, summarize } from './row.ts'
+import { call } from '../../../src/client/client.ts'
+import { newOperation } from '../../../src/wire/names.ts'
+import type { Lab } from '../lab/lab.ts'
+import { cpuOf, finished, kill, memoryOf, nodeFlags, timeProcess } from '../lab/process.ts'
+import { ms, type Row, type Summary, spread, summarize } from '../lab/row.ts'
 
 const ROUNDS = 200
 const BUDGET = 3

@@ -1,6 +1,7 @@
 /** `mesh send` as a whole command against the bare start of Node, interleaved. */
-import { type Lab, timeProcess } from './lab.ts'
-import { ms, type Row, spread, summarize } from './row.ts'
+import type { Lab } from '../lab/lab.ts'
+import { timeProcess } from '../lab/process.ts'
+import { ms, type Row, spread, summarize } from '../lab/row.ts'
 
 const ROUNDS = 25
 const BUDGET_MS = 15

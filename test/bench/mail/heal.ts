@@ -3,10 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { call } from '../../src/client/client.ts'
-import { newId } from '../../src/wire/names.ts'
-import { greets, kill, type Lab } from './lab.ts'
-import { ms, type Row, spread, summarize } from './row.ts'
+import { call } from '../../../src/client/client.ts'
+import { newId } from '../../../src/wire/names.ts'
+import type { Lab } from '../lab/lab.ts'
+import { greets, kill } from '../lab/process.ts'
+import { ms, type Row, spread, summarize } from '../lab/row.ts'
 
 const ROUNDS = 10
 const BUDGET_MS = 1000

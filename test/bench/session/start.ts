@@ -7,12 +7,13 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { kill, type Lab, timeProcess } from './lab.ts'
-import { ms, type Row, spread, summarize } from './row.ts'
-import { hookLine } from './step.ts'
+import type { Lab } from '../lab/lab.ts'
+import { kill, timeProcess } from '../lab/process.ts'
+import { ms, type Row, spread, summarize } from '../lab/row.ts'
+import { hookLine } from '../mail/step.ts'
 
 const ROUNDS = { up: 15, cold: 6 }
-const BUDGET_MS = { up: 150, cold: 500 }
+const BUDGET_MS = { up: 140, cold: 500 }
 const PATIENCE_MS = 10_000
 
 export interface FakeSession {
@@ -27,10 +28,10 @@ export interface FakeSession {
 }
 
 /** A session whose client is a process that does nothing. Throws if the hook answered nothing. */
-export async function startSession(lab: Lab): Promise<FakeSession> {
+export async function startSession(lab: Lab, own: Record<string, string> = {}): Promise<FakeSession> {
   const client = lab.start('sleep', ['600'])
   const pid = client.pid!
-  const env = { ...lab.env, CLAUDE_PID: String(pid), CLAUDE_CODE_ENTRYPOINT: 'cli' }
+  const env = { ...lab.env, ...own, CLAUDE_PID: String(pid), CLAUDE_CODE_ENTRYPOINT: 'cli' }
   const event = { session_id: randomUUID(), hook_event_name: 'SessionStart', source: 'startup', cwd: lab.cwd }
   const startedAt = performance.now()
   const hook = runHook(lab, hookLine(lab, 'SessionStart'), env, event)

@@ -1,15 +1,15 @@
 /** Sidecars without a process and a socket of their own: the product's modules, wired as its own main does. */
 import { join } from 'node:path'
-import { answersOf } from '../../src/daemon/handlers.ts'
-import { Sidecar } from '../../src/daemon/sidecar.ts'
-import type { Answer, Call } from '../../src/daemon/socket/call.ts'
-import { createShell } from '../../src/harness/shell.ts'
-import { ensurePrivateDir } from '../../src/host/files.ts'
-import { type Home, meshHome, operatorKey, sessionDir } from '../../src/host/home.ts'
-import { openLog } from '../../src/host/log.ts'
-import { identifyProcess } from '../../src/host/process/process.ts'
-import { resolvePlace } from '../../src/host/repository/project.ts'
-import { defaultSettings } from '../../src/host/settings.ts'
+import { answersOf } from '../../../src/daemon/handlers.ts'
+import { Sidecar } from '../../../src/daemon/sidecar.ts'
+import type { Answer, Call } from '../../../src/daemon/socket/call.ts'
+import { createShell } from '../../../src/harness/shell.ts'
+import { ensurePrivateDir } from '../../../src/host/files.ts'
+import { type Home, meshHome, operatorKey, sessionDir } from '../../../src/host/home.ts'
+import { openLog } from '../../../src/host/log.ts'
+import { identifyProcess } from '../../../src/host/process/process.ts'
+import { resolvePlace } from '../../../src/host/repository/project.ts'
+import { defaultSettings } from '../../../src/host/settings.ts'
 
 export interface Inside {
   sidecar: Sidecar
