@@ -17,7 +17,7 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** Lazily imported modules that are too large for the command's file. They throw no MeshError of their own. */
 const apart = { 'wire/json-schema.ts': 'json-schema.cjs', 'mcp/server.ts': 'mcp.cjs' }
-/** What runs as a process of its own: the bundle of each, and the name that it is started by. */
+/** Programs, each a process of its own: its bundle, and the name that it is started by. */
 const programs = {
   'cli/main.ts': { bundle: 'mesh.cjs', start: 'cli.cjs' },
   'daemon/main.ts': { bundle: 'sidecar.cjs', start: 'sidecar.js' },
@@ -25,7 +25,7 @@ const programs = {
 }
 /** Packages that would slow every command down. */
 const heavy = /node_modules\/(zod|nats|@nats-io|@modelcontextprotocol)\//
-/** What a package asks for and mesh does not use, or not at a start. */
+/** Modules that a package asks for and mesh does not use, or not at a start. */
 const stubs = {
   '@modelcontextprotocol/server/_shims': 'mcp-shims.js',
   '@nats-io/nkeys': 'nkeys.cjs',

@@ -42,7 +42,7 @@ function places() {
   return [join(__dirname, 'cache'), ...(home ? [join(home, 'cache')] : [])]
 }
 
-/** As src/host/home.ts has it. */
+/** Returns the mesh home, as src/host/home.ts has it. */
 function homeDir() {
   const { HOME, MESH_HOME, XDG_STATE_HOME } = process.env
   if (MESH_HOME?.startsWith('/')) return MESH_HOME

@@ -19,7 +19,7 @@ const END_MS = 1000
 
 /** Nothing was run. */
 export class Refused extends MeshError {
-  /** As shells have it: 126 cannot be executed, 127 not found, 125 anything else. */
+  /** The exit code, as of a shell: 126 cannot be executed, 127 not found, 125 anything else. */
   readonly status: number
 
   constructor(status: number, error: { code: string; message: string; hint: string }) {
@@ -54,7 +54,7 @@ export async function startRun(spec: RunSpec, env: Env, home: Home): Promise<Sta
   }
 }
 
-/** Where a supervisor that outlives its starter says what it cannot log; the words of this one are behind `from`. */
+/** The file for what a detached supervisor cannot log. This one's part is behind `from`. */
 interface Errors {
   path: string
   fd: number

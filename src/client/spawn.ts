@@ -22,7 +22,7 @@ const POLL_MS = 10
 export const sidecarPath = join(import.meta.dirname, 'sidecar.js')
 
 /**
- * What a sidecar may need: the rest (an agent's environment, other programs' secrets) stays behind. NODE_EXTRA_CA_CERTS
+ * The environment that a sidecar may need: the rest (an agent's, other programs' secrets) stays behind. NODE_EXTRA_CA_CERTS
  * costs each start of Node 20 45 ms, and a sidecar speaks to this machine only: its command has fetched the engine.
  */
 const KEPT =

@@ -82,7 +82,7 @@ async function main(): Promise<void> {
     stopBackground: ({ command, cwd }, pid, said) => stopBackground(env, { word: command[0]!, cwd, pid, said }),
     onEnd: finish,
   })
-  // Whoever ends the sidecar of a living agent session does not end the session. Its harness hears the signal first: if
+  // To end the sidecar of a living agent session is not to end the session. Its harness hears the signal first: if
   // the session is over, that ends this process in time.
   const onSignal = () =>
     isOperator ? void sidecar.end(sessionEnd('ended')) : setTimeout(() => process.exit(EXIT.again), SIGNAL_MS)
@@ -122,7 +122,7 @@ function openIfAlive(kind: SessionKind, options: SessionOptions): Harness | null
   }
 }
 
-/** A person at a shell is told what is wrong with the settings; a session does without them. */
+/** Reads the settings. A person at a shell sees what is wrong with them; a session does without. */
 function settingsFor(isOperator: boolean, home: Home, log: Logger): Settings {
   try {
     return readSettings(home)
@@ -178,7 +178,7 @@ function guard(log: Logger): void {
   process.on('unhandledRejection', die)
 }
 
-/** Ends an operator's sidecar that nobody calls for a while. */
+/** Ends an operator's sidecar that has no calls for a while. */
 function endWhenIdle(server: ApiServer, end: () => void): void {
   const timer = setInterval(() => {
     if (server.idleMs <= times.operatorIdle) return

@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs'
 import { limits } from '../wire/limits.ts'
 
-/** As pino numbers them: what reads the lines knows these. */
+/** The numbers of pino, which readers of the lines know. */
 const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, fatal: 60 } as const
 const LEAST: Record<string, number> = { trace: 10, ...LEVELS, silent: Number.POSITIVE_INFINITY }
 const CHECK_EVERY_MS = 60_000

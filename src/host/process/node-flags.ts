@@ -10,7 +10,7 @@ import type { Home } from '../home.ts'
 
 /** Every Node from 20 to 26 takes these; 20 and 22 then say on standard error that they switch off WebAssembly. */
 export const plainFlags: readonly string[] = ['--lite-mode', '--no-jitless']
-/** In the order in which they are tried. A supervisor's standard error is its command's, so they must be silent. */
+/** Sets of flags in the order in which they are tried. A supervisor's standard error is its command's, so they must be silent. */
 const CANDIDATES: readonly (readonly string[])[] = [[...plainFlags, '--no-expose-wasm'], plainFlags]
 const ASK_MS = 10_000
 const KNOWN_BYTES = 64 * 1024
