@@ -81,7 +81,7 @@ function writeCache() {
   for (const dir of places()) {
     try {
       // No mesh home is made for it.
-      if (fs.existsSync(join(dir, '..'))) fs.mkdirSync(dir, { mode: 0o755, recursive: true })
+      if (fs.existsSync(join(dir, '..'))) fs.mkdirSync(dir, { mode: modeOf(dir), recursive: true })
       fs.accessSync(dir, fs.constants.W_OK)
       return replace(join(dir, file), Buffer.concat([script.createCachedData(), Buffer.from(id)]))
     } catch {
@@ -90,10 +90,15 @@ function writeCache() {
   }
 }
 
+/** The program is everybody's to read, the mesh home is its user's. */
+function modeOf(dir) {
+  return dir.startsWith(__dirname) ? 0o755 : 0o700
+}
+
 function replace(target, bytes) {
   const temporary = `${target}.${process.pid}.tmp`
   try {
-    fs.writeFileSync(temporary, bytes, { mode: 0o644 })
+    fs.writeFileSync(temporary, bytes, { mode: modeOf(target) & 0o666 })
     fs.renameSync(temporary, target)
   } catch (error) {
     fs.rmSync(temporary, { force: true })

@@ -1,6 +1,6 @@
 /** The code caches of the built programs, which are code: what does not fit is never loaded. */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -98,6 +98,8 @@ test('loader - the mesh home is the one that the programs use', () => {
     mkdirSync(root, { recursive: true })
     run('cli.cjs', [], env as Record<string, string>)
     expect(caches(join(root, 'cache'))).toHaveLength(1)
+    expect(statSync(join(root, 'cache')).mode & 0o777).toBe(0o700)
+    expect(statSync(only(join(root, 'cache'))).mode & 0o777).toBe(0o600)
   }
 })
 
