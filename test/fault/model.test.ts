@@ -7,7 +7,7 @@
  * who is gone, and on what is counted.
  *
  * One engine serves all histories, three operators those of a batch; an operator that was renamed, stopped or
- * forgotten makes way for fresh ones. The pure core has its own thousand histories in test/unit/model-mail.test.ts.
+ * forgotten makes way for fresh ones. The pure core has its own thousand histories in test/unit/daemon/mail/model-mailbox.test.ts.
  * fast-check prints seed and path of a failing history: MESH_FAULT_SEED and MESH_FAULT_PATH run it alone.
  */
 import fc from 'fast-check'
