@@ -83,7 +83,7 @@ function readFlag(command: Command, flag: Flag, options: Record<string, unknown>
   return given.map(String).map(unshield).join(',')
 }
 
-/** What cac found wrong, as a person would say it. */
+/** Says in our words what cac found wrong. */
 function inWords(command: Command, message: string): MeshError {
   const [, name = ''] = /`(.*?)`/s.exec(message) ?? []
   if (message.startsWith('missing required args')) {

@@ -25,7 +25,7 @@ export const commonFlags = {
 type CommonFlags = ValuesOf<typeof commonFlags>
 
 export interface Usage {
-  /** One or two words. */
+  /** Has one or two words. */
   readonly name: string
   /** Positional arguments in cac's notation: `<needed>`, `[optional]`, `<...several>`. */
   readonly args?: string
@@ -96,7 +96,7 @@ export function needs<N extends string>(context: Context<Values<N>>, flag: N, ot
   if (flags[flag] !== undefined && flags[other] === undefined) throw misuse(command, `--${flag} needs --${other}`)
 }
 
-/** How a command is called, for its help. */
+/** Returns a command's name and arguments as its help shows them. */
 export function usageOf(command: Usage): string {
   const text = command.text ? ' -- <text>' : command.command ? ' -- <command…>' : ''
   const args = command.args ? ` ${command.args.replace(/([<[])\.\.\.(\w+[>\]])/, '$1$2…')}` : ''

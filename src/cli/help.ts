@@ -69,7 +69,7 @@ function list(shown: readonly Command[]): string[] {
   return described(shown.map((command) => [`mesh ${usageOf(command)}`, summaryOf(command)]))
 }
 
-/** What a command does, without the details that its own help has. */
+/** Returns the first clause of `about`: the command's own help has the rest. */
 function summaryOf({ about }: Command): string {
   return about.split(/: |; | \(|\. /)[0]!
 }

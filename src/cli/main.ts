@@ -8,7 +8,7 @@ import { findCommand, type Parsed, parseArgs } from './parse.ts'
 import { overview } from './table.ts'
 
 const INTERRUPTED = 130
-/** Of `mesh run`, whose other codes are its command's: as shells and env(1) have it. */
+/** Exit code for errors of `mesh run` itself, since its other codes are its command's: as shells and env(1) have it. */
 const OWN_FAILURE = 125
 
 async function main(argv: string[]): Promise<number> {
@@ -106,7 +106,7 @@ main(argv).then(
   (error) => {
     const code = fail(error, beforeText(argv).includes('--json'))
     process.exitCode = argv[0] === 'run' ? OWN_FAILURE : code
-    // Whoever still writes to us (100 MB on standard input) is not listened to.
+    // The rest of a long standard input is not read.
     process.stdin.destroy()
   },
 )

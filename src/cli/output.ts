@@ -1,4 +1,4 @@
-/** What a command prints: plain lines for people, or JSON; everything else goes to standard error. */
+/** Prints a command's results: plain lines for people, or JSON. Everything else goes to standard error. */
 import { MeshError } from '../errors.ts'
 
 export interface Output {
@@ -22,13 +22,13 @@ export function createOutput(json: boolean): Output {
 
 function write(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    // A reader that went away is told to us twice; once is enough.
+    // A reader that went away is reported twice; once is enough.
     if (process.stdout.listenerCount('error') === 0) process.stdout.on('error', () => {})
     process.stdout.write(text, (error) => (error ? reject(outputError(error)) : resolve()))
   })
 }
 
-/** Where nobody has said what to do, the command's own help does. */
+/** Points an error that has no hint of its own to the command's help. */
 export function withHelpOf(command: string, error: unknown): unknown {
   if (!(error instanceof MeshError) || error.code !== 'bad_request') return error
   if (error.hint !== new MeshError('bad_request', '').hint) return error

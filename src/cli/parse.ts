@@ -34,7 +34,7 @@ function aliasOf(word: string): string {
   return Object.hasOwn(aliases, word) ? aliases[word]! : word
 }
 
-/** Where the first two words are that are no flags and no value of one. */
+/** Finds the first two words that are neither a flag nor the value of `--as`. */
 function wordIndexes(argv: readonly string[]): number[] {
   const found: number[] = []
   for (let i = 0; i < argv.length && argv[i] !== '--' && found.length < 2; i++) {

@@ -31,7 +31,7 @@ export const commands: readonly Command[] = sections.flatMap((section) => sectio
 /** Other words for a command. */
 export const aliases: Readonly<Record<string, string>> = { who: 'ps' }
 
-/** What `mesh` does without a command. */
+/** Runs when no command is given. */
 export const overview = define({
   name: '',
   about: 'show the state of this project',

@@ -60,7 +60,7 @@ export async function examine(options: SetupOptions, say: (subject: string) => v
 async function safely(subject: string, ms: number, look: () => Promise<Finding[]>): Promise<Finding[]> {
   const limit = new AbortController()
   const late = sleep(ms, undefined, { signal: limit.signal }).then(() => {
-    throw new MeshError('timeout', `no end after ${ms / 1000} s`)
+    throw new MeshError('timeout', `it did not finish within ${ms / 1000} s`)
   })
   try {
     return await Promise.race([look(), late])

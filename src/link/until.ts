@@ -85,7 +85,7 @@ class Bell {
 
 /**
  * Tries to write until `attempt` (given how many were made before it) returns a result; null means that another writer
- * was faster, or that the answer was lost. Throws what `attempt` throws, and `conflict` when `what` changes all the time.
+ * was faster, or that the answer was lost. Throws what `attempt` throws, and `conflict` when none of the tries was the first.
  */
 export async function untilWritten<T>(what: string, attempt: (earlier: number) => Promise<T | null>): Promise<T> {
   for (let earlier = 0; earlier < ATTEMPTS; earlier++) {
@@ -94,7 +94,7 @@ export async function untilWritten<T>(what: string, attempt: (earlier: number) =
     // The first loss says only that the record had changed since it was read.
     if (earlier > 0) await sleep(Math.random() * BACKOFF_MS * Math.min(earlier, BACKOFF_STEPS))
   }
-  throw new MeshError('conflict', `${what} changes all the time`, { hint: 'try again' })
+  throw new MeshError('conflict', `${what} was changed by another writer at every try`, { hint: 'try again' })
 }
 
 /** The part of a bucket that a compare-and-set needs. */

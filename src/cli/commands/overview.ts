@@ -26,7 +26,7 @@ const beginnings = [
 
 interface State {
   project: string
-  /** Who one is here: a session, or the person at this shell. */
+  /** The session, or the person at this shell. */
   name: string
   engine: EngineInfo
   /** Null where no sidecar of the project runs on this machine: it is not known. */

@@ -9,7 +9,7 @@ import { oneLine } from '../show/columns.ts'
 import { overview } from '../table.ts'
 import { type Candidate, type Kind, wantedAt } from './words.ts'
 
-/** Of all that is asked. A sidecar answers within a few milliseconds, unless it is frozen. */
+/** Limits all calls together. A sidecar answers within a few milliseconds, unless it is frozen. */
 const ANSWER_MS = 250
 const ABOUT_CHARS = 60
 const RUN_DIGITS = 12
@@ -25,7 +25,7 @@ export async function complete(words: readonly string[]): Promise<number> {
     const found = [...candidates, ...named].filter(([word]) => word.startsWith(current))
     process.stdout.write(found.map(([word, about]) => `${word}\t${summary(about)}\n`).join(''))
   } catch {
-    // A person who types is not told by an error what is wrong.
+    // An error would be printed into the line that a person types.
   }
   return 0
 }

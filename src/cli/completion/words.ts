@@ -1,8 +1,8 @@
-/** What may come next on a command line, as far as the table says it. Pure. */
+/** Reads from the table what may come next on a command line. Pure. */
 import { type Command, type Flag, spellings } from '../command.ts'
 import { aliases, commands, sections } from '../table.ts'
 
-/** What is asked of a sidecar, or of the shell. */
+/** Names that a sidecar knows, or files, which the shell knows. */
 export type Kind = 'sessions' | 'gone' | 'recipients' | 'runs' | 'tasks' | 'files'
 
 /** A candidate and what it is. */
@@ -59,7 +59,7 @@ interface Read {
   /** The words of the command's name. */
   names: string[]
   command: Command | undefined
-  /** How many arguments there are already. */
+  /** Counts the arguments before the last word. */
   args: number
   /** The flag whose value comes next. */
   flag: string | undefined

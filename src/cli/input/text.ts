@@ -34,7 +34,7 @@ function decode(bytes: Buffer, what: string): string {
   }
 }
 
-/** Node reads bad bytes in an argument as U+FFFD. Where the system shows the bytes, tell that from a real one. */
+/** Node reads bad bytes in an argument as U+FFFD. Where the system shows the bytes, a real one passes. */
 function checkArguments(): void {
   let raw: Buffer
   try {
@@ -46,5 +46,7 @@ function checkArguments(): void {
 }
 
 function tooLarge(what: string): MeshError {
-  return new MeshError('too_large', `${what} is larger than ${limits.bodyBytes} bytes`)
+  return new MeshError('too_large', `${what} is larger than ${limits.bodyBytes} bytes`, {
+    hint: 'put it into a file and send its path',
+  })
 }

@@ -3,7 +3,7 @@ import { MeshError } from '../../errors.ts'
 import { quote } from '../../wire/names.ts'
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
-/** What a timer of Node can wait for: 24.8 days. */
+/** Longest wait of a Node timer: 24.8 days. */
 const MAX_MS = 2_147_483_647
 
 /** Reads `500ms`, `30s`, `5m` or `2h`, at least `leastMs`. Throws `bad_request`. */

@@ -18,7 +18,10 @@ export function checkId(text: string): string {
 /** A session's name or a message's id. Throws `bad_name`, `bad_request`. */
 export function checkTarget(text: string): string {
   if (text.startsWith('m_')) return checkId(text)
-  if (OTHER_ID.test(text)) throw new MeshError('not_found', `there is no ${quote(text)}`)
+  if (OTHER_ID.test(text))
+    throw new MeshError('not_found', `there is no run or session ${quote(text)}`, {
+      hint: 'mesh ps lists the sessions, mesh ps --runs the runs',
+    })
   return checkName(text)
 }
 

@@ -6,7 +6,7 @@ const GAP = 2
 /** No column gets narrower than this to make a table fit. */
 const LEAST = 8
 
-/** What a peer wrote, within a line of ours: it may neither end the line nor change the display. */
+/** Makes a peer's words fit for a line of ours: they may neither end the line nor change the display. */
 export function oneLine(text: string): string {
   return visible(text).replace(/[\n\t]/g, ' ')
 }

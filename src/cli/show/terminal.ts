@@ -1,10 +1,10 @@
-/** What a run wrote, for a terminal. Pure. */
+/** Makes a run's output fit for a terminal. Pure. */
 import { StringDecoder } from 'node:string_decoder'
 import { visible } from '../../core/render.ts'
 
 /** Colours and weights (SGR, ECMA-48 8.3.117): they move nothing and answer nothing. */
 const COLOUR = /(\x1b\[[\d;:]*m)/
-/** What the next part may complete. */
+/** Matches a sequence at the end that the next part may complete. */
 const BEGUN = /(?:\x1b(?:\[[\d;:]{0,64})?|\r)$/
 
 /**
@@ -22,7 +22,7 @@ export class ForTerminal {
     return show(end < 0 ? text : text.slice(0, end))
   }
 
-  /** What was left, and the terminal's own colours again. */
+  /** Returns the rest, and the terminal's own colours again. */
   end(): string {
     return `${show(this.#left + this.#decoder.end())}\x1b[0m`
   }

@@ -1,8 +1,9 @@
 /** Terms with what they are, wrapped to the terminal. */
 import { pad, widthOf, wrap } from './width.ts'
 
-/** Of a pipe, and the most that is easy to read. */
+/** Width of help in a pipe. */
 const PLAIN_WIDTH = 80
+/** Longer lines are hard to read. */
 const MOST_WIDTH = 110
 /** A term that is longer has a line to itself. */
 const MOST_TERM = 32

@@ -1,6 +1,6 @@
 /** Times as people read them. Pure. */
 
-/** How long ago `time` was, in one unit: `4s`, `12m`, `3h`, `9d`. */
+/** Returns how long ago `time` was, in one unit: `4s`, `12m`, `3h`, `9d`. */
 export function ago(time: string, now: number): string {
   const seconds = Math.max(0, Math.round((now - Date.parse(time)) / 1000))
   if (Number.isNaN(seconds)) return '?'

@@ -1,5 +1,5 @@
 /**
- * How a listing is shown. On a terminal it fits the width, folds what is over and has the times of this machine; piped it
+ * Decides how a listing is shown. On a terminal it fits the width, folds what is over and has the times of this machine; piped it
  * is complete: every column and row, whole, with times in ISO 8601, so that it does not depend on who looks.
  */
 import type { FlagSet, Switches } from '../command.ts'

@@ -1,5 +1,5 @@
 /**
- * How many columns of a terminal a text takes, and texts that fit. Pure. Wide characters are those of the blocks that
+ * Measures the columns of a terminal that a text takes, and makes texts fit. Pure. Wide characters are those of the blocks that
  * UAX #11 calls wide; a character with its marks, or an emoji of several parts, is one: `Intl.Segmenter` knows them.
  */
 

@@ -93,7 +93,7 @@ export class EditNews {
       this.#noted.set(key, now)
       return others
     }
-    throw new MeshError('conflict', 'the record of a file changes all the time')
+    throw new MeshError('conflict', 'the record of a file was changed by another writer at every try')
   }
 
   /** Tells this session and the other, unless they know. One that has ended edits and claims no more. */

@@ -93,7 +93,7 @@ export class Registry {
       }
       await this.refresh(store)
     }
-    throw new MeshError('conflict', 'the names record changes all the time')
+    throw new MeshError('conflict', 'the names record was changed by another writer at every try')
   }
 
   /** Reads the own record again. Throws `conflict` when the name has another holder. */
@@ -161,7 +161,7 @@ export class Registry {
       const next = { ...left, since: formerly.until, topics: [], roles: [] }
       if ((await store.names.update(formerly.name, next, old.revision)) !== null) return next
     }
-    throw new MeshError('conflict', 'the former name changes all the time')
+    throw new MeshError('conflict', 'the former name was changed by another writer at every try')
   }
 }
 

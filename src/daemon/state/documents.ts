@@ -105,7 +105,7 @@ export async function changeDocument(
     now = latest
     if (attempt > 1) await sleep(Math.random() * RETRY_MS * Math.min(attempt, 10))
   }
-  throw new MeshError('conflict', 'the document changes all the time')
+  throw new MeshError('conflict', 'the document was changed by another writer at every try')
 }
 
 interface Tried {
@@ -171,7 +171,7 @@ export async function takeOwn(store: ProjectStore, ref: { own: string; epoch: nu
     if (fenced !== null)
       return { pointer: isMine ? pointer : mine, revision: fenced, document: await documentAt(store, pointer) }
   }
-  throw new MeshError('conflict', 'the document changes all the time')
+  throw new MeshError('conflict', 'the document was changed by another writer at every try')
 }
 
 /** Removes objects that no kept revision names, unless somebody may just be about to name them. By the engine's clock. */

@@ -218,7 +218,7 @@ export class Board {
       now = latest
       if (attempt > 2) await sleep(Math.random() * RETRY_MS * attempt)
     }
-    throw new MeshError('conflict', `${id} changes all the time`)
+    throw new MeshError('conflict', `${id} was changed by another writer at every try`)
   }
 
   /** Reads what a task waits for. True if some of it was not yet known here: a refusal may be out of date. */

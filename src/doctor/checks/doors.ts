@@ -59,7 +59,8 @@ async function ring(sidecar: Sidecar): Promise<number> {
   const { reply, handover } = await sidecar.call('send', request, { timeoutMs: LOOP_MS * 2 })
   const ms = Math.round(performance.now() - since)
   if (handover !== undefined) await sidecar.call('taken', { handover })
-  if (reply?.text !== TEXT) throw new MeshError('internal', 'another message came back')
+  if (reply?.text !== TEXT)
+    throw new MeshError('internal', 'the message that it sent itself came back with another text')
   return ms
 }
 

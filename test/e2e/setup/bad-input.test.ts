@@ -67,6 +67,26 @@ test.each([
   [['ps', '--as'], 'mesh ps: --as <name> needs a value (see: mesh ps --help)'],
   [['run', '--timeout', '0s', '--', 'true'], '--timeout "0s" is too short (see: mesh run --help)'],
   [['rename', 'alice'], 'this session is alice already (mesh whoami)'],
+  [
+    ['wait', '--until', 'progress'],
+    'mesh wait: name the run or the session whose progress to wait for (see: mesh wait --help)',
+  ],
+  [
+    ['wait', 'r_12345678', 'bob'],
+    'mesh wait: runs cannot be waited for together with sessions or messages; wait for each in a call of its own (see: mesh wait --help)',
+  ],
+  [
+    ['wait', 'bob', '--any'],
+    'mesh wait: --any is gone: mesh wait returns with the first target anyway; leave the flag out (see: mesh wait --help)',
+  ],
+  [
+    ['events', '--since', 'soon'],
+    '--since "soon" is neither a duration nor a time (for example --since 10m, --since 2026-01-31T09:00:00Z)',
+  ],
+  [
+    ['wait', 'bob', '--until', 'end', '--timeout', '10ms'],
+    'nothing happened within 10ms (wait again, or look with: mesh ps, mesh inbox)',
+  ],
 ])('%j is refused in words', async (call, said) => {
   const done = await mesh.run(call, { as: 'alice' })
   expect([done.stdout, done.stderr]).toEqual(['', `mesh: ${said}\n`])

@@ -109,7 +109,7 @@ test('untilWritten - it tries again after each loss, and gives up with a conflic
   vi.spyOn(Math, 'random').mockReturnValue(0)
   await expect(untilWritten('the thing', async () => null)).rejects.toMatchObject({
     code: 'conflict',
-    message: 'the thing changes all the time',
+    message: 'the thing was changed by another writer at every try',
   })
   vi.restoreAllMocks()
 })

@@ -1,12 +1,12 @@
 /**
  * `mesh demo`: what mesh does, shown on a mesh of its own that is gone afterwards. Every line is printed when its thing
- * has happened, as the mesh command itself tells it: everything here runs as child processes.
+ * has happened, as the mesh command itself shows it: everything here runs as child processes.
  */
 import { rmSync } from 'node:fs'
 import { constants } from 'node:os'
 import { MeshError } from '../../../errors.ts'
 import type { Context } from '../../command.ts'
-import { Stage, since, type Told } from './stage.ts'
+import { type Shown, Stage, since } from './stage.ts'
 import { steps } from './steps.ts'
 
 /** On a terminal there is time to read. */
@@ -18,7 +18,7 @@ export async function run({ env, home, out }: Context): Promise<number> {
   const stopped = catchSignals(stage)
   let code = 1
   try {
-    await stage.tell({ name: 'home' }, { text: `a mesh of its own in ${stage.root}`, fields: { path: stage.root } })
+    await stage.print({ name: 'home' }, { text: `a mesh of its own in ${stage.root}`, fields: { path: stage.root } })
     code = await play(stage)
   } finally {
     code = Math.max(code, await strike(stage))
@@ -51,12 +51,12 @@ function catchSignals(stage: Stage): { signal: NodeJS.Signals | null } {
 async function play(stage: Stage): Promise<number> {
   for (const step of steps) {
     try {
-      await stage.tell(step, await step.run(stage))
+      await stage.print(step, await step.run(stage))
       if (process.stdout.isTTY) await stage.pause(READ_MS)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EPIPE') throw error
       const { message } = stage.stop.signal.aborted ? stage.stop.signal.reason : MeshError.from(error)
-      await stage.tell(step, { text: `FAILED: ${message}`, fields: { ok: false } })
+      await stage.print(step, { text: `FAILED: ${message}`, fields: { ok: false } })
       return 1
     }
   }
@@ -66,18 +66,18 @@ async function play(stage: Stage): Promise<number> {
 /** Ends everything and says what was left. Never throws: who reads along may have gone. */
 async function strike(stage: Stage): Promise<number> {
   let ok = false
-  let told: Told
+  let shown: Shown
   try {
-    told = await cleanUp(stage)
-    ok = told.fields.ok !== false
+    shown = await cleanUp(stage)
+    ok = shown.fields.ok !== false
   } catch (error) {
-    told = { text: `FAILED: ${MeshError.from(error).message}`, fields: { ok: false } }
+    shown = { text: `FAILED: ${MeshError.from(error).message}`, fields: { ok: false } }
   }
-  await stage.tell({ name: 'down' }, told).catch(() => {})
+  await stage.print({ name: 'down' }, shown).catch(() => {})
   return ok ? 0 : 1
 }
 
-async function cleanUp(stage: Stage): Promise<Told> {
+async function cleanUp(stage: Stage): Promise<Shown> {
   const startedAt = performance.now()
   stage.endChildren()
   const down = await stage.mesh(null, ['down', '--json'], { always: true })

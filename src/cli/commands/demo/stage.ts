@@ -1,4 +1,4 @@
-/** The demo's own mesh: its directory, its processes, and how its lines are told. */
+/** The demo's own mesh: its directory, its processes, and how its lines are printed. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -13,21 +13,21 @@ import type { Output } from '../../output.ts'
 
 const PROJECT = 'demo'
 export const NAMES = ['api', 'web', 'docs'] as const
-/** How long a step may take before it counts as failed; the first engine is downloaded. */
+/** Limit of a step; the first one downloads the engine. */
 const STEP_MS = 20_000
 const POLL_MS = process.platform === 'linux' ? 5 : 50
-/** How long a process that was told to end may take. */
+/** Limit for a process that was asked to end. */
 const END_MS = 2000
-/** What commands print stands below the words of its step. */
+/** The output of commands stands below the words of its step. */
 const INDENT = 10
-/** Of the session that this runs in, not of the demo's. */
+/** Variables of the session that this runs in, which the demo's own sessions must not have. */
 const FOREIGN = /^(CLAUDE|ANTHROPIC|MESH_)/
 
 type Fields = Record<string, unknown>
 
-export interface Told {
+export interface Shown {
   text: string
-  /** What a command printed, shown below the text. */
+  /** A command's output, shown below the text. */
   output?: string
   fields: Fields
 }
@@ -41,7 +41,7 @@ interface Running {
 
 interface RunOptions {
   ms?: number
-  /** What it says on standard error is passed on. */
+  /** Passes its standard error on. */
   notes?: boolean
   /** Also after an interrupt, and out of its reach. */
   always?: boolean
@@ -68,7 +68,7 @@ export class Stage {
     this.home = meshHome(this.env)
   }
 
-  async tell({ name }: { name: string }, { text, output, fields }: Told): Promise<void> {
+  async print({ name }: { name: string }, { text, output, fields }: Shown): Promise<void> {
     const ms = since(this.#startedAt)
     if (this.out.json) return this.out.value({ step: name, ok: true, at: ms, text, ...fields })
     const clock = `${(ms / 1000).toFixed(2)} s`.padStart(8)
@@ -109,7 +109,7 @@ export class Stage {
       clearTimeout(timer)
       this.#children.delete(child)
     })
-    // Whoever started it may be waiting for something else when it fails.
+    // Its starter may be waiting for something else when it fails.
     done.catch(() => {})
     return { done: done.catch((error) => fail(error, args)), endedAt: () => endedAt }
   }
@@ -140,7 +140,7 @@ export class Stage {
   }
 }
 
-/** What the person has: the demo should not download it again, and touches nothing else there. */
+/** Finds the person's engine, which need not be downloaded again. Touches nothing else there. */
 function knownEngine(env: Env, usual: Home): string | undefined {
   if (env.MESH_ENGINE) return env.MESH_ENGINE
   const fetched = join(usual.engine, 'bin', 'nats-server')

@@ -1,7 +1,7 @@
-/** What the demo shows, step by step: each does its thing with the mesh command and tells what happened. */
+/** The steps of the demo: each does its thing with the mesh command and returns what happened. */
 import { findEngine } from '../../../engine/binary.ts'
 import { engineStatus } from '../../../engine/engine.ts'
-import { failure, NAMES, type Stage, since, type Told } from './stage.ts'
+import { failure, NAMES, type Shown, type Stage, since } from './stage.ts'
 
 const FETCH_MS = 300_000
 /** So that a waiting command really waits. */
@@ -9,7 +9,7 @@ const PAUSE_MS = 400
 
 export interface Step {
   name: string
-  run(stage: Stage): Promise<Told>
+  run(stage: Stage): Promise<Shown>
 }
 
 export const steps: readonly Step[] = [
@@ -24,7 +24,7 @@ export const steps: readonly Step[] = [
   { name: 'mail', run: readLater },
 ]
 
-async function startEngine(stage: Stage): Promise<Told> {
+async function startEngine(stage: Stage): Promise<Shown> {
   if (!findEngine(stage.env, stage.home)) stage.out.note('there is no nats-server here yet: fetching one, about 7 MB')
   const startedAt = performance.now()
   await stage.mesh(null, ['up', '--json'], { ms: FETCH_MS, notes: true })
@@ -36,7 +36,7 @@ async function startEngine(stage: Stage): Promise<Told> {
   return { text, fields: { ...info, source: binary?.source, path: binary?.path, ms } }
 }
 
-async function joinAs(stage: Stage, name: string): Promise<Told> {
+async function joinAs(stage: Stage, name: string): Promise<Shown> {
   const startedAt = performance.now()
   const me = await stage.json<{ name: string; pid: number; connected: boolean }>(name, ['whoami'])
   if (me.name !== name || !me.connected) throw failure(`${name} did not join: ${JSON.stringify(me)}`)
@@ -45,14 +45,14 @@ async function joinAs(stage: Stage, name: string): Promise<Told> {
   return { text: `${name} joined: sidecar process ${me.pid}, ${ms} ms`, fields: { session: name, pid: me.pid, ms } }
 }
 
-async function showSessions(stage: Stage): Promise<Told> {
+async function showSessions(stage: Stage): Promise<Shown> {
   const sessions = await stage.json<{ name: string; status: string }[]>('api', ['ps'])
   const missing = NAMES.filter((name) => !sessions.some((one) => one.name === name && one.status === 'idle'))
   if (missing.length > 0) throw failure(`mesh ps does not show ${missing.join(', ')} as idle`)
   return { text: '$ mesh ps', output: await stage.mesh('api', ['ps']), fields: { sessions } }
 }
 
-async function sendMessage(stage: Stage): Promise<Told> {
+async function sendMessage(stage: Stage): Promise<Shown> {
   const text = 'the schema landed'
   const { id } = await stage.send('api', 'web', text, ['--wait', 'delivered', '--timeout', '10s'])
   const { steps: trace } = await stage.json<{ steps: { state: string; at: string }[] }>('api', ['trace', id])
@@ -65,7 +65,7 @@ async function sendMessage(stage: Stage): Promise<Told> {
   return { text: shown, fields: { id, deliveredMs: ms, trace } }
 }
 
-async function wakeWaiter(stage: Stage): Promise<Told> {
+async function wakeWaiter(stage: Stage): Promise<Shown> {
   const waiter = stage.start('web', ['wait', '--json'])
   const startedAt = performance.now()
   await Promise.race([stage.pause(PAUSE_MS), waiter.done])
@@ -78,7 +78,7 @@ async function wakeWaiter(stage: Stage): Promise<Told> {
   return { text: shown, fields: { id: message.id, waitedMs, wokenMs } }
 }
 
-async function askAndReply(stage: Stage): Promise<Told> {
+async function askAndReply(stage: Stage): Promise<Shown> {
   const waiter = stage.start('web', ['wait', '--json'])
   const startedAt = performance.now()
   const asker = stage.start('api', ['ask', 'web', '--timeout', '15s', '--json', '--', 'which port?'])
@@ -90,7 +90,7 @@ async function askAndReply(stage: Stage): Promise<Told> {
   return { text: `api asked web "which port?", web replied "8080": ${ms} ms in all`, fields: { reply: reply.text, ms } }
 }
 
-async function killEngine(stage: Stage): Promise<Told> {
+async function killEngine(stage: Stage): Promise<Shown> {
   const waiter = stage.start('web', ['wait', '--json'])
   await Promise.race([stage.pause(PAUSE_MS), waiter.done])
   const { pid } = engineStatus(stage.home)
@@ -111,7 +111,7 @@ async function killEngine(stage: Stage): Promise<Told> {
   }
 }
 
-async function killSession(stage: Stage): Promise<Told> {
+async function killSession(stage: Stage): Promise<Shown> {
   const watcher = stage.start('api', ['wait', 'docs', '--until', 'end', '--timeout', '15s', '--json'])
   await Promise.race([stage.pause(PAUSE_MS), watcher.done])
   const pid = stage.pids.get('docs')!
@@ -124,7 +124,7 @@ async function killSession(stage: Stage): Promise<Told> {
   return { text, fields: { session: 'docs', pid, noticedMs: ms, reason: end.reason } }
 }
 
-async function readLater(stage: Stage): Promise<Told> {
+async function readLater(stage: Stage): Promise<Shown> {
   const text = 'read this when you are back'
   const { id, note } = await stage.send('api', 'docs', text)
   const messages = await stage.json<Message[]>('docs', ['inbox'])

@@ -30,7 +30,7 @@ function header(message: Message, now: number): string {
 }
 
 /**
- * Tells the sidecar that what it handed over has been shown. Without success the messages stay unread and come again,
+ * Confirms to the sidecar that what it handed over has been shown. Without success the messages stay unread and come again,
  * marked as a possible repeat: nothing is lost, so this never fails the command.
  */
 export async function taken(sidecar: Sidecar, handover: string | undefined, out: Output): Promise<void> {

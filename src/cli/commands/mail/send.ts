@@ -38,7 +38,7 @@ function readRecipients(args: readonly string[]): string[] {
   return [...new Set(args.map((arg) => formatRecipient(parseRecipient(arg))))]
 }
 
-/** One failure does not keep the others from going. The exit code is the first failure's. */
+/** Sends to each recipient, also after a failure. Returns the exit code of the first failure. */
 async function sendAll(sidecar: Sidecar, recipients: string[], fields: Fields, out: Output): Promise<number> {
   let exit = 0
   const sendOne = async (to: string) => {

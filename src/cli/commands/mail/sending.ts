@@ -1,4 +1,4 @@
-/** What `send`, `ask` and `reply` share: one message on its way, and how its outcome is told. */
+/** Sends one message and shows its outcome, for `send`, `ask` and `reply`. */
 import type { Message, Request, Response, SendState } from '../../../api/ops.schema.ts'
 import { Unreachable } from '../../../client/client.ts'
 import type { Sidecar } from '../../../client/sidecar.ts'
@@ -15,7 +15,7 @@ const waitStates = ['stored', 'delivered', 'surfaced', 'reply'] as const
 export type WaitState = (typeof waitStates)[number]
 type Sent = Response<'send'>
 
-/** How far a message is; what is not here is an end that nothing follows. */
+/** States in their order; any other state is an end that nothing follows. */
 const progress: readonly SendState[] = ['queued', 'stored', 'delivered', 'handed', 'held', 'surfaced', 'replied']
 
 export interface Content {
@@ -39,7 +39,9 @@ export function readContent(flags: Values<'intent' | 'timeout'> & Partial<Values
 
 function checkIntent(intent: string): string {
   if (/^[a-z][a-z_-]{0,31}$/.test(intent)) return intent
-  throw new MeshError('bad_request', '--intent is one word of a-z, _ and -, at most 32 characters')
+  throw new MeshError('bad_request', '--intent is one word of a-z, _ and -, at most 32 characters', {
+    hint: 'for example --intent request, --intent info',
+  })
 }
 
 /** Sends one message and returns what became of it. Throws `timeout` when what was waited for did not happen. */
@@ -73,7 +75,7 @@ function checkReached(sent: Sent, fields: Content): void {
   throw notReached(sent.id, fields, { soFar: `: it is ${sent.state} after ${timeoutMs} ms` })
 }
 
-/** An unknown outcome is told with the id that finds it out. */
+/** Adds to an unknown outcome the ID with which to find it out. */
 function explain(error: unknown, id: string, fields: Content): unknown {
   if (error instanceof Unreachable && error.sent) {
     return new MeshError('timeout', `${id}: ${error.message}`, { cause: error, hint: unknownHint(id) })
@@ -93,7 +95,7 @@ function unknownHint(id: string): string {
   return `the outcome is unknown; see: mesh trace ${id}`
 }
 
-/** The one line that tells what became of a message. */
+/** Returns one line on what became of a message. */
 export function sentLine(sent: Sent, several: boolean): string {
   const to = several ? ` ${oneLine(sent.to)}` : ''
   return `${sent.id} ${sent.state}${to}${sent.note ? ` (${oneLine(sent.note)})` : ''}`

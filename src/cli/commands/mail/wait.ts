@@ -48,7 +48,10 @@ async function waitForOthers(context: Context<Flags>, request: Request<'wait'>):
   const sidecar = context.sidecar()
   const timeoutMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
   const { results, handover } = await sidecar.call('wait', request, { timeoutMs })
-  if (results.length === 0) throw new MeshError('timeout', `nothing happened within ${flags.timeout}`)
+  if (results.length === 0)
+    throw new MeshError('timeout', `nothing happened within ${flags.timeout}`, {
+      hint: 'wait again, or look with: mesh ps, mesh inbox',
+    })
   for (const result of results) {
     if (out.json) await out.value(result)
     else await out.line(resultLine(result))
@@ -84,16 +87,21 @@ async function waitForRuns(context: Context<Flags>, until: 'end' | 'idle' | 'pro
   return exitOf(events)
 }
 
-/** Runs are waited for by what they tell, and so is progress of whoever makes it. */
+/** Reads until when runs are waited for; null where the targets are sessions and messages. Throws `bad_request`. */
 function untilOfRuns({ args, flags, command }: Context<Flags>): 'end' | 'idle' | 'progress' | null {
   const until = flags.until === undefined ? undefined : parseChoice(flags.until, '--until', untilWhat)
   const runs = args.filter((target) => target.startsWith('r_'))
   if (runs.length === 0 && until !== 'progress') return null
   const isMixed = runs.length < args.length && until !== 'progress'
-  if (isMixed) throw misuse(command, 'runs cannot be waited for with others')
-  if (args.length === 0) throw misuse(command, 'whose progress?')
-  if (args.some((target) => target.startsWith('m_'))) throw misuse(command, 'a message makes no progress')
-  if (until === 'message') throw misuse(command, '--until message is for sessions: give the name')
+  if (isMixed)
+    throw misuse(
+      command,
+      'runs cannot be waited for together with sessions or messages; wait for each in a call of its own',
+    )
+  if (args.length === 0) throw misuse(command, 'name the run or the session whose progress to wait for')
+  if (args.some((target) => target.startsWith('m_')))
+    throw misuse(command, 'a message makes no progress; leave --until out to wait for its reply')
+  if (until === 'message') throw misuse(command, '--until message is for sessions: give the name of one')
   return until ?? 'end'
 }
 
@@ -103,10 +111,12 @@ function timeoutOf({ flags }: Context<Flags>): { timeoutMs?: number } {
 
 function readRequest(context: Context<Flags>) {
   const { args, flags, command } = context
-  if (args.length > limits.recipients) throw misuse(command, `more than ${limits.recipients} targets`)
+  if (args.length > limits.recipients)
+    throw misuse(command, `${args.length} targets are too many, the limit is ${limits.recipients}`)
   const targets = args.map(checkTarget)
   const onMessages = targets.filter((target) => target.startsWith('m_'))
-  if (flags.until !== undefined && onMessages.length > 0) throw misuse(command, '--until is for sessions, not for ids')
+  if (flags.until !== undefined && onMessages.length > 0)
+    throw misuse(command, '--until is for sessions, not for messages; leave it out to wait for a reply')
   return {
     targets,
     ...(flags.until !== undefined && { until: parseChoice(flags.until, '--until', untilSession) }),

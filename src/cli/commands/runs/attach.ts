@@ -1,4 +1,4 @@
-/** `mesh attach`: a supervisor for a process that runs already, and was started by somebody else. */
+/** `mesh attach`: a supervisor for a process that runs already, and was not started by mesh. */
 import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { startRun } from '../../../client/runs.ts'
@@ -15,7 +15,7 @@ import { attachedRunId } from '../../../wire/lineage.ts'
 import { checkName, toName } from '../../../wire/names.ts'
 import type { Context, Values } from '../../command.ts'
 import { parseCount } from '../../input/units.ts'
-import { lineageOf, ownerOf, told } from './supervised.ts'
+import { lineageOf, ownerOf, printStarted } from './supervised.ts'
 
 const MAX_PID = 2 ** 22
 const COMMAND_CHARS = 4096
@@ -29,7 +29,7 @@ export async function run(context: Context<Values<'name'>>): Promise<number> {
   const id = attachedRunId(project, process)
   if (existsSync(runDir(home, id)))
     throw new MeshError('conflict', `process ${pid} is supervised already: ${id}`, {
-      hint: `mesh tree, mesh wait ${id}`,
+      hint: `wait for its end with: mesh wait ${id}`,
     })
   const name = flags.name === undefined ? toName(basename(command.split(' ')[0]!)) : checkName(flags.name)
   const spec = {
@@ -42,7 +42,7 @@ export async function run(context: Context<Values<'name'>>): Promise<number> {
     attach: process,
   }
   await startRun(spec, env, home)
-  return told(context, id, pid)
+  return printStarted(context, id, pid)
 }
 
 function identify(pid: number): ProcessIdentity {
@@ -51,5 +51,7 @@ function identify(pid: number): ProcessIdentity {
     throw new MeshError('bad_request', `${pid} is a thread of process ${leader}`, { hint: `mesh attach ${leader}` })
   const process = identifyProcess(pid)
   if (process) return process
-  throw new MeshError('not_found', `there is no process ${pid} here`, { hint: 'it may have ended; ps tells' })
+  throw new MeshError('not_found', `there is no process ${pid} here`, {
+    hint: 'it may have ended; ps -ef lists processes',
+  })
 }

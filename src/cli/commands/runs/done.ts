@@ -25,16 +25,16 @@ export async function run({
     })
   }
   if (out.json) await out.value({ runId: id })
-  else await out.line('told: end your turn now')
+  else await out.line('reported: end your turn now')
 }
 
 function notSpawned(): MeshError {
   return new MeshError('bad_request', 'this is not inside a spawned session', {
-    hint: 'nobody waits for a result here; mesh send tells a peer',
+    hint: 'no run waits for a result here; to reach a session: mesh send NAME -- TEXT',
   })
 }
 
-/** As it is kept: JSON without white space. */
+/** Returns JSON without white space, as it is kept. */
 function compact(text: string): string {
   let json: string
   try {

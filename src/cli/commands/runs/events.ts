@@ -25,7 +25,7 @@ export async function run({ flags, out, sidecar: find }: Context<Flags>): Promis
   if (flags.follow && next !== null) await follow(sidecar, { ...scope, from: next }, flags, out)
 }
 
-/** Where to go on; null when nothing can follow, since the run that was asked about is over. */
+/** Returns where to go on; null when nothing can follow, since the run that was asked about is over. */
 async function print(
   sidecar: Sidecar,
   request: Request<'run_events'>,
@@ -58,5 +58,7 @@ function timeOf(text: string): string {
     return new Date(Date.now() - parseDuration(text, '--since')).toISOString()
   }
   if (!Number.isNaN(Date.parse(text))) return new Date(text).toISOString()
-  throw new MeshError('bad_request', `--since ${quote(text)} is neither a duration nor a time`)
+  throw new MeshError('bad_request', `--since ${quote(text)} is neither a duration nor a time`, {
+    hint: 'for example --since 10m, --since 2026-01-31T09:00:00Z',
+  })
 }

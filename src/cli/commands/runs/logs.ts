@@ -14,7 +14,7 @@ import { ownerOf } from './supervised.ts'
 const CHUNK = 64 * 1024
 const SPEC_BYTES = 2 * 1024 * 1024
 const POLL_MS = 200
-/** Whoever pipes wants the bytes; a terminal would do what they say. */
+/** A pipe gets the bytes; a terminal would do what they say. */
 const shown = process.stdout.isTTY ? new ForTerminal() : null
 
 type Flags = Values<'lines'> & Switches<'follow' | 'stderr'>
@@ -38,7 +38,7 @@ export async function run(context: Context<Flags>): Promise<undefined> {
   if (shown) await print(shown.end())
 }
 
-/** What there is, then what comes, until the run is over. A log that was rotated is followed from its beginning. */
+/** Prints the log as it grows, until the run is over. A log that was rotated is followed from its beginning. */
 async function follow(home: Home, id: string, path: string, from: Log): Promise<void> {
   let log = from
   for (;;) {

@@ -12,8 +12,10 @@ export async function run({ args, flags, env, home, out }: Context<Values<'perce
     throw new MeshError('bad_request', 'this is not inside a run', { hint: 'start one with: mesh run -- COMMAND' })
   const text = args[0]!
   if (text === '' || text.length > limits.progressChars || !text.isWellFormed())
-    throw new MeshError('too_large', `the text is to have 1 to ${limits.progressChars} characters`)
+    throw new MeshError('too_large', `the text has to have 1 to ${limits.progressChars} characters`, {
+      hint: 'say the rest with: mesh send',
+    })
   const percent = flags.percent === undefined ? {} : { percent: parseCount(flags.percent, '--percent', 0, 100) }
-  const told = await askRun(home, id, { op: 'progress', text, ...percent })
-  if (out.json) await out.value({ runId: id, ...told })
+  const kept = await askRun(home, id, { op: 'progress', text, ...percent })
+  if (out.json) await out.value({ runId: id, ...kept })
 }

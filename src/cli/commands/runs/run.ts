@@ -11,13 +11,13 @@ import { type Context, misuse, type Switches, type Values } from '../../command.
 import { parseDuration } from '../../input/units.ts'
 import { fail, withHelpOf } from '../../output.ts'
 import { oneLine } from '../../show/columns.ts'
-import { lineageOf, notifyIn, ownerOf, told } from './supervised.ts'
+import { lineageOf, notifyIn, ownerOf, printStarted } from './supervised.ts'
 
 const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const
 
-/** What shells and env(1) exit with when the fault is their own. */
+/** Exit code of shells and env(1) when the fault is their own. */
 const OWN_FAILURE = 125
-/** The command was told to end and then exited with 0: what comes after it must not take that for success. */
+/** The command was asked to end and then exited with 0: what comes after it must not take that for success. */
 const OUT_OF_TIME = 124
 const ENDED = 11
 
@@ -36,7 +36,7 @@ async function supervise(context: Context<Flags>): Promise<number> {
   const { env, home, out } = context
   const spec = specOf(context)
   const started = await startRun(spec, env, home)
-  if (spec.detach) return told(context, spec.run, started.pid)
+  if (spec.detach) return printStarted(context, spec.run, started.pid)
   passSignals(started)
   const ended = await started.ended
   if (out.json) await out.value(ended)
@@ -79,7 +79,7 @@ function checkSize(words: readonly string[]): void {
 
 function directory(path: string): string {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path
-  throw new MeshError('bad_request', `${quote(path)} is not a directory`)
+  throw new MeshError('bad_request', `--cwd ${quote(path)} is not a directory`)
 }
 
 function passSignals({ signal }: StartedRun): void {

@@ -1,4 +1,4 @@
-/** `mesh spawn`: a session of its own for a prompt, under a supervisor that tells how it ends. Does not wait for it. */
+/** `mesh spawn`: a session of its own for a prompt, under a supervisor that reports how it ends. Does not wait for it. */
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import type { RunSpec } from '../../../api/supervisor.schema.ts'
@@ -16,10 +16,10 @@ import { parseDuration } from '../../input/units.ts'
 import { fail, withHelpOf } from '../../output.ts'
 import { lineageOf, notifyIn, ownerOf } from './supervised.ts'
 
-/** Of the name made for a child: its parent's, and enough of its run's id to tell it from its siblings. */
+/** A child's name is made of its parent's, and of enough of its run's ID to differ from its siblings. */
 const PARENT_CHARS = 48
 const ID_DIGITS = 4
-/** How long is asked whether a name is free. */
+/** Limit of the look whether a name is free. */
 const NAME_MS = 3000
 /** A value that becomes part of the client's command line. */
 const VALUE_CHARS = 4096
@@ -77,7 +77,7 @@ async function specOf(context: Context<Flags>): Promise<RunSpec> {
   }
 }
 
-/** A name that a living session has would be told as one, and be another's. A mesh that is away keeps nobody from it. */
+/** Refuses a name that a living session has. If the engine is unreachable, the check is skipped. */
 async function checkFree(context: Context, name: string): Promise<void> {
   const isAlive = await context
     .sidecar()
@@ -109,7 +109,7 @@ function childName(parent: string, run: string): string {
 function readSchema(path: string): unknown {
   let schema: unknown
   const text = readText(path, limits.schemaChars * 4)
-  if (text === null) throw new MeshError('bad_request', `there is no file ${quote(path)}`)
+  if (text === null) throw new MeshError('bad_request', `--schema: there is no file ${quote(path)}`)
   try {
     schema = JSON.parse(text)
   } catch {
@@ -137,8 +137,8 @@ function meshEnv({ home }: Context, { name, project }: { name: string; project: 
 }
 
 /**
- * The client's daemon keeps the environment of whoever starts it for all its sessions, those of other projects too: what
- * is this one's own is in its settings.
+ * The client's daemon keeps the environment that it was started in for all its sessions, those of other projects too.
+ * The child's own variables are in its settings.
  */
 function environment(context: Context, spec: RunSpec) {
   const { MESH_PROJECT: _, ...env } = childEnv(context.env)

@@ -1,4 +1,4 @@
-/** What the commands that start a supervisor have in common. */
+/** Helps the commands that start a supervisor. */
 import { MeshError } from '../../../errors.ts'
 import type { Env } from '../../../host/home.ts'
 import { limits } from '../../../wire/limits.ts'
@@ -6,8 +6,8 @@ import { lineageIn } from '../../../wire/lineage.ts'
 import type { Context, Values } from '../../command.ts'
 import { parseChoice } from '../../input/units.ts'
 
-/** Says which run there is now. */
-export async function told({ out }: Context, runId: string, pid: number): Promise<number> {
+/** Prints the run that was started. */
+export async function printStarted({ out }: Context, runId: string, pid: number): Promise<number> {
   if (out.json) await out.value({ runId, pid })
   else await out.line(`${runId} pid ${pid}`)
   return 0
@@ -29,7 +29,7 @@ export function lineageOf(env: Env): string[] {
   })
 }
 
-/** What of the run wakes its owner besides its end. */
+/** Reads what wakes the owner besides the run's end. */
 export function notifyIn({ notify }: Values<'notify'>): { notify?: 'progress' } {
   return notify === undefined ? {} : { notify: parseChoice(notify, '--notify', ['progress'] as const) }
 }

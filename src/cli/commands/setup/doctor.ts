@@ -26,7 +26,7 @@ export async function run({
   return findings.every(({ ok }) => ok) ? 0 : FAULTY
 }
 
-/** On a terminal one line tells what is being done; it is gone in the end. */
+/** Shows on a terminal what is being done, in one line that is gone in the end. */
 async function withProgress<T>(out: Output, work: (say: (what: string) => void) => Promise<T>): Promise<T> {
   if (out.json || !process.stderr.isTTY) return work(() => {})
   try {

@@ -9,7 +9,7 @@ import { isAbsent, processState } from '../../../host/process/process.ts'
 import type { ProcessIdentity } from '../../../wire/envelope.schema.ts'
 import type { Context } from '../../command.ts'
 
-/** How long a sidecar may take for each step: asked, then told by SIGTERM, then killed. */
+/** Limit of each step that ends a sidecar: a request, SIGTERM, SIGKILL. */
 const STEP_MS = 3000
 const POLL_MS = 20
 

@@ -62,7 +62,11 @@ export const setupCommands = [
     name: 'completion',
     args: '<shell>',
     about: 'print the script that makes bash, zsh or fish complete commands, flags and names',
-    examples: ['eval "$(mesh completion bash)"', 'mesh completion fish | source'],
+    examples: [
+      'mesh completion bash >> ~/.bashrc',
+      'mesh completion zsh > ~/.zfunc/_mesh',
+      'mesh completion fish | source',
+    ],
     load: async () => (await import('./completion.ts')).run,
   }),
   define({

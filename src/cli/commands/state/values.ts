@@ -1,4 +1,4 @@
-/** What the commands on coordination state share: reading values, showing them. */
+/** Reads and shows values of coordination state. */
 import type { ShownState } from '../../../api/state-ops.schema.ts'
 import { visible } from '../../../core/render.ts'
 import { MeshError } from '../../../errors.ts'
@@ -43,10 +43,12 @@ export async function readKept(context: Context, argument: string | undefined): 
   }
   const text = stdin ? (await readInput(process.stdin)).replace(/\r?\n$/, '') : joinWords(words ?? [argument!])
   if (Buffer.byteLength(text) <= limits.stateBytes) return text
-  throw new MeshError('too_large', `the text is ${Buffer.byteLength(text)} bytes, the limit is ${limits.stateBytes}`)
+  throw new MeshError('too_large', `the text is ${Buffer.byteLength(text)} bytes, the limit is ${limits.stateBytes}`, {
+    hint: 'keep it in a file and set its path',
+  })
 }
 
-/** What it says if it is JSON that loses nothing by being read as such, else the text itself. */
+/** Reads a text that is JSON, if nothing is lost by that; else returns the text itself. */
 export function valueAsJson(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text)
@@ -57,7 +59,7 @@ export function valueAsJson(text: string): unknown {
   }
 }
 
-/** A text as it is, but at a terminal without what would change its display. */
+/** Returns a text as it is, but at a terminal without what would change its display. */
 export function printable(text: string): string {
   return process.stdout.isTTY ? visible(text) : text
 }

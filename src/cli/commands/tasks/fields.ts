@@ -1,4 +1,4 @@
-/** What a person typed about a task, checked. */
+/** Checks what a person typed about a task. */
 import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
 import { patterns, quote } from '../../../wire/names.ts'

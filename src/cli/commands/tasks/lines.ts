@@ -96,7 +96,7 @@ function cells(
   now: number,
 ): string[] {
   const marks = labels.map((label) => ` #${label}`).join('')
-  // An older sidecar tells neither when nor what for.
+  // An older sidecar gives neither the time nor what it waits for.
   const waits = waitsFor && waitsFor.length > 0 ? ` (waits for ${waitsFor.map(shortId).join(', ')})` : ''
   const changed = changedAt ? `${ago(changedAt, now)} ago` : '-'
   return [shortId(id), String(priority), state, owner ?? '-', whom ?? '-', changed, `${title}${marks}${waits}`].map(
@@ -104,7 +104,7 @@ function cells(
   )
 }
 
-/** Of an id its beginning, which other commands take; words as they are. */
+/** Shortens an ID to a beginning that other commands take; words stay as they are. */
 function shortId(text: string): string {
   return /^t_[0-9a-f]{32}$/.test(text) ? text.slice(0, SHORT_ID) : text
 }

@@ -63,7 +63,7 @@ async function watch(sidecar: Sidecar, wanted: Wanted, flags: ViewFlags, out: Ou
   }
 }
 
-/** What a screen holds: the most urgent ones. */
+/** Cuts a table to the screen: the most urgent tasks stay. */
 function fitting(lines: string[]): string[] {
   const room = (process.stdout.rows ?? Number.POSITIVE_INFINITY) - 2
   return lines.length <= room ? lines : [...lines.slice(0, room - 1), `… and ${lines.length - room + 1} more`]
@@ -71,14 +71,14 @@ function fitting(lines: string[]): string[] {
 
 /** A watcher outlives an engine and a sidecar that restart. */
 async function patiently<T>(out: Output, look: () => Promise<T>): Promise<T> {
-  for (let told = false; ; ) {
+  for (let isNoted = false; ; ) {
     try {
       return await look()
     } catch (error) {
       const { code, message } = MeshError.from(error)
       if (!['mesh_down', 'timeout', 'sidecar_down'].includes(code)) throw error
-      if (!told) out.note(`${message}; still watching`)
-      told = true
+      if (!isNoted) out.note(`${message}; still watching`)
+      isNoted = true
       await new Promise((resolve) => setTimeout(resolve, AWAY_MS))
     }
   }

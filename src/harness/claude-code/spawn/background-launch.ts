@@ -76,7 +76,10 @@ interface Stoppable {
  */
 export async function stopBackground(env: Env, { word, cwd, pid, said }: Stoppable): Promise<void> {
   const id = ID.exec(said)?.[1]
-  if (id === undefined) throw new MeshError('not_found', 'its client never said what its session is called')
+  if (id === undefined) {
+    const message = 'the client did not print the ID of its session, so mesh cannot end it there'
+    throw new MeshError('not_found', message, { hint: `end it in the client, or with: kill ${pid}` })
+  }
   const theirs = OF_DAEMON.flatMap((name) => {
     const value = environmentOf(pid, name)
     return value === null ? [] : [[name, value]]
