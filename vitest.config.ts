@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 import manifest from './package.json' with { type: 'json' }
 
 /** Real processes on a shared machine: plain tests wait for conditions, and a ceiling only ends what hangs. */
-const ceiling = { testTimeout: 60_000, hookTimeout: 60_000 }
+const ceiling = { testTimeout: 180_000, hookTimeout: 120_000 }
 
 /** A shell script is imported as its text, as by the text loader of the build. */
 const shellText = {
