@@ -123,7 +123,7 @@ export const mailOps = {
       status: shownStatus,
       /** With wake: the door that the message went through. */
       door: z.nullable(z.string()),
-      /** How far the message got; null: none was sent. */
+      /** The state that the message reached; null: none was sent. */
       state: z.nullable(sendState),
       ms: z.number(),
       evidence: z.string(),

@@ -1,13 +1,13 @@
 /** The marks of an operation in the operations table, besides its request and its response. Pure. */
 
-/** How an operation is offered as an MCP tool. */
+/** Form of an operation as an MCP tool. */
 export interface ToolMark {
   effect: 'reads' | 'changes' | 'removes'
   /** Fields that the caller makes, not the model. */
   made?: 'id' | 'op'
-  /** The answer may hold messages, which a model reads as rendered text only. */
+  /** The answer may contain messages, which a model reads as rendered text only. */
   messages?: true
-  /** The answer holds other words of peers, which a model reads as such: no structured result. */
+  /** The answer contains other words of peers, which a model reads as such: no structured result. */
   words?: true
 }
 
@@ -44,7 +44,7 @@ export interface Marks {
 
 const IDLE = 'until it is idle or ends'
 
-/** As `Marks.awaits`, of `wait`. */
+/** Returns `Marks.awaits` of `wait`. */
 export function awaitedMail({ targets = [], until }: Waiting): Awaited {
   const names = targets.join(', ')
   if (targets.length === 0) return { what: 'the next message' }
@@ -53,14 +53,14 @@ export function awaitedMail({ targets = [], until }: Waiting): Awaited {
   return { what: `${names}, ${until === 'end' ? 'until its end' : IDLE}` }
 }
 
-/** As `Marks.awaits`, of `run_wait`. */
+/** Returns `Marks.awaits` of `run_wait`. */
 export function awaitedRuns({ runs = [], until }: Waiting): Awaited {
   const names = runs.join(', ')
   if (until === 'progress') return { what: `progress of ${names}` }
   return { what: until === 'idle' ? `${names}, ${IDLE}` : `the end of ${names}` }
 }
 
-/** As `Marks.awaits`, of `task_claim`. */
+/** Returns `Marks.awaits` of `task_claim`. */
 export function awaitedTask({ wait }: Waiting): Awaited | null {
   return wait === true ? { what: 'a task that is ready' } : null
 }

@@ -21,7 +21,7 @@ const obligation = z.object({
   id: z.nullable(z.string()),
   /** The other session that it concerns. */
   with: z.nullable(z.string()),
-  /** Where it stands: open, interrupted, running, claimed … */
+  /** Its state: open, interrupted, running, claimed … */
   state: z.string(),
   text: z.string(),
   /** Words that may be a peer's. */

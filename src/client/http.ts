@@ -5,7 +5,7 @@
 import { connect, type Socket } from 'node:net'
 
 const HEAD_BYTES = 64 * 1024
-/** Above what a sidecar holds unread (32 MiB) when every byte needs a JSON escape of six. */
+/** More than a sidecar's unread mail (32 MiB) when every byte needs a JSON escape of six. */
 const RESPONSE_BYTES = 256 * 1024 * 1024
 
 export interface Answer {

@@ -57,10 +57,10 @@ const byCommands: MailStyle = {
   messageChars: limits.shownMessageChars,
 }
 
-/** For a model that has mesh as tools. */
+/** Style for a model that has mesh as tools. */
 export const byTools: MailStyle = { reply: 'mesh_reply', inbox: 'mesh_inbox', messageChars: limits.shownMessageChars }
 
-/** For a tool that shows one message again. */
+/** Style for a tool that shows one message again. */
 export const wholeByTools: MailStyle = {
   reply: 'mesh_reply',
   inbox: 'in a shell, mesh inbox',
@@ -68,7 +68,7 @@ export const wholeByTools: MailStyle = {
 }
 
 /**
- * Renders `messages` for a model, oldest first: one element whose tag holds `nonce`, so that no body can end it.
+ * Renders `messages` for a model, oldest first: one element whose tag has `nonce`, so that no body can end it.
  *
  * Bounded by limits.shownMessages, shownMessageChars and shownHandoverChars; what is left out is said. `more` is how
  * many wait besides `messages`; `note` is one line of mesh's own about mail, `before` a text of its own that stands first. `count` says how many of `messages` are in
@@ -180,7 +180,7 @@ export function field(text: string, max = FIELD_CHARS): string {
   return left === '' ? shown : `${shown}…`
 }
 
-/** As much of `text`, made safe, as fits into `max` characters, and what is left of it. Never splits an escape. */
+/** Cuts `text`, made safe, at `max` characters and counts the rest. Never splits an escape. */
 export function cut(text: string, max: number): { shown: string; left: string } {
   // Every shown character stands for at most two of the text (\r\n), so a body of 8 MiB is not escaped for its beginning.
   const head = text.slice(0, max * 2 + 2)
@@ -286,7 +286,7 @@ function situation({ unread, held, takenOver, isBack }: StartInput): string[] {
   return lines
 }
 
-/** As many peers as fit into `room` characters; how many there are besides is said. */
+/** Lists the peers that fit into `room` characters, and counts the others. */
 function peersLine(peers: StartInput['peers'], room: number): string {
   if (peers.length === 0) return 'No peers yet.'
   const shown: string[] = []

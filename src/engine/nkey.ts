@@ -27,7 +27,7 @@ export function engineUser(home: Home): EngineUser {
   return userOf(readText(path, PEM_BYTES) ?? createKey(home, path), path)
 }
 
-/** As `engineUser`, or null where no key was made yet. Makes none. */
+/** Reads the user of `engineUser`; null where no key was made yet. */
 export function knownEngineUser(home: Home): EngineUser | null {
   const path = keyPath(home)
   const pem = readText(path, PEM_BYTES)

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 
-/** `sun_path` holds 104 bytes on macOS and 108 on Linux, the final NUL included. */
+/** `sun_path` has 104 bytes on macOS and 108 on Linux, the final NUL included. */
 const SOCKET_PATH_BYTES = 100
 
 export type Env = Record<string, string | undefined>

@@ -27,7 +27,7 @@ export interface Lock {
   release(): void
 }
 
-interface Held {
+interface LockRecord {
   token: string
   /** Null for a damaged file: locks appear whole, so only a power loss leaves one, and its holder died with it. */
   owner: ProcessIdentity | null
@@ -40,8 +40,8 @@ export function tryLock(path: string): Lock | null {
   for (let i = 0; i < TRIES; i++) {
     const lock = claim(path)
     if (lock) return lock
-    const held = readHeld(path)
-    if (held && !breakLock(path, held, isDead)) return null
+    const record = readLock(path)
+    if (record && !breakLock(path, record, isDead)) return null
   }
   return null
 }
@@ -61,13 +61,13 @@ function heldError(path: string): MeshError {
   const owner = lockOwner(path)
   const who = owner ? `process ${owner.pid} on ${owner.host}` : 'another process'
   const hint = owner && isForeign(owner) ? FOREIGN_HINT : 'try again; if that process hangs, end it'
-  return new MeshError('timeout', `${path} is held by ${who}`, { hint })
+  return new MeshError('timeout', `${path} is locked by ${who}`, { hint })
 }
 
 /** Returns the process that has the lock; null if none has, or it is dead. */
 export function lockOwner(path: string): ProcessIdentity | null {
-  const held = readHeld(path)
-  return held && !isDead(held) ? held.owner : null
+  const record = readLock(path)
+  return record && !isDead(record) ? record.owner : null
 }
 
 /** Returns the process that has the lock if it is one of another host. */
@@ -80,16 +80,16 @@ function isForeign(owner: ProcessIdentity): boolean {
   return processState(owner) === 'unknown'
 }
 
-/** Removes a lock that no process of this machine holds, be it another host's. Only its user may decide that. */
+/** Removes a lock that no process of this machine has, be it another host's. Only its user may decide that. */
 export function forgetLock(path: string): void {
   for (let i = 0; i < TRIES; i++) {
-    const held = readHeld(path)
-    if (!held || !breakLock(path, held, isUnusedHere)) return
+    const record = readLock(path)
+    if (!record || !breakLock(path, record, isUnusedHere)) return
   }
 }
 
-function isUnusedHere(held: Held): boolean {
-  return held.owner === null || isAbsent(held.owner)
+function isUnusedHere(record: LockRecord): boolean {
+  return record.owner === null || isAbsent(record.owner)
 }
 
 function claim(path: string): Lock | null {
@@ -98,18 +98,18 @@ function claim(path: string): Lock | null {
   if (!writeNew(path, JSON.stringify({ ...self, token }))) return null
   return {
     release: () => {
-      if (readHeld(path)?.token === token) rmSync(path, { force: true })
+      if (readLock(path)?.token === token) rmSync(path, { force: true })
     },
   }
 }
 
 /** Reads the lock at once: one that goes away between two reads would look damaged. */
-function readHeld(path: string): Held | null {
+function readLock(path: string): LockRecord | null {
   const text = readText(path, LOCK_BYTES)
-  return text === null ? null : (parseHeld(text) ?? { token: 'damaged', owner: null })
+  return text === null ? null : (parseLock(text) ?? { token: 'damaged', owner: null })
 }
 
-function parseHeld(text: string): Held | null {
+function parseLock(text: string): LockRecord | null {
   const { host, boot, pid, start, token } = parseObject(text)
   if (typeof token !== 'string' || !/^[0-9a-f]{16}$/.test(token)) return null
   if (typeof host !== 'string' || typeof boot !== 'string') return null
@@ -125,21 +125,21 @@ function parseObject(text: string): Record<string, unknown> {
   }
 }
 
-function isDead(held: Held): boolean {
-  return held.owner === null || processState(held.owner) === 'dead'
+function isDead(record: LockRecord): boolean {
+  return record.owner === null || processState(record.owner) === 'dead'
 }
 
 /** True if the lock may be tried again: it was broken, since it `isOver`, or has changed. */
-function breakLock(path: string, held: Held, isOver: (held: Held) => boolean): boolean {
-  if (!isOver(held)) return false
-  const guard = `${path}.break-${held.token}`
+function breakLock(path: string, record: LockRecord, isOver: (record: LockRecord) => boolean): boolean {
+  if (!isOver(record)) return false
+  const guard = `${path}.break-${record.token}`
   const breaking = claim(guard)
   if (!breaking) {
-    const other = readHeld(guard)
+    const other = readLock(guard)
     return other === null || breakLock(guard, other, isOver)
   }
   try {
-    if (readHeld(path)?.token === held.token) removeLock(path, isOver)
+    if (readLock(path)?.token === record.token) removeLock(path, isOver)
     return true
   } finally {
     breaking.release()
@@ -150,11 +150,11 @@ function breakLock(path: string, held: Held, isOver: (held: Held) => boolean): b
  * Called by the only breaker of the lock. What dead processes left beside it goes first: while the dead lock stands,
  * no other process can have a use for those files.
  */
-function removeLock(path: string, isOver: (held: Held) => boolean): void {
+function removeLock(path: string, isOver: (record: LockRecord) => boolean): void {
   const prefix = `${basename(path)}.`
   for (const name of readdirSync(dirname(path))) {
     if (!name.startsWith(prefix) || !/\.(tmp|break)-[0-9a-z]+$/.test(name)) continue
-    const left = readHeld(join(dirname(path), name))
+    const left = readLock(join(dirname(path), name))
     if (left?.owner && isOver(left)) rmSync(join(dirname(path), name), { force: true })
   }
   rmSync(path, { force: true })

@@ -14,13 +14,13 @@ interface Limits {
 }
 
 const known = {
-  /** How long messages wait after a person stopped a turn, unless the person says something before. */
+  /** Messages wait for this long after a person stopped a turn, unless the person says something before. */
   floorSeconds: { least: 0, most: 3600, unless: 30 },
-  /** How often two sessions may answer each other without a person. */
+  /** Rounds in which two sessions may answer each other without a person. */
   loopRounds: { least: 1, most: 10_000, unless: 20, whole: true },
-  /** How long the claims on tasks of a session that ended wait for its return. */
+  /** Leases on tasks of a session that ended wait for its return for this long. */
   claimGraceSeconds: { least: 0, most: 86_400, unless: 60 },
-  /** How long the claims on tasks of a session that is lost, whose end was not seen, wait for its return. */
+  /** Leases on tasks of a session that is lost, whose end was not seen, wait for its return for this long. */
   claimLostSeconds: { least: 0, most: 86_400, unless: 600 },
   /** The tokens that a session's state may cost when it is given to its model after a compaction; 0: nothing. */
   stateTokens: { least: 0, most: 2000, unless: 600, whole: true },

@@ -81,7 +81,7 @@ async function readInbox(
   return inboxText(taken, false)
 }
 
-/** How long the sidecar may take to answer; 0: as long as it likes. */
+/** Returns the time in which the sidecar has to answer; 0: any. */
 function patience(op: Op, body: { wait?: unknown; timeoutMs?: unknown }): number | undefined {
   const waits =
     op === 'wait' || op === 'run_wait' || op === 'run_stop' || (body.wait !== undefined && body.wait !== 'stored')

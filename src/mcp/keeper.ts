@@ -57,7 +57,7 @@ export class Keeper {
   }
 
   /** A hook of ours ran in this session: its model has read the start text, or will. */
-  get isTold(): boolean {
+  get isIntroduced(): boolean {
     return hasHooks(this.session)
   }
 
@@ -72,7 +72,7 @@ export class Keeper {
 
   /**
    * A sidecar outside of the client's process tree has outlived its starter, an earlier MCP server or hook: nothing would
-   * start it again, and a session in bypass mode holds what it posts. All that it had is in its journal.
+   * start it again, and a session in bypass mode screens what it posts. All that it had is in its journal.
    */
   #endStray(): void {
     const { sidecar } = readRecord(this.session.dir) ?? {}

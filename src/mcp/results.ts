@@ -1,4 +1,4 @@
-/** Renders an operation's answer as a tool's result. Words of peers only within a tag that holds a random token. */
+/** Renders an operation's answer as a tool's result. Words of peers only within a tag with a random token. */
 import { randomBytes } from 'node:crypto'
 import type { Message, Response } from '../api/ops.schema.ts'
 import { byTools, type MailStyle, renderHandover, visible, wholeByTools } from '../core/render.ts'

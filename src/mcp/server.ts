@@ -68,7 +68,7 @@ async function nameOf(sidecar: Sidecar): Promise<string | null> {
 
 /** Renders the server's instructions for the model: with hooks it has read already what mesh is. */
 function instructions(name: string | null, keeper: Keeper): string {
-  if (keeper.isTold) return `These tools do what the mesh commands do, for this session. ${PEERS}`
+  if (keeper.isIntroduced) return `These tools do what the mesh commands do, for this session. ${PEERS}`
   return [
     'mesh connects the agent sessions of this project: they find, message and await each other.',
     name === null ? 'mesh_whoami returns your name.' : `You are "${name}".`,

@@ -59,7 +59,7 @@ export class Bucket<S extends z.ZodMiniType> {
 
   /**
    * The value and the revision (0: it never was) at one moment: a key made between two looks would be written over.
-   * `isThere`: it holds something, be it unreadable.
+   * `isThere`: it has a value, be it unreadable.
    */
   async look(key: string): Promise<{ value: z.output<S> | null; revision: number; isThere: boolean }> {
     const entry = await this.#kv.get(key).catch(nullIfMissing)
@@ -68,7 +68,7 @@ export class Bucket<S extends z.ZodMiniType> {
     return { value, revision: entry?.revision ?? 0, isThere }
   }
 
-  /** The revision at which `key` holds nothing that can be read, 0 if it never was; null while it holds a record. */
+  /** Returns the revision at which `key` has no readable record, 0 if it never was; null while it has one. */
   async vacancy(key: string): Promise<number | null> {
     const { value, revision } = await this.look(key)
     return value === null ? revision : null

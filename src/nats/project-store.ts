@@ -26,7 +26,7 @@ import { ensureStreams, type StoreHealth, storeHealth } from './streams.ts'
 
 /** A large body that is sent again is kept anew from then on, but not stored each time. */
 const BODY_RENEW_MS = 86_400_000
-/** How long a publish waits for its acknowledgement. */
+/** A publish waits for its acknowledgement for this long. */
 const PUBLISH_TIMEOUT_MS = 2000
 
 async function openBuckets(nc: NatsConnection, js: JetStreamClient, jsm: JetStreamManager, project: string) {
@@ -111,7 +111,7 @@ export class ProjectStore {
     }
   }
 
-  /** The same connection in another project's namespace, for witnesses. */
+  /** Returns the store of another project over this connection, for witnesses. */
   async sibling(project: string): Promise<ProjectStore> {
     return project === this.project ? this : ProjectStore.open(this.#nc, project)
   }

@@ -50,7 +50,7 @@ export class RunStore {
     }
   }
 
-  /** The same connection in another project's namespace. */
+  /** Returns the runs of another project over this connection. */
   async sibling(project: string): Promise<RunStore> {
     return project === this.project ? this : RunStore.open(this.#nc, project)
   }

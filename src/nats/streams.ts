@@ -119,7 +119,7 @@ export async function ensureStreams(jsm: JetStreamManager, project: string): Pro
   await Promise.all(definitions(project).map((definition) => ensureStream(jsm, definition)))
 }
 
-/** As `ensureStreams`, for runs. */
+/** Makes the streams for runs, as `ensureStreams` does. */
 export async function ensureRunStreams(jsm: JetStreamManager, project: string): Promise<void> {
   await Promise.all(runDefinitions(project).map((definition) => ensureStream(jsm, definition)))
 }

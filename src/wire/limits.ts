@@ -34,11 +34,11 @@ export const limits = {
   earlierSessions: 8,
   /** Recipients of one `mesh send`. */
   recipients: 64,
-  /** Unread messages that a sidecar holds in memory; the rest waits in the stream. */
+  /** Unread messages that a sidecar keeps in memory; the rest waits in the stream. */
   unread: 1000,
-  /** As long as a call awaits one particular message, which may be behind them. The surfaced record has room for these. */
+  /** The same while a call awaits one particular message, which may be behind them. The surfaced record has room for these. */
   unreadAwaited: 2000,
-  /** Bytes of unread messages that a sidecar holds in memory. */
+  /** Bytes of unread messages that a sidecar keeps in memory. */
   unreadBytes: 32 * MIB,
   /** Messages of one `mesh inbox` answer. */
   inboxBatch: 100,
@@ -168,7 +168,7 @@ export const times = {
   receivedEvidence: 30 * SECOND,
   /** A text that the client has read shows in its transcript within 0.3 s, or it was dropped. */
   handedEvidence: 2 * SECOND,
-  /** A held message that was let in is queued within 0.1 s after the answer (seen on 2.1.329). */
+  /** A screened message that was let in is queued within 0.1 s after the answer (seen on 2.1.329). */
   heldEvidence: 3 * SECOND,
   /** A door that a person or a setting kept shut is tried again after this long. */
   heldShut: 30 * MINUTE,

@@ -35,7 +35,7 @@ export function checkBraces(path: string): void {
   if (BRACES.test(path)) throw refused(`${quote(path)}: braces are no wildcards`, 'name each path by itself')
 }
 
-/** The same for all spellings that are one file on some machines. */
+/** Folds the spellings that are one file on some machines. */
 export function folded(path: string): string {
   return path.normalize('NFC').toLowerCase()
 }

@@ -48,9 +48,9 @@ const identity = {
 }
 
 export const ending = z.object({
-  /** How it ended, in few words: `exit 7`, `signal SIGKILL`, `timeout`, `cancelled by ann`, `supervisor lost`. */
+  /** Its end in few words: `exit 7`, `signal SIGKILL`, `timeout`, `cancelled by ann`, `supervisor lost`. */
   reason: z.optional(reason),
-  /** The same for programs: `exited`, `timeout`, `cancelled`. Absent in what earlier releases wrote. */
+  /** Code of the reason, for programs: `exited`, `timeout`, `cancelled`. Absent in what earlier releases wrote. */
   reasonCode: z.optional(reasonCode),
   /** The evidence, for people. */
   evidence: z.optional(z.string().check(z.maxLength(limits.evidence))),

@@ -8,7 +8,7 @@ import { limits } from '../../wire/limits.ts'
 import { quote } from '../../wire/names.ts'
 import { folded } from '../../wire/paths.ts'
 import type { Actor } from '../../wire/task.schema.ts'
-import { holds } from '../tasks/board.ts'
+import { isHolder } from '../tasks/board.ts'
 import type { Grace, HolderFacts } from '../tasks/lease.ts'
 import { covers, overlap } from './paths.ts'
 
@@ -49,7 +49,7 @@ export function claimed(all: readonly Standing[], asked: Asked): FileClaim[] {
   for (const path of asked.paths) refuseTaken(all, path, asked.holder)
   const paths = new Map(asked.paths.map((path) => [folded(path), path]))
   const claims = all.map(({ claim }) => claim)
-  const own = claims.filter((claim) => holds(asked.holder, claim))
+  const own = claims.filter((claim) => isHolder(asked.holder, claim))
   const since = new Map(own.map((claim) => [folded(claim.path), claim.since]))
   const kept = claims.filter((claim) => !own.includes(claim) || !paths.has(folded(claim.path)))
   const { holder, at, until, why } = asked
@@ -63,7 +63,7 @@ export function claimed(all: readonly Standing[], asked: Asked): FileClaim[] {
 }
 
 function refuseTaken(all: readonly Standing[], path: string, by: Actor): void {
-  const taken = all.filter(({ claim }) => !holds(by, claim) && overlap(claim.path, path))
+  const taken = all.filter(({ claim }) => !isHolder(by, claim) && overlap(claim.path, path))
   const [first] = taken
   if (!first) return
   const { claim, until, because } = first
@@ -84,7 +84,7 @@ export function released(
   by: Actor,
 ): { left: FileClaim[]; gone: FileClaim[] } {
   const claims = all.map(({ claim }) => claim)
-  const own = claims.filter((claim) => holds(by, claim))
+  const own = claims.filter((claim) => isHolder(by, claim))
   const named = paths?.map((path) => {
     const claim = own.find((one) => folded(one.path) === folded(path))
     if (claim) return claim
@@ -98,10 +98,10 @@ export function released(
 
 /** Returns true for another session's claim on the file at `path`. */
 export function claimOn(claim: FileClaim, path: string, me: Actor): boolean {
-  return !holds(me, claim) && covers(claim.path, path)
+  return !isHolder(me, claim) && covers(claim.path, path)
 }
 
 /** Returns the claims after those of `from` went over to `to`. */
 export function passed(claims: readonly FileClaim[], from: Actor, to: Actor): FileClaim[] {
-  return claims.map((claim) => (holds(from, claim) ? { ...claim, holder: to } : claim))
+  return claims.map((claim) => (isHolder(from, claim) ? { ...claim, holder: to } : claim))
 }

@@ -4,7 +4,7 @@ import { controlIntents, type Envelope, type Receipt } from '../../wire/envelope
 import { type FileEdited, fileEdited } from '../../wire/files.schema.ts'
 import { isName, parseRecipient } from '../../wire/names.ts'
 
-/** How a sidecar answers a control message: the end of its receipt. */
+/** A sidecar's answer to a control message: the end of its receipt. */
 export type ControlAnswer = Pick<Receipt, 'evidence' | 'refused'>
 
 /** The first word of a refusal, by which sidecars of 0.1.0 know it; later ones state `refused`. */

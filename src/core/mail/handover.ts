@@ -1,5 +1,5 @@
 /**
- * Decides which door the unread mail goes through and when: one hand-over in flight, settled on evidence only. Holds
+ * Decides which door the unread mail goes through and when: one hand-over in flight, settled on evidence only. Has
  * no text and performs nothing. Pure.
  */
 import type { SessionStatus } from '../../wire/envelope.schema.ts'

@@ -165,7 +165,7 @@ export class Inbox {
     return this.#entries.get(id)
   }
 
-  /** Where a message came from, read or not. */
+  /** Returns the origin of a message, read or not. */
   origin(id: string): Origin | undefined {
     const entry = this.#entries.get(id)
     return entry ? originOf(entry) : this.#known.get(id)

@@ -1,4 +1,4 @@
-/** Who reads a message. Pure. */
+/** Decides which sessions read a message. Pure. */
 import type { Envelope, NameRecord } from '../../wire/envelope.schema.ts'
 import { parseRecipient } from '../../wire/names.ts'
 
@@ -20,7 +20,7 @@ function wasOwn({ formerly }: NameRecord, seq: number, name: string): boolean {
   return formerly?.name === name && seq <= formerly.until
 }
 
-/** Everybody's and topics' messages have many readers: their senders are told only that they were read. */
+/** Messages to all and to topics have many readers: their senders get only the receipt that they were read. */
 export function isDirect({ to }: Envelope): boolean {
   return !to.startsWith('topic:') && to !== '@all'
 }

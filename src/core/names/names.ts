@@ -2,6 +2,7 @@
 import type { NameRecord, ProcessIdentity } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import { checkName, suffixed } from '../../wire/names.ts'
+import { isOwned } from './kinds.ts'
 
 export interface Claimant {
   /** The name that it would like. */
@@ -113,11 +114,11 @@ function claimOwn(claimant: Claimant, records: readonly NameRecord[], alive: Ali
 
 /** Also of a session that was renamed, or whose conversation changed while its sidecar was away. */
 function claimHeld(claimant: Claimant, records: readonly NameRecord[]): Claim | null {
-  const held = records.filter((record) => {
+  const own = records.filter((record) => {
     const isHeld = record.state !== 'gone' && !record.renamedTo && record.member === claimant.member
     return isHeld && sameProcess(record.process, claimant.process)
   })
-  const [best] = held.toSorted((a, b) => rank(claimant, b, held) - rank(claimant, a, held) || latest(b, a))
+  const [best] = own.toSorted((a, b) => rank(claimant, b, own) - rank(claimant, a, own) || latest(b, a))
   return best ? keep(claimant, best) : null
 }
 
@@ -176,7 +177,7 @@ function isHeir(claimant: Claimant, record: NameRecord, isDesired: boolean): boo
 }
 
 function hasEnded(record: NameRecord, alive: Alive): boolean {
-  return record.state === 'gone' || (record.state === 'held' && !alive(record))
+  return record.state === 'gone' || (isOwned(record) && !alive(record))
 }
 
 function sameProcess(a: ProcessIdentity, b: ProcessIdentity): boolean {

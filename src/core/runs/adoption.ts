@@ -2,6 +2,7 @@
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { limits, times } from '../../wire/limits.ts'
 import type { RunRecord } from '../../wire/run.schema.ts'
+import { isOwned } from '../names/kinds.ts'
 
 export interface Kin {
   names: readonly NameRecord[]
@@ -63,15 +64,16 @@ export function adopted(record: RunRecord, owner: string): RunRecord {
 }
 
 /** A session that is lost for long counts as over: its end may never be seen. */
-function isLiving({ state, endedAt }: NameRecord, now: number): boolean {
+function isLiving(record: NameRecord, now: number): boolean {
+  const { state, endedAt } = record
   if (state === 'lost') return now - Date.parse(endedAt ?? '') < times.ownerLost
-  return state === 'held'
+  return isOwned(record)
 }
 
 /** Returns the name that has the run's process now: others that had it were left by a rename. */
 function sessionOf(id: string, { names }: Kin): NameRecord | null {
   const records = names.filter(({ run, renamedTo }) => run === id && renamedTo === undefined)
-  return records.find(({ state }) => state === 'held') ?? records[0] ?? null
+  return records.find(isOwned) ?? records[0] ?? null
 }
 
 function ownerOf(name: string, { names }: Kin): NameRecord | null {

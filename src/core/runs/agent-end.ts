@@ -1,5 +1,5 @@
 /**
- * How an agent's session or subagent ended, judged by what was seen of it. One pure function over evidence: cut off is
+ * Judges how an agent's session or subagent ended, by what was seen of it. One pure function over evidence: cut off is
  * `terminated`, only suspected is `completed` with `suspect`. A false alarm is worse than a missed one: each costs its
  * owner a turn, and the trust in the next.
  */
@@ -11,7 +11,7 @@ import { announcement } from './announcement.ts'
 import { asked, cancelled, type Judged, type StopRequest, terminated, type Verdict } from './process-end.ts'
 
 /**
- * How it came to its end. `own`: by itself, as a session does that was started for one prompt, and a subagent. `left`:
+ * Its way to the end. `own`: by itself, as a session does that was started for one prompt, and a subagent. `left`:
  * its user left it. `signalled`: a signal or a closed terminal ended it, and it had time to say so. `killed`: it was gone
  * without a word. `parent`: a subagent whose session ended. `stopped`: a subagent that its session, or a person, stopped.
  */
@@ -61,7 +61,7 @@ export interface AgentEvidence {
   stop: StopRequest | null
   /** Its time (milliseconds, as asked for) had run out before it ended. */
   timedOutMs: number | null
-  /** How its process exited, where that was seen. */
+  /** The exit of its process, where that was seen. */
   exit: { code: number | null; signal: string | null } | null
   /** The sign that the kernel killed it for want of memory. */
   outOfMemory: string | null

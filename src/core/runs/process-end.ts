@@ -1,4 +1,4 @@
-/** How a process ended, judged by what its supervisor saw. One pure function over evidence. */
+/** Judges how a process ended, by what its supervisor saw. One pure function over evidence. */
 import { limits } from '../../wire/limits.ts'
 import type { Ending, TerminalType } from '../../wire/run.schema.ts'
 import { visible } from '../render.ts'

@@ -11,7 +11,7 @@ export interface Obligation {
   /** The other session that it concerns. */
   with: string | null
   state: string
-  /** For people. A peer's words and others that it did not choose itself are in `quote`. */
+  /** Words for people. A peer's words and others that it did not choose itself are in `quote`. */
   text: string
   quote: string | null
   /** ISO 8601. */

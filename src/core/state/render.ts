@@ -1,6 +1,6 @@
 /**
  * A session's state and what it has open, as its model reads it after its context was cut: in one element whose tag
- * holds a random token, most pressing first, within a budget; with a line about what is left out. Pure.
+ * has a random token, most pressing first, within a budget; with a line about what is left out. Pure.
  */
 import type { RunState } from '../../wire/run.schema.ts'
 import type { StateDocument } from '../../wire/state.schema.ts'
@@ -8,7 +8,7 @@ import { cut, field } from '../render.ts'
 import { isOver } from '../runs/run.ts'
 import type { Obligation } from './obligations.ts'
 
-/** As the start text's budget: 1,100 characters for 300 tokens. */
+/** Same ratio as the start text's budget: 1,100 characters for 300 tokens. */
 const CHARS_PER_TOKEN = 11 / 3
 /** Longest line about something open, value or note; the newest value may have more. */
 const DUTY_CHARS = 200

@@ -72,7 +72,7 @@ function cleared(expected: number, rev: number): StateDocument {
   throw new MeshError('conflict', `the document is at revision ${rev - 1}, not at ${expected}`)
 }
 
-/** As much as there is room for; how much was left is noted. */
+/** Takes in as much as there is room for, and notes how much was left. */
 function merged(
   document: StateDocument,
   { from, given }: StateChange & { do: 'merge' },

@@ -9,7 +9,7 @@ import type { Actor, Claim, Task } from '../../wire/task.schema.ts'
 export type ShownState = Task['state'] | 'blocked'
 
 export type Move =
-  /** `anew`: not what one holds already. */
+  /** `anew`: not a task that the caller has already. */
   | { do: 'claim'; anew?: boolean }
   | { do: 'release'; text?: string }
   /** A task id, or words. */
@@ -108,21 +108,21 @@ function moved(task: Task, { move, by, at }: Step, find: Find): Task {
     case 'link':
       return { ...task, links: added(task.links, move.to, 'links') }
     case 'claim':
-      if (move.anew && task.claim) throw held(task, 'mesh task claim --next gives you another one')
+      if (move.anew && task.claim) throw takenBy(task, 'mesh task claim --next gives you another one')
       return claimed(task, by, at, find)
     case 'pass':
-      holding(task, by, 'pass')
+      checkHolder(task, by, 'pass')
       return { ...task, claim: { ...task.claim!, holder: move.to } }
     case 'release':
-      holding(task, by, 'release')
+      checkHolder(task, by, 'release')
       return unclaimed(task, 'open')
     case 'done':
     case 'fail':
       working(task, by)
       return { ...unclaimed(task, move.do === 'done' ? 'done' : 'failed'), ...result(move.result) }
     case 'cancel':
-      if (task.claim && !holds(by, task.claim) && !isSame(by, task.createdBy)) {
-        throw held(task, `ask ${task.claim.holder.name}, or ${task.createdBy.name}, who added it`)
+      if (task.claim && !isHolder(by, task.claim) && !isSame(by, task.createdBy)) {
+        throw takenBy(task, `ask ${task.claim.holder.name}, or ${task.createdBy.name}, who added it`)
       }
       return unclaimed(alive(task), 'cancelled')
     case 'block':
@@ -146,7 +146,7 @@ function moved(task: Task, { move, by, at }: Step, find: Find): Task {
 
 function claimed(task: Task, by: Actor, at: string, find: Find): Task {
   alive(task)
-  if (task.claim && !holds(by, task.claim)) throw held(task, `mesh task claim --next gives you another one`)
+  if (task.claim && !isHolder(by, task.claim)) throw takenBy(task, `mesh task claim --next gives you another one`)
   const waits = waitsFor(task, find)
   if (waits.length > 0) throw waiting(task, waits, find)
   // A holder that is back in time gets a new fence; one that never was away keeps its own.
@@ -174,7 +174,7 @@ function result(text: string | undefined): Partial<Task> {
 }
 
 /** Leases follow the name: over a resume, to a successor. A session from before the lease that comes back late has none. */
-export function holds(by: Actor, { holder }: Pick<Claim, 'holder'>): boolean {
+export function isHolder(by: Actor, { holder }: Pick<Claim, 'holder'>): boolean {
   return isSame(by, holder) && by.epoch >= holder.epoch
 }
 
@@ -198,18 +198,18 @@ function waiting({ id }: Task, waits: readonly string[], find: Find): MeshError 
   return conflict(`${id} waits for ${shown.join(', ')}`, hint)
 }
 
-/** True for a session that may finish it: its holder, or any while it has none, but for one whose lease expired. */
+/** Throws unless the session may finish it: its holder, or any while it has none, but for one whose lease expired. */
 function working(task: Task, by: Actor): void {
   alive(task)
-  if (task.claim) holding(task, by, 'finish')
+  if (task.claim) checkHolder(task, by, 'finish')
   else if (isFallen(task, by)) throw lateHolder(task)
 }
 
-function holding(task: Task, by: Actor, what: string): void {
+function checkHolder(task: Task, by: Actor, what: string): void {
   alive(task)
-  if (task.claim && holds(by, task.claim)) return
+  if (task.claim && isHolder(by, task.claim)) return
   if (isFallen(task, by)) throw lateHolder(task)
-  if (task.claim) throw held(task, `only ${task.claim.holder.name} can ${what} it`)
+  if (task.claim) throw takenBy(task, `only ${task.claim.holder.name} can ${what} it`)
   throw conflict(`${task.id} is not claimed`, `mesh task claim ${task.id}`)
 }
 
@@ -222,7 +222,7 @@ function conflict(message: string, hint?: string): MeshError {
   return new MeshError('conflict', message, hint === undefined ? {} : { hint })
 }
 
-function held(task: Task, hint: string): MeshError {
+function takenBy(task: Task, hint: string): MeshError {
   const { holder, since, deadline, because } = task.claim!
   const falls = deadline === undefined ? '' : `; the claim falls at ${deadline} (${because ?? 'no reason known'})`
   return conflict(`${task.id} is held by ${holder.name} since ${since}${falls}`, hint)

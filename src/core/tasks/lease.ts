@@ -10,7 +10,7 @@ export interface Grace {
 }
 
 export interface HolderFacts {
-  /** As in the names record; `absent` when there is none of that name, `resting` for a person who left the shell. */
+  /** State in the names record; `absent` when there is none of that name, `resting` for a person who left the shell. */
   state: 'held' | 'resting' | 'lost' | 'gone' | 'absent'
   /** Since when it is not held, ISO. */
   at?: string

@@ -2,7 +2,7 @@
 import type { ShownClaim } from '../../api/file-ops.schema.ts'
 import type { Standing } from '../../core/files/claims.ts'
 import { overlap } from '../../core/files/paths.ts'
-import { holds } from '../../core/tasks/board.ts'
+import { isHolder } from '../../core/tasks/board.ts'
 import { MeshError } from '../../errors.ts'
 import { type Located, locate } from '../../host/repository/located.ts'
 import { times } from '../../wire/limits.ts'
@@ -57,5 +57,5 @@ function find({ place }: Session, path: string, cwd = place.worktree): Located {
 
 function shown({ record }: Session, { claim, until, because }: Standing): ShownClaim {
   const { path, holder, since, why = null } = claim
-  return { path, holder: holder.name, mine: holds(actorOf(record), claim), since, until, because, why }
+  return { path, holder: holder.name, mine: isHolder(actorOf(record), claim), since, until, because, why }
 }

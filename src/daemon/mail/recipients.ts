@@ -2,6 +2,8 @@
  * Who reads mail to a name. The records of names that are written to are kept, each until the engine tells a change of
  * it, so that a message in a conversation costs no lookup.
  */
+
+import { isOwned } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
@@ -92,7 +94,7 @@ export class Recipients {
 /** Nobody takes what it sent itself: without another of that role the message waits. */
 async function takerNote(store: ProjectStore, role: string, me: string): Promise<{ note?: string }> {
   const records = (await store.names.all()).map(({ value }) => value)
-  const takers = records.filter(({ state, roles }) => state === 'held' && roles.includes(role))
+  const takers = records.filter((record) => isOwned(record) && record.roles.includes(role))
   if (takers.some(({ name }) => name !== me)) return {}
   return {
     note: `nobody ${takers.length > 0 ? 'else ' : ''}has the role ${role} now; the message waits for one who does`,

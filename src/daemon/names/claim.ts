@@ -1,5 +1,6 @@
 /** Which name this session holds, and for which of its process's conversations it claimed it. */
 
+import { isOwned } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import type { Conversation } from '../../harness/types.ts'
 import { LOCAL_MEMBER } from '../../link/keys.ts'
@@ -91,7 +92,7 @@ export class Naming {
   async isStillMine(store: ProjectStore): Promise<boolean> {
     try {
       const record = await this.registry.refresh(store)
-      if (record.state !== 'held') await this.registry.change(store, living)
+      if (!isOwned(record)) await this.registry.change(store, living)
       return true
     } catch (error) {
       if (MeshError.from(error).code === 'conflict') return false

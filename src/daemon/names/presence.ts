@@ -1,5 +1,6 @@
 /** Heartbeats of this session, and the state of the others as this sidecar sees them. */
 import type { Session as Peer } from '../../api/ops.schema.ts'
+import { isOwned } from '../../core/names/kinds.ts'
 import { Amnesty, judge, type Sighting, suspectSelf, toSession } from '../../core/names/peers.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord, PairState, Presence } from '../../wire/envelope.schema.ts'
@@ -108,9 +109,7 @@ export class PresenceKeeper {
   #judgeAll(store: ProjectStore, sightings: Sighting[]): Peer[] {
     const amnesty = this.#amnesty.active(Date.now())
     const judged = sightings.map((sighting) => ({ sighting, status: judge(sighting, { amnesty }) }))
-    const doubt = suspectSelf(
-      judged.filter(({ sighting }) => sighting.record.state === 'held').map(({ status }) => status),
-    )
+    const doubt = suspectSelf(judged.filter(({ sighting }) => isOwned(sighting.record)).map(({ status }) => status))
     return judged.map(({ sighting, status }) => {
       if (status === 'lost' && !doubt) this.#recordLost(store, sighting.record)
       return toSession(sighting, status)
@@ -119,13 +118,13 @@ export class PresenceKeeper {
 
   /** `lost` lives in the names record: the heartbeat's bucket forgets. Whoever looks first writes it. */
   #recordLost(store: ProjectStore, record: NameRecord): void {
-    if (record.state !== 'held') return
+    if (!isOwned(record)) return
     const { code: reasonCode, reason } = sessionEnd('silent')
     const lost: NameRecord = { ...record, state: 'lost', endedAt: new Date().toISOString(), reason, reasonCode }
     store.names
       .get(record.name)
       .then((current) => {
-        const same = current && current.value.epoch === record.epoch && current.value.state === 'held'
+        const same = current && current.value.epoch === record.epoch && isOwned(current.value)
         return same ? store.names.update(record.name, lost, current.revision) : null
       })
       .catch((error) => this.#session.log.debug({ error }, 'lost not recorded'))

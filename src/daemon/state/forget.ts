@@ -1,6 +1,7 @@
 /** Removes a name that has no owner any more, with all that is kept under it. */
 import type { Response } from '../../api/ops.schema.ts'
 import { startPosition, wasRead } from '../../core/mail/inbox.ts'
+import { isOwned } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import type { Entry } from '../../nats/bucket.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
@@ -16,8 +17,7 @@ export async function forget(session: Session, name: string): Promise<Response<'
   const { store } = session.link
   const entry = await store.names.get(name)
   if (!entry) throw new MeshError('not_found', `there is no session ${quote(name)}`)
-  if (entry.value.state === 'held')
-    throw new MeshError('conflict', `${name} is not gone`, { hint: 'end that session first' })
+  if (isOwned(entry.value)) throw new MeshError('conflict', `${name} is not gone`, { hint: 'end that session first' })
   const [unread, { lastSeq }] = await Promise.all([unreadMail(store, entry.value), store.messagesState()])
   if (!(await removeName(session, entry))) throw new MeshError('conflict', `${name} has just returned`)
   await store.purgeMail(name, durableOf(entry.value), lastSeq)

@@ -3,7 +3,7 @@
  * what the engine tells of changes. A change is a compare-and-set, tried again until it is in or is refused.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { apply, circleOf, type Find, holds, isApplied, type Step } from '../../core/tasks/board.ts'
+import { apply, circleOf, type Find, isApplied, isHolder, type Step } from '../../core/tasks/board.ts'
 import { spent } from '../../core/tasks/room.ts'
 import { MeshError } from '../../errors.ts'
 import type { Logger } from '../../host/log.ts'
@@ -258,10 +258,10 @@ export class Board {
 
   /** Tasks that this holder holds. */
   heldBy(holder: Actor): Task[] {
-    return [...this.#kept.values()].map(({ task }) => task).filter((task) => task.claim && holds(holder, task.claim))
+    return [...this.#kept.values()].map(({ task }) => task).filter((task) => task.claim && isHolder(holder, task.claim))
   }
 
-  /** A session that takes another name holds what it held. */
+  /** A session that takes another name isHolder what it held. */
   async rename(store: ProjectStore, former: Actor, current: Actor): Promise<void> {
     await this.open(store)
     for (const task of this.heldBy(former)) {
@@ -270,7 +270,7 @@ export class Board {
     }
   }
 
-  /** Gives a task that `from` holds to `to`. Throws as `change`. */
+  /** Gives a task that `from` isHolder to `to`. Throws as `change`. */
   async pass(store: ProjectStore, id: string, { from, to, op }: { from: Actor; to: Actor; op: string }): Promise<void> {
     const move = { do: 'pass', to: actorOf(to) } as const
     await this.change(store, id, { move, by: actorOf(from), at: new Date().toISOString(), op })

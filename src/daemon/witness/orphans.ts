@@ -1,7 +1,7 @@
 /** Runs that ended with nobody to be told: their owner had ended before, and so had everybody above. The people are told. */
 import { existsSync } from 'node:fs'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
-import { isShell } from '../../core/names/kinds.ts'
+import { isOwned, isShell } from '../../core/names/kinds.ts'
 import { isOrphan } from '../../core/runs/adoption.ts'
 import { newsText, wakes } from '../../core/runs/news.ts'
 import { writeAtomic } from '../../host/files.ts'
@@ -26,7 +26,7 @@ export async function tellOrphan(
   const record = (await store.runs.records.get(spec.run))?.value
   const owner = record && (await store.names.get(record.owner))?.value
   // A person at a shell comes back. A session that ended after the run has its mail.
-  if (!owner || owner.state === 'held' || isShell(owner.harness) || end.at < (owner.endedAt ?? '')) return
+  if (!owner || isOwned(owner) || isShell(owner.harness) || end.at < (owner.endedAt ?? '')) return
   const above = await Promise.all(record.lineage.map((id) => store.runs.records.get(id)))
   const runs = new Map(above.flatMap((entry) => (entry ? [[entry.value.id, entry.value]] : [])))
   const names = (await store.names.all()).map(({ value }) => value)

@@ -14,7 +14,7 @@ import { crashes, lastLines, parseEngineLog } from '../look/logs.ts'
 import type { Setup } from '../setup.ts'
 
 const RECENT_MS = 600_000
-/** So many unforeseen ends within ten minutes are a loop. */
+/** This many unforeseen ends within ten minutes are a loop. */
 const LOOP = 5
 const END_MS = 5000
 const LOCK_MS = 120_000

@@ -19,7 +19,7 @@ export interface SessionLook {
   /** `cc-<pid>` (Claude Code), `op-<hash>` (an operator) or of another client. */
   key: string
   dir: string
-  /** For people: the session's name, else its key. */
+  /** Words for people: the session's name, else its key. */
   name: string
   isOperator: boolean
   /** Null where no sidecar got as far as writing one. */

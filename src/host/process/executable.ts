@@ -2,7 +2,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
-/** Where POSIX systems look without a PATH. */
+/** The directories in which POSIX systems look without a PATH. */
 const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin'
 
 export type Found = { path: string } | { fault: 'not_found' | 'not_executable'; path: string }

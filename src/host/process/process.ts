@@ -21,11 +21,11 @@ interface Sighting {
   /** The first letter of `ps`'s state column: T stopped, t traced, Z and X ended. */
   letter: string
   threads: number
-  /** As wait(2) has it; of one that ended and waits to be reaped. */
+  /** Status as in wait(2), of one that ended and waits to be reaped. */
   status?: number
 }
 
-/** How far a descendant is looked for. Between a client and its sidecar are one or two. */
+/** Generations in which a descendant is looked for. Between a client and its sidecar are one or two. */
 const GENERATIONS = 8
 
 let machine: Machine | undefined
@@ -124,7 +124,7 @@ export function isAbsent(identity: ProcessIdentity): boolean {
 }
 
 /**
- * A killed process with several threads is a Z while its last threads still end: until they have, it holds its ports
+ * A killed process with several threads is a Z while its last threads still end: until they have, it keeps its ports
  * and files.
  */
 function ended(seen: Sighting): boolean {
@@ -187,7 +187,7 @@ export function commandLine(pid: number): string {
 }
 
 export interface ProcessInfo extends ProcessIdentity {
-  /** As `commandLine` gives it. */
+  /** Command line as `commandLine` returns it. */
   command: string
 }
 

@@ -13,7 +13,7 @@ const DEAR_LOOKS = 20
 /** A process that is stopped and goes on at once, under a debugger or a shell, is not reported. */
 const STOPPED_MS = 500
 
-/** How a process ended. Both null: the system did not say. */
+/** The exit of a process. Both null: the system did not say. */
 export interface Departure {
   code: number | null
   signal: NodeJS.Signals | null
@@ -29,7 +29,7 @@ interface Watcher {
 /** Looks at a process of this machine, every `lookMs`, until it is gone or the returned function is called. */
 export function watchProcess(identity: ProcessIdentity, watcher: Watcher, lookMs = LOOK_MS): () => void {
   let stoppedAt: number | null = null
-  let isTold = false
+  let isReported = false
   let looks = 0
   const look = () => {
     if (process.platform === 'darwin' && looks++ % DEAR_LOOKS !== 0 && hasPid(identity.pid)) return
@@ -39,9 +39,9 @@ export function watchProcess(identity: ProcessIdentity, watcher: Watcher, lookMs
       return watcher.gone(departureOf(waitStatus(identity)))
     }
     stoppedAt = state === 'paused' ? (stoppedAt ?? performance.now()) : null
-    const isStopped = stoppedAt !== null && (isTold || performance.now() - stoppedAt >= STOPPED_MS)
-    if (isStopped !== isTold) watcher.stopped?.(isStopped)
-    isTold = isStopped
+    const isStopped = stoppedAt !== null && (isReported || performance.now() - stoppedAt >= STOPPED_MS)
+    if (isStopped !== isReported) watcher.stopped?.(isStopped)
+    isReported = isStopped
   }
   const timer = setInterval(look, lookMs)
   return () => clearInterval(timer)

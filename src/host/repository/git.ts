@@ -18,7 +18,7 @@ export interface Repository {
   commonDir: string
   /** Null when HEAD is detached. */
   branch: string | null
-  /** The URL of `origin`, else of the first remote, as written; it may hold a password. */
+  /** The URL of `origin`, else of the first remote, as written; it may contain a password. */
   remote: string | null
 }
 

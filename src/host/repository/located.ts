@@ -17,7 +17,7 @@ export interface Located {
 }
 
 /**
- * Locates the path that a command in the directory `cwd` means by `given`, which may hold wildcards. Links are followed. Throws
+ * Locates the path that a command in the directory `cwd` means by `given`, which may contain wildcards. Links are followed. Throws
  * `bad_request` for what is not in the repository of `cwd` (any worktree of it will do) or no path at all.
  */
 export function locate(cwd: string, given: string): Located {

@@ -43,7 +43,7 @@ describe.skipIf(missing)('doctor', () => {
     await mesh.run('up')
     await expect(mesh.run('doctor', '--json')).rejects.toThrow('ended with 4')
     const findings = await mesh.json<Finding[]>('doctor', '--fix', '--json')
-    expect(findings.find(({ check, ok }) => check === 'sidecar.dead' && ok)!.detail).toContain('told the end')
+    expect(findings.find(({ check, ok }) => check === 'sidecar.dead' && ok)!.detail).toContain('reported the end')
     expect((await mesh.ps()).find((one) => one.name === name)).toMatchObject({ status: 'gone', reason: 'killed' })
   })
 })
