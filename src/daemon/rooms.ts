@@ -13,11 +13,13 @@ import type { Settings } from '../host/settings.ts'
 import { KeyRing, LOCAL_MEMBER, memberKey } from '../link/keys.ts'
 import { Link } from '../link/link.ts'
 import { Stalls } from '../link/stalls.ts'
+import type { Entry as Stored } from '../nats/bucket.ts'
 import type { NatsConnection } from '../nats/connect.ts'
 import { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import type { StartedIn } from '../wire/lineage.ts'
+import type { RunRecord } from '../wire/run.schema.ts'
 import type { SessionEnd } from '../wire/session-end.ts'
 import { Context } from './delivery/context.ts'
 import { Courier } from './delivery/courier.ts'
@@ -35,10 +37,12 @@ import { enter } from './mail/send.ts'
 import { type Holding, opened } from './mail/storage.ts'
 import { actorOf, graceOf } from './names/actor.ts'
 import { Naming } from './names/claim.ts'
+import { type Names, openNames } from './names/names.ts'
 import { notifyPeople } from './names/people.ts'
 import { PresenceKeeper } from './names/presence.ts'
 import type { Registry } from './names/registry.ts'
 import { arrived, type PolicySession, surfaced } from './policy.ts'
+import { type CurrentRuns, openCurrentRuns } from './runs/current.ts'
 import { findOwnRun } from './runs/own.ts'
 import { Runs } from './runs/runs.ts'
 import type { Entered, Letter, OwnRun } from './session.ts'
@@ -102,6 +106,8 @@ export abstract class Rooms implements PolicySession {
   readonly courier: Courier
   readonly runs: Runs
   readonly witness: Witness
+  readonly #names: Names
+  readonly #currentRuns: CurrentRuns
   holding: Holding | null = null
   isEnding = false
   lastActivityAt = this.startedAt
@@ -120,6 +126,8 @@ export abstract class Rooms implements PolicySession {
     this.version = version
     this.key = memberKey(home)
     this.ring = new KeyRing(home, place.project, { member: LOCAL_MEMBER, key: this.key })
+    this.#names = openNames(home, place.project, version)
+    this.#currentRuns = openCurrentRuns(home, place.project, version)
     this.link = this.#openLink()
     this.stalls = new Stalls({ home, env, log })
     this.naming = new Naming(this)
@@ -132,8 +140,8 @@ export abstract class Rooms implements PolicySession {
     this.edits = new EditNews(this)
     this.board = this.#openBoard()
     this.state = new OwnState(log)
-    const { run } = this
-    this.obligations = new Obligations({ log, run, held: () => this.holding, me: () => this.record.name })
+    const about = { log, run: this.run, runs: this.#currentRuns }
+    this.obligations = new Obligations({ ...about, held: () => this.holding, me: () => this.record.name })
     this.handoffs = new HandoffQueue(this)
     this.context = new Context(this)
     this.beginnings = new Beginnings(this)
@@ -228,6 +236,14 @@ export abstract class Rooms implements PolicySession {
 
   get isAwaiting(): boolean {
     return this.courier.awaitsOne
+  }
+
+  names(): Promise<Stored<NameRecord>[]> {
+    return this.#names.read(this.link.store.names)
+  }
+
+  currentRuns(): Promise<Stored<RunRecord>[]> {
+    return this.#currentRuns.read(this.link.store.runs.records)
   }
 
   sessions(): Promise<Peer[]> {

@@ -11,9 +11,11 @@ import type { Place } from '../host/repository/project.ts'
 import type { Settings } from '../host/settings.ts'
 import type { KeyRing } from '../link/keys.ts'
 import type { Link } from '../link/link.ts'
+import type { Entry } from '../nats/bucket.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import type { Recipient } from '../wire/names.ts'
+import type { RunRecord } from '../wire/run.schema.ts'
 import type { Sender as Address } from '../wire/subjects.ts'
 
 /** A message to be sent, once recipient and origin are known. */
@@ -74,6 +76,10 @@ export interface Session {
   ready(): Promise<void>
   /** Resolves when no rename is under way: until then the session has no mailbox. */
   settled(): Promise<unknown>
+  /** The names records of the project. Throws `mesh_down`, `timeout`. */
+  names(): Promise<Entry<NameRecord>[]>
+  /** The records of runs that go on, or ended within a day. Throws `mesh_down`, `timeout`. */
+  currentRuns(): Promise<Entry<RunRecord>[]>
   /** Every session of the project, this one among them, as judged now. */
   sessions(): Promise<Peer[]>
   /** Puts a message into the outbox; the same id again is the same message. Throws `not_found`, `too_large`, `store_full`. */

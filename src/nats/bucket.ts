@@ -17,6 +17,11 @@ export interface Entry<T> {
   writtenAt: number
 }
 
+/** A stored change of a key. `value` null: the key was removed, or holds what cannot be read. */
+export interface Change<T> extends Omit<Entry<T>, 'value'> {
+  value: T | null
+}
+
 interface BucketOptions<S extends z.ZodMiniType> {
   nc: NatsConnection
   js: JetStreamClient
@@ -110,6 +115,26 @@ export class Bucket<S extends z.ZodMiniType> {
     return stored.flatMap(
       ({ subject, data, seq, time }) => this.#entry(subject.slice(prefix.length), data, seq, time.getTime()) ?? [],
     )
+  }
+
+  /** The changes from position `seq` on that are still stored, oldest first. */
+  async changesFrom(seq: number): Promise<Change<z.output<S>>[]> {
+    const prefix = `$KV.${this.#name}.`
+    const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, `KV_${this.#name}`, `${prefix}>`, seq)
+    return stored.map(({ subject, data, seq: revision, time }) => {
+      const value = decodeRecord(this.#schema, data)
+      return { key: subject.slice(prefix.length), value, revision, writtenAt: time.getTime() }
+    })
+  }
+
+  /** When the bucket was made (another time means another bucket), and its last position. */
+  async extent(): Promise<{ createdAt: string; lastSeq: number }> {
+    try {
+      const { created, state } = await this.#jsm.streams.info(`KV_${this.#name}`)
+      return { createdAt: created.toString(), lastSeq: state.last_seq }
+    } catch (error) {
+      throw toMeshError(error)
+    }
   }
 
   /** The latest records of a bucket that keeps history. Costs a consumer for as long as it takes. */

@@ -93,7 +93,7 @@ function joined(record: NameRecord, topic: string, since: number): NameRecord {
 
 async function allMembers(session: Session, kind: 'topics' | 'roles'): Promise<Response<'topic_list'>> {
   const members = new Map<string, string[]>()
-  for (const { value } of await session.link.store.names.all()) {
+  for (const { value } of await session.names()) {
     const names = kind === 'roles' ? value.roles : value.topics.map(({ name }) => name)
     for (const name of names) members.set(name, [...(members.get(name) ?? []), value.name])
   }

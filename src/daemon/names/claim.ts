@@ -20,7 +20,7 @@ interface NamingSession extends Session {
 }
 
 export class Naming {
-  readonly registry = new Registry()
+  readonly registry: Registry
   readonly #session: NamingSession
   readonly #begun: Promise<void>
   #begin!: () => void
@@ -31,6 +31,7 @@ export class Naming {
 
   constructor(session: NamingSession) {
     this.#session = session
+    this.registry = new Registry(session)
     this.#conversation = session.harness.conversation
     this.#begun = new Promise((resolve) => {
       this.#begin = resolve

@@ -92,7 +92,7 @@ export class PresenceKeeper {
   /** Every session of the project, judged by the engine's times against one's own latest heartbeat. */
   async sessions(store: ProjectStore): Promise<Peer[]> {
     const own = this.#current()
-    const [names, beats] = await Promise.all([store.names.all(), store.presence.all()])
+    const [names, beats] = await Promise.all([this.#session.names(), store.presence.all()])
     const byName = new Map(beats.map((entry) => [entry.key, entry]))
     const mine = own ? byName.get(own.name) : undefined
     const ageOf = (writtenAt: number) =>

@@ -10,6 +10,7 @@ import type { Entry } from '../../nats/bucket.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { type SessionEnd, sessionEnd } from '../../wire/session-end.ts'
+import type { Session } from '../session.ts'
 
 const ATTEMPTS = 50
 const MOVE_LOOKS = 10
@@ -29,8 +30,13 @@ function isAlive(record: NameRecord): boolean {
 }
 
 export class Registry {
+  readonly #session: Pick<Session, 'names'>
   #record: NameRecord | null = null
   #revision = 0
+
+  constructor(session: Pick<Session, 'names'>) {
+    this.#session = session
+  }
 
   /** The record as last read or written; throws `mesh_down` before the first claim. */
   get record(): NameRecord {
@@ -49,7 +55,7 @@ export class Registry {
   async claim(store: ProjectStore, claimant: Omit<Claimant, 'highWater'>, leave: () => void): Promise<Claimed> {
     const { lastSeq } = await store.messagesState()
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const entries = await store.names.all()
+      const entries = await this.#session.names()
       const records = entries.map(({ value }) => value)
       const decision = decideClaim({ ...claimant, highWater: lastSeq }, records, isAlive)
       // The session that moved here may be about to tell its end.

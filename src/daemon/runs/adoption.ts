@@ -5,12 +5,11 @@
 import { adopted, heirOf } from '../../core/runs/adoption.ts'
 import { isOver } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
-import type { Logger } from '../../host/log.ts'
 import type { Entry } from '../../nats/bucket.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import type { RunEvent, RunRecord } from '../../wire/run.schema.ts'
-import type { OwnRun } from '../session.ts'
+import type { Session } from '../session.ts'
 
 /** After its start a session has better to do. */
 const START_MS = 300
@@ -20,13 +19,8 @@ const LOOKS = 20
 const LOOK_MS = 500
 /** ... and, while there are runs below this session, for those whose owner was lost without a word. */
 const SELDOM_MS = 60_000
-/** What ended longer ago is no news. */
-const NEWS_MS = 86_400_000
-
 interface AdoptionOptions {
-  run: OwnRun | null
-  log: Logger
-  me(): string
+  session: Session
   /** A run is this session's now, or was made so by an earlier sidecar of it. */
   onAdopted(record: RunRecord): void
   /** A run of this session is another one's now. */
@@ -42,6 +36,8 @@ export class Adoption {
   #lookedAs: string | null = null
   /** There are runs below this session that go on. */
   #isAbove = false
+  /** Runs above those that are looked at which ended long ago (null: they are not there any more). */
+  readonly #ended = new Map<string, RunRecord | null>()
   /** How often to look again soon. */
   #looks = 0
 
@@ -53,9 +49,10 @@ export class Adoption {
   attach(store: ProjectStore, isNew: boolean): void {
     this.detach()
     this.#store = store
-    if (isNew) this.#lookedAs = this.#options.me()
+    const me = this.#options.session.record.name
+    if (isNew) this.#lookedAs = me
     // An engine that comes back brings all sessions back at once; what happened meanwhile comes as events.
-    if (this.#lookedAs !== this.#options.me()) this.#lookIn(START_MS)
+    if (this.#lookedAs !== me) this.#lookIn(START_MS)
     else if (this.#isAbove) this.#lookIn(START_MS + Math.random() * SPREAD_MS)
   }
 
@@ -85,7 +82,7 @@ export class Adoption {
   }
 
   async #look(): Promise<void> {
-    const { log } = this.#options
+    const { log } = this.#options.session
     const store = this.#store
     if (!store) return
     let again: number | null = null
@@ -100,35 +97,48 @@ export class Adoption {
 
   /** Returns when to look again; null: not before something happens. */
   async #adoptAll(store: ProjectStore): Promise<number | null> {
-    const { run, me } = this.#options
-    const [names, entries] = await Promise.all([store.names.all(), store.runs.records.all()])
-    const runs = new Map(entries.map(({ value }) => [value.id, value]))
+    const { session } = this.#options
+    const me = session.record.name
+    const [names, entries] = await Promise.all([session.names(), session.currentRuns()])
+    const runs = await this.#withAncestors(store, entries)
     const kin = { names: names.map(({ value }) => value), runs, now: Date.now() }
     let isFaster = false
     for (const entry of entries) {
       const { value } = entry
-      const isOwn = value.owner === me()
-      if (isOver(value.state) && Date.now() - Date.parse(value.endedAt ?? '') > NEWS_MS) continue
+      const isOwn = value.owner === me
       if (isOwn && value.formerOwners) this.#options.onAdopted(value)
-      else if (!isOwn && value.formerOwners?.includes(me())) this.#options.onTaken(value)
-      else if (!isOwn && heirOf(value, kin) === me()) isFaster = !(await this.#adopt(store, entry)) || isFaster
+      else if (!isOwn && value.formerOwners?.includes(me)) this.#options.onTaken(value)
+      else if (!isOwn && heirOf(value, kin) === me) isFaster = !(await this.#adopt(store, entry)) || isFaster
     }
     // A session that was resumed is another run, and owns the one that it was before.
-    const isMine = (id: string) => id === run?.id || runs.get(id)?.owner === me()
+    const isMine = (id: string) => id === session.run?.id || runs.get(id)?.owner === me
     const below = entries.filter(({ value }) => !isOver(value.state) && value.lineage.some(isMine))
     this.#isAbove = below.length > 0
     if (isFaster) return LOOK_MS
-    this.#lookedAs = me()
+    this.#lookedAs = me
     if (this.#looks-- > 0 && below.some(({ value }) => isLeaving(value, kin.names, runs))) return LOOK_MS
     return below.length > 0 ? SELDOM_MS : null
   }
 
+  /** Returns the runs and those above them, of which some ended long ago. */
+  async #withAncestors(store: ProjectStore, entries: readonly Entry<RunRecord>[]): Promise<Map<string, RunRecord>> {
+    const runs = new Map(entries.map(({ value }) => [value.id, value]))
+    const above = new Set(entries.flatMap(({ value }) => value.lineage).filter((id) => !runs.has(id)))
+    for (const id of this.#ended.keys()) if (!above.has(id)) this.#ended.delete(id)
+    for (const id of above) {
+      if (!this.#ended.has(id)) this.#ended.set(id, (await store.runs.records.get(id))?.value ?? null)
+      const ended = this.#ended.get(id)
+      if (ended) runs.set(id, ended)
+    }
+    return runs
+  }
+
   /** False: somebody changed the record meanwhile. */
   async #adopt(store: ProjectStore, { key, value, revision }: Entry<RunRecord>): Promise<boolean> {
-    const { me, log, onAdopted } = this.#options
-    const record = adopted(value, me())
+    const { session, onAdopted } = this.#options
+    const record = adopted(value, session.record.name)
     if ((await store.runs.records.update(key, record, revision)) === null) return false
-    log.info({ run: value.id, from: value.owner }, 'run adopted')
+    session.log.info({ run: value.id, from: value.owner }, 'run adopted')
     onAdopted(record)
     return true
   }

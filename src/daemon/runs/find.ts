@@ -2,6 +2,7 @@
 import { isOver, recordAfter } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
 import { runDir } from '../../host/home.ts'
+import type { Entry } from '../../nats/bucket.ts'
 import type { Delivery } from '../../nats/mail.ts'
 import type { RunStore } from '../../nats/run-store.ts'
 import { changedAt, readSpec, readSteps, runIds } from '../../run/dir.ts'
@@ -28,12 +29,30 @@ export async function findRun(session: Session, text: string): Promise<RunRecord
       hint: 'r_ and 8 to 32 hex digits; mesh ps --runs',
     })
   }
-  const isId = ID_PREFIX.test(text)
-  const found = (await allRecords(session)).filter(({ id, name }) => (isId ? id.startsWith(text) : name === text))
-  if (isId && found.length > 1) throw new MeshError('bad_request', `${text} fits ${found.length} runs`)
-  const newest = found.sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))[0]
-  if (newest) return current(session, runs, newest)
+  const found = ID_PREFIX.test(text) ? await byPrefix(session, text) : await byName(session, text)
+  if (found) return current(session, runs, found)
   throw notFound(text)
+}
+
+async function byPrefix(session: Session, prefix: string): Promise<RunRecord | undefined> {
+  const known = await session.link.store.runs.records.all()
+  const all = [...known.map(({ value }) => value), ...(await unannounced(session, known))]
+  const found = all.filter(({ id }) => id.startsWith(prefix))
+  if (found.length > 1) throw new MeshError('bad_request', `${prefix} fits ${found.length} runs`)
+  return found[0]
+}
+
+/** A run that goes on, or ended within a day, comes before those that ended earlier: they are many. */
+async function byName(session: Session, name: string): Promise<RunRecord | undefined> {
+  const isNamed = (record: RunRecord) => record.name === name
+  const current = (await currentRecords(session)).filter(isNamed)
+  if (current.length > 0) return newest(current)
+  const all = await session.link.store.runs.records.all()
+  return newest(all.map(({ value }) => value).filter(isNamed))
+}
+
+function newest(records: readonly RunRecord[]): RunRecord | undefined {
+  return records.toSorted((a, b) => (a.startedAt < b.startedAt ? 1 : -1))[0]
 }
 
 function notFound(text: string): MeshError {
@@ -51,13 +70,20 @@ function localRecord(session: Session, id: string): RunRecord | null {
   return recordOf(spec, started?.at ?? new Date().toISOString(), { state: 'running', ...child })
 }
 
-/** Every run of the project, also those that began here so lately that the engine may not have them yet. */
-export async function allRecords(session: Session): Promise<RunRecord[]> {
-  const { home } = session
-  const records = (await session.link.store.runs.records.all()).map(({ value }) => value)
-  const known = new Set(records.map(({ id }) => id))
-  const fresh = runIds(home).filter((id) => !known.has(id) && Date.now() - changedAt(home, id) < FRESH_MS)
-  return [...records, ...fresh.flatMap((id) => localRecord(session, id) ?? [])]
+/** Returns the runs that go on or ended within a day, also those that the engine may not have heard of yet. */
+export async function currentRecords(session: Session): Promise<RunRecord[]> {
+  const known = await session.currentRuns()
+  return [...known.map(({ value }) => value), ...(await unannounced(session, known))]
+}
+
+/** Returns runs that began here so lately that the engine may not have them yet. */
+async function unannounced(session: Session, known: readonly Entry<RunRecord>[]): Promise<RunRecord[]> {
+  const { home, link } = session
+  const ids = new Set(known.map(({ key }) => key))
+  const fresh = runIds(home).filter((id) => !ids.has(id) && Date.now() - changedAt(home, id) < FRESH_MS)
+  // One that ended long ago may have been touched just now.
+  const stored = await Promise.all(fresh.map((id) => link.store.runs.records.get(id)))
+  return fresh.flatMap((id, i) => (stored[i] ? [] : (localRecord(session, id) ?? [])))
 }
 
 /** The record as the events have it: an index may be a step behind, an end never is. */

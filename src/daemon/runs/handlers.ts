@@ -5,23 +5,18 @@ import { hostName } from '../../host/process/process.ts'
 import { times } from '../../wire/limits.ts'
 import { checkName, quote } from '../../wire/names.ts'
 import { deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
-import { allRecords, findRun } from './find.ts'
+import { currentRecords, findRun } from './find.ts'
 import type { RunsSession } from './runs.ts'
 import { showEvent, showRun } from './show.ts'
 import { stopRun } from './stop.ts'
 import { traceRun } from './trace.ts'
 import { nextChange, telling, waitForRuns } from './wait.ts'
 
-const DAY_MS = 86_400_000
-
 export const runHandlers = {
   async runs(session, { run }) {
     const store = session.link.store.runs
     if (run !== undefined) return [await showRun(session, store, await findRun(session, run))]
-    const recent = (await allRecords(session)).filter(
-      ({ endedAt }) => !endedAt || Date.now() - Date.parse(endedAt) < DAY_MS,
-    )
-    const shown = await Promise.all(recent.map((record) => showRun(session, store, record)))
+    const shown = await Promise.all((await currentRecords(session)).map((record) => showRun(session, store, record)))
     return shown.sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
   },
 

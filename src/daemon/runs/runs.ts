@@ -42,8 +42,10 @@ export class Runs {
     const me = () => session.record.name
     const called = () => session.called
     const { project } = place
-    this.session = run && new SessionRun({ home, project, run, harness, log, name: me, readRecord, startedAt })
-    this.#subagents = run && new SubagentRuns({ home, run, project, harness, log, name: called })
+    const names = () => session.names()
+    const about = { home, project, run, harness, log }
+    this.session = run && new SessionRun({ ...about, run, name: me, names, readRecord, startedAt })
+    this.#subagents = run && new SubagentRuns({ ...about, run, name: called })
     this.mail = new RunMail({
       ring,
       key,
@@ -56,9 +58,7 @@ export class Runs {
       onEnd: (event) => this.#adoption.ended(event),
     })
     this.#adoption = new Adoption({
-      run,
-      log,
-      me,
+      session,
       onAdopted: ({ id }) => this.mail.adopt(id),
       onTaken: (record) => this.mail.tellAdopted(record),
     })

@@ -10,12 +10,15 @@ import type { Harness, TurnEnd } from '../../harness/types.ts'
 import { writeAtomic } from '../../host/files.ts'
 import { type Home, runDir } from '../../host/home.ts'
 import type { Logger } from '../../host/log.ts'
+import type { Entry } from '../../nats/bucket.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import { files, readSpec, readStop } from '../../run/dir.ts'
 import { SupervisorLine } from '../../run/line.ts'
 import { RunReporter } from '../../run/reporter.ts'
 import { serveRun } from '../../run/socket.ts'
-import type { SessionStatus } from '../../wire/envelope.schema.ts'
+
+import type { NameRecord, SessionStatus } from '../../wire/envelope.schema.ts'
+
 import { limits } from '../../wire/limits.ts'
 import type { RunState } from '../../wire/run.schema.ts'
 import type { SessionEnd } from '../../wire/session-end.ts'
@@ -38,6 +41,8 @@ interface SessionRunOptions {
   log: Logger
   /** What the session is called now. */
   name(): string
+  /** The names records of the project. */
+  names(): Promise<Entry<NameRecord>[]>
   readRecord: ReadRecord
   /** When this sidecar started, ISO 8601: the first one of a session does before the first turn. */
   startedAt: string
@@ -198,7 +203,7 @@ export class SessionRun {
     const store = this.#store
     if (!store) return this.#ownerHere()
     const [names, records] = await Promise.all([
-      store.names.all(),
+      this.#options.names(),
       Promise.all(lineage.map((id) => store.runs.records.get(id))),
     ])
     const runs = new Map(records.flatMap((entry) => (entry ? [[entry.value.id, entry.value]] : [])))

@@ -14,9 +14,11 @@ import type { Envelope } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import { heldClaims } from '../files/claims.ts'
 import type { Holding } from '../mail/storage.ts'
+import type { CurrentRuns } from '../runs/current.ts'
 import type { Letter } from '../session.ts'
 import type { Call } from '../socket/call.ts'
 
+const FIRST_MS = 1000
 /** After a change several more may follow. */
 const GATHER_MS = 200
 /** Changes of records that nobody tells this sidecar of are found within this long. */
@@ -29,6 +31,7 @@ interface ObligationsOptions {
   me(): string
   /** The run that the session is; null for a person at a shell. */
   run: { id: string; lineage: readonly string[] } | null
+  runs: CurrentRuns
   held(): Holding | null
 }
 
@@ -55,7 +58,8 @@ export class Obligations {
     this.detach()
     this.#store = store
     this.#unfollow = store.runs.follow({ owner: this.#options.me() }, () => this.#lookIn(GATHER_MS))
-    void this.read()
+    // The start of a conversation comes first: its text takes what is known, or asks for it by `fresh`.
+    this.#lookIn(FIRST_MS)
   }
 
   detach(): void {
@@ -109,18 +113,23 @@ export class Obligations {
       const me = this.#options.me()
       const [tasks, records, claims] = await Promise.all([
         this.#readTasks(store),
-        store.runs.records.all(),
+        this.#options.runs.read(store.runs.records),
         heldClaims(store, me),
       ])
       const runs = records.map(({ value }) => value).filter(({ owner }) => owner === me)
-      const parentRun = this.#options.run?.lineage.at(-1)
-      const parent = records.find(({ key }) => key === parentRun)?.value
+      const parent = await this.#readParent(store)
       this.#readAt = performance.now()
-      if (store === this.#store) this.#records = { tasks, runs, claims, parent: parent ? parent.name : null }
+      if (store === this.#store) this.#records = { tasks, runs, claims, parent }
     } catch (error) {
       this.#options.log.debug({ error: MeshError.from(error).toBody() }, 'obligations not read')
     }
     if (store === this.#store) this.#lookIn(LOOK_MS)
+  }
+
+  /** Returns the name of the run that started this session. */
+  async #readParent(store: ProjectStore): Promise<string | null> {
+    const id = this.#options.run?.lineage.at(-1)
+    return id === undefined ? null : ((await store.runs.records.get(id))?.value.name ?? null)
   }
 
   #lookIn(ms: number): void {

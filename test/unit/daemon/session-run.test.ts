@@ -25,7 +25,7 @@ afterEach(() => temporary.remove())
 async function ended(lineage: string[]) {
   const session = new SessionRun({
     ...{ home, project: 'shop', log, harness: createShell('kid', '/'), name: () => 'kid', readRecord: () => null },
-    ...{ run: { id, lineage, isSupervised: false }, startedAt: '2026-11-21T00:00:00.000Z' },
+    ...{ run: { id, lineage, isSupervised: false }, names: async () => [], startedAt: '2026-11-21T00:00:00.000Z' },
   })
   await session.end(sessionEnd('killed'), 0)
   return readSteps(runDir(home, id)).flatMap((step) => (step.t === 'event' ? [step.event] : []))
