@@ -8,6 +8,7 @@ import { recordAfter } from '../core/runs/run.ts'
 import { MeshError } from '../errors.ts'
 import type { Journal } from '../host/journal.ts'
 import type { Logger } from '../host/log.ts'
+import { untilWritten } from '../link/until.ts'
 import type { RunStore } from '../nats/run-store.ts'
 import { decodeEvent, encodeEvent, phaseOf } from '../wire/codec.ts'
 import type { EventType, RunEvent, RunRecord } from '../wire/run.schema.ts'
@@ -191,17 +192,14 @@ export class Announcer {
   /** Writes down where the run stands. The events are the truth; a failure here is made good with the next try. */
   async #record(store: RunStore): Promise<void> {
     this.#isRecorded = false
-    if (this.#revision === null) await this.#readRecord(store)
-    for (;;) {
+    await untilWritten(`the record of ${this.#recorded.id}`, async (earlier) => {
+      if (earlier > 0 || this.#revision === null) await this.#readRecord(store)
       const next = this.#recordNow()
       const written = await store.records.update(next.id, next, this.#revision!)
-      if (written !== null) {
-        this.#recorded = next
-        this.#revision = written
-        break
-      }
-      await this.#readRecord(store)
-    }
+      if (written !== null) this.#recorded = next
+      this.#revision = written ?? this.#revision
+      return written
+    })
     this.#isRecorded = true
     this.#forget()
   }

@@ -1,10 +1,9 @@
 /** The socket of a run: takes its own reports and others' requests. Only its user may open it. */
 import { rmSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { dirname } from 'node:path'
 import { type RunAnswer, type RunRequest, runRequest } from '../api/supervisor.schema.ts'
 import { MeshError } from '../errors.ts'
-import { ensurePrivateDir } from '../host/files.ts'
+import { listenPrivately } from '../host/listen.ts'
 import { parseJson } from '../wire/codec.ts'
 
 const REQUEST_BYTES = 256 * 1024
@@ -14,8 +13,6 @@ export async function serveRun(
   path: string,
   answer: (request: RunRequest) => Promise<RunAnswer> | RunAnswer,
 ): Promise<() => void> {
-  ensurePrivateDir(dirname(path))
-  rmSync(path, { force: true })
   const server = createServer((socket) => {
     let text = ''
     socket.on('error', () => {})
@@ -25,12 +22,7 @@ export async function serveRun(
       if (text.endsWith('\n')) void answerLine(text, answer).then((word) => socket.end(`${JSON.stringify(word)}\n`))
     })
   })
-  const before = process.umask(0o177)
-  try {
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve))
-  } finally {
-    process.umask(before)
-  }
+  await listenPrivately(server, path)
   return () => {
     server.close()
     rmSync(path, { force: true })

@@ -3,6 +3,7 @@ import type { Response } from '../../api/ops.schema.ts'
 import { isControlIntent } from '../../core/mail/control.ts'
 import { MeshError } from '../../errors.ts'
 import { LOCAL_MEMBER } from '../../link/keys.ts'
+import { untilAborted } from '../../link/until.ts'
 import { limits } from '../../wire/limits.ts'
 import { parseRecipient, type Recipient } from '../../wire/names.ts'
 import type { Sender as Address } from '../../wire/subjects.ts'
@@ -94,7 +95,7 @@ async function followUp(
     return { ...sent, state: 'replied', reply: messages[0], handover }
   }
   if (sent.state === 'queued') {
-    const position = await Promise.race([session.sender.stored(sent.id), aborted(signal)])
+    const position = await Promise.race([session.sender.stored(sent.id), untilAborted(signal)])
     if (position === null) throw await late()
   }
   if (wait === 'stored') return { ...sent, state: 'stored' }
@@ -113,8 +114,4 @@ async function stateNow({ link }: FollowingSession, sent: Response<'send'>): Pro
   const receipts = link.up ? await link.store.receiptsOf(sent.id).catch(() => []) : []
   const last = receipts.at(-1)
   return last ? `${last.state} (${last.evidence})` : sent.state
-}
-
-function aborted(signal: AbortSignal): Promise<null> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }))
 }

@@ -15,6 +15,7 @@ import {
 } from '../../core/mail/inbox.ts'
 import { Journal } from '../../host/journal.ts'
 import type { Logger } from '../../host/log.ts'
+import { compareAndSet } from '../../link/until.ts'
 import type { Delivery } from '../../nats/mail.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import { parseJson } from '../../wire/codec.ts'
@@ -82,14 +83,13 @@ export class Mailbox {
     return startPosition(this.#record, since)
   }
 
-  /** Makes the surfaced record this holder's, so that a former one that does not know yet is refused. */
+  /** Makes the surfaced record this owner's, so that a former one that does not know yet is refused. Throws `conflict`. */
   async fence(store: ProjectStore, { name, epoch, since }: NameRecord): Promise<void> {
-    for (;;) {
-      const { value, revision } = await store.surfaced.look(name)
-      if ((value?.epoch ?? 1) >= epoch) return
+    await compareAndSet<Surfaced, Surfaced, void>(store.surfaced, name, ({ value }) => {
+      const isMine = (value?.epoch ?? 1) >= epoch
       const position = value ?? { v: 1, kind: 'surfaced', high: since, unread: [] }
-      if ((await store.surfaced.update(name, { ...position, epoch }, revision)) !== null) return
-    }
+      return { write: isMine ? null : { ...position, epoch }, result: undefined }
+    })
   }
 
   /** Whether the stream has gone back behind what was read: a damaged store, or another one. After `load`. */

@@ -89,6 +89,7 @@ export class Receipts {
       this.#watched.set(id, listeners.add(hear))
       // It may have got there before we asked.
       for (const told of this.#recent) if (told.id === id) hear(told)
+      if (signal.aborted) return finish(null)
       void this.#store
         ?.receiptsOf(id)
         .then((all) => all.forEach(hear))

@@ -1,13 +1,11 @@
 /** The local API: HTTP on a Unix socket that only its owner may open. Checks, parses, dispatches, maps errors. */
-import { chmodSync, rmSync } from 'node:fs'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
-import { dirname } from 'node:path'
 import type { Marks } from '../../api/op.ts'
 import { type Op, ops, type Parsed, type Response } from '../../api/ops.schema.ts'
 import { apiVersion } from '../../api/version.ts'
 import { MeshError } from '../../errors.ts'
-import { ensurePrivateDir } from '../../host/files.ts'
+import { listenPrivately } from '../../host/listen.ts'
 import type { Logger } from '../../host/log.ts'
 import { parseJson } from '../../wire/codec.ts'
 import { limits } from '../../wire/limits.ts'
@@ -24,9 +22,7 @@ export interface ApiServer {
 
 /** Listens on `path`, a socket of mode 0600 in a directory of mode 0700. Throws `name_taken` if somebody listens there. */
 export async function serve(path: string, version: string, answerTo: Answer, log: Logger): Promise<ApiServer> {
-  ensurePrivateDir(dirname(path))
   if (await isServed(path)) throw new MeshError('name_taken', 'another sidecar serves this session')
-  rmSync(path, { force: true })
   let open = 0
   let lastCallAt = performance.now()
   const server = createServer((request, response) => {
@@ -42,7 +38,7 @@ export async function serve(path: string, version: string, answerTo: Answer, log
   // A wait is a long poll of any length.
   server.requestTimeout = 0
   server.keepAliveTimeout = 1000
-  await listen(server, path)
+  await listenPrivately(server, path)
   return {
     get idleMs() {
       return open > 0 ? 0 : performance.now() - lastCallAt
@@ -52,16 +48,6 @@ export async function serve(path: string, version: string, answerTo: Answer, log
       await new Promise((resolve) => server.close(resolve))
     },
   }
-}
-
-async function listen(server: Server, path: string): Promise<void> {
-  const before = process.umask(0o177)
-  try {
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve))
-  } finally {
-    process.umask(before)
-  }
-  if (process.platform !== 'win32') chmodSync(path, 0o600)
 }
 
 /** Unix sockets stay in the file system when nobody is listening: connecting tells. */
@@ -87,19 +73,30 @@ async function answer(
   response.once('close', () => gone.abort())
   const listeners: ((delivered: boolean) => void)[] = []
   const call: Call = { signal: gone.signal, onAnswered: (done) => listeners.push(done) }
+  const settle = (delivered: boolean) => {
+    for (const listener of listeners.splice(0)) afterAnswer(listener, delivered, log)
+  }
   try {
     checkVersion(request, version)
     const op = opOf(request)
     const body = await readBody(request, marksOf(op).isLarge ? limits.requestBytes : SMALL_REQUEST_BYTES)
     const result = await dispatch(op, body, answerTo, call)
-    const delivered = await reply(response, 200, result)
-    for (const listener of listeners) listener(delivered)
+    settle(await reply(response, 200, result))
   } catch (error) {
     const known = MeshError.from(error)
     if (known.code === 'internal')
       log.error({ error: known.message, stack: known.stack, cause: String(known.cause) }, 'call failed')
-    for (const listener of listeners) listener(false)
+    settle(false)
     await reply(response, known.http, { error: known.toBody() })
+  }
+}
+
+/** The answer has gone: what fails now is nobody's answer, and no reason to end. */
+function afterAnswer(listener: (delivered: boolean) => void, delivered: boolean, log: Logger): void {
+  try {
+    listener(delivered)
+  } catch (error) {
+    log.error({ error: MeshError.from(error).toBody() }, 'not done after a call')
   }
 }
 

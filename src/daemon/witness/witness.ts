@@ -2,15 +2,14 @@
  * The witness of this machine: when a session and its sidecar die at once, a neighbour says so. One sidecar per mesh
  * home holds the post and every other keeps a connection to it, so that a death is an end of file, not a poll.
  */
-import { rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { SidecarRecord } from '../../api/sidecar-record.schema.ts'
 import type { ReadRecord } from '../../core/runs/agent-end.ts'
 import { MeshError } from '../../errors.ts'
-import { ensurePrivateDir } from '../../host/files.ts'
 import { type Home, sessionDir, socketPath } from '../../host/home.ts'
+import { listenPrivately } from '../../host/listen.ts'
 import { foreignOwner, type Lock, tryLock } from '../../host/lock.ts'
 import type { Logger } from '../../host/log.ts'
 import { processState } from '../../host/process/process.ts'
@@ -107,16 +106,9 @@ export class Witness {
   }
 
   async #hold(): Promise<void> {
-    ensurePrivateDir(dirname(this.#path))
-    rmSync(this.#path, { force: true })
     const server = createServer((socket) => this.#onFollower(socket))
     this.#server = server
-    const before = process.umask(0o177)
-    try {
-      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(this.#path, resolve))
-    } finally {
-      process.umask(before)
-    }
+    await listenPrivately(server, this.#path)
     server.unref()
     this.#options.log.debug('holds the post of witness')
     await delay(RETURN_MS)

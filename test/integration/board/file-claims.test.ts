@@ -7,6 +7,7 @@ import type { Response } from '../../../src/api/ops.schema.ts'
 import { overlap } from '../../../src/core/files/paths.ts'
 import { heldClaims } from '../../../src/daemon/files/claims.ts'
 import { MeshError } from '../../../src/errors.ts'
+import { limits } from '../../../src/wire/limits.ts'
 import { type Node, type Project, test, until } from '../../support/node.ts'
 
 /** A repository with two worktrees, each with a file `src/a.ts`. */
@@ -72,6 +73,15 @@ test('claims that do not overlap are all made, however many at once', async ({ p
   const claims = await nodes[0]!.call('claims', {})
   expect(claims).toHaveLength(24)
   expect(claims.some((a) => claims.some((b) => a !== b && overlap(a.path, b.path)))).toBe(false)
+})
+
+test('a claim may name as many paths as are allowed, each as long as is allowed', async ({ project }) => {
+  const { main } = repository(project)
+  const node = await project.node('api', { worktree: main })
+  const part = 'x'.repeat(203)
+  const paths = Array.from({ length: limits.claimPaths }, (_, i) => [`${i + 100}-`, part, part, part, part].join('/'))
+  expect(await claim(node, ...paths)).toHaveLength(limits.claimPaths)
+  expect(await node.call('release', { paths })).toHaveLength(limits.claimPaths)
 })
 
 test('claims made while the engine is killed and heals are neither lost nor partial', async ({ project, world }) => {

@@ -119,3 +119,9 @@ test('a shut door is shown as none', async ({ project }) => {
   expect(await doorsOf(api, 'web')).toEqual({ wake: [], doors: [['inbox-socket', 'none']] })
   expect((await ping(api, 'web', { wake: true })).problem?.message).toContain('inbox-socket shut')
 })
+
+test('ping - a timeout that is over before the ping is sent is answered', async ({ project }) => {
+  const { api, web } = await project.nodes('api', 'web')
+  await web.crash()
+  for (const timeoutMs of [0, 1]) expect((await ping(api, 'web', { timeoutMs })).problem).toBeDefined()
+})

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { Receipts } from '../../../src/daemon/mail/receipts.ts'
-import type { Logger } from '../../../src/host/log.ts'
-import type { ProjectStore } from '../../../src/nats/project-store.ts'
-import type { Receipt } from '../../../src/wire/envelope.schema.ts'
+import { Receipts } from '../../../../src/daemon/mail/receipts.ts'
+import type { Logger } from '../../../../src/host/log.ts'
+import type { ProjectStore } from '../../../../src/nats/project-store.ts'
+import type { Receipt } from '../../../../src/wire/envelope.schema.ts'
 
 const told = (id: string, state: Receipt['state'] = 'delivered'): Receipt => {
   const by = { member: 'local', name: 'web', epoch: 1 }
@@ -50,4 +50,11 @@ test('only so many are remembered', async () => {
   const forgotten = receipts.reached('m_0', 'delivered', end.signal)
   end.abort()
   expect(await forgotten).toBeNull()
+})
+
+test('a call whose time is over already waits for no receipt, but has the one that is there', async () => {
+  const { receipts, pass } = await slowEngine()
+  expect(await receipts.first('m_1', () => true, AbortSignal.abort())).toBeNull()
+  pass(told('m_1'))
+  expect(await receipts.first('m_1', () => true, AbortSignal.abort())).toEqual(told('m_1'))
 })

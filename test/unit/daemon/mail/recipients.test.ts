@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { Recipients } from '../../../src/daemon/mail/recipients.ts'
-import type { ProjectStore } from '../../../src/nats/project-store.ts'
-import { nameRecord } from '../../support/samples.ts'
+import { Recipients } from '../../../../src/daemon/mail/recipients.ts'
+import type { ProjectStore } from '../../../../src/nats/project-store.ts'
+import { nameRecord } from '../../../support/samples.ts'
 
 test('recipients - what is kept already does not overtake what is still being looked up', async () => {
   const value = nameRecord({ name: 'web' })

@@ -3,14 +3,15 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { Context } from '../../../src/daemon/delivery/context.ts'
-import { Courier } from '../../../src/daemon/delivery/courier.ts'
-import { LedgerBook } from '../../../src/daemon/disk/ledger-book.ts'
-import { Mailbox } from '../../../src/daemon/mail/mailbox.ts'
-import { HookDoor } from '../../../src/harness/claude-code/doors/hook.ts'
-import { createLogger } from '../../../src/host/log.ts'
-import type { StateDocument } from '../../../src/wire/state.schema.ts'
-import { alone } from '../../support/alone.ts'
+
+import { Context } from '../../../../src/daemon/delivery/context.ts'
+import { Courier } from '../../../../src/daemon/delivery/courier.ts'
+import { LedgerBook } from '../../../../src/daemon/disk/ledger-book.ts'
+import { Mailbox } from '../../../../src/daemon/mail/mailbox.ts'
+import { HookDoor } from '../../../../src/harness/claude-code/doors/hook.ts'
+import { createLogger } from '../../../../src/host/log.ts'
+import type { StateDocument } from '../../../../src/wire/state.schema.ts'
+import { alone } from '../../../support/alone.ts'
 
 const AT = Date.parse('2026-11-20T10:00:00.000Z')
 const log = createLogger('silent', () => {})

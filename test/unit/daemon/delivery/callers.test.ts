@@ -1,7 +1,7 @@
 /** Calls that wait for messages. */
 import { expect, test } from 'vitest'
-import { WaitingCalls } from '../../../src/daemon/delivery/callers.ts'
-import { limits } from '../../../src/wire/limits.ts'
+import { WaitingCalls } from '../../../../src/daemon/delivery/callers.ts'
+import { limits } from '../../../../src/wire/limits.ts'
 
 const forever = new AbortController().signal
 

@@ -3,14 +3,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, s
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Courier } from '../../../src/daemon/delivery/courier.ts'
-import { Mailbox } from '../../../src/daemon/mail/mailbox.ts'
-import { HookDoor } from '../../../src/harness/claude-code/doors/hook.ts'
-import { createLogger } from '../../../src/host/log.ts'
-import type { Envelope } from '../../../src/wire/envelope.schema.ts'
-import { limits } from '../../../src/wire/limits.ts'
-import { alone } from '../../support/alone.ts'
-import { unsigned } from '../../support/samples.ts'
+import { Courier } from '../../../../src/daemon/delivery/courier.ts'
+import { Mailbox } from '../../../../src/daemon/mail/mailbox.ts'
+import { HookDoor } from '../../../../src/harness/claude-code/doors/hook.ts'
+import { createLogger } from '../../../../src/host/log.ts'
+import type { Envelope } from '../../../../src/wire/envelope.schema.ts'
+import { limits } from '../../../../src/wire/limits.ts'
+import { alone } from '../../../support/alone.ts'
+import { unsigned } from '../../../support/samples.ts'
 
 const log = createLogger('silent', () => {})
 let dir: string

@@ -1,11 +1,11 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { drainOutbox } from '../../../src/daemon/mail/drain.ts'
-import { meshHome, nameDir } from '../../../src/host/home.ts'
-import { createLogger } from '../../../src/host/log.ts'
-import type { ProjectStore } from '../../../src/nats/project-store.ts'
-import { temporaryDir } from '../../support/engine.ts'
+import { drainOutbox } from '../../../../src/daemon/mail/drain.ts'
+import { meshHome, nameDir } from '../../../../src/host/home.ts'
+import { createLogger } from '../../../../src/host/log.ts'
+import type { ProjectStore } from '../../../../src/nats/project-store.ts'
+import { temporaryDir } from '../../../support/engine.ts'
 
 test('drainOutbox - an outbox that cannot be opened is let go of', async () => {
   const { path, remove } = temporaryDir()

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { Door } from '../../../src/harness/types.ts'
-import { createLogger } from '../../../src/host/log.ts'
-import type { Envelope } from '../../../src/wire/envelope.schema.ts'
-import { times } from '../../../src/wire/limits.ts'
-import { alone } from '../../support/alone.ts'
-import { unsigned } from '../../support/samples.ts'
+import type { Door } from '../../../../src/harness/types.ts'
+import { createLogger } from '../../../../src/host/log.ts'
+import type { Envelope } from '../../../../src/wire/envelope.schema.ts'
+import { times } from '../../../../src/wire/limits.ts'
+import { alone } from '../../../support/alone.ts'
+import { unsigned } from '../../../support/samples.ts'
 
 const disk = vi.hoisted(() => ({ isFull: false }))
 vi.mock('node:fs', async (original) => {
@@ -19,8 +19,8 @@ vi.mock('node:fs', async (original) => {
   }
   return { ...fs, writeSync }
 })
-const { Courier } = await import('../../../src/daemon/delivery/courier.ts')
-const { Mailbox } = await import('../../../src/daemon/mail/mailbox.ts')
+const { Courier } = await import('../../../../src/daemon/delivery/courier.ts')
+const { Mailbox } = await import('../../../../src/daemon/mail/mailbox.ts')
 
 const log = createLogger('silent', () => {})
 const ID = `m_${'0'.repeat(32)}`
