@@ -61,7 +61,7 @@ export function waitText({ results }: Response<'wait'>): string {
 
 /** Returns the number of these messages that one answer shows. */
 export function fitting(messages: readonly Message[]): number {
-  return renderHandover(messages, '', 0, byTools).count
+  return renderHandover(messages, '', 0, { style: byTools }).count
 }
 
 /** All of them: what does not fit into one element is in the next. */
@@ -69,9 +69,9 @@ function messagesText(messages: readonly Message[], more = 0, style: MailStyle =
   const parts: string[] = []
   for (let at = 0; at < messages.length; ) {
     const rest = messages.slice(at)
-    const { count } = renderHandover(rest, '', 0, style)
+    const { count } = renderHandover(rest, '', 0, { style })
     const isLast = at + count >= messages.length
-    const part = renderHandover(rest.slice(0, count), nonce(), isLast ? more : 0, style)
+    const part = renderHandover(rest.slice(0, count), nonce(), isLast ? more : 0, { style })
     parts.push(part.text)
     at += count
   }

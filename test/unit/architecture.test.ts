@@ -25,17 +25,12 @@ const tests = readSources(root, 'test')
 /** What is not in order yet. Each entry has to go, and none may be added. */
 const debts = {
   files: {
-    'src/core/mail/inbox.ts': 333,
-    'src/core/render.ts': 303,
-    'src/core/tasks/board.ts': 318,
     'src/daemon/runs/inbox.ts': 323,
   } as Record<string, number>,
   folders: {
     'test/bench': 20,
   } as Record<string, number>,
-  functions: {
-    'src/supervisor/main.ts main': 63,
-  } as Record<string, number>,
+  functions: {} as Record<string, number>,
 }
 
 const limits = { file: 300, folder: 15, function: 60 }

@@ -5,6 +5,7 @@
 import type { Envelope, Surfaced } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import { BoundedMap } from '../bounded-map.ts'
+import { isAside } from './addresses.ts'
 
 export interface Entry {
   seq: number
@@ -279,26 +280,6 @@ export class Inbox {
   }
 }
 
-/** True for mail without a position: a role's messages, and news that the sidecar makes by itself. */
-export function isAside(to: string): boolean {
-  return isOfRole(to) || isOwnMade(to)
-}
-
-/** True for mail of the sidecar's own making: ends of runs, and news of files. No peer can address anything so. */
-export function isOwnMade(to: string): boolean {
-  return isOfRun(to) || to.startsWith('file:')
-}
-
-/** True for mail made of a run's events. */
-export function isOfRun(to: string): boolean {
-  return to.startsWith('run:')
-}
-
-/** True for a role's messages, which are settled by their takers record. */
-export function isOfRole(to: string): boolean {
-  return to.startsWith('role:')
-}
-
 function originOf({ seq, envelope: { id, from, thread, hops } }: Entry): Origin {
   return { id, from, hops, seq, ...(thread === undefined ? {} : { thread }) }
 }
@@ -315,15 +296,4 @@ export function batchOf(entries: readonly Entry[], count: number): Entry[] {
     return bytes > limits.inboxBytes
   })
   return entries.slice(0, over < 0 ? count : Math.min(count, Math.max(1, over)))
-}
-
-/** Returns where a new consumer has to begin, given the record of what was read. */
-export function startPosition(record: Surfaced | null, since: number): number {
-  if (!record) return since + 1
-  return Math.max(since, Math.min(record.high, ...record.unread.map((seq) => seq - 1))) + 1
-}
-
-/** True if the surfaced record says that the message at `seq` was read. */
-export function wasRead(record: Surfaced | null, seq: number): boolean {
-  return record !== null && seq <= record.high && !record.unread.includes(seq)
 }

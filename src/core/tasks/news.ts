@@ -1,6 +1,7 @@
 /** News of a change of the board: whom it concerns, and the words. Pure. */
 import type { Task } from '../../wire/task.schema.ts'
-import { type Find, isOver, waitsFor } from './board.ts'
+import { isOver } from './board.ts'
+import { type Find, waitsFor } from './dependencies.ts'
 
 const SHORT_ID = 10
 const WORDS_CHARS = 400

@@ -122,7 +122,7 @@ export class Handovers {
     this.#aside = aside && { token, read: aside.read, lost: aside.lost }
     const shown = waiting.slice(0, limits.shownMessages).map(shownOf)
     const further = Math.max(0, waiting.length - limits.shownMessages)
-    return renderHandover(shown, nonce, further, undefined, note?.text, aside?.text)
+    return renderHandover(shown, nonce, further, { note: note?.text, before: aside?.text })
   }
 
   /** Takes mail back from its door, unless the client has taken it. `why`: the offer failed. */

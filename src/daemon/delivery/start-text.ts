@@ -1,6 +1,6 @@
 /** What a session's model reads at the start of a conversation. */
 import type { Session } from '../../api/ops.schema.ts'
-import { renderStart } from '../../core/render.ts'
+import { renderStart } from '../../core/render-start.ts'
 import type { Claimed } from '../names/registry.ts'
 
 interface Start {

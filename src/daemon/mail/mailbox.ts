@@ -3,16 +3,9 @@
  * change goes to the journal first.
  */
 import { join } from 'node:path'
-import {
-  type Entry,
-  Inbox,
-  type InboxStep,
-  isAside,
-  type Offer,
-  type Origin,
-  startPosition,
-  wasRead,
-} from '../../core/mail/inbox.ts'
+import { isAside } from '../../core/mail/addresses.ts'
+import { type Entry, Inbox, type InboxStep, type Offer, type Origin } from '../../core/mail/inbox.ts'
+import { startPosition, wasRead } from '../../core/mail/surfaced.ts'
 import { Journal } from '../../host/journal.ts'
 import type { Logger } from '../../host/log.ts'
 import { compareAndSet } from '../../link/until.ts'

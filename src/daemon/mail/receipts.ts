@@ -1,7 +1,8 @@
 /** Tells senders what became of their messages, and learns what became of one's own. */
 
+import { isOfRun, isOwnMade } from '../../core/mail/addresses.ts'
 import type { ControlAnswer } from '../../core/mail/control.ts'
-import { type Entry, isOfRun, isOwnMade } from '../../core/mail/inbox.ts'
+import type { Entry } from '../../core/mail/inbox.ts'
 import { isDirect } from '../../core/mail/recipients.ts'
 import type { Logger } from '../../host/log.ts'
 import { LOCAL_MEMBER } from '../../link/keys.ts'

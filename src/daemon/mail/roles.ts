@@ -3,7 +3,7 @@
  * compare-and-set from a taker that is gone. One taker is promised, not one effect. Nobody takes what it sent itself.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { isOfRole } from '../../core/mail/inbox.ts'
+import { isOfRole } from '../../core/mail/addresses.ts'
 import type { Entry } from '../../nats/bucket.ts'
 import type { Delivery, RoleVerdict } from '../../nats/mail.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'

@@ -1,6 +1,6 @@
 /** Removes a name that has no owner any more, with all that is kept under it. */
 import type { Response } from '../../api/ops.schema.ts'
-import { startPosition, wasRead } from '../../core/mail/inbox.ts'
+import { startPosition, wasRead } from '../../core/mail/surfaced.ts'
 import { isOwned } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import type { Entry } from '../../nats/bucket.ts'

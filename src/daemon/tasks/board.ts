@@ -3,7 +3,8 @@
  * what the engine tells of changes. A change is a compare-and-set, tried again until it is in or is refused.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { apply, circleOf, type Find, isApplied, isHolder, type Step } from '../../core/tasks/board.ts'
+import { apply, isApplied, isHolder, type Step } from '../../core/tasks/board.ts'
+import { circleOf, type Find } from '../../core/tasks/dependencies.ts'
 import { spent } from '../../core/tasks/room.ts'
 import { MeshError } from '../../errors.ts'
 import type { Logger } from '../../host/log.ts'

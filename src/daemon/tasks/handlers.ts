@@ -1,16 +1,8 @@
 /** The operations of the task board. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Parsed, Response } from '../../api/ops.schema.ts'
-import {
-  byUrgency,
-  checkDependencies,
-  claimable,
-  isApplied,
-  isOver,
-  type Move,
-  shownState,
-  waitsFor,
-} from '../../core/tasks/board.ts'
+import { isApplied, isOver, type Move, shownState } from '../../core/tasks/board.ts'
+import { byUrgency, checkDependencies, claimable, waitsFor } from '../../core/tasks/dependencies.ts'
 import { MeshError } from '../../errors.ts'
 import { isRunId, patterns, quote } from '../../wire/names.ts'
 import type { Task } from '../../wire/task.schema.ts'

@@ -1,6 +1,7 @@
 /** Tokens of context that mesh spends: characters by four, as DESIGN counts them. */
 
-import { renderHandover, renderStart, type Shown } from '../../../src/core/render.ts'
+import { renderHandover, type Shown } from '../../../src/core/render.ts'
+import { renderStart } from '../../../src/core/render-start.ts'
 import { newId } from '../../../src/wire/names.ts'
 import type { Row } from '../lab/row.ts'
 

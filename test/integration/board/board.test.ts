@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { Response } from '../../../src/api/ops.schema.ts'
-import { circleOf } from '../../../src/core/tasks/board.ts'
+import { circleOf } from '../../../src/core/tasks/dependencies.ts'
 import { Board } from '../../../src/daemon/tasks/board.ts'
 import { MeshError } from '../../../src/errors.ts'
 import { newOperation } from '../../../src/wire/names.ts'

@@ -1,7 +1,7 @@
 /** The text that a session reads when it starts. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { renderStart } from '../../../../src/core/render.ts'
+import { renderStart } from '../../../../src/core/render-start.ts'
 import { anyText, hidden, start } from './rendered.ts'
 
 describe('the start text', () => {

@@ -1,16 +1,8 @@
 /** The board's rules: single cases, and properties over random command sequences. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  apply,
-  byUrgency,
-  checkDependencies,
-  circleOf,
-  claimable,
-  type Move,
-  shownState,
-  waitsFor,
-} from '../../../../src/core/tasks/board.ts'
+import { apply, type Move, shownState } from '../../../../src/core/tasks/board.ts'
+import { byUrgency, checkDependencies, circleOf, claimable, waitsFor } from '../../../../src/core/tasks/dependencies.ts'
 import { judgeClaim } from '../../../../src/core/tasks/lease.ts'
 import { MeshError } from '../../../../src/errors.ts'
 import { type Actor, type Task, task as taskSchema } from '../../../../src/wire/task.schema.ts'
