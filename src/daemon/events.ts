@@ -1,4 +1,4 @@
-/** What a client shows of its session, and which rooms it concerns. */
+/** Passes what a client shows of its session on to the rooms that it concerns. */
 import type { Conversation, HarnessEvents } from '../harness/types.ts'
 import type { SessionStatus } from '../wire/envelope.schema.ts'
 import type { SessionEnd } from '../wire/session-end.ts'

@@ -1,10 +1,10 @@
-/** What becomes of mail in every room that has to do with it. */
+/** Does what every room has to do with a message that arrived, or that was read. */
 import { isControl } from '../core/mail/control.ts'
 import type { Entry } from '../core/mail/inbox.ts'
 import { isDirect } from '../core/mail/recipients.ts'
 import { type ControlledSession, obey } from './control.ts'
 import type { Arrival } from './mail/incoming.ts'
-import { isToldOf } from './mail/receipts.ts'
+import { hasReceipts } from './mail/receipts.ts'
 import { HANDOFF } from './state/handoff.ts'
 import type { HandoffQueue } from './state/handoff-queue.ts'
 
@@ -30,7 +30,7 @@ export function arrived(session: PolicySession, { envelope, verified, isNew, hel
 export function surfaced(session: PolicySession, entries: readonly Entry[], evidence: string, door: string): void {
   const { steps, roles, obligations, link } = session
   for (const { envelope } of entries) {
-    if (isToldOf(envelope.to)) steps.note(envelope, 'surfaced', evidence, door)
+    if (hasReceipts(envelope.to)) steps.note(envelope, 'surfaced', evidence, door)
     if (envelope.to.startsWith('role:')) void roles.settle(envelope.to.slice(5), envelope.id).catch(() => {})
   }
   obligations.surfaced(entries)

@@ -1,4 +1,4 @@
-/** The life of one session on the mesh: its start, the engine's coming and going, its names, and its end, told truthfully. */
+/** The life of one session on the mesh: its start, the engine's coming and going, its names, and its end, reported truthfully. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isControl } from '../core/mail/control.ts'
 import { isShell } from '../core/names/kinds.ts'
@@ -65,7 +65,9 @@ export class Sidecar extends Rooms {
     void this.beginnings.giveLate()
     void this.handoffs.run()
     if (before !== null && before !== record.name)
-      void notifyRenamed(this, before).catch((error) => log.warn({ error: MeshError.from(error).toBody() }, 'not told'))
+      void notifyRenamed(this, before).catch((error) =>
+        log.warn({ error: MeshError.from(error).toBody() }, 'not notified of its new name'),
+      )
     log.info({ name: record.name, epoch: record.epoch, project: store.project }, 'on the mesh')
     const members = await exchangeKeys(store, this.ring, { member: LOCAL_MEMBER, key: this.key })
     if (members.length > 0)

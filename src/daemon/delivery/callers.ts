@@ -30,12 +30,12 @@ export class WaitingCalls {
     return this.#waiters.length
   }
 
-  /** Whether some call takes any message. */
+  /** True while some call takes any message. */
   get takesAny(): boolean {
     return this.#waiters.some(({ wants }) => wants.kind === 'any')
   }
 
-  /** Whether some call takes only messages of one kind. */
+  /** True while some call takes only messages of one kind. */
   get takesOne(): boolean {
     return this.#waiters.some(({ wants }) => wants.kind !== 'any')
   }

@@ -13,7 +13,7 @@ import type { LedgerBook } from '../disk/ledger-book.ts'
 
 /** The transcript shows what a start gave within 0.3 s of the turn that reads it. */
 const SEEN_MS = 3000
-/** What is written of a turn comes up to 0.3 s after its end. */
+/** The client writes the last of a turn up to 0.3 s after its end. */
 const ENDED_MS = 1000
 /** Offers through the hooks, each of which may be lost as well. */
 const OFFERS = 2
@@ -47,7 +47,7 @@ export class Context {
     this.#session = session
   }
 
-  /** What a conversation that begins so is given; empty for one that lost nothing. */
+  /** Returns what a conversation that begins so is given; empty for one that lost nothing. */
   begin(source: StartSource | null): string {
     if (source === null || !CUT.has(source)) return ''
     const token = newToken()
@@ -64,14 +64,14 @@ export class Context {
 
   /** Another sidecar gave it, and ended before it saw that it was read. */
   resume(): void {
-    const told = this.#session.holding?.ledger.ledger.given
-    if (!told || this.#token !== null) return
-    this.#token = told.token
-    if (this.#session.harness.wasRead?.(told.token)) this.#forget()
-    else this.#session.harness.follow?.(told.token)
+    const given = this.#session.holding?.ledger.ledger.given
+    if (!given || this.#token !== null) return
+    this.#token = given.token
+    if (this.#session.harness.wasRead?.(given.token)) this.#forget()
+    else this.#session.harness.follow?.(given.token)
   }
 
-  /** True if the evidence is about what was given here. */
+  /** Returns true if the evidence is about what was given here. */
   evidence(token: string, state: EvidenceState): boolean {
     if (token !== this.#token) return false
     if (state === 'surfaced' || state === 'answered') this.#forget()
@@ -113,7 +113,7 @@ export class Context {
     return this.#due > 0
   }
 
-  /** What the hooks should give, as it is now; null when nothing is missing. `token` is in it. */
+  /** Returns what the hooks should give, as it is now; null when nothing is missing. `token` is in it. */
   again(token: string): { text: string; read(): void; lost(): void } | null {
     if (this.#due === 0) return null
     const text = this.#render(token)

@@ -19,7 +19,7 @@ import type { DoorBook } from './doors.ts'
 import type { Reasons } from './reasons.ts'
 import { shownOf } from './text.ts'
 
-/** How a message is read that somebody asked for: no door of the session's. */
+/** The way of a message that a reader asked for: no door of the session's. */
 export const INBOX = 'inbox'
 /** Hand-overs given up on, whose evidence may still come; and those that were read and not answered. */
 const PAST = 64
@@ -48,7 +48,7 @@ export class Handovers {
   readonly #unanswered = new BoundedMap<string, Entry[]>(PAST)
   #mailbox: Mailbox | null = null
   #current: InFlight | null = null
-  /** What the last offer says besides its messages. */
+  /** Texts of mesh's own in the last offer. */
   #note: { token: string; read(): void } | null = null
   #aside: { token: string; read(): void; lost(): void } | null = null
 

@@ -13,7 +13,7 @@ export class LateStart {
     this.#harness = harness
   }
 
-  /** A start was not told: `text` makes what is owed. Null: it was, and what is left of an earlier one is out of date. */
+  /** Remembers start text that the hook did not deliver. `null` means that it was delivered: drops any earlier leftover. */
   owe(text: (() => Promise<string>) | null): void {
     this.#owed = text
     this.#isLeft = false

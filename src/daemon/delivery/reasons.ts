@@ -1,28 +1,28 @@
-/** Tells why unread mail waits: once per message and reason, and only of what has waited for a moment. */
+/** Reports why unread mail waits: once per message and reason, and only of what has waited for a moment. */
 
 import { BoundedMap } from '../../core/bounded-map.ts'
 import type { Entry } from '../../core/mail/inbox.ts'
 import { limits, times } from '../../wire/limits.ts'
 
 export type Waiting = 'delivered' | 'held'
-type Tell = (entries: readonly Entry[], state: Waiting, evidence: string) => void
+type Report = (entries: readonly Entry[], state: Waiting, evidence: string) => void
 
 export class Reasons {
-  readonly #tell: Tell
-  /** What was told, by message. */
-  readonly #told = new BoundedMap<string, Set<string>>(limits.unread)
+  readonly #report: Report
+  /** Reasons that were reported, by message. */
+  readonly #reported = new BoundedMap<string, Set<string>>(limits.unread)
   /** Messages of which the client still keeps a copy back. */
   readonly #held = new Set<string>()
 
-  constructor(tell: Tell) {
-    this.#tell = tell
+  constructor(report: Report) {
+    this.#report = report
   }
 
   /** `waiting`: unread messages that nobody has taken, oldest first. Returns when to look again. */
   look(waiting: readonly Entry[], reason: string | null, now: number): number | null {
     if (reason === null) return null
     // Further ones go after these, and say so then.
-    const news = waiting.slice(0, limits.shownMessages).filter((entry) => !this.#told.get(idOf(entry))?.has(reason))
+    const news = waiting.slice(0, limits.shownMessages).filter((entry) => !this.#reported.get(idOf(entry))?.has(reason))
     const due = news.filter(({ arrivedAt }) => now - arrivedAt >= times.waitShown)
     this.#say(due, 'delivered', reason)
     const later = news.filter((entry) => !due.includes(entry)).map(({ arrivedAt }) => arrivedAt + times.waitShown)
@@ -37,13 +37,13 @@ export class Reasons {
 
   #say(entries: readonly Entry[], state: Waiting, reason: string): void {
     for (const entry of entries) {
-      const told = this.#told.get(idOf(entry)) ?? new Set()
-      this.#told.set(idOf(entry), told.add(reason))
+      const reported = this.#reported.get(idOf(entry)) ?? new Set()
+      this.#reported.set(idOf(entry), reported.add(reason))
     }
     const held = entries.filter((entry) => this.#held.has(idOf(entry)))
     const others = entries.filter((entry) => !held.includes(entry))
-    if (held.length > 0) this.#tell(held, 'held', `waits: ${reason}`)
-    if (others.length > 0) this.#tell(others, state, `waits: ${reason}`)
+    if (held.length > 0) this.#report(held, 'held', `waits: ${reason}`)
+    if (others.length > 0) this.#report(others, state, `waits: ${reason}`)
   }
 }
 

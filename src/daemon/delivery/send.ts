@@ -59,14 +59,14 @@ async function sendAndFollow(
   const letter = { ...given, intent: given.intent ?? (options.wait === 'reply' ? 'request' : undefined) }
   const { isNew, ...sent } = await post(session, letter)
   if (isNew) session.obligations.sent(letter, sent.to, letter.text)
-  if (isNew && letter.answers && letter.replyTo) tellReplied(session, letter.answers, letter.replyTo, letter.id)
+  if (isNew && letter.answers && letter.replyTo) sendReplied(session, letter.answers, letter.replyTo, letter.id)
   return options.wait ? followUp(session, sent, options, call) : sent
 }
 
-function tellReplied(session: MailSession, to: Address, id: string, reply: string): void {
+function sendReplied(session: MailSession, to: Address, id: string, reply: string): void {
   const { name, epoch } = session.record
-  const told = { id, state: 'replied', evidence: 'answered', reply } as const
-  session.receipts.tell(to, { member: LOCAL_MEMBER, name, epoch }, told)
+  const receipt = { id, state: 'replied', evidence: 'answered', reply } as const
+  session.receipts.send(to, { member: LOCAL_MEMBER, name, epoch }, receipt)
 }
 
 /** Waits until the message got as far as asked for. */
@@ -99,9 +99,9 @@ async function followUp(
     if (position === null) throw await late()
   }
   if (wait === 'stored') return { ...sent, state: 'stored' }
-  const told = await session.receipts.reached(sent.id, wait === 'surfaced' ? 'surfaced' : 'delivered', signal)
-  if (!told) throw await late()
-  return { ...sent, state: told.state }
+  const receipt = await session.receipts.reached(sent.id, wait === 'surfaced' ? 'surfaced' : 'delivered', signal)
+  if (!receipt) throw await late()
+  return { ...sent, state: receipt.state }
 }
 
 /** No more is read from the stream until some of what is there is read by somebody. */
@@ -109,7 +109,7 @@ function isFull({ mailbox }: FollowingSession): boolean {
   return !mailbox.hasRoomFor(limits.unreadAwaited)
 }
 
-/** How far it is known to be, and what shows it. */
+/** Says how far it is known to be, and what shows it. */
 async function stateNow({ link }: FollowingSession, sent: Response<'send'>): Promise<string> {
   const receipts = link.up ? await link.store.receiptsOf(sent.id).catch(() => []) : []
   const last = receipts.at(-1)

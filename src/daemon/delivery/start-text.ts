@@ -1,4 +1,4 @@
-/** What a session's model reads at the start of a conversation. */
+/** Words for a session's model at the start of a conversation. */
 import type { Session } from '../../api/ops.schema.ts'
 import { renderStart } from '../../core/render-start.ts'
 import type { Claimed } from '../names/registry.ts'
@@ -15,7 +15,7 @@ interface Start {
   desired: string
   /** Keys of its state and what is open. */
   kept: number
-  /** The model was told before how it came to its name. */
+  /** The model has read before how it came to its name. */
   goesOn: boolean
   startedBy: string | null
 }

@@ -1,4 +1,4 @@
-/** What a session's model reads as a conversation begins: who it is on the mesh, and what it keeps. Later, if it joined late. */
+/** The text that a session's model reads as a conversation begins: who it is on the mesh, and what it keeps. Later, if it joined late. */
 import { MeshError } from '../../errors.ts'
 import type { Conversation } from '../../harness/types.ts'
 import type { Naming } from '../names/claim.ts'
@@ -57,7 +57,7 @@ export class Beginnings {
     if (this.#session.link.up) void this.giveLate()
   }
 
-  /** The session is on the mesh: what an earlier start was not told is given with what starts the next turn. */
+  /** The session is on the mesh: text that an earlier start missed is given with what starts the next turn. */
   async giveLate(): Promise<void> {
     const { log } = this.#session
     await this.#late.give().catch((error) => log.warn({ error: String(error) }, 'no text for the start'))

@@ -1,4 +1,4 @@
-/** What a name has open with others, in a file beside its mail. */
+/** The ledger of what a name has open with others, in a file beside its mail. */
 import { join } from 'node:path'
 import { Ledger, type LedgerStep } from '../../core/state/ledger.ts'
 import { Journal } from '../../host/journal.ts'

@@ -35,7 +35,7 @@ export const mailHandlers = {
   },
 } satisfies HandlersOf<MailSession>
 
-/** One session's counting, to be begun anew: with one peer, or with all (null). */
+/** A session that is asked to count anew: with one peer, or with all (null). */
 interface Target {
   name: string
   with: string | null
@@ -69,7 +69,7 @@ async function resume(
   return answers.map(({ refused: _, ...answer }) => answer)
 }
 
-/** What a person types in a plain shell. */
+/** Says what a person types in a plain shell. */
 function hintFor(name: string): string {
   return `ask the person to run, in a plain shell: mesh budget resume ${name}`
 }
@@ -88,11 +88,11 @@ async function ask(session: MailSession, target: Target, signal: AbortSignal): P
   const id = newId('m')
   const letter = { id, to: { kind: 'session', name: target.name } as const, intent: 'budget_resume', hops: 0 }
   const { state } = await post(session, { ...letter, text: target.with ?? '' })
-  const told = await session.receipts.first(id, (one) => one === 'delivered', signal)
+  const receipt = await session.receipts.first(id, (one) => one === 'delivered', signal)
   return {
     ...target,
-    state: told?.state ?? state,
-    evidence: told?.evidence ?? 'no answer yet; it will do so when it can',
-    ...(told?.refused ? { refused: true } : {}),
+    state: receipt?.state ?? state,
+    evidence: receipt?.evidence ?? 'no answer yet; it will do so when it can',
+    ...(receipt?.refused ? { refused: true } : {}),
   }
 }

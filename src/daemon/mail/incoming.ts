@@ -81,7 +81,7 @@ export class Incoming {
     if (arrived && !this.#session.mailbox.inbox.knows(arrived.envelope.id)) await this.#receive(arrived, repeat)
   }
 
-  /** True for what this session sent itself, under whatever name it had then. */
+  /** Returns true for what this session sent itself, under whatever name it had then. */
   isOwn({ from, id }: Envelope): boolean {
     return from.name === this.#session.record.name || this.#isSent(id)
   }
@@ -90,7 +90,7 @@ export class Incoming {
     return this.#session.sender.get(id) !== undefined
   }
 
-  /** What this session itself told everybody or a topic, under whatever name it had then. */
+  /** Returns true for what this session itself sent to all or to a topic, under whatever name it had then. */
   #isEcho({ envelope }: Arrived): boolean {
     return !isDirect(envelope) && this.#isSent(envelope.id)
   }

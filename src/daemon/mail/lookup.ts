@@ -8,7 +8,7 @@ import type { MailSession } from './session.ts'
 
 const ID_PREFIX = /^m_[0-9a-f]{8,32}$/
 
-/** Throws `not_found` unless something is known of the message: sent or received here, or told by a receipt. */
+/** Throws `not_found` unless something is known of the message: sent or received here, or known by a receipt. */
 export async function checkKnown(session: MailSession, id: string): Promise<void> {
   if (session.sender.get(id) || session.mailbox.inbox.origin(id)) return
   if (!session.link.up || (await session.link.store.receiptsOf(id)).length > 0) return
@@ -32,7 +32,7 @@ export async function fullId(session: MailSession, prefix: string): Promise<stri
   })
 }
 
-/** What is known of a message received here, for an answer to it. */
+/** Returns what is known of a message that was received here, for an answer to it. Throws `not_found`. */
 export async function findMessage(session: MailSession, idOrPrefix: string): Promise<Origin> {
   const id = await fullId(session, idOrPrefix)
   const entry = session.mailbox.inbox.origin(id)
@@ -42,7 +42,7 @@ export async function findMessage(session: MailSession, idOrPrefix: string): Pro
   })
 }
 
-/** How many replies an answer to this message makes. Throws `conflict` when that is too many. */
+/** Returns how many replies an answer to this message makes. Throws `conflict` when that is too many. */
 export function hopsAfter(origin: Pick<Origin, 'hops' | 'from'> | undefined): number {
   const hops = (origin?.hops ?? 0) + 1
   if (hops <= limits.hops) return hops
@@ -61,8 +61,13 @@ export async function traceOf(session: MailSession, id: string): Promise<Respons
   if (sent?.position) add('stored', sent.storedAt!, 'engine', `position ${sent.position} of the stream`)
   const entry = session.mailbox.inbox.get(id)
   if (entry) add('stored', entry.envelope.sentAt, 'engine', `position ${entry.seq} of the stream`)
-  for (const told of session.link.up ? await session.link.store.receiptsOf(id) : []) {
-    add(told.state, told.at, told.by.name, told.reply ? `${told.evidence}: ${told.reply}` : told.evidence)
+  for (const receipt of session.link.up ? await session.link.store.receiptsOf(id) : []) {
+    add(
+      receipt.state,
+      receipt.at,
+      receipt.by.name,
+      receipt.reply ? `${receipt.evidence}: ${receipt.reply}` : receipt.evidence,
+    )
   }
   if (steps.length === 0)
     throw new MeshError('not_found', `nothing is known of ${id}`, { hint: 'receipts are kept for a day' })

@@ -1,5 +1,5 @@
 /**
- * Holds the mail of a peer that has answered this session too often without a person, tells the people, and lets it go
+ * Holds the mail of a peer that has answered this session too often without a person, notifies the people, and lets it go
  * on when they say so. The counting is core's.
  */
 
@@ -22,7 +22,7 @@ const KNOWN = 1000
 
 /** A session whose exchanges are counted. */
 export interface CountedSession extends Session {
-  /** What the name keeps on this machine; null before the session has one. */
+  /** The files that the name has on this machine; null before the session has one. */
   readonly holding: { mailbox: Mailbox; book: BudgetBook } | null
   readonly steps: Steps
 }
@@ -50,7 +50,7 @@ export class LoopGuard {
     return this.#session.holding?.book.budget.held() ?? []
   }
 
-  /** Finds out who a sender is, so that `judge` can tell at once. */
+  /** Finds out who a sender is, so that `judge` knows at once. */
   async know({ member, name, epoch }: Envelope['from']): Promise<void> {
     const key = keyOf({ member, name, epoch })
     if (!this.counts || this.#harness.has(key)) return
@@ -58,7 +58,7 @@ export class LoopGuard {
     this.#harness.set(key, record?.member === member ? record.harness : '')
   }
 
-  /** True for people at a shell. After `know`. */
+  /** Returns true for people at a shell. After `know`. */
   isPerson(from: Envelope['from'], verified: boolean): boolean {
     return verified && isShell(this.#harness.get(keyOf(from)))
   }
@@ -105,7 +105,7 @@ export class LoopGuard {
     return released.length
   }
 
-  /** Tells the people of holds that they do not know of. What fails is tried again with the next call. */
+  /** Notifies the people of holds that they do not know of. What fails is tried again with the next call. */
   async notify(): Promise<void> {
     const unnotified = this.#held.filter(({ notified }) => !notified.people)
     for (const { with: peer, rounds } of unnotified) {
@@ -113,9 +113,12 @@ export class LoopGuard {
       this.#notifying.add(peer)
       try {
         await notifyPeople(this.#session, holdNews(this.#session.record.name, peer, rounds))
-        this.#noteTold(peer, 'people')
+        this.#noteNotified(peer, 'people')
       } catch (error) {
-        this.#session.log.error({ peer, error: MeshError.from(error).toBody() }, 'the people were not told of a hold')
+        this.#session.log.error(
+          { peer, error: MeshError.from(error).toBody() },
+          'the people were not notified of a hold',
+        )
       } finally {
         this.#notifying.delete(peer)
       }
@@ -128,15 +131,15 @@ export class LoopGuard {
     return holdEvidence(peer, pair?.rounds ?? this.#limit)
   }
 
-  /** What the model does not know of yet, for its next hand-over; `read` once it does. */
+  /** Returns holds that the model does not know of yet, for its next hand-over; `read` is called once it does. */
   note(): { text: string; read(): void } | null {
     const pairs = this.#held.filter(({ notified }) => !notified.model)
     const text = this.#noteOf(pairs)
     if (text === '') return null
-    return { text, read: () => pairs.forEach((pair) => void this.#noteTold(pair.with, 'model')) }
+    return { text, read: () => pairs.forEach((pair) => void this.#noteNotified(pair.with, 'model')) }
   }
 
-  /** What a model that starts is told; empty when nothing is held. */
+  /** Returns what a model reads of holds as it starts; empty when nothing is held. */
   startNote(): string {
     return this.#noteOf(this.#held)
   }
@@ -148,11 +151,11 @@ export class LoopGuard {
     return holdNote(all.filter(({ messages }) => messages > 0))
   }
 
-  #noteTold(peer: string, whom: 'people' | 'model'): void {
+  #noteNotified(peer: string, whom: 'people' | 'model'): void {
     this.#session.holding?.book.note({ t: 'told', with: peer, whom })
   }
 
-  /** What a heartbeat tells of it. */
+  /** Returns what a heartbeat shows of it. */
   pairs(): PairState[] {
     const kept = this.#session.holding
     if (!kept || !this.counts) return []

@@ -85,7 +85,7 @@ export class Mailbox {
     })
   }
 
-  /** Whether the stream has gone back behind what was read: a damaged store, or another one. After `load`. */
+  /** Returns whether the stream has gone back behind what was read: a damaged store, or another one. After `load`. */
   async isRewound(store: ProjectStore): Promise<boolean> {
     const { newest } = this.#inbox
     const there = newest && (await store.messageAt(newest.seq))
@@ -105,7 +105,7 @@ export class Mailbox {
     return 1
   }
 
-  /** True if an earlier holder, or this one, has read the message. */
+  /** Returns true if this owner of the name, or an earlier one, has read the message. */
   isRead(seq: number, { id, to }: Envelope): boolean {
     if (this.#inbox.get(id)) return false
     return this.#inbox.knows(id) || (!isAside(to) && wasRead(this.#record, seq))

@@ -1,4 +1,4 @@
-/** Which topics a session reads and which roles it takes, and the operations that change them. */
+/** Topics that a session reads and roles that it takes, and the operations that change them. */
 import type { Response } from '../../api/ops.schema.ts'
 import { MeshError } from '../../errors.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'

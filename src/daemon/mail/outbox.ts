@@ -20,7 +20,7 @@ const RETRY_MS = 250
 /** Messages looked at for the last that was no sidecar's own. */
 const LATEST = 8
 
-/** Whoever awaits that a message is stored. */
+/** A caller who awaits that a message is stored. */
 interface Pending {
   resolve(position: number): void
   reject(error: MeshError): void
@@ -39,7 +39,7 @@ export class Sender {
   readonly #journal: Journal<OutboxStep>
   readonly #outbox = new Outbox()
   readonly #pending = new Map<string, Pending>()
-  /** Messages whose sender was not told yet that they are kept: these may still be refused. */
+  /** Messages whose `send` has not resolved yet: these may still be refused. */
   readonly #unanswered = new Set<string>()
   #store: ProjectStore | null = null
   /** Changes whenever the link is lost or found: failures of an earlier one say nothing. */
@@ -96,7 +96,7 @@ export class Sender {
     this.#store = null
   }
 
-  /** What is not stored yet waits in the file for whoever opens it next. */
+  /** Messages that are not stored yet wait in the file for its next owner. */
   close(): void {
     this.detach()
     if (this.#retry) clearTimeout(this.#retry)
@@ -208,8 +208,8 @@ export class Sender {
   }
 
   /**
-   * Gives a message up that the engine will not take, as long as its sender can be told so: once it was told that the
-   * message is kept, it is kept. So it is when the disk cannot note the refusal: a restart would send it.
+   * Gives a message up that the engine will not take, as long as its `send` has not resolved: after that it is kept. So it
+   * is when the disk cannot note the refusal: a restart would send it.
    */
   #refuse({ id }: Outgoing, error: MeshError): boolean {
     if (error.code !== 'too_large' && (error.code !== 'store_full' || !this.#unanswered.has(id))) return false

@@ -30,12 +30,12 @@ export async function ping(session: MailSession, request: Parsed<'ping'>, call: 
     ? await post(session, { ...letter, text: `${whose}, no answer needed` })
     : await post(session, { ...letter, text: '', intent: 'ping' })
   const goals = wake ? ['surfaced', 'held', 'replied'] : ['delivered']
-  const told = await session.receipts.first(id, (one) => goals.includes(one), signal)
+  const receipt = await session.receipts.first(id, (one) => goals.includes(one), signal)
   const ms = Math.round((performance.now() - startedAt) * 10) / 10
   const { status } = await find(session, name).catch(() => peer)
-  if (!told) return late(session, { name, status, door: null, state, ms, evidence: '' }, request, timeoutMs)
-  const pinged = { name, status, door: told.door ?? null, state: told.state, ms, evidence: told.evidence }
-  return told.state === 'held' ? { ...pinged, problem: heldProblem(name, id, told) } : pinged
+  if (!receipt) return late(session, { name, status, door: null, state, ms, evidence: '' }, request, timeoutMs)
+  const pinged = { name, status, door: receipt.door ?? null, state: receipt.state, ms, evidence: receipt.evidence }
+  return receipt.state === 'held' ? { ...pinged, problem: heldProblem(name, id, receipt) } : pinged
 }
 
 async function find(session: MailSession, name: string): Promise<Peer> {
@@ -45,7 +45,7 @@ async function find(session: MailSession, name: string): Promise<Peer> {
   return peer
 }
 
-/** What makes a message pointless: nothing is sent then. One that is only silent may answer. */
+/** Returns the reason why a message would be pointless. A session that is only silent may answer. */
 function obstacleOf({ name, status, reason, doors, wake }: Peer, wakes: boolean): MeshError | null {
   if (status === 'gone' || (wakes && status === 'lost')) {
     return new MeshError('not_alive', `${name} is ${status}${reason ? ` (${reason})` : ''}`, {

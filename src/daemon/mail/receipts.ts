@@ -1,4 +1,4 @@
-/** Tells senders what became of their messages, and learns what became of one's own. */
+/** Receipts: sends them for messages of others, and reads those for one's own. */
 
 import { isOfRun, isOwnMade } from '../../core/mail/addresses.ts'
 import type { ControlAnswer } from '../../core/mail/control.ts'
@@ -24,10 +24,10 @@ const REACHED: Record<'delivered' | 'surfaced' | 'replied', readonly ReceiptStat
 
 export class Receipts {
   readonly #log: Logger
-  readonly #waiting: { to: string; told: Receipt }[] = []
+  readonly #waiting: { to: string; receipt: Receipt }[] = []
   /** The last ones heard: one is heard before it is stored, and so before somebody who asks for it can find it. */
   readonly #recent: Receipt[] = []
-  readonly #watched = new Map<string, Set<(told: Receipt) => void>>()
+  readonly #watched = new Map<string, Set<(receipt: Receipt) => void>>()
   #store: ProjectStore | null = null
   #unfollow: (() => void) | null = null
   #flushing: Promise<void> | null = null
@@ -38,14 +38,14 @@ export class Receipts {
     this.#log = log
   }
 
-  /** The engine is there: what waits is told, and what others told meanwhile is read. */
+  /** The engine is there: sends the receipts that wait, and reads those that others sent meanwhile. */
   async attach(store: ProjectStore, name: string): Promise<void> {
     this.detach()
     this.#store = store
-    this.#unfollow = store.followReceipts(name, (told) => this.#hear(told))
+    this.#unfollow = store.followReceipts(name, (receipt) => this.#hear(receipt))
     void this.flush()
     for (const id of this.#watched.keys()) {
-      for (const told of await store.receiptsOf(id)) this.#hear(told)
+      for (const receipt of await store.receiptsOf(id)) this.#hear(receipt)
     }
   }
 
@@ -55,10 +55,10 @@ export class Receipts {
     this.#store = null
   }
 
-  /** Tells the sender of a message; kept and told later when the engine is away. */
-  tell(to: Address, by: Receipt['by'], step: Omit<Receipt, 'v' | 'kind' | 'at' | 'by'>): void {
-    const told: Receipt = { v: 1, kind: 'receipt', at: new Date().toISOString(), by, ...step }
-    this.#waiting.push({ to: to.name, told })
+  /** Sends a receipt to the sender of a message; later, when the engine is away. */
+  send(to: Address, by: Receipt['by'], step: Omit<Receipt, 'v' | 'kind' | 'at' | 'by'>): void {
+    const receipt: Receipt = { v: 1, kind: 'receipt', at: new Date().toISOString(), by, ...step }
+    this.#waiting.push({ to: to.name, receipt })
     // The first may be under way.
     if (this.#waiting.length > WAITING) this.#waiting.splice(1, 1)
     // What the receipt is about goes on first: whoever waits for the message has it sooner.
@@ -76,20 +76,20 @@ export class Receipts {
   /** Resolves with the first receipt of a message in a state that `fits`; null when the signal came first. */
   first(id: string, fits: (state: ReceiptState) => boolean, signal: AbortSignal): Promise<Receipt | null> {
     return new Promise((resolve) => {
-      const finish = (told: Receipt | null) => {
+      const finish = (receipt: Receipt | null) => {
         this.#unwatch(id, hear)
         signal.removeEventListener('abort', abort)
-        resolve(told)
+        resolve(receipt)
       }
-      const hear = (told: Receipt) => {
-        if (fits(told.state)) finish(told)
+      const hear = (receipt: Receipt) => {
+        if (fits(receipt.state)) finish(receipt)
       }
       const abort = () => finish(null)
       signal.addEventListener('abort', abort, { once: true })
       const listeners = this.#watched.get(id) ?? new Set()
       this.#watched.set(id, listeners.add(hear))
       // It may have got there before we asked.
-      for (const told of this.#recent) if (told.id === id) hear(told)
+      for (const receipt of this.#recent) if (receipt.id === id) hear(receipt)
       if (signal.aborted) return finish(null)
       void this.#store
         ?.receiptsOf(id)
@@ -98,23 +98,23 @@ export class Receipts {
     })
   }
 
-  #unwatch(id: string, hear: (told: Receipt) => void): void {
+  #unwatch(id: string, hear: (receipt: Receipt) => void): void {
     const listeners = this.#watched.get(id)
     listeners?.delete(hear)
     if (listeners?.size === 0) this.#watched.delete(id)
   }
 
-  #hear(told: Receipt): void {
-    this.#recent.push(told)
+  #hear(receipt: Receipt): void {
+    this.#recent.push(receipt)
     if (this.#recent.length > RECENT) this.#recent.shift()
-    for (const hear of [...(this.#watched.get(told.id) ?? [])]) hear(told)
+    for (const hear of [...(this.#watched.get(receipt.id) ?? [])]) hear(receipt)
   }
 
-  /** Resolves once everything was told, or cannot be told now. */
+  /** Resolves once every receipt was sent, or cannot be sent now. */
   flush(): Promise<void> {
     this.#flushing ??= this.#flush().finally(() => {
       this.#flushing = null
-      // Told in the very moment in which the last one was done.
+      // It came in the very moment in which the last one was done.
       if (this.#store && this.#waiting.length > 0 && !this.#retry) void this.flush()
     })
     return this.#flushing
@@ -123,8 +123,8 @@ export class Receipts {
   async #flush(): Promise<void> {
     try {
       while (this.#store && this.#waiting.length > 0) {
-        const { to, told } = this.#waiting[0]!
-        await this.#store.publishReceipt(to, told)
+        const { to, receipt } = this.#waiting[0]!
+        await this.#store.publishReceipt(to, receipt)
         this.#waiting.shift()
       }
     } catch (error) {
@@ -137,10 +137,10 @@ export class Receipts {
   }
 }
 
-type Told = 'delivered' | 'held' | 'handed' | 'surfaced'
+type Step = 'delivered' | 'held' | 'handed' | 'surfaced'
 
-/** What a sidecar told by itself has no sender who waits to hear of it; but runs are traced. */
-export function isToldOf(to: string): boolean {
+/** Returns false for mail that a sidecar made for its own session: it has no sender who waits for a receipt. Runs are traced. */
+export function hasReceipts(to: string): boolean {
   return !isOwnMade(to) || isOfRun(to)
 }
 
@@ -155,21 +155,21 @@ export class Steps {
   }
 
   /** `door`: what it went through. */
-  note({ id, from }: Pick<Envelope, 'id' | 'from'>, state: Told, evidence: string, door?: string): void {
+  note({ id, from }: Pick<Envelope, 'id' | 'from'>, state: Step, evidence: string, door?: string): void {
     const { name, epoch } = this.#session.record
-    const told = { id, state, evidence, ...(door === undefined ? {} : { door }) }
-    this.#receipts.tell(from, { member: LOCAL_MEMBER, name, epoch }, told)
+    const step = { id, state, evidence, ...(door === undefined ? {} : { door }) }
+    this.#receipts.send(from, { member: LOCAL_MEMBER, name, epoch }, step)
   }
 
   /** The answer to a control message. */
   answer({ id, from }: Pick<Envelope, 'id' | 'from'>, answer: ControlAnswer): void {
     const { name, epoch } = this.#session.record
-    this.#receipts.tell(from, { member: LOCAL_MEMBER, name, epoch }, { id, state: 'delivered', ...answer })
+    this.#receipts.send(from, { member: LOCAL_MEMBER, name, epoch }, { id, state: 'delivered', ...answer })
   }
 
-  /** A step on the way: everybody's and topics' messages have many readers, and only that they were read is told. */
-  noteAll(entries: readonly Entry[], state: Exclude<Told, 'surfaced'>, evidence: string): void {
+  /** Sends receipts of a step on the way. Messages to all and to topics have many readers: theirs say only that they were read. */
+  noteAll(entries: readonly Entry[], state: Exclude<Step, 'surfaced'>, evidence: string): void {
     for (const { envelope } of entries)
-      if (isDirect(envelope) && isToldOf(envelope.to)) this.note(envelope, state, evidence)
+      if (isDirect(envelope) && hasReceipts(envelope.to)) this.note(envelope, state, evidence)
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Who reads mail to a name. The records of names that are written to are kept, each until the engine tells a change of
+ * Finds out who reads mail to a name. The records of names that are written to are kept, each until the engine shows a change of
  * it, so that a message in a conversation costs no lookup.
  */
 
@@ -55,7 +55,7 @@ export class Recipients {
   }
 
   #holderOf(store: ProjectStore, name: string): Promise<NameRecord | null> {
-    // Another connection: what happened before it was not told.
+    // Another connection: changes before it were not seen.
     if (store !== this.#store) this.#forgetAll()
     this.#store = store
     return followName(name, async (one) => this.#kept.get(one)?.record ?? (await this.#ask(store, one)))
@@ -68,7 +68,7 @@ export class Recipients {
     return record
   }
 
-  /** The record is read again once its changes are told: one between would be missed. */
+  /** Reads the record again once its changes are followed: one between would be missed. */
   async #keep(store: ProjectStore, name: string): Promise<void> {
     let stop = () => {}
     const kept = {

@@ -108,7 +108,7 @@ export class Roles {
     return 'settled'
   }
 
-  /** True if this session took the message before, and then failed to journal it or to hear that it had. */
+  /** Returns true if this session took the message before, and then failed to journal it or to hear that it had. */
   async #isMine(store: ProjectStore, key: string): Promise<boolean> {
     const { name, epoch } = this.#session.record
     const taker = (await store.takers.get(key))?.value
@@ -136,7 +136,7 @@ export class Roles {
     }
   }
 
-  /** What another session took over while this one was away is no longer for this one. */
+  /** Drops what another session took over while this one was away. */
   async #dropLost(store: ProjectStore): Promise<void> {
     for (const { envelope, handover } of this.#session.mailbox.inbox.unread()) {
       if (!isOfRole(envelope.to) || handover !== null) continue

@@ -18,7 +18,7 @@ export interface MailSession extends Session {
   readonly loops: LoopGuard
   readonly steps: Steps
   readonly roles: Roles
-  /** What the name keeps on this machine; null before the session has one, and while it changes it. */
+  /** The files that the name has on this machine; null before the session has one, and while it changes it. */
   readonly holding: Holding | null
   /** Writes the surfaced record if it changed. */
   save(): Promise<void>

@@ -1,4 +1,4 @@
-/** What a held name keeps on this machine: its directory's lock, mailbox, outbox, counted rounds and ledger, and the reader of its mail. */
+/** A name's directory on this machine: its lock, mailbox, outbox, counted rounds and ledger; and the reader of its mail. */
 
 import { MeshError } from '../../errors.ts'
 import { ensurePrivateDir } from '../../host/files.ts'

@@ -1,4 +1,4 @@
-/** Who holds a claim on a task or a file, what is known of them, and the name of what one finds out. */
+/** Identity helpers for leases: the actor of a names record, whether a holder still lives, and the id of a finding. */
 import { createHash } from 'node:crypto'
 import { isShell } from '../../core/names/kinds.ts'
 import type { Move } from '../../core/tasks/board.ts'
@@ -15,7 +15,7 @@ export function graceOf({ claimGraceSeconds, claimLostSeconds }: Settings): Grac
   return { gone: claimGraceSeconds * 1000, lost: claimLostSeconds * 1000 }
 }
 
-/** Of a names record: what is kept of who did something. */
+/** Returns the part of a names record that says who did something. */
 export function actorOf({ member, name, epoch }: Actor): Actor {
   return { member, name, epoch }
 }

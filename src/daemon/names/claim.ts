@@ -1,4 +1,4 @@
-/** Which name this session holds, and for which of its process's conversations it claimed it. */
+/** Claims the name of this session, for one of its process's conversations. */
 
 import { isOwned } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
@@ -9,7 +9,7 @@ import type { NameRecord } from '../../wire/envelope.schema.ts'
 import type { Session } from '../session.ts'
 import { type Claimed, durableOf, Registry } from './registry.ts'
 
-/** How long a start is waited for that says whether the conversation is a copy of another. */
+/** The wait for a start that says whether the conversation is a copy of another. */
 const SOURCE_MS = 1000
 
 /** A session that asks for a name. */
@@ -48,7 +48,7 @@ export class Naming {
     this.#begin()
   }
 
-  /** How the name was come by; null before. */
+  /** The way in which the name was had; null before. */
   get claimed(): Claimed | null {
     return this.#claimed
   }

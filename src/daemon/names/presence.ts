@@ -52,7 +52,7 @@ export class PresenceKeeper {
     this.#store = null
   }
 
-  /** Something that the heartbeat tells changed. */
+  /** Something that the heartbeat shows has changed. */
   changed(): void {
     this.#soon ??= setTimeout(() => {
       this.#soon = null

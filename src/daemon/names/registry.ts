@@ -58,7 +58,7 @@ export class Registry {
       const entries = await this.#session.names()
       const records = entries.map(({ value }) => value)
       const decision = decideClaim({ ...claimant, highWater: lastSeq }, records, isAlive)
-      // The session that moved here may be about to tell its end.
+      // The session that moved here may be about to report its end.
       const isExpected = claimant.movedAt !== undefined && ['new', 'suffixed'].includes(decision.outcome)
       if (isExpected && attempt < MOVE_LOOKS) {
         await delay(MOVE_LOOK_MS)
@@ -197,7 +197,7 @@ export function ended(record: NameRecord, end: SessionEnd & { at: string; witnes
 
 /**
  * Writes `gone` for a session that this machine saw end (`isOver`: its own sidecar said so), unless it returned.
- * True: it is gone now, whoever told it.
+ * Resolves to true if it is gone now, whoever reported it.
  */
 export async function witness(
   store: ProjectStore,

@@ -50,7 +50,7 @@ export async function serve(path: string, version: string, answerTo: Answer, log
   }
 }
 
-/** Unix sockets stay in the file system when nobody is listening: connecting tells. */
+/** Unix sockets stay in the file system when nobody is listening: connecting shows whether somebody is. */
 function isServed(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(path)
