@@ -25,6 +25,7 @@ export interface View {
 }
 
 const USUAL_WIDTH = 80
+const CLEAR = '\x1b[H\x1b[2J'
 
 export function viewOf({ utc, verbose }: ViewFlags, now: number): View {
   const { isTTY, columns } = process.stdout
@@ -37,6 +38,13 @@ export function viewOf({ utc, verbose }: ViewFlags, now: number): View {
 /** A view of what one command did: with whole lines, and the times of this machine. */
 export function wholeView(now: number): View {
   return viewOf({ utc: undefined, verbose: true }, now)
+}
+
+/** Clears the screen and fills it with as many lines as it has rows for. */
+export function screenOf(lines: readonly string[]): string {
+  const room = (process.stdout.rows ?? Number.POSITIVE_INFINITY) - 2
+  const shown = lines.length <= room ? lines : [...lines.slice(0, room - 1), `… and ${lines.length - room + 1} more`]
+  return CLEAR + shown.join('\n')
 }
 
 /** A time as this view shows it. */

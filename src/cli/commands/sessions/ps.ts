@@ -5,12 +5,11 @@ import { MeshError } from '../../../errors.ts'
 import type { Context, Switches } from '../../command.ts'
 import type { Output } from '../../output.ts'
 import { oneLine } from '../../show/columns.ts'
-import { type ViewFlags, viewOf } from '../../show/view.ts'
+import { screenOf, type ViewFlags, viewOf } from '../../show/view.ts'
 import { runListing } from '../runs/lines.ts'
 import { changedLines, sessionLines } from './lines.ts'
 
 const WATCH_MS = 1000
-const CLEAR = '\x1b[H\x1b[2J'
 
 type Flags = Switches<'runs' | 'watch' | 'all'> & ViewFlags
 
@@ -36,7 +35,7 @@ async function watch(sidecar: Sidecar, flags: Flags, out: Output): Promise<never
     const current = new Map(sessions.map((session) => [session.name, JSON.stringify(session)]))
     const view = viewOf(flags, Date.now())
     if (out.json) await (differ(last, current) && out.value(sessions))
-    else if (view.isScreen) await out.line(CLEAR + sessionLines(sessions, view, flags.all === true).join('\n'))
+    else if (view.isScreen) await out.line(screenOf(sessionLines(sessions, view, flags.all === true)))
     else {
       const changed = sessions.filter(({ name }) => last.get(name) !== current.get(name))
       const removed = [...last.keys()].filter((name) => !current.has(name))

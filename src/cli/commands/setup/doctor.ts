@@ -4,6 +4,7 @@ import type { Finding } from '../../../doctor/finding.ts'
 import type { Context, Switches } from '../../command.ts'
 import type { Output } from '../../output.ts'
 import { columns, oneLine } from '../../show/columns.ts'
+import { described } from '../../show/terms.ts'
 
 /** It is not so that all is well. */
 const FAULTY = 4
@@ -57,7 +58,10 @@ async function print(out: Output, findings: readonly Finding[], mended: readonly
   }
   const faults = findings.filter(({ ok }) => !ok)
   const rows = findings.filter(({ ok }) => ok).map(({ check, detail }) => ['ok', check, oneLine(detail)])
-  for (const line of columns(rows)) await out.line(line)
+  const lines = process.stdout.isTTY
+    ? described(rows.map(([ok, check, detail]) => [`${ok}  ${check}`, detail!]))
+    : columns(rows)
+  for (const line of lines) await out.line(line)
   for (const { check, detail, fix, mend } of faults) {
     await out.line(`FAULT  ${check}: ${oneLine(detail)}`)
     if (fix) await out.line(`       mend it with: ${oneLine(fix)}${mend ? '   (or mesh doctor --fix)' : ''}`)

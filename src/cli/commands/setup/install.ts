@@ -71,7 +71,7 @@ async function show(context: Context<Flags>, installed: Installed): Promise<void
   if (!flags.allow) await out.line(offer)
 }
 
-const offer = `optional: mesh install --allow lets the model run these without a dialog: ${permissionRules.join(' ')}`
+const offer = `optional: mesh install --allow lets the model run ${permissionRules.length} kinds of mesh commands without a dialog; with --print it lists them`
 
 async function showPlugin({ flags, out }: Context<Flags>, plugin: PluginInstalled): Promise<void> {
   const { changed, installed, files } = plugin

@@ -4,10 +4,9 @@ import { MeshError } from '../../../errors.ts'
 import type { Context, Switches, Values } from '../../command.ts'
 import { parseChoice } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
-import { type View, type ViewFlags, viewOf } from '../../show/view.ts'
+import { screenOf, type View, type ViewFlags, viewOf } from '../../show/view.ts'
 import { changedLines, listLines, type Row } from './lines.ts'
 
-const CLEAR = '\x1b[H\x1b[2J'
 const AWAY_MS = 1000
 
 const lists = ['open', 'mine', 'blocked', 'all'] as const
@@ -54,19 +53,13 @@ async function watch(sidecar: Sidecar, wanted: Wanted, flags: ViewFlags, out: Ou
     since = version
     const view = viewOf(flags, Date.now())
     if (out.json) await (JSON.stringify(tasks) !== JSON.stringify(last) && out.value(tasks))
-    else if (view.isScreen) await out.line(CLEAR + fitting(listing(tasks, wanted, view)).join('\n'))
+    else if (view.isScreen) await out.line(screenOf(listing(tasks, wanted, view)))
     else {
       const lines = last ? changedLines(last, tasks, view) : listing(tasks, wanted, view)
       for (const line of lines) await out.line(line)
     }
     last = tasks
   }
-}
-
-/** Cuts a table to the screen: the most urgent tasks stay. */
-function fitting(lines: string[]): string[] {
-  const room = (process.stdout.rows ?? Number.POSITIVE_INFINITY) - 2
-  return lines.length <= room ? lines : [...lines.slice(0, room - 1), `… and ${lines.length - room + 1} more`]
 }
 
 /** A watcher outlives an engine and a sidecar that restart. */
