@@ -5,7 +5,7 @@ import { hostName } from '../../host/process/process.ts'
 import { times } from '../../wire/limits.ts'
 import { checkName, quote } from '../../wire/names.ts'
 import { deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
-import { currentRecords, findRun } from './find.ts'
+import { findRun, recentRecords } from './find.ts'
 import type { RunsSession } from './runs.ts'
 import { showEvent, showRun } from './show.ts'
 import { stopRun } from './stop.ts'
@@ -16,7 +16,7 @@ export const runHandlers = {
   async runs(session, { run }) {
     const store = session.link.store.runs
     if (run !== undefined) return [await showRun(session, store, await findRun(session, run))]
-    const shown = await Promise.all((await currentRecords(session)).map((record) => showRun(session, store, record)))
+    const shown = await Promise.all((await recentRecords(session)).map((record) => showRun(session, store, record)))
     return shown.sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
   },
 
