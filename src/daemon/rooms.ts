@@ -51,7 +51,7 @@ import { Obligations } from './state/obligations.ts'
 import { OwnState } from './state/own.ts'
 import { Board } from './tasks/board.ts'
 import { ClaimWatch } from './tasks/leases.ts'
-import { tellConcerned } from './tasks/news.ts'
+import { notifyConcerned } from './tasks/news.ts'
 import { Witness } from './witness/witness.ts'
 
 export interface SidecarOptions {
@@ -165,7 +165,7 @@ export abstract class Rooms implements PolicySession {
       grace: graceOf(settings),
       me: () => actorOf(this.record),
       sessions: (store) => this.presence.sessions(store),
-      onFell: async (before, after) => void (await tellConcerned(this, before, after)),
+      onFell: async (before, after) => void (await notifyConcerned(this, before, after)),
     })
     return new Board({ log, most: limits.tasks, onOpen: (store) => claims.attach(store) })
   }
@@ -179,7 +179,7 @@ export abstract class Rooms implements PolicySession {
       name: () => this.called,
       store: () => (this.link.up ? this.link.store : null),
       readRecord,
-      tellPeople: (text) => notifyPeople(this, text),
+      notifyPeople: (text) => notifyPeople(this, text),
     })
   }
 

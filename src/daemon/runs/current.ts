@@ -19,7 +19,7 @@ export function openCurrentRuns(home: Home, project: string, version: string): C
 }
 
 function isCurrent({ value, writtenAt }: Entry<RunRecord>): boolean {
-  // The engine removes it then, and says so to nobody.
+  // The engine removes it then, and does so without an event.
   if (Date.now() - writtenAt > times.eventAge) return false
   if (!isOver(value.state)) return true
   const isAdoptable = value.lineage.length > 0 || value.formerOwners !== undefined
