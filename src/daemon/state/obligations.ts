@@ -13,7 +13,7 @@ import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import { heldClaims } from '../files/claims.ts'
-import type { Holding } from '../mail/storage.ts'
+import type { Storage } from '../mail/storage.ts'
 import type { CurrentRuns } from '../runs/current.ts'
 import type { Letter } from '../session.ts'
 import type { Call } from '../socket/call.ts'
@@ -32,7 +32,7 @@ interface ObligationsOptions {
   /** The run that the session is; null for a person at a shell. */
   run: { id: string; lineage: readonly string[] } | null
   runs: CurrentRuns
-  held(): Holding | null
+  held(): Storage | null
 }
 
 type Records = Pick<Facts, 'tasks' | 'runs' | 'claims' | 'parent'>
@@ -152,7 +152,7 @@ export class Obligations {
     return tasks.filter(isMine)
   }
 
-  #note(step: Parameters<Holding['ledger']['note']>[0]): void {
+  #note(step: Parameters<Storage['ledger']['note']>[0]): void {
     this.#options.held()?.ledger.note(step)
   }
 
