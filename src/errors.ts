@@ -33,8 +33,7 @@ const codes = {
 export type ErrorCode = keyof typeof codes
 
 /** Distinguishes errors of one code where a program acts on the difference. */
-const details = ['no_operation', 'not_reached'] as const
-export type ErrorDetail = (typeof details)[number]
+export type ErrorDetail = 'no_operation'
 
 export interface ErrorBody {
   code: ErrorCode
@@ -51,7 +50,7 @@ export class MeshError extends Error {
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; hint?: string | undefined; detail?: ErrorDetail | undefined } = {},
+    options: { cause?: unknown; hint?: string; detail?: ErrorDetail } = {},
   ) {
     super(message, { cause: options.cause })
     this.name = 'MeshError'
@@ -74,12 +73,11 @@ export class MeshError extends Error {
   }
 
   /** Reads an error that crossed the socket. An unknown code (a newer peer) reads as `internal`. */
-  static fromBody(body: { code?: unknown; message?: unknown; hint?: unknown; detail?: unknown }): MeshError {
+  static fromBody(body: { code?: unknown; message?: unknown; hint?: unknown }): MeshError {
     const code =
       typeof body.code === 'string' && Object.hasOwn(codes, body.code) ? (body.code as ErrorCode) : 'internal'
     const hint = typeof body.hint === 'string' ? body.hint : undefined
-    const detail = details.find((known) => known === body.detail)
-    return new MeshError(code, typeof body.message === 'string' ? body.message : 'unknown error', { hint, detail })
+    return new MeshError(code, typeof body.message === 'string' ? body.message : 'unknown error', { hint })
   }
 
   /** Returns what `make` returns, or the MeshError that it throws. */

@@ -91,6 +91,11 @@ export class RunReporter {
     return this.#run!.state
   }
 
+  /** True once something was reported of it after its beginning. */
+  get hasGoneOn(): boolean {
+    return this.#run!.seq > 1
+  }
+
   get isOver(): boolean {
     return this.#run !== null && isOver(this.#run.state)
   }

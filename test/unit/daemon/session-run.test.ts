@@ -1,11 +1,12 @@
 /** A session that ends before anybody could tell that it began is on disk as a run all the same, for a witness to tell. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { SessionRun } from '../../../src/daemon/runs/session.ts'
 import { createShell } from '../../../src/harness/shell.ts'
 import { type Home, meshHome, runDir } from '../../../src/host/home.ts'
 import type { Logger } from '../../../src/host/log.ts'
+import type { ProjectStore } from '../../../src/nats/project-store.ts'
 import { readSteps, writeSpec } from '../../../src/run/dir.ts'
 import { sessionEnd } from '../../../src/wire/session-end.ts'
 import { temporaryDir } from '../../support/engine.ts'
@@ -22,14 +23,29 @@ beforeEach(() => {
 })
 afterEach(() => temporary.remove())
 
-async function ended(lineage: string[]) {
-  const session = new SessionRun({
+function sessionRun(lineage: string[]): SessionRun {
+  return new SessionRun({
     ...{ home, project: 'shop', log, harness: createShell('kid', '/'), name: () => 'kid', readRecord: () => null },
     ...{ run: { id, lineage, isSupervised: false }, names: async () => [], startedAt: '2026-11-21T00:00:00.000Z' },
   })
-  await session.end(sessionEnd('killed'), 0)
-  return readSteps(runDir(home, id)).flatMap((step) => (step.t === 'event' ? [step.event] : []))
 }
+
+const events = () => readSteps(runDir(home, id)).flatMap((step) => (step.t === 'event' ? [step.event] : []))
+
+async function ended(lineage: string[]) {
+  await sessionRun(lineage).end(sessionEnd('killed'), 0)
+  return events()
+}
+
+test('a session that is idle before its first turn has ended no turn, however late its run is begun', async () => {
+  const session = sessionRun([])
+  session.attach({ runs: {} } as ProjectStore)
+  await vi.waitFor(() => expect(events()).toHaveLength(1), { timeout: 30_000 })
+  for (const status of ['idle', 'busy', 'idle'] as const) session.status(status)
+  session.detach()
+  await session.end(sessionEnd('killed'), 0)
+  expect(events().map(({ type }) => type)).toEqual(['run_spawned', 'run_progress', 'run_idle', 'run_terminated'])
+})
 
 test('without the engine, at the top', async () => {
   expect(await ended([])).toMatchObject([
