@@ -150,7 +150,8 @@ test.each([
     run.fail()
     const told = await news(all.root, /work failed/)
     expect(told).toEqual([expect.stringMatching(/work failed: exit 7 after .*\nboom\n/)])
-    expect(await inbox(all.root)).toEqual([])
+    // The news of a session between them, which the root has adopted too, may come last.
+    expect((await inbox(all.root)).filter((text) => text.includes(' work '))).toEqual([])
   },
 )
 
