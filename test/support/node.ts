@@ -8,13 +8,14 @@ import { Sidecar } from '../../src/daemon/sidecar.ts'
 import { type ApiServer, serve } from '../../src/daemon/socket/server.ts'
 import type { Conversation, Door } from '../../src/harness/types.ts'
 import { ensurePrivateDir } from '../../src/host/files.ts'
-import { sessionDir, socketPath } from '../../src/host/home.ts'
+import { nameDir, runDir, sessionDir, socketPath } from '../../src/host/home.ts'
 import { createLogger } from '../../src/host/log.ts'
 import { defaultSettings, type Settings } from '../../src/host/settings.ts'
 import type { SessionStatus } from '../../src/wire/envelope.schema.ts'
 import { newId } from '../../src/wire/names.ts'
 import { storeNames } from '../../src/wire/subjects.ts'
 import { Attacker } from './lab/attacker.ts'
+import { keepDisk } from './lab/disk.ts'
 import { FakeHarness, SessionProcess } from './lab/fake-client.ts'
 import { Machine } from './lab/machine.ts'
 import { SidecarProcess } from './lab/sidecar-process.ts'
@@ -258,15 +259,26 @@ export class Node {
     await this.#server?.close()
   }
 
-  /** The sidecar is no more, without a word: what it kept on disk stays. Its session lives on. */
+  /** The sidecar is no more, without a word: what it kept on disk stays as it is. Its session lives on. */
   async crash(): Promise<void> {
     if (this.#over) return
     this.#over = true
     await this.sidecar.link.stop()
+    // In this process it can only end in good order: what it writes down then is taken back.
+    const restore = keepDisk(this.#kept(), this.project.world.directory())
     await this.sidecar.end({ code: 'killed', reason: 'crashed' })
     await this.#server?.close()
-    // It says there that it ended.
+    restore()
     rmSync(this.dir, { recursive: true, force: true })
+  }
+
+  /** The directories that outlive the sidecar. */
+  #kept(): string[] {
+    const { home, registry, run, record } = this.sidecar
+    return [
+      ...(registry.claimed ? [nameDir(home, this.project.name, record.name)] : []),
+      ...(run ? [runDir(home, run.id)] : []),
+    ]
   }
 
   /** Session and sidecar die at once. */

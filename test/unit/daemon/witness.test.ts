@@ -37,7 +37,7 @@ beforeEach(() => {
     name: () => 'me',
     store: () => null,
     readRecord: () => null,
-    notifyPeople: async () => {},
+    tellPeople: async () => {},
   })
 })
 afterEach(() => {
