@@ -82,8 +82,10 @@ function stateLines({ project, name, engine, sessions, runs, tasks, unread }: St
 
 function counts({ runs, tasks, unread }: Pick<State, 'runs' | 'tasks' | 'unread'>): string[] {
   const running = (runs ?? []).filter(({ endedAt }) => endedAt === undefined)
+  // Only its own sidecar counts a name's mail.
+  const mail = unread === 0 ? 'no unread messages for you' : `${unread} unread for you, mesh inbox`
   return [
-    unread === null || unread === 0 ? 'no unread messages for you' : `${unread} unread for you, mesh inbox`,
+    unread === null ? 'mesh inbox shows your messages' : mail,
     running.length === 0 ? 'no runs under way' : `${running.length} under way, mesh tree`,
     tasks === null || tasks.length === 0 ? 'no open tasks' : `${tasks.length} open tasks, mesh task list`,
   ]
