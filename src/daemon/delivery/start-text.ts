@@ -8,7 +8,7 @@ interface Start {
   project: string
   sessions: readonly Session[]
   unread: number
-  /** One line about held messages. */
+  /** A line about held messages; empty without any. */
   held: string
   claimed: Claimed
   /** The name that was asked for. */

@@ -63,7 +63,7 @@ export class Beginnings {
     await this.#late.give().catch((error) => log.warn({ error: String(error) }, 'no text for the start'))
   }
 
-  /** What is kept was read another way: a start that waits for the next turn goes without it. */
+  /** Replaces a start that waits for the next turn: the state in it was read another way. */
   async keptWasRead(): Promise<void> {
     const { naming, log } = this.#session
     const text = () => this.#startText(naming.conversation)

@@ -3,7 +3,7 @@ import type { Message } from '../../api/ops.schema.ts'
 import type { Entry } from '../../core/mail/inbox.ts'
 import type { Shown } from '../../core/render.ts'
 
-/** For a model: a large body by its beginning. */
+/** Returns a message for a model: of a large body its beginning. */
 export function shownOf(entry: Entry): Shown {
   const { body } = entry.envelope
   const text = 'text' in body ? body.text : body.preview
@@ -11,7 +11,7 @@ export function shownOf(entry: Entry): Shown {
   return { ...messageOf(entry, text), ...truncated, hops: entry.envelope.hops }
 }
 
-/** For `mesh inbox`: `text` is the whole body. */
+/** Returns a message for `mesh inbox`. `text` is the whole body. */
 export function messageOf(entry: Entry, text: string): Message {
   const { envelope, verified, repeat } = entry
   return {

@@ -70,8 +70,9 @@ export class Sender {
   }
 
   /**
-   * What a store loses is its tail, and it gives the positions away again: from the highest down to the first message
-   * that is where it was stored, all are lost. One of whose position nothing is left was read and removed, or is old.
+   * Finds the messages that a damaged store lost. A store loses its tail, and gives the positions away again: from the
+   * highest down to the first message that is where it was stored, all are lost. A message of whose position nothing is
+   * left was read and removed, or is old.
    */
   async #findLost(store: ProjectStore): Promise<Sent[]> {
     const stored = this.#outbox.stored()

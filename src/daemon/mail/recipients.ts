@@ -91,7 +91,7 @@ export class Recipients {
   }
 }
 
-/** Nobody takes what it sent itself: without another of that role the message waits. */
+/** Returns a note when no other session has the role: a sender takes nothing of its own, so that the message waits. */
 async function takerNote(store: ProjectStore, role: string, me: string): Promise<{ note?: string }> {
   const records = (await store.names.all()).map(({ value }) => value)
   const takers = records.filter((record) => isOwned(record) && record.roles.includes(role))

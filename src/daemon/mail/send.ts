@@ -22,7 +22,7 @@ export async function post(session: MailSession, letter: Letter): Promise<Sent &
   return { id: letter.id, state: position === null ? 'queued' : 'stored', to: formatRecipient(to), ...note, isNew }
 }
 
-/** As `Session.send`. */
+/** Does what `Session.send` says. */
 export async function enter(session: MailSession, letter: Letter): Promise<Entered> {
   if (!session.isNamed) await session.ready()
   const bytes = checkText(letter.text)

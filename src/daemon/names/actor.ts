@@ -29,7 +29,7 @@ export function holderFacts(record: NameRecord | null, holder: Actor): HolderFac
   return { state, ...(endedAt === undefined ? {} : { at: endedAt }), ...(reason === undefined ? {} : { reason }) }
 }
 
-/** The same finding by two who look is one operation. */
+/** Returns the id of a finding: two sessions that find the same make one operation of it. */
 export function findingId({ id, claim }: Task, move: Move): string {
   const finding = JSON.stringify([id, claim?.fence, claim?.deadline, move])
   return createHash('sha256').update(finding).digest('hex').slice(0, 32)

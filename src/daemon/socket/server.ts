@@ -15,7 +15,7 @@ const PATH_PREFIX = '/v0/'
 const SMALL_REQUEST_BYTES = 64 * 1024
 
 export interface ApiServer {
-  /** How long no call has been under way, milliseconds. */
+  /** Milliseconds since the last call ended; 0 while one is under way. */
   readonly idleMs: number
   close(): Promise<void>
 }
