@@ -33,7 +33,8 @@ const codes = {
 export type ErrorCode = keyof typeof codes
 
 /** Distinguishes errors of one code where a program acts on the difference. */
-export type ErrorDetail = 'no_operation'
+const details = ['no_operation', 'not_reached'] as const
+export type ErrorDetail = (typeof details)[number]
 
 export interface ErrorBody {
   code: ErrorCode
@@ -50,7 +51,7 @@ export class MeshError extends Error {
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; hint?: string; detail?: ErrorDetail } = {},
+    options: { cause?: unknown; hint?: string | undefined; detail?: ErrorDetail | undefined } = {},
   ) {
     super(message, { cause: options.cause })
     this.name = 'MeshError'
@@ -73,11 +74,12 @@ export class MeshError extends Error {
   }
 
   /** Reads an error that crossed the socket. An unknown code (a newer peer) reads as `internal`. */
-  static fromBody(body: { code?: unknown; message?: unknown; hint?: unknown }): MeshError {
+  static fromBody(body: { code?: unknown; message?: unknown; hint?: unknown; detail?: unknown }): MeshError {
     const code =
       typeof body.code === 'string' && Object.hasOwn(codes, body.code) ? (body.code as ErrorCode) : 'internal'
     const hint = typeof body.hint === 'string' ? body.hint : undefined
-    return new MeshError(code, typeof body.message === 'string' ? body.message : 'unknown error', { hint })
+    const detail = details.find((known) => known === body.detail)
+    return new MeshError(code, typeof body.message === 'string' ? body.message : 'unknown error', { hint, detail })
   }
 
   /** Returns what `make` returns, or the MeshError that it throws. */

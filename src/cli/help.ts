@@ -58,7 +58,7 @@ export function groupMembers(group: string): string[] {
 }
 
 function sectionLines({ name, title, commands }: Section): string[] {
-  return [`${name[0]!.toUpperCase()}${name.slice(1)}: ${title}`, ...list(commands)]
+  return [...wrap(`${name[0]!.toUpperCase()}${name.slice(1)}: ${title}`, textWidth()), ...list(commands)]
 }
 
 function inGroup(group: string): Command[] {

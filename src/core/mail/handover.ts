@@ -18,7 +18,7 @@ export interface InFlight {
   /** When the client read it off the door; null until then. */
   receivedAt: number | null
   /** Since when the client keeps it back for its user to decide; null if it does not. */
-  heldAt: number | null
+  screenedAt: number | null
   /** The client has asked its user since. */
   asked: boolean
   /** When something showed that the client has it; null before. */
@@ -92,20 +92,20 @@ function hasFloor({ now, floorUntil }: Situation): boolean {
 
 function decideInFlight(situation: Situation, inFlight: InFlight): Decision {
   const { status, statusSince } = situation
-  const { handedAt, heldAt, door } = inFlight
+  const { handedAt, screenedAt, door } = inFlight
   if (handedAt !== null) {
     // As long as the turn goes on, or a question to the person is open, it may still be read.
     if (status !== 'idle') return { do: 'nothing', until: null }
     const deadline = Math.max(handedAt, statusSince) + times.surfacedEvidence
     return atDeadline(situation, deadline, { do: 'expire', why: 'the turn ended without it', certain: false })
   }
-  if (heldAt !== null) {
+  if (screenedAt !== null) {
     // Nothing else is put before the person meanwhile.
     if (status === 'waiting') return { do: 'nothing', until: null }
     const why = inFlight.asked
       ? 'the person at the session did not let it in: denied, or not answered in time'
       : 'the client keeps it back and asks nobody'
-    return atDeadline(situation, Math.max(heldAt, statusSince) + times.heldEvidence, { do: 'refuse', why })
+    return atDeadline(situation, Math.max(screenedAt, statusSince) + times.heldEvidence, { do: 'refuse', why })
   }
   return WITHDRAWABLE.has(door) ? decideUntaken(situation, inFlight) : decideUnseen(situation, inFlight)
 }
@@ -150,7 +150,7 @@ function keptUntil(situation: Situation, keeper: DoorView): number | null {
 export function waitsFor(situation: Situation): string | null {
   const { status, inFlight, doors } = situation
   if (doors.length === 0) return null
-  if (inFlight && (inFlight.handedAt !== null || (inFlight.heldAt === null && !WITHDRAWABLE.has(inFlight.door))))
+  if (inFlight && (inFlight.handedAt !== null || (inFlight.screenedAt === null && !WITHDRAWABLE.has(inFlight.door))))
     return null
   if (status === 'waiting') return 'the session asks its user something (a permission prompt)'
   if (status === 'paused') return 'the process of the session is stopped'

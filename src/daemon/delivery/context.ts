@@ -26,7 +26,7 @@ interface ForgetfulSession {
   readonly record: Pick<NameRecord, 'name'>
   readonly state: { readonly document: StateDocument }
   readonly obligations: { list(): Obligation[] }
-  readonly holding: { readonly ledger: LedgerBook } | null
+  readonly storage: { readonly ledger: LedgerBook } | null
   readonly harness: Pick<Harness, 'follow' | 'wasRead'>
   readonly beginnings: { keptWasRead(): Promise<void> }
   poke(): void
@@ -55,7 +55,7 @@ export class Context {
     this.#forget()
     if (text === '') return ''
     this.#token = token
-    this.#session.holding?.ledger.note({ t: 'told', token, at: Date.now() })
+    this.#session.storage?.ledger.note({ t: 'told', token, at: Date.now() })
     this.#session.harness.follow?.(token)
     // A compaction by itself comes within a turn.
     if (this.#isBusy) this.#timer = this.#dueIn(SEEN_MS)
@@ -64,7 +64,7 @@ export class Context {
 
   /** Another sidecar gave it, and ended before it saw that it was read. */
   resume(): void {
-    const given = this.#session.holding?.ledger.ledger.given
+    const given = this.#session.storage?.ledger.ledger.given
     if (!given || this.#token !== null) return
     this.#token = given.token
     if (this.#session.harness.wasRead?.(given.token)) this.#forget()
@@ -140,7 +140,7 @@ export class Context {
     this.#stopTimer(true)
     const wasDue = this.#due > 0
     this.#due = 0
-    if (this.#token !== null) this.#session.holding?.ledger.note({ t: 'seen' })
+    if (this.#token !== null) this.#session.storage?.ledger.note({ t: 'seen' })
     this.#token = null
     if (wasDue) this.#session.poke()
   }

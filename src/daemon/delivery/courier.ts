@@ -74,7 +74,7 @@ export class Courier {
     this.#statusSince = Date.now()
     if (status === 'busy' || status === 'waiting') this.#floorUntil = null
     const { current } = this.#handovers
-    if (status === 'waiting' && current?.heldAt) current.asked = true
+    if (status === 'waiting' && current?.screenedAt) current.asked = true
     this.#session.presence.changed()
     this.poke()
   }

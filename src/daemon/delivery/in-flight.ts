@@ -24,7 +24,7 @@ export const INBOX = 'inbox'
 /** Hand-overs given up on, whose evidence may still come; and those that were read and not answered. */
 const PAST = 64
 const RETRY_MS = 1000
-const NOTHING_SEEN = { receivedAt: null, heldAt: null, asked: false, handedAt: null } as const
+const NOTHING_SEEN = { receivedAt: null, screenedAt: null, asked: false, handedAt: null } as const
 
 /** A session that mail is handed over to. */
 export interface HandingSession {
@@ -92,8 +92,8 @@ export class Handovers {
 
   /** Returns unread messages that nobody has taken yet, oldest first. */
   untaken({ inbox }: Mailbox): Entry[] {
-    const { token, handedAt, heldAt } = this.#current ?? {}
-    const offered = token !== undefined && handedAt === null && heldAt === null ? inbox.inHandover(token) : []
+    const { token, handedAt, screenedAt } = this.#current ?? {}
+    const offered = token !== undefined && handedAt === null && screenedAt === null ? inbox.inHandover(token) : []
     return [...offered, ...inbox.deliverable()]
   }
 
@@ -161,8 +161,8 @@ export class Handovers {
   #progress(current: InFlight, state: 'received' | 'held' | 'handed', evidence: string, isAsking: boolean): void {
     const now = Date.now()
     if (state === 'received') current.receivedAt = now
-    else if (state === 'held' && current.heldAt === null) {
-      current.heldAt = now
+    else if (state === 'held' && current.screenedAt === null) {
+      current.screenedAt = now
       current.asked = isAsking
       this.#session.steps.noteAll(this.#entries(current.token), 'held', evidence)
     } else if (state === 'handed' && current.handedAt === null) {
@@ -216,8 +216,8 @@ export class Handovers {
     this.#current = null
     this.#doors.refuse(current.door, why)
     this.giveBack(current.token, true, current.door)
-    const isStillHeld = current.heldAt !== null && !current.asked
-    this.#reasons.refused(entries, isStillHeld ? 'held' : 'delivered', why)
+    const isStillScreened = current.screenedAt !== null && !current.asked
+    this.#reasons.refused(entries, isStillScreened ? 'held' : 'delivered', why)
   }
 
   /** Nothing shows whether a hand-over was read: its messages are unread again, marked. `certain`: they were not read. */

@@ -12,7 +12,7 @@ export class Reasons {
   /** Reasons that were reported, by message. */
   readonly #reported = new BoundedMap<string, Set<string>>(limits.unread)
   /** Messages of which the client still keeps a copy back. */
-  readonly #held = new Set<string>()
+  readonly #screened = new Set<string>()
 
   constructor(report: Report) {
     this.#report = report
@@ -31,7 +31,7 @@ export class Reasons {
 
   /** The client did not take them, or did not let them in. `held`: it keeps them back all the same. */
   refused(entries: readonly Entry[], state: Waiting, why: string): void {
-    if (state === 'held') for (const entry of entries) remember(this.#held, idOf(entry))
+    if (state === 'held') for (const entry of entries) remember(this.#screened, idOf(entry))
     this.#say(entries, state, why)
   }
 
@@ -40,9 +40,9 @@ export class Reasons {
       const reported = this.#reported.get(idOf(entry)) ?? new Set()
       this.#reported.set(idOf(entry), reported.add(reason))
     }
-    const held = entries.filter((entry) => this.#held.has(idOf(entry)))
-    const others = entries.filter((entry) => !held.includes(entry))
-    if (held.length > 0) this.#report(held, 'held', `waits: ${reason}`)
+    const screened = entries.filter((entry) => this.#screened.has(idOf(entry)))
+    const others = entries.filter((entry) => !screened.includes(entry))
+    if (screened.length > 0) this.#report(screened, 'held', `waits: ${reason}`)
     if (others.length > 0) this.#report(others, state, `waits: ${reason}`)
   }
 }

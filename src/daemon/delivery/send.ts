@@ -82,6 +82,7 @@ async function followUp(
       'timeout',
       `${sent.id} is ${await stateNow(session, sent)} but not ${wait === 'reply' ? 'answered' : wait} yet${sent.note ? `: ${sent.note}` : ''}`,
       {
+        detail: 'not_reached',
         hint: isFull(session)
           ? `${session.mailbox.inbox.size} unread messages are before what comes now: mesh inbox`
           : `mesh trace ${sent.id}`,

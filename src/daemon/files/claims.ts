@@ -63,7 +63,7 @@ export interface HeldClaim {
   why?: string
 }
 
-/** What `name` holds, in every repository of the project, oldest first. */
+/** Returns the claims of `name` in every repository of the project, oldest first. */
 export async function heldClaims(store: ProjectStore, name: string): Promise<HeldClaim[]> {
   const now = new Date().toISOString()
   const records = await store.claims.all()
@@ -97,7 +97,7 @@ async function change<T>(store: ProjectStore, repository: string, grace: Grace, 
   throw new MeshError('conflict', 'the claims of this repository change all the time', { hint: 'try again' })
 }
 
-/** False: somebody was faster. */
+/** Returns false if another session was faster. */
 async function written(
   store: ProjectStore,
   repository: string,

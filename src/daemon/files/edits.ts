@@ -1,6 +1,6 @@
 /**
- * Two sessions that edit one file of a worktree are told of each other, and so are who edits a claimed file and who
- * claims it. Each file has a record of who edited it lately: whoever finds another in it tells both. Nobody watches.
+ * Notifies two sessions that edit one file of a worktree of each other, and so the editor and the claimant of a claimed
+ * file. Each file has a record of its latest editors: a sidecar that finds another in it notifies both. None watches.
  */
 import { createHash } from 'node:crypto'
 import { BoundedMap } from '../../core/bounded-map.ts'
@@ -24,9 +24,9 @@ const HASH_DIGITS = 16
 
 export class EditNews {
   readonly #session: MailSession
-  /** Paths whose edits nobody has looked at yet. */
+  /** Paths whose edits were not looked at yet. */
   readonly #pending = new Set<string>()
-  /** When this session was last put into a file's record. */
+  /** When this session was put into a file's record last. */
   readonly #noted = new BoundedMap<string, number>(limits.filesEdited)
   /** The connection over which it was. */
   #store: ProjectStore | null = null
@@ -42,15 +42,15 @@ export class EditNews {
     if (!this.#running) void this.#run()
   }
 
-  /** A peer's `edited` message. Returns what to tell it. */
+  /** Takes a peer's `edited` message. Returns the evidence of its receipt. */
   heard({ from, sentAt, body }: Envelope): string {
     const said = 'text' in body ? fileEditedIn(body.text) : null
     if (!said || Date.now() - Date.parse(sentAt) > times.fileEdit) return 'too late to matter'
     const { path, worktree, claim } = said
     const elsewhere = worktree !== this.#worktreeOf(this.#session.place.worktree)
     const what = claim ? 'edited-by-peer' : 'shared'
-    this.#tell({ path, peer: from.name, what, elsewhere, ...(claim ? { claim } : {}) }, said, from)
-    return 'its session is told'
+    this.#notify({ path, peer: from.name, what, elsewhere, ...(claim ? { claim } : {}) }, said, from)
+    return 'its session is notified'
   }
 
   async #run(): Promise<void> {
@@ -74,8 +74,8 @@ export class EditNews {
     if (!file || !isPath(file.path)) return
     const me = actorOf(this.#session.record)
     const claim = await claimAgainst(store, file.repository, file.path, me, graceOf(settings))
-    if (claim) await this.#tellBoth(store, file, claim.holder, claim)
-    for (const other of await this.#note(store, file, me)) await this.#tellBoth(store, file, other, null)
+    if (claim) await this.#notifyBoth(store, file, claim.holder, claim)
+    for (const other of await this.#note(store, file, me)) await this.#notifyBoth(store, file, other, null)
   }
 
   /** Puts this session into the file's record. Resolves to the others that edited it lately. */
@@ -96,8 +96,8 @@ export class EditNews {
     throw new MeshError('conflict', 'the record of a file was changed by another writer at every try')
   }
 
-  /** Tells this session and the other, unless they know. One that has ended edits and claims no more. */
-  async #tellBoth(store: ProjectStore, file: Located, other: Actor, claim: FileClaim | null): Promise<void> {
+  /** Notifies this session and the other, unless they know. One that has ended edits and claims no more. */
+  async #notifyBoth(store: ProjectStore, file: Located, other: Actor, claim: FileClaim | null): Promise<void> {
     const { path, repository, top } = file
     const holder = await holderOf(store, other.name)
     if (holder?.state !== 'held' || holder.epoch < other.epoch) return
@@ -107,7 +107,7 @@ export class EditNews {
     }
     const what = claim ? 'claimed-by-peer' : 'shared'
     const news: FileNews = { path, peer: holder.name, what, ...(claim ? { claim } : {}) }
-    if (!this.#tell(news, said, other)) return
+    if (!this.#notify(news, said, other)) return
     const { name, epoch } = this.#session.record
     const id = `m_${hashOf(JSON.stringify(['edited', said, name, epoch, holder.name, holder.epoch]), 32)}`
     const to = { kind: 'session', name: holder.name } as const
@@ -116,7 +116,7 @@ export class EditNews {
   }
 
   /** Puts news into the own mailbox, once for a peer and a file. False: it was there before. */
-  #tell(news: FileNews, said: FileEdited, { member, epoch }: Actor): boolean {
+  #notify(news: FileNews, said: FileEdited, { member, epoch }: Actor): boolean {
     const { mailbox, record, place } = this.#session
     const of = [said.repository, said.worktree, folded(news.path), news.peer, record.epoch]
     const idOf = (what: FileNews['what']) => `m_${hashOf(JSON.stringify(['file', what, ...of]), 32)}`
@@ -135,7 +135,7 @@ export class EditNews {
     return true
   }
 
-  /** One directory of one machine. */
+  /** Hash of a directory of a machine. */
   #worktreeOf(top: string): string {
     return hashOf(JSON.stringify([this.#session.record.process.host, top]))
   }

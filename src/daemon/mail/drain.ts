@@ -11,12 +11,12 @@ import { isName } from '../../wire/names.ts'
 import { removeLocked } from '../disk/session-dir.ts'
 import { dirLock } from '../names/rename.ts'
 
-/** Drains one name's outbox unless a live sidecar holds it. Resolves to how many messages went out. */
+/** Drains one name's outbox unless a live sidecar has it locked. Resolves to how many messages went out. */
 export async function drainOutbox(home: Home, store: ProjectStore, name: string, log: Logger): Promise<number> {
   const dir = nameDir(home, store.project, name)
   if (!hasOutbox(dir)) return 0
-  const held = tryLock(dirLock(dir))
-  if (!held) return 0
+  const locked = tryLock(dirLock(dir))
+  if (!locked) return 0
   let journal: Journal<OutboxStep> | null = null
   try {
     const opened = Journal.open<OutboxStep>(join(dir, 'outbox.jsonl'))
@@ -33,7 +33,7 @@ export async function drainOutbox(home: Home, store: ProjectStore, name: string,
     return waiting.length
   } finally {
     journal?.close()
-    held.release()
+    locked.release()
   }
 }
 

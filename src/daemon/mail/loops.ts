@@ -23,7 +23,7 @@ const KNOWN = 1000
 /** A session whose exchanges are counted. */
 export interface CountedSession extends Session {
   /** The files that the name has on this machine; null before the session has one. */
-  readonly holding: { mailbox: Mailbox; book: BudgetBook } | null
+  readonly storage: { mailbox: Mailbox; book: BudgetBook } | null
   readonly steps: Steps
 }
 
@@ -47,7 +47,7 @@ export class LoopGuard {
   }
 
   get #held(): readonly Readonly<Pair>[] {
-    return this.#session.holding?.book.budget.held() ?? []
+    return this.#session.storage?.book.budget.held() ?? []
   }
 
   /** Finds out who a sender is, so that `judge` knows at once. */
@@ -65,7 +65,7 @@ export class LoopGuard {
 
   /** Counts a message that arrives. True: it is to be held. After `know`. */
   judge(envelope: Envelope, verified: boolean): boolean {
-    const kept = this.#session.holding
+    const kept = this.#session.storage
     if (!this.counts || !kept) return false
     const { name } = envelope.from
     if (this.isPerson(envelope.from, verified)) {
@@ -84,7 +84,7 @@ export class LoopGuard {
 
   /** This session sent something to a peer. */
   sent(to: string): void {
-    const kept = this.#session.holding
+    const kept = this.#session.storage
     if (!this.counts || !kept) return
     const now = Date.now()
     if (kept.book.budget.isStale(to, now)) this.resume(to, 'silence')
@@ -93,7 +93,7 @@ export class LoopGuard {
 
   /** Counts anew, with one peer or all (null), and lets go on what was held. Returns how many messages. */
   resume(peer: string | null, evidence: string): number {
-    const kept = this.#session.holding
+    const kept = this.#session.storage
     if (!kept) return 0
     if (kept.book.budget.counted().some((pair) => peer === null || pair.with === peer)) {
       kept.book.note({ t: 'reset', with: peer })
@@ -145,19 +145,19 @@ export class LoopGuard {
   }
 
   #noteOf(pairs: readonly { with: string; rounds: number }[]): string {
-    const kept = this.#session.holding
+    const kept = this.#session.storage
     const counts = kept ? countHeld(kept.mailbox) : new Map<string, number>()
     const all = pairs.map(({ with: peer, rounds }) => ({ with: peer, rounds, messages: counts.get(peer) ?? 0 }))
     return holdNote(all.filter(({ messages }) => messages > 0))
   }
 
   #noteNotified(peer: string, whom: 'people' | 'model'): void {
-    this.#session.holding?.book.note({ t: 'told', with: peer, whom })
+    this.#session.storage?.book.note({ t: 'told', with: peer, whom })
   }
 
   /** Returns what a heartbeat shows of it. */
   pairs(): PairState[] {
-    const kept = this.#session.holding
+    const kept = this.#session.storage
     if (!kept || !this.counts) return []
     const pairs = kept.book.budget.counted().slice(0, limits.pairsShown)
     const counts = countHeld(kept.mailbox)

@@ -1,5 +1,5 @@
 /**
- * The mail of the name this sidecar holds: inbox in memory, journal on disk, surfaced record in the engine. Every
+ * The mail of this sidecar's name: inbox in memory, journal on disk, surfaced record in the engine. Every
  * change goes to the journal first.
  */
 import { join } from 'node:path'
@@ -68,7 +68,7 @@ export class Mailbox {
     return this.#inbox.size < count && this.#inbox.bytes < limits.unreadBytes
   }
 
-  /** Reads the surfaced record: what earlier holders of the name have read. Returns where reading begins. */
+  /** Reads the surfaced record: what earlier owners of the name have read. Returns where reading begins. */
   async load(store: ProjectStore, name: string, since: number): Promise<number> {
     const { value, revision } = await store.surfaced.look(name)
     this.#record = value
@@ -111,7 +111,7 @@ export class Mailbox {
     return this.#inbox.knows(id) || (!isAside(to) && wasRead(this.#record, seq))
   }
 
-  /** `repeat`: somebody else may have shown it. So may an earlier holder, at this position of a stream that went back. */
+  /** `repeat`: somebody else may have shown it. So may an earlier owner, at this position of a stream that went back. */
   arrive(
     arrived: { seq: number; envelope: Envelope; verified: boolean },
     at: number,
@@ -196,7 +196,7 @@ export class Mailbox {
     }
   }
 
-  /** After a lost compare-and-set: an own write whose answer was lost, or another holder's. */
+  /** After a lost compare-and-set: an own write whose answer was lost, or another owner's. */
   async #reread(store: ProjectStore, name: string, epoch: number): Promise<boolean> {
     const { value, revision } = await store.surfaced.look(name)
     this.#revision = revision

@@ -75,13 +75,13 @@ async function changeMembership(session: MemberSession, edit: (record: NameRecor
 /** Reads a topic from now on. The reader stands still meanwhile: what it has passed would count as read. */
 async function joinTopic(session: MemberSession, topic: string): Promise<void> {
   const { link, registry } = session
-  const holding = opened(session)
+  const storage = opened(session)
   const { store } = link
   await completing(link, async () => {
-    await holding.pause()
+    await storage.pause()
     const { lastSeq } = await store.messagesState()
     const record = await registry.change(store, (now) => joined(now, topic, lastSeq))
-    await holding.read(store, record)
+    await storage.read(store, record)
   })
 }
 

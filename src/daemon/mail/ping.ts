@@ -35,7 +35,7 @@ export async function ping(session: MailSession, request: Parsed<'ping'>, call: 
   const { status } = await find(session, name).catch(() => peer)
   if (!receipt) return late(session, { name, status, door: null, state, ms, evidence: '' }, request, timeoutMs)
   const pinged = { name, status, door: receipt.door ?? null, state: receipt.state, ms, evidence: receipt.evidence }
-  return receipt.state === 'held' ? { ...pinged, problem: heldProblem(name, id, receipt) } : pinged
+  return receipt.state === 'held' ? { ...pinged, problem: screenedProblem(name, id, receipt) } : pinged
 }
 
 async function find(session: MailSession, name: string): Promise<Peer> {
@@ -63,7 +63,7 @@ function unsent({ name, status }: Peer, problem: MeshError): Pinged {
   return { name, status, door: null, state: null, ms: 0, evidence: problem.message, problem: problem.toBody() }
 }
 
-function heldProblem(name: string, id: string, { evidence }: Receipt) {
+function screenedProblem(name: string, id: string, { evidence }: Receipt) {
   return new MeshError('conflict', `${name} has it, held: ${evidence}`, { hint: `see: mesh trace ${id}` }).toBody()
 }
 

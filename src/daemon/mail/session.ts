@@ -7,7 +7,7 @@ import type { Sender } from './outbox.ts'
 import type { Receipts, Steps } from './receipts.ts'
 import type { Recipients } from './recipients.ts'
 import type { Roles } from './roles.ts'
-import type { Holding } from './storage.ts'
+import type { Storage } from './storage.ts'
 
 export interface MailSession extends Session {
   /** Throws `mesh_down` before the session has a name, as does `sender`. */
@@ -19,7 +19,7 @@ export interface MailSession extends Session {
   readonly steps: Steps
   readonly roles: Roles
   /** The files that the name has on this machine; null before the session has one, and while it changes it. */
-  readonly holding: Holding | null
+  readonly storage: Storage | null
   /** Writes the surfaced record if it changed. */
   save(): Promise<void>
   /** Returns a message by its position in the stream; undefined if it is not there or not readable. */

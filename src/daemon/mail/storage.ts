@@ -19,7 +19,7 @@ import type { Incoming } from './incoming.ts'
 import { Mailbox } from './mailbox.ts'
 import { Sender } from './outbox.ts'
 
-interface HoldingOptions {
+interface StorageOptions {
   home: Home
   project: string
   record: NameRecord
@@ -29,41 +29,41 @@ interface HoldingOptions {
 }
 
 /** Returns what the name keeps on this machine. Throws `mesh_down` before the session has one. */
-export function opened({ holding, link }: Pick<Session, 'link'> & { holding: Holding | null }): Holding {
-  if (holding) return holding
+export function opened({ storage, link }: Pick<Session, 'link'> & { storage: Storage | null }): Storage {
+  if (storage) return storage
   throw new MeshError('mesh_down', `this session has not joined the mesh: ${link.whyDown}`)
 }
 
-export class Holding {
+export class Storage {
   readonly mailbox: Mailbox
   readonly sender: Sender
   readonly book: BudgetBook
   readonly ledger: LedgerBook
-  readonly #options: HoldingOptions
+  readonly #options: StorageOptions
   readonly #lock: Lock
   #reader: MailReader | null = null
   #reading: Promise<void> = Promise.resolve()
   /** Messages that waited in the stream when reading began. */
   backlog = 0
 
-  private constructor(options: HoldingOptions, held: Lock, dir: string) {
+  private constructor(options: StorageOptions, lock: Lock, dir: string) {
     const { record, log, stalls } = options
     this.#options = options
-    this.#lock = held
+    this.#lock = lock
     this.mailbox = Mailbox.open(dir, log)
     this.book = BudgetBook.open(dir, log)
     this.ledger = LedgerBook.open(dir, log)
     this.sender = new Sender({ dir, member: record.member, log, stalls })
   }
 
-  static async open(options: HoldingOptions): Promise<Holding> {
+  static async open(options: StorageOptions): Promise<Storage> {
     const dir = nameDir(options.home, options.project, options.record.name)
     ensurePrivateDir(dir)
-    const held = await lock(dirLock(dir), LOCK_MS)
+    const dirLocked = await lock(dirLock(dir), LOCK_MS)
     try {
-      return new Holding(options, held, dir)
+      return new Storage(options, dirLocked, dir)
     } catch (error) {
-      held.release()
+      dirLocked.release()
       throw error
     }
   }

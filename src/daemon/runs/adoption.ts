@@ -1,6 +1,6 @@
 /**
  * Adopts the runs of sessions that are over: each unfinished one below this session whose owner is gone becomes this
- * session's, if nobody nearer lives. By compare-and-set on the run's record, so that of several exactly one has it.
+ * session's, if none nearer lives. By compare-and-set on the run's record, so that of several exactly one has it.
  */
 import { adopted, heirOf } from '../../core/runs/adoption.ts'
 import { isOver } from '../../core/runs/run.ts'
@@ -14,7 +14,7 @@ import type { Session } from '../session.ts'
 /** After its start a session has better to do. */
 const START_MS = 300
 const SPREAD_MS = 5000
-/** The end of a session's run may be told a moment before its name says so: looked at again so often ... */
+/** The end of a session's run may be published a moment before its name says so: looked at again so often ... */
 const LOOKS = 20
 const LOOK_MS = 500
 /** ... and, while there are runs below this session, for those whose owner was lost without a word. */
@@ -38,14 +38,14 @@ export class Adoption {
   #isAbove = false
   /** Runs above those that are looked at which ended long ago (null: they are not there any more). */
   readonly #ended = new Map<string, RunRecord | null>()
-  /** How often to look again soon. */
+  /** Number of looks that come soon. */
   #looks = 0
 
   constructor(options: AdoptionOptions) {
     this.#options = options
   }
 
-  /** `isNew`: nobody had the name before, and no run is below it yet. */
+  /** `isNew`: no session had the name before, and no run is below it yet. */
   attach(store: ProjectStore, isNew: boolean): void {
     this.detach()
     this.#store = store
@@ -133,7 +133,7 @@ export class Adoption {
     return runs
   }
 
-  /** False: somebody changed the record meanwhile. */
+  /** False: another process changed the record meanwhile. */
   async #adopt(store: ProjectStore, { key, value, revision }: Entry<RunRecord>): Promise<boolean> {
     const { session, onAdopted } = this.#options
     const record = adopted(value, session.record.name)

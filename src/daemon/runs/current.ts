@@ -1,4 +1,4 @@
-/** The runs of a project that go on, and those that ended so lately that it is news. */
+/** The runs of a project that go on, and those whose end may still be news: all that a sidecar keeps in memory. */
 import { join } from 'node:path'
 import { isOver } from '../../core/runs/run.ts'
 import type { Home } from '../../host/home.ts'
@@ -7,8 +7,10 @@ import type { Entry } from '../../nats/bucket.ts'
 import { times } from '../../wire/limits.ts'
 import type { RunRecord } from '../../wire/run.schema.ts'
 
-/** What ended longer ago is no news. */
-export const NEWS_MS = 86_400_000
+/** The end of a run that another session may adopt is news for so long ... */
+const NEWS_MS = 86_400_000
+/** ... and that of any run is shown to its owner for so long. */
+const SHOWN_MS = 3_600_000
 
 export type CurrentRuns = Replica<RunRecord>
 
@@ -17,7 +19,9 @@ export function openCurrentRuns(home: Home, project: string, version: string): C
 }
 
 function isCurrent({ value, writtenAt }: Entry<RunRecord>): boolean {
-  // The engine removes it then, and says so to nobody.
+  // The engine removes it then, and does so without an event.
   if (Date.now() - writtenAt > times.eventAge) return false
-  return !isOver(value.state) || Date.now() - Date.parse(value.endedAt ?? '') < NEWS_MS
+  if (!isOver(value.state)) return true
+  const isAdoptable = value.lineage.length > 0 || value.formerOwners !== undefined
+  return Date.now() - Date.parse(value.endedAt ?? '') < (isAdoptable ? NEWS_MS : SHOWN_MS)
 }

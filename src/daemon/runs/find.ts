@@ -13,6 +13,7 @@ import type { RunRecord } from '../../wire/run.schema.ts'
 import type { Session } from '../session.ts'
 
 const ID_PREFIX = /^r_[0-9a-f]{8,31}$/
+const DAY_MS = 86_400_000
 /** A supervisor that reaches the engine has announced its run by then. */
 const FRESH_MS = 30_000
 
@@ -35,20 +36,17 @@ export async function findRun(session: Session, text: string): Promise<RunRecord
 }
 
 async function byPrefix(session: Session, prefix: string): Promise<RunRecord | undefined> {
-  const known = await session.link.store.runs.records.all()
-  const all = [...known.map(({ value }) => value), ...(await unannounced(session, known))]
-  const found = all.filter(({ id }) => id.startsWith(prefix))
+  const found = (await allRecords(session)).filter(({ id }) => id.startsWith(prefix))
   if (found.length > 1) throw new MeshError('bad_request', `${prefix} fits ${found.length} runs`)
   return found[0]
 }
 
-/** A run that goes on, or ended within a day, comes before those that ended earlier: they are many. */
+/** A run that goes on comes before those that are over: they are many. */
 async function byName(session: Session, name: string): Promise<RunRecord | undefined> {
-  const isNamed = (record: RunRecord) => record.name === name
-  const current = (await currentRecords(session)).filter(isNamed)
-  if (current.length > 0) return newest(current)
-  const all = await session.link.store.runs.records.all()
-  return newest(all.map(({ value }) => value).filter(isNamed))
+  const current = await withUnannounced(session, await session.currentRuns())
+  const living = current.filter((record) => record.name === name && !isOver(record.state))
+  if (living.length > 0) return newest(living)
+  return newest((await allRecords(session)).filter((record) => record.name === name))
 }
 
 function newest(records: readonly RunRecord[]): RunRecord | undefined {
@@ -70,20 +68,25 @@ function localRecord(session: Session, id: string): RunRecord | null {
   return recordOf(spec, started?.at ?? new Date().toISOString(), { state: 'running', ...child })
 }
 
-/** Returns the runs that go on or ended within a day, also those that the engine may not have heard of yet. */
-export async function currentRecords(session: Session): Promise<RunRecord[]> {
-  const known = await session.currentRuns()
-  return [...known.map(({ value }) => value), ...(await unannounced(session, known))]
+/** Returns the runs that go on or ended within a day. */
+export async function recentRecords(session: Session): Promise<RunRecord[]> {
+  const all = await allRecords(session)
+  return all.filter(({ endedAt }) => !endedAt || Date.now() - Date.parse(endedAt) < DAY_MS)
 }
 
-/** Returns runs that began here so lately that the engine may not have them yet. */
-async function unannounced(session: Session, known: readonly Entry<RunRecord>[]): Promise<RunRecord[]> {
+async function allRecords(session: Session): Promise<RunRecord[]> {
+  return withUnannounced(session, await session.link.store.runs.records.all())
+}
+
+/** Adds the runs that began here so lately that the engine may not have them yet. */
+async function withUnannounced(session: Session, known: readonly Entry<RunRecord>[]): Promise<RunRecord[]> {
   const { home, link } = session
   const ids = new Set(known.map(({ key }) => key))
   const fresh = runIds(home).filter((id) => !ids.has(id) && Date.now() - changedAt(home, id) < FRESH_MS)
   // One that ended long ago may have been touched just now.
   const stored = await Promise.all(fresh.map((id) => link.store.runs.records.get(id)))
-  return fresh.flatMap((id, i) => (stored[i] ? [] : (localRecord(session, id) ?? [])))
+  const unannounced = fresh.flatMap((id, i) => (stored[i] ? [] : (localRecord(session, id) ?? [])))
+  return [...known.map(({ value }) => value), ...unannounced]
 }
 
 /** The record as the events have it: an index may be a step behind, an end never is. */

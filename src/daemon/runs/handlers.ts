@@ -5,18 +5,18 @@ import { hostName } from '../../host/process/process.ts'
 import { times } from '../../wire/limits.ts'
 import { checkName, quote } from '../../wire/names.ts'
 import { deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
-import { currentRecords, findRun } from './find.ts'
+import { findRun, recentRecords } from './find.ts'
 import type { RunsSession } from './runs.ts'
 import { showEvent, showRun } from './show.ts'
 import { stopRun } from './stop.ts'
 import { traceRun } from './trace.ts'
-import { nextChange, telling, waitForRuns } from './wait.ts'
+import { answering, nextChange, waitForRuns } from './wait.ts'
 
 export const runHandlers = {
   async runs(session, { run }) {
     const store = session.link.store.runs
     if (run !== undefined) return [await showRun(session, store, await findRun(session, run))]
-    const shown = await Promise.all((await currentRecords(session)).map((record) => showRun(session, store, record)))
+    const shown = await Promise.all((await recentRecords(session)).map((record) => showRun(session, store, record)))
     return shown.sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
   },
 
@@ -47,7 +47,7 @@ export const runHandlers = {
   async run_wait(session, { runs, all = false, until = 'end', timeoutMs = FOREVER_MS }, call) {
     const ids = await Promise.all(runs.map(async (run) => (await findRun(session, run)).id))
     const work = () => waitForRuns(session, ids, until, all, deadline(call.signal, timeoutMs))
-    return { events: await telling(session, ids, until, call, work) }
+    return { events: await answering(session, ids, until, call, work) }
   },
 
   async run_stop(session, { run, signal = 'SIGTERM', graceMs = times.runGrace }, call) {
@@ -70,10 +70,10 @@ export const runHandlers = {
       )
     if (record.host !== hostName())
       throw new MeshError('conflict', `${record.id} runs on ${quote(record.host ?? '?')}`, { hint: 'stop it there' })
-    const told = await telling(session, [record.id], 'end', call, async () => {
+    const ends = await answering(session, [record.id], 'end', call, async () => {
       await stopRun(session, record, signal, graceMs)
       return waitForRuns(session, [record.id], 'end', true, call.signal)
     })
-    return told[0]!
+    return ends[0]!
   },
 } satisfies HandlersOf<RunsSession>

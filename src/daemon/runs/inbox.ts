@@ -18,49 +18,49 @@ import type { Mailbox } from '../mail/mailbox.ts'
 /** Without a note of what was read, older events are no news. */
 const NEWS_MS = 86_400_000
 const CURSOR_BYTES = 4096
-/** A change may go untold when the connection breaks: looked for as often. */
+/** A change may be missed when the connection breaks: looked for as often. */
 const LOOK_MS = 10_000
 const ROOM_MS = 100
-/** What is followed at once by the end, or by going on, is told with it. */
+/** News that the end, or going on, follows at once comes with it. */
 const SETTLE_MS = 250
 
 export interface RunMailOptions {
   ring: KeyRing
-  /** Makes the ids of this mail, so that nobody else can have sent one with such an id before. */
+  /** Makes the ids of this mail, so that no other session can have sent one with such an id before. */
   key: KeyObject
   log: Logger
   me(): string
   mailbox(): Mailbox
-  /** Where it is noted how far the events were read, for the name held now. */
+  /** The directory that notes how far the events were read, for the name of now. */
   cursorPath(): string
   onArrived(): void
-  /** How far the mail of an event got, for whoever traces the run. */
-  tell(mail: Pick<Envelope, 'id' | 'from'>, state: 'delivered' | 'surfaced', evidence: string): void
+  /** Notes how far the mail of an event got, for traces of the run. */
+  note(mail: Pick<Envelope, 'id' | 'from'>, state: 'delivered' | 'surfaced', evidence: string): void
   /** The end of a run of mine, whether it is news or not. */
   onEnd(event: RunEvent): void
 }
 
 interface Adopted {
   unfollow(): void
-  /** Nothing was told of it since its events were read. */
+  /** No event of it came since its events were read. */
   isRead: boolean
 }
 
 interface Pending {
   event: RunEvent
-  /** Where its owner's events have it; null for an adopted run's. */
+  /** Its position among its owner's events; null for an adopted run's. */
   position: number | null
   /** When it was first seen, `performance.now()`. */
   since: number
 }
 
 /** An event, or what is known of one. */
-export type Told = Pick<RunEvent, 'run' | 'id' | 'type'>
+export type Known = Pick<RunEvent, 'run' | 'id' | 'type'>
 
 interface Waiting {
   runs: readonly string[]
-  /** It is the call's to tell. */
-  tells(event: RunEvent): boolean
+  /** True for an event that the call returns. */
+  takes(event: RunEvent): boolean
 }
 
 export class RunMail {
@@ -71,7 +71,7 @@ export class RunMail {
   readonly #adopted = new Map<string, Adopted>()
   /** Of these, those that are over. */
   readonly #over = new Set<string>()
-  /** News that is not in the mailbox yet: a waiting call's to tell, or perhaps over in a moment. By the event's id. */
+  /** News that is not in the mailbox yet: a waiting call returns it, or it may be over in a moment. By the event's id. */
   readonly #pending = new Map<string, Pending>()
   /** Up to where the events under the name held now are read; null before the first. */
   #next: number | null = null
@@ -106,7 +106,7 @@ export class RunMail {
     this.#store = null
   }
 
-  /** A run of another owner is this session's now: what it does, and did, is told here. */
+  /** A run of another owner is this session's now: its events, earlier ones too, are news here. */
   adopt(run: string): void {
     if (this.#adopted.has(run) || this.#over.has(run)) return
     this.#adopted.set(run, { unfollow: () => {}, isRead: false })
@@ -115,20 +115,20 @@ export class RunMail {
   }
 
   /** A run of this session has another owner now. */
-  tellAdopted(record: RunRecord): void {
+  notifyAdopted(record: RunRecord): void {
     const { id, project, member, owner, formerOwners = [] } = record
     const from = { member, name: owner, epoch: 0 }
     const key = `${id} adopted by ${owner} after ${formerOwners.length}`
     this.#deliver({ key, run: id, project, from, at: new Date().toISOString(), text: adoptedText(record) }, false)
   }
 
-  /** A call waits for these runs: what it `tells` is its to tell, until it is over. `told` is what it told. */
-  await(runs: readonly string[], tells: (event: RunEvent) => boolean): (told: readonly Told[]) => void {
-    const waiting = { runs, tells }
+  /** A call waits for these runs: events that it `takes` are its own until it is over. It ends with those it returned. */
+  await(runs: readonly string[], takes: (event: RunEvent) => boolean): (returned: readonly Known[]) => void {
+    const waiting = { runs, takes }
     this.#waiting.add(waiting)
-    return (told) => {
+    return (returned) => {
       this.#waiting.delete(waiting)
-      for (const event of told) this.#know(event)
+      for (const event of returned) this.#know(event)
       this.#poke()
     }
   }
@@ -142,16 +142,16 @@ export class RunMail {
     this.#adopted.set(run, adopted)
   }
 
-  #know(event: Told): void {
+  #know(event: Known): void {
     const id = this.#idOf(newsKey(event))
     const from = { member: '', name: this.#options.me(), epoch: 0 }
     try {
       this.#options.mailbox().know({ id, from, hops: 0, seq: 0 })
       this.#drop(event.run)
       this.#pending.delete(event.id)
-      this.#options.tell({ id, from }, 'surfaced', 'told by a waiting call')
+      this.#options.note({ id, from }, 'surfaced', 'returned by a waiting call')
     } catch (error) {
-      this.#options.log.debug({ error, run: event.run }, 'not noted as told')
+      this.#options.log.debug({ error, run: event.run }, 'not noted as returned')
     }
   }
 
@@ -222,7 +222,7 @@ export class RunMail {
 
   #take(event: RunEvent, position: number | null): void {
     const isKnown = this.#options.mailbox().inbox.knows(this.#idOf(newsKey(event)))
-    // A session that waited, or had ended its turn, and went on or ended since, needs nobody.
+    // A session that waited, or had ended its turn, and went on or ended since, needs no attention.
     for (const [id, other] of this.#pending) {
       if (other.event.run === event.run && other.event.seq < event.seq) this.#pending.delete(id)
     }
@@ -244,7 +244,7 @@ export class RunMail {
     }
   }
 
-  /** What is not in the mailbox yet is read again by the next sidecar. */
+  /** News that is not in the mailbox yet is read again by the next sidecar. */
   #noteRead(): void {
     const path = this.#options.cursorPath()
     const waiting = [...this.#pending.values()].flatMap(({ position }) => position ?? [])
@@ -253,7 +253,7 @@ export class RunMail {
   }
 
   #isAwaited(event: RunEvent): boolean {
-    return [...this.#waiting].some(({ runs, tells }) => runs.includes(event.run) && tells(event))
+    return [...this.#waiting].some(({ runs, takes }) => runs.includes(event.run) && takes(event))
   }
 
   /** False: there is no room now. */
@@ -270,11 +270,11 @@ export class RunMail {
       this.#pokeIn(ROOM_MS)
       return false
     }
-    // What nobody has read yet of this run is out of date.
+    // Unread mail of this run is out of date.
     if (supersedes) this.#drop(news.run)
     const mail = mailOf(id, news)
     mailbox().arrive({ seq: 0, envelope: mail, verified: true }, Date.now())
-    this.#options.tell(mail, 'delivered', `made mail (${id}), in the journal of its sidecar`)
+    this.#options.note(mail, 'delivered', `made mail (${id}), in the journal of its sidecar`)
     onArrived()
     return true
   }
@@ -286,18 +286,18 @@ export class RunMail {
     }
   }
 
-  /** Only what a member says whose key is known: anybody could write an event. */
+  /** True only for an event of a member whose key is known: any process could write one. */
   #readEvent(store: RunStore, { subject, data }: Delivery): RunEvent | null {
     const read = decodeEvent(store.project, subject, data, (member) => this.#options.ring.keyOf(member))
     return 'event' in read && read.verified ? read.event : null
   }
 
   /** The id of the mail that is made of an event, by whichever session of this member. */
-  mailId(event: Told): string {
+  mailId(event: Known): string {
     return this.#idOf(newsKey(event))
   }
 
-  /** One id per news, however often it is read. */
+  /** Derives an id per news, however often it is read. */
   #idOf(key: string): string {
     return `m_${createHmac('sha256', this.#secret).update(`run news: ${key}`).digest('hex').slice(0, 32)}`
   }

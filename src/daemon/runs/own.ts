@@ -1,4 +1,4 @@
-/** Which run a session is: one that a supervisor started it as, else one of its own that its process stands for. */
+/** Finds the run that a session is: one that a supervisor started it as, else one of its own for its process. */
 import { existsSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
@@ -58,7 +58,7 @@ function spawnedAs(home: Home, sessionId: string): RunSpec | null {
 function claimed(home: Home, id: string | undefined, sessionId: string, process: ProcessIdentity): RunSpec | null {
   const spec = id !== undefined && isRunId(id) ? supervised(home, id) : null
   if (!spec || spec.session !== undefined) return null
-  // One that was killed is started again by its client, maybe before anybody could tell the end of the run.
+  // One that was killed is started again by its client, maybe before the end of the run could be published.
   const started = readSteps(runDir(home, spec.run)).find((step) => step.t === 'started')
   if (started && !isDeepStrictEqual(started.child, process)) return null
   const path = files.claim(runDir(home, spec.run))

@@ -54,17 +54,17 @@ export class Runs {
       mailbox: () => session.mailbox,
       cursorPath: () => join(nameDir(home, project, me()), 'events.json'),
       onArrived: () => session.poke(),
-      tell: (mail, state, evidence) => session.steps.note(mail, state, evidence),
+      note: (mail, state, evidence) => session.steps.note(mail, state, evidence),
       onEnd: (event) => this.#adoption.ended(event),
     })
     this.#adoption = new Adoption({
       session,
       onAdopted: ({ id }) => this.mail.adopt(id),
-      onTaken: (record) => this.mail.tellAdopted(record),
+      onTaken: (record) => this.mail.notifyAdopted(record),
     })
   }
 
-  /** What the client tells of its subagents. */
+  /** Events of the client's subagents. */
   get subagentEvents(): Pick<HarnessEvents, 'subagentStarted' | 'subagentIdle' | 'subagentEnded'> {
     return {
       subagentStarted: (agent, again) => this.#subagents?.started(agent, again) ?? false,
@@ -94,7 +94,7 @@ export class Runs {
     this.#adoption.detach()
   }
 
-  /** The session is over; its own run is told within `ms`, or by a witness. */
+  /** The session is over; its own run's end is published within `ms`, or by a witness. */
   async end(end: SessionEnd, ms: number): Promise<void> {
     await Promise.all([this.session?.end(end, ms), this.#subagents?.end(ms)])
   }

@@ -1,5 +1,5 @@
 /**
- * The run that this sidecar's session is. A supervised one is told by its supervisor, to which goes what is seen here;
+ * The run that this sidecar's session is. Its supervisor reports a supervised one, from what is seen here;
  * any other by this sidecar, and by the witness of the machine when both are gone.
  */
 import type { RunAnswer, RunRequest, SessionReport } from '../../api/supervisor.schema.ts'
@@ -30,7 +30,7 @@ const SEEN: Readonly<Partial<Record<SessionStatus, Seen>>> = { busy: 'running', 
 const STEPS = { running: 'run_progress', waiting: 'run_waiting', idle: 'run_idle' } as const
 /** A client waits for its SessionStart hook: what is put on disk for good comes after that. */
 const BEGIN_MS = 100
-/** Somebody else may hold the run's lock for a moment: a witness that looks what became of it. */
+/** Another process may have the run's lock for a moment: a witness that looks what became of it. */
 const AGAIN_MS = 500
 
 interface SessionRunOptions {
@@ -39,7 +39,7 @@ interface SessionRunOptions {
   run: OwnRun
   harness: Harness
   log: Logger
-  /** What the session is called now. */
+  /** The session's name now. */
   name(): string
   /** The names records of the project. */
   names(): Promise<Entry<NameRecord>[]>
@@ -59,8 +59,8 @@ export class SessionRun {
   #seen: Seen | null = null
   #waitingFor: string | undefined
   #turn: TurnEnd | null = null
-  /** What was seen last is told. */
-  #isTold = true
+  /** The state that was seen last is reported. */
+  #isReported = true
   #ended = false
   #close = () => {}
 
@@ -91,8 +91,8 @@ export class SessionRun {
     this.#seen = seen
     this.#waitingFor = waitingFor
     if (seen === 'running') this.#turn = null
-    this.#isTold = false
-    this.#tell()
+    this.#isReported = false
+    this.#reportSeen()
   }
 
   turnEnded(turn: TurnEnd): void {
@@ -104,7 +104,7 @@ export class SessionRun {
     this.#noteTranscript()
   }
 
-  /** The session is over. Written down at once; told within `ms`, or by whoever witnesses it. */
+  /** The session is over. Written down at once; published within `ms`, or by a witness. */
   async end(end: SessionEnd, ms: number): Promise<void> {
     if (this.#ended) return
     if (!this.#line && !this.#reporter) await this.#begin()
@@ -165,10 +165,10 @@ export class SessionRun {
     // An earlier sidecar saw a turn; in a run that has only begun none has been seen yet.
     if (this.#reporter.hasGoneOn) this.#seen ??= seenIn(this.#reporter.state)
     if (this.#store) this.#reporter.attach(this.#store.runs)
-    this.#tell()
+    this.#reportSeen()
   }
 
-  /** What is called inside the session speaks for its run: `mesh progress`. */
+  /** Commands inside the session speak for its run: `mesh progress`. */
   #serve(): void {
     const { home, run, log } = this.#options
     serveRun(files.socket(runDir(home, run.id)), (request) => this.#answer(request)).then(
@@ -182,14 +182,14 @@ export class SessionRun {
 
   #answer(request: RunRequest): RunAnswer {
     if (request.op !== 'progress')
-      throw new MeshError('bad_request', 'nobody supervises this session', { hint: 'mesh spawn starts one that is' })
+      throw new MeshError('bad_request', 'this session has no supervisor', { hint: 'mesh spawn starts one that is' })
     const { text, percent } = request
     const event = this.#reporter?.step('run_progress', { text, ...(percent === undefined ? {} : { percent }) })
     if (!event) throw new MeshError('not_alive', 'the run is over, or too much of it waits for the engine')
     return { seq: event.seq }
   }
 
-  /** As far as this machine knows; adoption puts it right. Throws `mesh_down` when it knows nothing. */
+  /** Returns the owner as far as this machine knows; adoption puts it right. Throws `mesh_down` when it knows nothing. */
   #ownerHere(): string {
     const { home, run } = this.#options
     const spec = readSpec(runDir(home, run.lineage.at(-1)!))
@@ -197,7 +197,7 @@ export class SessionRun {
     return spec.runKind === 'session' ? spec.name : spec.owner
   }
 
-  /** Whoever started it; null when nobody did. Throws `mesh_down`. */
+  /** Returns the session that started it; null when none did. Throws `mesh_down`. */
   async #owner(): Promise<string | null> {
     const { lineage } = this.#options.run
     if (lineage.length === 0) return null
@@ -211,9 +211,9 @@ export class SessionRun {
     return ownerIn(lineage, { names: names.map(({ value }) => value), runs, now: Date.now() })
   }
 
-  /** Only how it is now: what came and went before anybody could be told is no news. */
-  #tell(): void {
-    if (this.#isTold || this.#ended || this.#seen === null) return
+  /** Reports the state of now only: states that came and went before a report was possible are no news. */
+  #reportSeen(): void {
+    if (this.#isReported || this.#ended || this.#seen === null) return
     if (this.#line) {
       if (!this.#store) return
       this.#line.send(this.#report(this.#seen))
@@ -228,14 +228,14 @@ export class SessionRun {
       }
       this.#reporter.step(STEPS[this.#seen], words)
     }
-    this.#isTold = true
+    this.#isReported = true
   }
 
   /** The supervisor learns which session is its run's before anything happens in it. */
   #hello(): void {
-    this.#isTold = false
+    this.#isReported = false
     this.#seen ??= 'running'
-    this.#tell()
+    this.#reportSeen()
   }
 
   #report(state: SessionReport['state']): SessionReport {

@@ -1,4 +1,4 @@
-/** Ending a run of this machine: its supervisor does it, or, when that is gone, whoever was asked. */
+/** Ends a run of this machine: its supervisor does it, or, when that is gone, the sidecar that was asked. */
 import { rmSync } from 'node:fs'
 import type { RunAnswer, RunSpec } from '../../api/supervisor.schema.ts'
 import type { StopRequest } from '../../core/runs/process-end.ts'
@@ -16,7 +16,7 @@ import type { RunsSession } from './runs.ts'
 /** A supervisor that is awake answers within the grace and this. */
 const ANSWER_MS = 3000
 const POLL_MS = 50
-/** What the client said when it started a session in the background. */
+/** The client's words when it started a session in the background. */
 const SAID_BYTES = 64 * 1024
 
 /** Asks the supervisor; one that is gone or asleep is done without, in its own process group's face. */
@@ -43,7 +43,7 @@ export async function stopRun(session: RunsSession, record: RunRecord, signal: s
     })
   const stop = { by, signal, at: new Date().toISOString() }
   if (spec?.background) return stopInBackground(session, spec, started.child, stop, graceMs)
-  // A process that nobody of mesh started may be in a group with others.
+  // A process that mesh did not start may be in a group with others.
   const isForeign = spec?.attach !== undefined || isBySidecar(spec)
   const send = (name: NodeJS.Signals | 0) =>
     isForeign ? signalAttached(started.child, name) : signalGroup(started.child.pid, name)
@@ -54,7 +54,7 @@ export async function stopRun(session: RunsSession, record: RunRecord, signal: s
   if (!(await isDeadWithin(started.child, graceMs))) send('SIGKILL')
 }
 
-/** Its client starts it again when it is only killed: the client ends it, or it is told that nobody did. */
+/** Has the client end it, or says that it did not: one that is only killed is started again by its client. */
 async function stopInBackground(
   session: RunsSession,
   spec: RunSpec,

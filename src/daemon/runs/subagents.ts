@@ -1,6 +1,6 @@
 /**
- * Subagents of this session as runs: told by its sidecar, and by the witness of the machine when both are gone. The
- * client tells the session itself how they end: their owner is woken only where that was wrong, or missing.
+ * Subagents of this session as runs: reported by its sidecar, and by the witness of the machine when both are gone. The
+ * client itself notifies the session of their ends: their owner is woken only where that was wrong, or missing.
  */
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { judgeAgentEnd, needsWord, noEvidence } from '../../core/runs/agent-end.ts'
@@ -16,9 +16,9 @@ import { bounded, subagentRunId } from '../../wire/lineage.ts'
 import { toName } from '../../wire/names.ts'
 import type { OwnRun } from '../session.ts'
 
-/** What is not told by then is told by the witness, from the journal. */
-const TELL_MS = 10_000
-/** One that is resumed after its end is another run. So often nobody resumes one. */
+/** Events that are not published by then are published by the witness, from the journal. */
+const PUBLISH_MS = 10_000
+/** One that is resumed after its end is another run. None is resumed so often. */
 const LIVES = 1000
 
 interface SubagentRunsOptions {
@@ -28,14 +28,14 @@ interface SubagentRunsOptions {
   project: string
   harness: Harness
   log: Logger
-  /** What the session is called now. */
+  /** The session's name now. */
   name(): string
 }
 
 export class SubagentRuns {
   readonly #options: SubagentRunsOptions
   readonly #running = new Map<string, RunReporter>()
-  /** Ended, and not told yet. */
+  /** Ended, and not published yet. */
   readonly #ended = new Set<RunReporter>()
   #store: RunStore | null = null
 
@@ -46,7 +46,7 @@ export class SubagentRuns {
   attach(store: RunStore): void {
     this.#store = store
     for (const reporter of this.#running.values()) reporter.attach(store)
-    for (const reporter of this.#ended) void this.#settle(reporter, TELL_MS)
+    for (const reporter of this.#ended) void this.#settle(reporter, PUBLISH_MS)
   }
 
   detach(): void {
@@ -54,7 +54,7 @@ export class SubagentRuns {
     for (const reporter of this.#running.values()) reporter.detach()
   }
 
-  /** As `HarnessEvents.subagentStarted`. */
+  /** Handles `HarnessEvents.subagentStarted`. */
   started(agent: Subagent, again: boolean): boolean {
     const known = this.#running.get(agent.id)
     if (known) {
@@ -83,15 +83,15 @@ export class SubagentRuns {
     const durationMs = Math.max(0, Date.now() - Date.parse(reporter.startedAt))
     const seen = { ...noEvidence, ...end, runKind: 'subagent', durationMs } as const
     const judged = judgeAgentEnd(seen)
-    // Whoever resumes a session that died is told by the client what did not end before.
-    const isTold = end.end === 'parent' || !needsWord(seen, judged)
-    reporter.end({ ...judged, ...(isTold ? { attended: true } : {}) })
+    // The client of a session that died reports what had not ended when it is resumed.
+    const isKnown = end.end === 'parent' || !needsWord(seen, judged)
+    reporter.end({ ...judged, ...(isKnown ? { attended: true } : {}) })
     this.#running.delete(id)
     this.#ended.add(reporter)
-    if (this.#store) void this.#settle(reporter, TELL_MS)
+    if (this.#store) void this.#settle(reporter, PUBLISH_MS)
   }
 
-  /** The session is over: tells what waits, at most for `ms`. */
+  /** The session is over: publishes what waits, at most for `ms`. */
   async end(ms: number): Promise<void> {
     await Promise.all([...this.#ended].map((reporter) => this.#settle(reporter, ms)))
     this.close()
@@ -110,7 +110,7 @@ export class SubagentRuns {
     reporter.close()
   }
 
-  /** `again`: only what an earlier sidecar began and nobody ended. */
+  /** `again`: only one that an earlier sidecar began and that has no end. */
   #open(agent: Subagent, again: boolean): RunReporter | null {
     const { home, run, harness, log, name } = this.#options
     for (let life = 1; life <= LIVES; life++) {

@@ -1,4 +1,4 @@
-/** What happened to a run, from whoever caused it to the eyes of its owner: each step with its evidence. */
+/** Traces a run from its cause to the eyes of its owner: each step with its evidence. */
 import type { Response } from '../../api/ops.schema.ts'
 import { wakes } from '../../core/runs/news.ts'
 import { isTerminal } from '../../core/runs/run.ts'
@@ -23,7 +23,7 @@ export async function traceRun(session: RunsSession, record: RunRecord): Promise
     steps.push({ state: stateOf(event), at: event.at, by: event.from.name, evidence: wordsOf(event, verified) })
     const evidence = `event ${event.seq}, position ${position} of the stream; for ${event.owner}`
     steps.push({ state: 'stored', at: storedAt, by: 'engine', evidence })
-    steps.push(...(await told(session, event)))
+    steps.push(...(await mailSteps(session, event)))
   }
   for (const former of record.formerOwners ?? [])
     steps.push({ state: 'adopted', at: null, by: record.owner, evidence: `its owner was ${former}` })
@@ -56,18 +56,18 @@ function wordsOf(event: RunEvent, verified: boolean): string {
     reason,
     suspect && `suspect: ${suspect}`,
     evidence,
-    attended && 'whoever started it waits for it: nobody is woken',
+    attended && 'its starter waits for it: no session is woken',
     !verified && 'its signature could not be verified',
   ]
   return words.filter(Boolean).join('; ')
 }
 
 /** The mail that was made of an event, and how far it got. */
-async function told(session: RunsSession, event: RunEvent): Promise<Steps> {
+async function mailSteps(session: RunsSession, event: RunEvent): Promise<Steps> {
   if (!wakes(event)) return []
   const receipts = await session.link.store.receiptsOf(session.runs.mail.mailId(event))
   const steps = receipts.map(({ state, at, by, evidence }) => ({ state, at, by: by.name, evidence }))
   if (steps.length > 0 || !isTerminal(event.type)) return steps
-  const evidence = 'its sidecar has not told that it read the event: it is away, or this was more than a day ago'
-  return [{ state: 'not told yet', at: null, by: event.owner, evidence }]
+  const evidence = 'its sidecar has not reported that it read the event: it is away, or this was more than a day ago'
+  return [{ state: 'not read yet', at: null, by: event.owner, evidence }]
 }

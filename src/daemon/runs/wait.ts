@@ -12,8 +12,8 @@ export type RunUntil = 'end' | 'idle' | 'progress'
 
 const LOOK_MS = 2000
 
-/** The caller is told of these runs what it waits for, and no other way tells it then. */
-export async function telling(
+/** While a call waits on these runs, their news goes to that call and not to the mailbox. */
+export async function answering(
   session: RunsSession,
   ids: readonly string[],
   until: RunUntil,
@@ -22,10 +22,10 @@ export async function telling(
 ): Promise<ShownEvent[]> {
   const over = session.runs.mail.await(ids, ({ type }) => fits(type, until))
   try {
-    const told = await work()
-    const events = told.map(({ runId, seq, type }) => ({ run: runId, id: `${runId}.${seq}`, type }))
+    const returned = await work()
+    const events = returned.map(({ runId, seq, type }) => ({ run: runId, id: `${runId}.${seq}`, type }))
     call.onAnswered((delivered) => over(delivered ? events : []))
-    return told
+    return returned
   } catch (error) {
     over([])
     throw error
@@ -62,7 +62,7 @@ export async function waitForRuns(
   })
 }
 
-/** One run, as far as the caller has seen it. */
+/** A run as far as the caller has seen it. */
 class Awaited {
   readonly #session: RunsSession
   readonly #id: string
@@ -78,7 +78,7 @@ class Awaited {
     this.#until = until
   }
 
-  /** What the caller waits for, once it is there. */
+  /** Returns the event that the caller waits for, once it is there. */
   async look(store: RunStore): Promise<ShownEvent | null> {
     if (this.#until === 'end') {
       const end = await store.end(this.#id)
@@ -101,7 +101,7 @@ function fits(type: EventType, until: RunUntil): boolean {
   return isTerminal(type) || until === 'progress' || (until === 'idle' && type === 'run_idle')
 }
 
-/** Told from the moment of the call, so that nothing that happens while the caller reads is missed. */
+/** Follows from the moment of the call, so that nothing that happens while the caller reads is missed. */
 export function nextChange(store: RunStore, scope: Parameters<RunStore['follow']>[0], signal: AbortSignal) {
   let stop = () => {}
   const happened = new Promise<void>((resolve) => {
@@ -112,7 +112,7 @@ export function nextChange(store: RunStore, scope: Parameters<RunStore['follow']
       resolve()
     }
     const unfollow = store.follow(scope, done)
-    // The connection may go: whoever waits looks again.
+    // The connection may go: the waiting call looks again.
     const timer = setTimeout(done, LOOK_MS)
     signal.addEventListener('abort', done, { once: true })
     stop = done

@@ -21,15 +21,15 @@ import type { Actor } from '../../wire/task.schema.ts'
 
 const ATTEMPTS = 100
 const RETRY_MS = 10
-/** After so many changes of a document somebody looks for objects that can go. */
+/** After this many changes of a document its writer looks for objects that can go. */
 const COLLECT_EVERY = 16
 
-/** Whose document: a session's own, under the epoch of its name, or one that the project shares. */
+/** Key of a document: a session's own, under the epoch of its name, or one that the project shares. */
 export type DocumentRef = { own: string; epoch: number } | { shared: string }
 
 export interface KeptDocument {
   pointer: StatePointer
-  /** Of the pointer in its bucket; 0: there is none. */
+  /** Revision of the pointer in its bucket; 0: there is none. */
   revision: number
   document: StateDocument
 }
@@ -49,7 +49,7 @@ export async function readDocument(store: ProjectStore, ref: DocumentRef): Promi
   return { pointer, revision, document: await documentAt(store, pointer) }
 }
 
-/** In one look: between two somebody else may write a first revision. */
+/** Reads both at once: between two reads another session may write a first revision. */
 async function readPointer(store: ProjectStore, key: string): Promise<{ pointer: StatePointer; revision: number }> {
   const { value, revision, isThere } = await store.state.look(key)
   if (value || !isThere) return { pointer: value ?? emptyPointer, revision }
@@ -77,7 +77,7 @@ export async function documentHistory(store: ProjectStore, ref: DocumentRef): Pr
 /**
  * Makes a change; the same operation again is the same change. Of two writers at once each gets its change in. Throws
  * what the rules refuse, `conflict` also when the name has a later holder; with `mesh_down` and `timeout` it may have
- * been made: the same operation again tells. `known`: the document as last seen.
+ * been made: the same operation again shows it. `known`: the document as last seen.
  */
 export async function changeDocument(
   store: ProjectStore,
@@ -99,7 +99,7 @@ export async function changeDocument(
       if (kept.pointer.rev % COLLECT_EVERY === 0) await collect(store).catch(() => {})
       return { kept, rev: kept.pointer.rev }
     }
-    // Refused by what we know, or somebody was faster: what is true now decides.
+    // Refused by what we know, or another session was faster: what is true now decides.
     const latest = await readDocument(store, ref)
     if (next instanceof MeshError && latest.revision === now.revision) throw next
     now = latest
@@ -139,7 +139,7 @@ async function tried(
   }
 }
 
-/** Who slept between storing an object and naming it may have had it collected. */
+/** An object may be collected while its writer sleeps between storing and naming it. */
 async function checkStored(store: ProjectStore, { bytes, putAt }: Tried): Promise<void> {
   if (performance.now() - putAt > times.stateGrace / 2) await store.documents.put(bytes)
 }
@@ -149,7 +149,7 @@ function checkEpoch(ref: DocumentRef, { epoch }: StatePointer): void {
     throw new MeshError('conflict', `the name ${ref.own} has another holder now`, { hint: 'mesh whoami' })
 }
 
-/** Null: somebody was faster, or the answer was lost; reading again tells. */
+/** Returns null if another was faster, or the answer was lost; reading again shows which. */
 async function written(store: ProjectStore, key: string, pointer: StatePointer, revision: number) {
   try {
     return await store.state.update(key, pointer, revision)
@@ -164,7 +164,7 @@ export async function takeOwn(store: ProjectStore, ref: { own: string; epoch: nu
   const key = keyOf(ref)
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const { pointer, revision } = await readPointer(store, key)
-    // Nobody had a first holder's name before it.
+    // A first owner's name had none before it.
     const isMine = Math.max(pointer.epoch, 1) >= ref.epoch
     const mine = { ...pointer, epoch: ref.epoch }
     const fenced = isMine ? revision : await store.state.update(key, mine, revision)
@@ -174,7 +174,7 @@ export async function takeOwn(store: ProjectStore, ref: { own: string; epoch: nu
   throw new MeshError('conflict', 'the document was changed by another writer at every try')
 }
 
-/** Removes objects that no kept revision names, unless somebody may just be about to name them. By the engine's clock. */
+/** Removes objects that no kept revision names, unless a writer may just be about to name them. By the engine's clock. */
 export async function collect(store: ProjectStore): Promise<number> {
   // First the objects: one that is stored later is in no danger.
   const objects = await store.documents.all()

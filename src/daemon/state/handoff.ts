@@ -1,6 +1,6 @@
 /**
  * Gives what a session coordinates to another one. The step is one compare-and-set on the giver's names record: before
- * it nothing has changed, after it all of it is the receiver's, whoever dies. What has to be moved is under
+ * it nothing has changed, after it all of it is the receiver's, whichever side dies. What has to be moved is under
  * `handoff.<op>` until the receiver has it; both sides do their part again until then.
  */
 import { createHash } from 'node:crypto'
@@ -26,9 +26,9 @@ import type { OwnState } from './own.ts'
 /** The receiver's sidecar takes it within milliseconds, if it is there. */
 const TAKEN_MS = 5000
 const LOOK_MS = 20
-/** What was prepared and never committed is removed after this long. */
+/** A hand-off that was prepared and never committed is removed after this long. */
 const ABANDONED_MS = 3_600_000
-/** Of the message that tells the receiver: its sidecar looks for what it was given. */
+/** Intent of the message to the receiver: its sidecar looks for what it was given. */
 export const HANDOFF = 'handoff'
 
 /** A session with what it coordinates. */
@@ -36,7 +36,7 @@ export interface StateSession extends TasksSession {
   readonly registry: Registry
   readonly state: OwnState
   readonly obligations: Obligations
-  /** Takes back mail that lies in a door and that nobody has taken. */
+  /** Takes back mail that lies in a door and was not taken. */
   recallOffer(): Promise<void>
 }
 
@@ -44,7 +44,7 @@ type Handoff = StatePointer & { handoff: NonNullable<StatePointer['handoff']> }
 
 /**
  * Throws `not_found`, `not_alive`, `bad_request`; `timeout` and `mesh_down` leave open whether it was committed: the same
- * operation again tells.
+ * operation again shows it.
  */
 export async function handOff(
   session: StateSession,
@@ -61,7 +61,7 @@ export async function handOff(
   const keys = (await documentAt(store, given)).entries.length
   const counts = { keys, tasks: given.handoff.tasks.length, claims: claims.length, messages: given.handoff.mail.length }
   await letGo(session, op, given)
-  await tell(session, op, given.handoff.to, counts)
+  await notify(session, op, given.handoff.to, counts)
   const until = performance.now() + TAKEN_MS
   while (performance.now() < until && (await readHandoff(store, op))) await sleep(LOOK_MS)
   const state = (await readHandoff(store, op)) ? 'committed' : 'taken'
@@ -116,7 +116,7 @@ async function coordinated(session: StateSession, receiver: NameRecord): Promise
   return { ...pointer, handoff }
 }
 
-/** A role's message is its taker's, and what a sidecar tells its own session is no mail. */
+/** A role's message is its taker's, and a sidecar's news for its own session is no mail. */
 function isMovable({ handover, envelope, seq }: Entry): boolean {
   return handover === null && seq !== NOWHERE && !isAside(envelope.to)
 }
@@ -156,13 +156,13 @@ async function passTasks(
 ): Promise<void> {
   await board.open(link.store)
   for (const id of tasks) {
-    // Done or taken by somebody else meanwhile: then it is not the giver's to give.
+    // Done or taken by another session meanwhile: then it is not the giver's to give.
     await board.pass(link.store, id, { from, to, op: derived(op, id) }).catch(ignoreConflict)
     obligations.touched(id)
   }
 }
 
-async function tell(session: StateSession, op: string, to: string, counts: Record<string, number>): Promise<void> {
+async function notify(session: StateSession, op: string, to: string, counts: Record<string, number>): Promise<void> {
   const what = Object.entries(counts).flatMap(([name, count]) =>
     count > 0 ? [`${count} ${count === 1 ? name.replace(/s$/, '') : name}`] : [],
   )
@@ -203,13 +203,13 @@ async function take(session: StateSession, op: string, given: Handoff): Promise<
   session.poke()
 }
 
-/** What this session gave and has not let go of, after a crash between the two. */
+/** Finishes hand-offs that this session gave and has not let go of, after a crash between the two. */
 export async function finishHandoffs(session: StateSession): Promise<void> {
   for (const { op } of session.record.handedOver ?? []) {
     const given = await readHandoff(session.link.store, op)
     if (!given || given.handoff.from.name !== session.record.name) continue
     await letGo(session, op, given)
-    await tell(session, op, given.handoff.to, {})
+    await notify(session, op, given.handoff.to, {})
   }
 }
 
@@ -222,7 +222,7 @@ function keyOf(op: string): string {
   return `${HANDOFF}.${op}`
 }
 
-/** Of the steps that one operation takes, each has its own. */
+/** Derives an id for each step of an operation. */
 function derived(op: string, step: string): string {
   return createHash('sha256').update(`${op} ${step}`).digest('hex').slice(0, 32)
 }

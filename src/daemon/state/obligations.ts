@@ -1,5 +1,5 @@
 /**
- * What the session has open: the ledger of the name held, and what the engine's records say of its tasks, runs and
+ * The obligations of the session: the ledger of its name, and what the engine's records say of its tasks, runs and
  * claims. The latter are read ahead, so that the start of a conversation costs no look at the engine.
  */
 
@@ -13,7 +13,7 @@ import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import { heldClaims } from '../files/claims.ts'
-import type { Holding } from '../mail/storage.ts'
+import type { Storage } from '../mail/storage.ts'
 import type { CurrentRuns } from '../runs/current.ts'
 import type { Letter } from '../session.ts'
 import type { Call } from '../socket/call.ts'
@@ -21,7 +21,7 @@ import type { Call } from '../socket/call.ts'
 const FIRST_MS = 1000
 /** After a change several more may follow. */
 const GATHER_MS = 200
-/** Changes of records that nobody tells this sidecar of are found within this long. */
+/** Changes of records that are not published to this sidecar are found within this long. */
 const LOOK_MS = 30_000
 const FRESH_MS = 5000
 const REPLIED = 256
@@ -32,7 +32,7 @@ interface ObligationsOptions {
   /** The run that the session is; null for a person at a shell. */
   run: { id: string; lineage: readonly string[] } | null
   runs: CurrentRuns
-  held(): Holding | null
+  held(): Storage | null
 }
 
 type Records = Pick<Facts, 'tasks' | 'runs' | 'claims' | 'parent'>
@@ -47,7 +47,7 @@ export class Obligations {
   #timer: NodeJS.Timeout | null = null
   #reading: Promise<void> | null = null
   #readAt = Number.NEGATIVE_INFINITY
-  /** What was answered last: an answer may be out before it shows that its question was read. */
+  /** Messages answered last: an answer may be out before it shows that its question was read. */
   readonly #replied: string[] = []
 
   constructor(options: ObligationsOptions) {
@@ -70,7 +70,7 @@ export class Obligations {
     this.#store = null
   }
 
-  /** As known now. */
+  /** The obligations as known now. */
   list(): Obligation[] {
     const { me, run, held } = this.#options
     const { book = null, sender = null } = held() ? { book: held()!.ledger, sender: held()!.sender } : {}
@@ -152,7 +152,7 @@ export class Obligations {
     return tasks.filter(isMine)
   }
 
-  #note(step: Parameters<Holding['ledger']['note']>[0]): void {
+  #note(step: Parameters<Storage['ledger']['note']>[0]): void {
     this.#options.held()?.ledger.note(step)
   }
 
@@ -174,7 +174,7 @@ export class Obligations {
     if (replyTo !== undefined) this.#note({ t: 'answered', id: replyTo })
   }
 
-  /** The model, or whoever asked for them, has read these. */
+  /** Notes that the model, or the caller, has read these. */
   surfaced(entries: readonly Entry[]): void {
     for (const { envelope, arrivedAt } of entries) {
       const { id, from, to, intent, body } = envelope

@@ -15,14 +15,14 @@ export class OwnState {
   readonly #log: Logger
   #held: { name: string; epoch: number } | null = null
   #kept: KeptDocument | null = null
-  /** One at a time: each change, and each reading, knows the document that the one before left. */
+  /** Serves one at a time: each change, and each reading, knows the document that the one before left. */
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(log: Logger) {
     this.#log = log
   }
 
-  /** As last read or written; empty before. */
+  /** The document as last read or written; empty before. */
   get document(): StateDocument {
     return this.#kept?.document ?? emptyDocument
   }
@@ -31,7 +31,7 @@ export class OwnState {
     return this.#kept?.pointer.rev ?? 0
   }
 
-  /** As `open`; a document that cannot be read keeps nobody from joining. */
+  /** Does `open`; a document that cannot be read does not keep the session from joining. */
   async attach(store: ProjectStore, record: NameRecord): Promise<void> {
     try {
       await this.open(store, record)
@@ -91,7 +91,7 @@ export class OwnState {
       if (this.#held?.name === ref.own && this.#held.epoch === ref.epoch) this.#kept = changed.kept
       return changed
     } catch (error) {
-      // Whether it was made is not known: the next look tells.
+      // Whether it was made is not known: the next look shows it.
       if (['timeout', 'mesh_down'].includes(MeshError.from(error).code)) this.leave()
       this.#log.debug({ error: MeshError.from(error).toBody() }, 'state not changed')
       throw error

@@ -1,6 +1,6 @@
 /**
- * The project's board as this sidecar sees it: every task in memory once somebody asked for the board, kept current by
- * what the engine tells of changes. A change is a compare-and-set, tried again until it is in or is refused.
+ * The project's board as this sidecar sees it: every task in memory once a caller asked for the board, kept current by
+ * the changes that the engine publishes. A change is a compare-and-set, tried again until it is in or is refused.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { apply, isApplied, isHolder, type Step } from '../../core/tasks/board.ts'
@@ -25,7 +25,7 @@ export interface Kept {
   revision: number
 }
 
-/** What became of a step. */
+/** The outcome of a step. */
 export interface Changed extends Kept {
   /** The task as it was before; null if the step had been made earlier. */
   before: Task | null
@@ -44,13 +44,13 @@ export class Board {
   readonly #kept = new Map<string, Kept>()
   readonly #listeners = new Set<(kept: Kept) => void>()
   #store: ProjectStore | null = null
-  /** A later sidecar's numbers are beyond this one's: whoever watches cannot take one for the other. */
+  /** A later sidecar's numbers are beyond this one's: a watcher cannot take one for the other. */
   #version = Date.now()
   #loading: Promise<void> | null = null
   #isLoaded = false
-  /** Revisions that this sidecar wrote, until the engine tells of them. */
+  /** Revisions that this sidecar wrote, until the engine publishes them. */
   readonly #own = new Set<number>()
-  /** Somebody asked for it: it is read again over each new connection. */
+  /** Set once it was asked for: it is read again over each new connection. */
   #isWanted = false
 
   constructor(options: BoardOptions) {
@@ -96,7 +96,7 @@ export class Board {
     await withinTime(this.#loading, OPEN_MS)
   }
 
-  /** Another connection: who waits for changes is told of those that it brings. */
+  /** Another connection: calls that wait for changes get those that it brings. */
   resume(store: ProjectStore): void {
     if (!this.#isWanted) return
     this.open(store).catch((error) => {
@@ -120,7 +120,7 @@ export class Board {
   async #load(store: ProjectStore): Promise<void> {
     this.#kept.clear()
     this.#own.clear()
-    // First: a change between the two is told, and has the higher revision.
+    // First: a change between the two is published, and has the higher revision.
     const onChange = (task: Task | null, revision: number, id: string) => {
       if (!this.serves(store)) return
       if (task) this.#keep({ task, revision })
@@ -141,7 +141,7 @@ export class Board {
     for (const listener of this.#listeners) listener(kept)
   }
 
-  /** The engine may have told of it already. */
+  /** The engine may have published it already. */
   #keepOwn(kept: Kept): Kept {
     if ((this.get(kept.task.id)?.revision ?? 0) < kept.revision) this.#own.add(kept.revision)
     this.#keep(kept)
@@ -159,7 +159,7 @@ export class Board {
       if (!isApplied(kept.task, task.change.op)) throw new MeshError('conflict', `there is a task ${task.id} already`)
       return kept
     } catch (error) {
-      throw writing.isUnsure(error) ? unsure(`${task.id} was added`, 'mesh task list tells', error) : error
+      throw writing.isUnsure(error) ? unsure(`${task.id} was added`, 'see: mesh task list', error) : error
     }
   }
 
@@ -191,7 +191,7 @@ export class Board {
     try {
       return await this.#change(writing, id, step)
     } catch (error) {
-      const hint = `mesh task show ${id} tells; the same command again does no harm`
+      const hint = `see: mesh task show ${id}; the same command again does no harm`
       throw writing.isUnsure(error) ? unsure(`${id} was changed`, hint, error) : error
     }
   }
@@ -211,7 +211,7 @@ export class Board {
         if (revision !== null) return this.#accept(writing, { task: next, revision }, now.task, step)
         tried = now.task
       }
-      // Refused by what we know, or somebody was faster: what is true now decides.
+      // Refused by what we know, or another session was faster: what is true now decides.
       const latest = await this.read(store, id)
       isRead = true
       const isCurrent = latest.revision === now.revision
@@ -253,7 +253,7 @@ export class Board {
     const move = { do: 'edit', after: before.after } as const
     await this.change(store, kept.task.id, { ...step, op, move })
     throw new MeshError('conflict', `a circle: ${circle.join(' after ')}`, {
-      hint: 'somebody else was a little faster',
+      hint: 'another session was a little faster',
     })
   }
 

@@ -12,7 +12,7 @@ import { actorOf } from '../names/actor.ts'
 import { findRun } from '../runs/find.ts'
 import { deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
 import type { Board, Kept } from './board.ts'
-import { earlierChange, tellConcerned } from './news.ts'
+import { earlierChange, notifyConcerned } from './news.ts'
 import { isAway } from './write.ts'
 
 const ID_PREFIX = /^t_[0-9a-f]{4,32}$/
@@ -36,7 +36,7 @@ export const taskHandlers = {
     }
     checkDependencies(task, session.board.find)
     const kept = await session.board.add(store, task)
-    return { ...detailOf(session.board, kept), ...noted(await tellConcerned(session, null, kept.task)) }
+    return { ...detailOf(session.board, kept), ...noted(await notifyConcerned(session, null, kept.task)) }
   },
 
   async task_list(session, { which = 'open', label, limit }) {
@@ -91,9 +91,9 @@ export const taskHandlers = {
     const { id } = (await named(session, key)).task
     const move = await moveOf(session, given)
     const { before, ...kept } = await session.board.change(store, id, { move, by, at, op })
-    // Made earlier, by a try whose answer was lost: who was not told then is told now.
+    // Made earlier, by a try whose answer was lost: sessions that were not notified then are notified now.
     const made = before ? { before, after: kept.task } : await earlierChange(session, id, op).catch(() => null)
-    const note = made ? await tellConcerned(session, made.before, made.after) : undefined
+    const note = made ? await notifyConcerned(session, made.before, made.after) : undefined
     return { ...detailOf(session.board, kept), ...noted(note) }
   },
 } satisfies HandlersOf<TasksSession>
@@ -114,7 +114,7 @@ function claim(session: TasksSession, id: string, op: string, anew: boolean): Pr
 }
 
 /**
- * Of those who ask at once each gets another task: who was slower for one goes on to the next. A wait outlives the
+ * Sessions that ask at once each get another task: one that was slower goes on to the next. A wait outlives the
  * engine; a task whose claim was not answered is asked for again before any other, so that no two are taken.
  */
 async function claimNext(session: TasksSession, op: string, wait: boolean, signal: AbortSignal): Promise<Kept> {

@@ -1,4 +1,4 @@
-/** Lets claims fall whose holder is over: every sidecar that reads the board looks, whoever is first writes. */
+/** Expires leases whose holder is over: every sidecar that reads the board looks, the first one writes. */
 import type { Session } from '../../api/ops.schema.ts'
 import { type Grace, judgeClaim } from '../../core/tasks/lease.ts'
 import { MeshError } from '../../errors.ts'
@@ -14,7 +14,7 @@ const LOOK_MS = 10
 const RETRY_MS = 100
 /**
  * Looks for silent sessions are this far apart per session there is, so that all sidecars together read as many records
- * a second whether they are ten or a thousand; and what all are told of at once, they look at spread over this.
+ * a second whether they are ten or a thousand; and changes that all see at once they look at spread over this.
  */
 const QUIET_MS = 500
 const SPREAD_MS = { each: 5, most: 2000 }

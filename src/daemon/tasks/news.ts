@@ -1,4 +1,4 @@
-/** Tells those whom a change of the board concerns, by ordinary messages. */
+/** Notifies those whom a change of the board concerns, by ordinary messages. */
 import { createHash } from 'node:crypto'
 import { newsOf } from '../../core/tasks/news.ts'
 import { MeshError } from '../../errors.ts'
@@ -8,10 +8,10 @@ import type { Session } from '../session.ts'
 import type { Board } from './board.ts'
 
 /**
- * The change is made, whether or not everybody can be told. Resolves to what whoever made it should know of those who
- * cannot be told now, if anything.
+ * The change is made, whether or not all can be notified. Resolves to a note for its maker about those who cannot be
+ * notified now, if any.
  */
-export async function tellConcerned(
+export async function notifyConcerned(
   session: Session & { board: Board },
   before: Task | null,
   after: Task,
@@ -26,11 +26,11 @@ export async function tellConcerned(
     const letter = { id: `m_${hash.slice(0, 32)}`, to: parseRecipient(to), text, intent: 'task', hops: 0 }
     const failed = (error: unknown) => {
       const { code, message } = MeshError.from(error)
-      if (code === 'not_found') notes.push(`there is no session ${to} yet: nobody was told`)
-      session.log.debug({ to, code, message }, 'not told of a task')
+      if (code === 'not_found') notes.push(`there is no session ${to} yet: it was not notified`)
+      session.log.debug({ to, code, message }, 'not notified of a task')
     }
     try {
-      // Once it is in the outbox it will be told: nobody waits for that.
+      // Once it is in the outbox it will be sent: no call waits for that.
       const { note, stored } = await session.send(letter)
       if (note.note) notes.push(note.note)
       stored.catch(failed)

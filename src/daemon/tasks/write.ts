@@ -13,7 +13,7 @@ export class Writing {
     this.store = store
   }
 
-  /** The new revision. Null: somebody was faster, or the answer was lost; reading again tells. */
+  /** The new revision. Null: another writer was faster, or the answer was lost; reading again shows which. */
   async write(task: Task, revision: number): Promise<number | null> {
     try {
       const written = await this.store.tasks.update(task.id, task, revision)
@@ -27,7 +27,7 @@ export class Writing {
     }
   }
 
-  /** What may yet take back what was written: until it is over, that is not certain. */
+  /** Resolves when the write is certain: until then it may be taken back. */
   async uncertainly(work: () => Promise<void>): Promise<void> {
     this.#isUnsure = true
     await work()
@@ -63,7 +63,7 @@ export async function withinTime(work: Promise<void>, ms: number): Promise<void>
   }
 }
 
-/** For a read whose key may be gone. */
+/** Handles a read whose key may be gone. */
 export function ignoreMissing(error: unknown): null {
   if (MeshError.from(error).code !== 'not_found') throw error
   return null

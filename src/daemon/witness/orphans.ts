@@ -1,4 +1,4 @@
-/** Runs that ended with nobody to be told: their owner had ended before, and so had everybody above. The people are told. */
+/** Runs that ended without a session to notify: their owner and all above had ended before. The people are notified. */
 import { existsSync } from 'node:fs'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { isOwned, isShell } from '../../core/names/kinds.ts'
@@ -10,15 +10,15 @@ import { files, readSteps } from '../../run/dir.ts'
 import { phaseOf } from '../../wire/codec.ts'
 import type { RunEvent } from '../../wire/run.schema.ts'
 
-/** What ended longer ago is no news. */
+/** An end that is older is no news. */
 const NEWS_MS = 86_400_000
 
-/** Tells the people of a run of this machine that ended, once, if nobody else is told. `store` is its project's. */
-export async function tellOrphan(
+/** Notifies the people, once, of a run of this machine that ended, if no session is notified. `store` is its project's. */
+export async function notifyOfOrphan(
   spec: RunSpec,
   dir: string,
   store: ProjectStore,
-  tellPeople: (text: string) => Promise<void>,
+  notifyPeople: (text: string) => Promise<void>,
 ): Promise<void> {
   const end = endIn(dir)
   const isNews = end !== null && wakes(end) && Date.now() - Date.parse(end.at) < NEWS_MS
@@ -31,7 +31,7 @@ export async function tellOrphan(
   const runs = new Map(above.flatMap((entry) => (entry ? [[entry.value.id, entry.value]] : [])))
   const names = (await store.names.all()).map(({ value }) => value)
   if (!isOrphan(record, { names, runs, now: Date.now() })) return
-  await tellPeople(`A run of ${record.owner}, which has ended, ended in project ${spec.project}: ${newsText(end)}`)
+  await notifyPeople(`A run of ${record.owner}, which has ended, ended in project ${spec.project}: ${newsText(end)}`)
   writeAtomic(files.people(dir), new Date().toISOString())
 }
 

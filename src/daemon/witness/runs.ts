@@ -1,6 +1,6 @@
 /**
- * The witness of this machine's runs: what a supervisor that is gone had written down is told, and a run that nobody
- * saw end is told as lost. Belongs to the holder of the post of witness.
+ * The witness of this machine's runs: publishes what a supervisor that is gone had written down, and reports a run whose
+ * end was not seen as lost. Belongs to the sidecar that has the post of witness.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
@@ -34,14 +34,14 @@ import {
 import { eventOf, recordOf, spawnedBy } from '../../run/record.ts'
 import { times } from '../../wire/limits.ts'
 import { judgeLostSession } from './lost-session.ts'
-import { tellOrphan } from './orphans.ts'
+import { notifyOfOrphan } from './orphans.ts'
 
-/** Between looks at a run that nobody supervises while its command lives, or while the engine is away. */
+/** Between looks at a run without a supervisor while its command lives, or while the engine is away. */
 const LOOK_MS = 250
 const SCAN_MS = 3000
 const PATH_BYTES = 16_384
-/** Telling a run's events takes a moment each; what takes longer is tried again. */
-const TELL_MS = 5000
+/** Publishing a run's events takes a moment each; one that takes longer is tried again. */
+const PUBLISH_MS = 5000
 
 interface RunWitnessOptions {
   home: Home
@@ -49,7 +49,7 @@ interface RunWitnessOptions {
   name(): string
   store(): ProjectStore | null
   readRecord: ReadRecord
-  tellPeople(text: string): Promise<void>
+  notifyPeople(text: string): Promise<void>
   /** The run's supervisor has a connection to this process: its end will be noticed. */
   isFollowed(id: string): boolean
 }
@@ -57,7 +57,7 @@ interface RunWitnessOptions {
 export class RunWitness {
   readonly #options: RunWitnessOptions
   readonly #watched = new Set<string>()
-  /** Told whole: not looked at again until they are old. */
+  /** Published whole: not looked at again until they are old. */
   readonly #settled = new Set<string>()
   #timer: NodeJS.Timeout | null = null
   #stopped = false
@@ -81,7 +81,7 @@ export class RunWitness {
     if (this.#timer) clearInterval(this.#timer)
   }
 
-  /** Looks at a run until it is told whole, or in the hands of a supervisor that is connected. */
+  /** Looks at a run until it is published whole, or in the hands of a supervisor that is connected. */
   async look(id: string): Promise<void> {
     if (this.#watched.has(id)) return
     this.#watched.add(id)
@@ -100,7 +100,7 @@ export class RunWitness {
       const spec = readSpec(dir)
       // Alive, also when it is stopped: a supervisor that sleeps is not lost. A sidecar that ends is looked at by its key.
       if (lockOwner(files.lock(dir))) return isBySidecar(spec) || isFollowed(id)
-      if (isPublished(dir)) return await this.#tellOrphan(id, spec)
+      if (isPublished(dir)) return await this.#notifyOfOrphan(id, spec)
       const store = this.#options.store()
       // Just being made, or its maker died before it had anything to do.
       if (!spec) return Date.now() - changedAt(home, id) < times.runDirAge || this.#sweep(id)
@@ -108,9 +108,9 @@ export class RunWitness {
       const lock = tryLock(files.lock(dir))
       if (!lock) return false
       try {
-        const isTold = await this.#tell(spec, await store.runs.sibling(spec.project))
+        const isDone = await this.#publish(spec, await store.runs.sibling(spec.project))
         // The session may be there still, and its sidecar back in a moment.
-        return isTold || (isBySidecar(spec) && !isGone(dir))
+        return isDone || (isBySidecar(spec) && !isGone(dir))
       } finally {
         lock.release()
       }
@@ -120,20 +120,20 @@ export class RunWitness {
     }
   }
 
-  /** Told whole: but was anybody there to hear it? */
-  async #tellOrphan(id: string, spec: RunSpec | null): Promise<true> {
+  /** Published whole: makes sure that its owner, or the people, are notified. */
+  async #notifyOfOrphan(id: string, spec: RunSpec | null): Promise<true> {
     const store = this.#options.store()
     // Looked at again, but not at once.
     if (!store) return true
     if (spec) {
       const dir = runDir(this.#options.home, id)
-      await tellOrphan(spec, dir, await store.sibling(spec.project), this.#options.tellPeople)
+      await notifyOfOrphan(spec, dir, await store.sibling(spec.project), this.#options.notifyPeople)
     }
     return this.#sweep(id)
   }
 
   /** Under the run's lock. */
-  async #tell(spec: RunSpec, store: RunStore): Promise<boolean> {
+  async #publish(spec: RunSpec, store: RunStore): Promise<boolean> {
     const { home, log, name } = this.#options
     const dir = runDir(home, spec.run)
     const { journal, steps } = Journal.open<RunStep>(files.journal(dir))
@@ -145,10 +145,10 @@ export class RunWitness {
       const announcer = new Announcer({ journal, steps, key: memberKey(home), record, log })
       if (!announcer.last) announcer.push(eventOf(spec, 1, spec.owner, spawnedBy(spec, started)))
       const last = announcer.last!
-      // One that goes on without a supervisor is told to its last word so far, and its end when that comes.
+      // One that goes on without a supervisor is published up to its last word so far, and its end when that comes.
       const isGone = !isTerminal(last.type) && processState(started.child) === 'dead'
       if (isGone) announcer.push(eventOf(spec, last.seq + 1, name(), this.#lost(spec, started)))
-      await announcer.settle(store, TELL_MS)
+      await announcer.settle(store, PUBLISH_MS)
       return announcer.done
     } finally {
       journal.close()
@@ -177,7 +177,7 @@ export class RunWitness {
     return judgeLost(readStop(dir), evidence, loggedTail(dir))
   }
 
-  /** Nobody saw it end, but its client's own record may say how far it was. */
+  /** Its end was not seen, but its client's own record may say how far it was. */
   #lostAgent(spec: RunSpec, startedAt: string): Judged {
     const { run, runKind } = spec
     const dir = runDir(this.#options.home, run)
@@ -189,14 +189,14 @@ export class RunWitness {
       record: this.#record(spec, startedAt),
       durationMs: Math.max(0, Date.now() - Date.parse(startedAt)),
     })
-    // Whoever resumes the session is told of it by the client.
+    // The client reports it to the session when that is resumed.
     return isSubagent ? { ...judged, attended: true } : judged
   }
 
   #record({ run, runKind }: RunSpec, since: string): AgentRecord | null {
     const transcript = readText(files.transcript(runDir(this.#options.home, run)), PATH_BYTES)
     if (!transcript) return null
-    // A subagent's transcript begins before anybody sees it; a session's may hold earlier processes.
+    // A subagent's transcript begins before it is seen; a session's may hold earlier processes.
     return this.#options.readRecord(
       transcript,
       runKind === 'subagent' ? { subagent: true } : { subagent: false, since },

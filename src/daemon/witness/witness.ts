@@ -26,7 +26,7 @@ const RETRY_MS = 50
 const RETRY_MAX_MS = 5000
 /** A sidecar that lost its post holder is back within this long; who is not is looked at. */
 const RETURN_MS = 200
-/** How often a session is looked at whose sidecar died and may come back. */
+/** A session whose sidecar died and may come back is looked at this often. */
 const POLL_MS = 200
 const KEY_LINE_BYTES = 64
 const SWEEP_MS = 3_600_000
@@ -40,7 +40,7 @@ interface WitnessOptions {
   /** The store, or null while the engine is away. */
   store(): ProjectStore | null
   readRecord: ReadRecord
-  tellPeople(text: string): Promise<void>
+  notifyPeople(text: string): Promise<void>
 }
 
 export class Witness {
@@ -145,20 +145,20 @@ export class Witness {
     })
   }
 
-  /** A session whose sidecar is away: waits until it is back or its process is dead, which is told. */
+  /** A session whose sidecar is away: waits until it is back or its process is dead, which is published. */
   async #look(key: string): Promise<void> {
     if (this.#watched.has(key)) return
     this.#watched.add(key)
     try {
       while (!this.#stopped) {
         const record = readRecord(this.#options.home, key)
-        // It told its end itself, but perhaps not that of its runs.
+        // It published its end itself, but perhaps not that of its runs.
         if (!record) this.#runs.scan()
         if (!record || this.#followed.has(key) || processState(record.sidecar) === 'unknown') return
         // A dying process closes its sockets before it is dead: one that seems to live is looked at again.
         const isOver =
           processState(record.sidecar) !== 'alive' && (record.ended || processState(record.process) === 'dead')
-        if (isOver && (await this.#tell(key, record))) return
+        if (isOver && (await this.#publishEnd(key, record))) return
         await delay(POLL_MS, undefined, { ref: false })
       }
     } finally {
@@ -166,7 +166,7 @@ export class Witness {
     }
   }
 
-  async #tell(key: string, record: SidecarRecord): Promise<boolean> {
+  async #publishEnd(key: string, record: SidecarRecord): Promise<boolean> {
     const own = this.#options.store()
     if (!own) return false
     try {
@@ -181,7 +181,7 @@ export class Witness {
       this.#runs.scan()
       return true
     } catch (error) {
-      this.#options.log.warn({ error: MeshError.from(error).toBody(), name: record.name }, 'end not told yet')
+      this.#options.log.warn({ error: MeshError.from(error).toBody(), name: record.name }, 'end not published yet')
       return false
     }
   }

@@ -26,6 +26,8 @@ describe.skipIf(missing)('at the end of a turn', () => {
     const before = model.requests.length
     await submit(session, '/compact')
     await eventually('a summary is asked for', () => model.requests.length > before)
+    // The request may as well be for a title of the turn before.
+    await mesh.reaches(pid, 'busy')
     const word = `compacting-${pid}`
     const { id } = await mesh.send(name, word)
     await last(id, 'delivered', /waits: .*busy/)

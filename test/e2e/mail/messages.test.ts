@@ -115,6 +115,7 @@ test('send --wait - delivered, then surfaced', async () => {
     as: 'alice',
   })
   expect(late.code).toBe(124)
+  expect(late.stderr).toMatch(/: it is delivered.* but not surfaced yet/)
   const surfaced = mesh.start(['send', 'bob', '--wait', 'surfaced', '--json', '--', 'z'], { as: 'alice' })
   await eventually(async () => (await mesh.texts('bob')).includes('z'), 'the message')
   expect((await surfaced.finished).json.state).toBe('surfaced')

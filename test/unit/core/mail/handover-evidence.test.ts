@@ -22,7 +22,7 @@ function situation(change: Partial<Situation> = {}): Situation {
 }
 
 function posted(change: Partial<InFlight> = {}): InFlight {
-  const nothingYet = { receivedAt: null, heldAt: null, asked: false, handedAt: null }
+  const nothingYet = { receivedAt: null, screenedAt: null, asked: false, handedAt: null }
   return {
     token: 'mesh-1',
     door: 'inbox-socket',
@@ -76,22 +76,22 @@ test.each<[string, Partial<Situation>]>([
 })
 
 test('handover - nothing more goes to a client that asks its user about a held message', () => {
-  const inFlight = posted({ heldAt: NOW - 3_600_000, asked: true })
+  const inFlight = posted({ screenedAt: NOW - 3_600_000, asked: true })
   expect(decide(situation({ inFlight, status: 'waiting', deliverable: 7 }))).toEqual(LATER(null))
 })
 
 test('handover - a held message that is not queued once the question is gone was not let in', () => {
-  const inFlight = posted({ heldAt: NOW - 3_600_000, asked: true })
+  const inFlight = posted({ screenedAt: NOW - 3_600_000, asked: true })
   const { heldEvidence } = times
   expect(decide(situation({ inFlight, statusSince: NOW }))).toEqual(LATER(heldEvidence))
   const decision = decide(situation({ inFlight, statusSince: NOW - heldEvidence }))
   expect(decision).toMatchObject({ do: 'refuse', why: expect.stringContaining('denied') })
-  const kept = posted({ heldAt: NOW - heldEvidence })
+  const kept = posted({ screenedAt: NOW - heldEvidence })
   expect(decide(situation({ inFlight: kept }))).toMatchObject({ do: 'refuse', why: expect.stringContaining('nobody') })
 })
 
 test('handover - a held message that was let in is like any other', () => {
-  const inFlight = posted({ heldAt: NOW - 10_000, handedAt: NOW - 100 })
+  const inFlight = posted({ screenedAt: NOW - 10_000, handedAt: NOW - 100 })
   expect(decide(situation({ inFlight, status: 'busy' }))).toEqual(LATER(null))
 })
 
@@ -114,7 +114,7 @@ const shut = { doors: [hook, { ...inbox, available: false }] }
 test.each<[string, Partial<Situation>, RegExp | null]>([
   ['at a permission prompt', { status: 'waiting' }, /permission prompt/],
   ['at a permission prompt, in the mail file', { status: 'waiting', inFlight: posted({ door: 'hook' }) }, /prompt/],
-  ['behind a held message', { status: 'waiting', inFlight: posted({ heldAt: NOW, asked: true }) }, /prompt/],
+  ['behind a held message', { status: 'waiting', inFlight: posted({ screenedAt: NOW, asked: true }) }, /prompt/],
   ['busy', { status: 'busy' }, /tool call/],
   ['stopped', { status: 'paused' }, /stopped/],
   ['starting', { status: 'starting' }, /starting/],

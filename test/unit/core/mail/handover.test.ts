@@ -27,7 +27,7 @@ const flying = (door: string, more: Partial<InFlight> = {}): InFlight => ({
   door,
   offeredAt: NOW - 100,
   receivedAt: null,
-  heldAt: null,
+  screenedAt: null,
   asked: false,
   handedAt: null,
   count: 1,

@@ -38,7 +38,7 @@ const mail = () => {
 
 function makeTelling(wasRead = false): Context {
   return new Context({
-    ...{ settings: { stateTokens: 600 }, record: { name: 'api' }, holding: { ledger: book } },
+    ...{ settings: { stateTokens: 600 }, record: { name: 'api' }, storage: { ledger: book } },
     state: {
       get document() {
         return document
