@@ -13,13 +13,11 @@ import type { Settings } from '../host/settings.ts'
 import { KeyRing, LOCAL_MEMBER, memberKey } from '../link/keys.ts'
 import { Link } from '../link/link.ts'
 import { Stalls } from '../link/stalls.ts'
-import type { Entry as Stored } from '../nats/bucket.ts'
 import type { NatsConnection } from '../nats/connect.ts'
 import { ProjectStore } from '../nats/project-store.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import type { StartedIn } from '../wire/lineage.ts'
-import type { RunRecord } from '../wire/run.schema.ts'
 import type { SessionEnd } from '../wire/session-end.ts'
 import { Context } from './delivery/context.ts'
 import { Courier } from './delivery/courier.ts'
@@ -49,6 +47,7 @@ import type { Entered, Letter, OwnRun } from './session.ts'
 import { HandoffQueue } from './state/handoff-queue.ts'
 import { Obligations } from './state/obligations.ts'
 import { OwnState } from './state/own.ts'
+import { keepRetention } from './state/retention.ts'
 import { Board } from './tasks/board.ts'
 import { ClaimWatch } from './tasks/leases.ts'
 import { notifyConcerned } from './tasks/news.ts'
@@ -108,6 +107,8 @@ export abstract class Rooms implements PolicySession {
   readonly witness: Witness
   readonly #names: Names
   readonly #currentRuns: CurrentRuns
+  readonly names = () => this.#names.read(this.link.store.names)
+  readonly currentRuns = () => this.#currentRuns.read(this.link.store.runs.records)
   storage: Storage | null = null
   isEnding = false
   lastActivityAt = this.startedAt
@@ -143,6 +144,7 @@ export abstract class Rooms implements PolicySession {
     const about = { log, run: this.run, runs: this.#currentRuns }
     this.obligations = new Obligations({ ...about, held: () => this.storage, me: () => this.record.name })
     this.handoffs = new HandoffQueue(this)
+    keepRetention(this)
     this.context = new Context(this)
     this.beginnings = new Beginnings(this)
     this.courier = new Courier(this)
@@ -236,14 +238,6 @@ export abstract class Rooms implements PolicySession {
 
   get isAwaiting(): boolean {
     return this.courier.awaitsOne
-  }
-
-  names(): Promise<Stored<NameRecord>[]> {
-    return this.#names.read(this.link.store.names)
-  }
-
-  currentRuns(): Promise<Stored<RunRecord>[]> {
-    return this.#currentRuns.read(this.link.store.runs.records)
   }
 
   sessions(): Promise<Peer[]> {

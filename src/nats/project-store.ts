@@ -151,16 +151,15 @@ export class ProjectStore {
     }
   }
 
-  /** Positions of the mail to a name, from `seq` on. */
-  async mailFrom(name: string, seq: number): Promise<number[]> {
+  /** Positions of the mail to a name, and to `topics`, from `seq` on. */
+  async mailFrom(name: string, seq: number, topics: readonly string[] = []): Promise<number[]> {
     const { messages } = storeNames(this.project)
-    const stored = await readFrom(
-      { nc: this.#nc, jsm: this.#jsm },
-      messages,
-      mailFilters(this.project, name, [])[0]!,
-      seq,
+    // The second is what goes to all: nobody waits for a session that ended to read it.
+    const filters = mailFilters(this.project, name, topics).filter((_, i) => i !== 1)
+    const found = await Promise.all(
+      filters.map((filter) => readFrom({ nc: this.#nc, jsm: this.#jsm }, messages, filter, seq)),
     )
-    return stored.map((message) => message.seq)
+    return found.flat().map((message) => message.seq)
   }
 
   /** Removes a name's stored mail up to position `lastSeq`, and its consumer. */

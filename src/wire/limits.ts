@@ -152,6 +152,9 @@ export const times = {
   eventAge: 30 * DAY,
   /** A run's directory is removed this long after its end was announced. */
   runDirAge: 7 * DAY,
+  /** A name whose session ended this long ago is removed if nothing is left under it; one that nobody chose, sooner. */
+  nameAge: 7 * DAY,
+  unnamedAge: DAY,
   /** Between SIGTERM and SIGKILL, unless the caller says. */
   runGrace: 10 * SECOND,
   presenceAge: 10 * MINUTE,

@@ -5,6 +5,9 @@ import { limits } from './limits.ts'
 
 const RESERVED = new Set(['all', 'operator', 'topic', 'role'])
 const ID_BITS = 128
+/** A child's name is made of its parent's, and of enough of its run's id to differ from its siblings. */
+const PARENT_CHARS = 48
+const ID_DIGITS = 4
 const TOKEN = `[a-z0-9][a-z0-9_-]{0,${limits.name - 1}}`
 /**
  * White space, controls, format characters, fillers, variation selectors and half characters, as a class for readers
@@ -79,6 +82,20 @@ export function suffixed(name: string, n: number): string {
   if (n <= 1) return name
   const suffix = `-${n}`
   return name.slice(0, limits.name - suffix.length) + suffix
+}
+
+/** The name of a child session for which nobody chose one: its parent's, and the first digits of its run. */
+export function childName(parent: string, run: string): string {
+  return `${parent.slice(0, PARENT_CHARS)}${childSuffix(run)}`
+}
+
+/** Returns true for a name that `childName` made for this run. */
+export function isUnnamedChild(name: string, run: string): boolean {
+  return name.endsWith(childSuffix(run))
+}
+
+function childSuffix(run: string): string {
+  return `-${run.slice(2, 2 + ID_DIGITS)}`
 }
 
 /** A fresh id, for example `m_` and 128 random bits in hex. */

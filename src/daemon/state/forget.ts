@@ -24,10 +24,14 @@ export async function forget(session: Session, name: string): Promise<Response<'
   return { name, unread: unread.length }
 }
 
-/** Returns the positions of direct mail to the name that its owner has not read. */
-export async function unreadMail(store: ProjectStore, { name, since }: NameRecord): Promise<number[]> {
+/** Returns the positions of mail to the name, and to `topics`, that its owner has not read. */
+export async function unreadMail(
+  store: ProjectStore,
+  { name, since }: NameRecord,
+  topics: readonly string[] = [],
+): Promise<number[]> {
   const surfaced = (await store.surfaced.get(name))?.value ?? null
-  const positions = await store.mailFrom(name, startPosition(surfaced, since))
+  const positions = await store.mailFrom(name, startPosition(surfaced, since), topics)
   return positions.filter((seq) => !wasRead(surfaced, seq))
 }
 

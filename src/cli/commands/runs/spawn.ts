@@ -10,15 +10,12 @@ import { findExecutable } from '../../../host/process/executable.ts'
 import { readRepository } from '../../../host/repository/git.ts'
 import { limits } from '../../../wire/limits.ts'
 import { runEnv } from '../../../wire/lineage.ts'
-import { checkName, newId, quote } from '../../../wire/names.ts'
+import { checkName, childName, newId, quote } from '../../../wire/names.ts'
 import { type Context, misuse, type Switches, type Values } from '../../command.ts'
 import { parseDuration } from '../../input/units.ts'
 import { fail, withHelpOf } from '../../output.ts'
 import { lineageOf, notifyIn, ownerOf } from './supervised.ts'
 
-/** A child's name is made of its parent's, and of enough of its run's ID to differ from its siblings. */
-const PARENT_CHARS = 48
-const ID_DIGITS = 4
 /** Limit of the look whether a name is free. */
 const NAME_MS = 3000
 /** A value that becomes part of the client's command line. */
@@ -99,10 +96,6 @@ async function prompt(context: Context): Promise<string> {
   throw new MeshError('too_large', `the prompt has ${text.length} characters`, {
     hint: `at most ${limits.promptChars}; write it to a file and name that`,
   })
-}
-
-function childName(parent: string, run: string): string {
-  return `${parent.slice(0, PARENT_CHARS)}-${run.slice(2, 2 + ID_DIGITS)}`
 }
 
 /** The supervisor checks that it is a schema: commands know no JSON Schema. */
