@@ -11,6 +11,11 @@ import { isToken } from '../wire/names.ts'
 /** The member of the embedded engine: one mesh home, one key. */
 export const LOCAL_MEMBER = 'local'
 
+/** Returns a session of this mesh home as a sender. */
+export function localSender({ name, epoch }: { name: string; epoch: number }) {
+  return { member: LOCAL_MEMBER, name, epoch }
+}
+
 const KEY_FILE_BYTES = 4096
 const PINS_BYTES = 1024 * 1024
 /** DER prefix of an Ed25519 public key (RFC 8410), before its 32 bytes. */

@@ -87,7 +87,9 @@ export class RunStore {
     const { events } = storeNames(this.project)
     const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, events, eventFilter(this.project, scope), seq)
     return stored.map((message) => ({
-      ...{ subject: message.subject, data: message.data, seq: message.seq },
+      subject: message.subject,
+      data: message.data,
+      seq: message.seq,
       at: message.time.getTime(),
     }))
   }

@@ -4,7 +4,7 @@ import { runReasonCode } from '../core/runs/reason-code.ts'
 import { isTerminal, type Run } from '../core/runs/run.ts'
 import { MeshError } from '../errors.ts'
 import { hostName } from '../host/process/process.ts'
-import { LOCAL_MEMBER } from '../link/keys.ts'
+import { LOCAL_MEMBER, localSender } from '../link/keys.ts'
 import type { RunEvent, RunRecord } from '../wire/run.schema.ts'
 import type { RunStep } from './dir.ts'
 
@@ -12,8 +12,20 @@ import type { RunStep } from './dir.ts'
 export function recordOf(spec: RunSpec, startedAt: string, more: Partial<RunRecord>): RunRecord {
   const { run, name, owner, project, lineage, cwd, runKind = 'process' } = spec
   return {
-    ...{ v: 1, kind: 'run', id: run, project, runKind, name, owner, lineage, member: LOCAL_MEMBER },
-    ...{ state: 'spawned', seq: 0, startedAt, host: hostName(), cwd },
+    v: 1,
+    kind: 'run',
+    id: run,
+    project,
+    runKind,
+    name,
+    owner,
+    lineage,
+    member: LOCAL_MEMBER,
+    state: 'spawned',
+    seq: 0,
+    startedAt,
+    host: hostName(),
+    cwd,
     ...more,
   } as RunRecord
 }
@@ -26,7 +38,7 @@ export function eventOf(
   fields: Pick<RunEvent, 'type' | 'at'> & Partial<RunEvent>,
 ): RunEvent {
   const { run, name, owner, project, lineage, runKind = 'process', attended, notify } = spec
-  const by = { member: LOCAL_MEMBER, name: from, epoch: 0 }
+  const by = localSender({ name: from, epoch: 0 })
   const isAskedFor = notify === 'progress' && fields.type === 'run_progress' && fields.text !== undefined
   const marks = { ...(attended ? { attended } : {}), ...(isAskedFor ? { notify: true } : {}) }
   const identity = { v: 1, kind: 'run_event', id: `${run}.${seq}`, project, run, runKind } as const

@@ -2,7 +2,7 @@
 import type { Response } from '../../api/ops.schema.ts'
 import { isControlIntent } from '../../core/mail/control.ts'
 import { MeshError } from '../../errors.ts'
-import { LOCAL_MEMBER } from '../../link/keys.ts'
+import { localSender } from '../../link/keys.ts'
 import { untilAborted } from '../../link/until.ts'
 import { limits } from '../../wire/limits.ts'
 import { parseRecipient, type Recipient } from '../../wire/names.ts'
@@ -64,9 +64,8 @@ async function sendAndFollow(
 }
 
 function sendReplied(session: MailSession, to: Address, id: string, reply: string): void {
-  const { name, epoch } = session.record
   const receipt = { id, state: 'replied', evidence: 'answered', reply } as const
-  session.receipts.send(to, { member: LOCAL_MEMBER, name, epoch }, receipt)
+  session.receipts.send(to, localSender(session.record), receipt)
 }
 
 /** Waits until the message got as far as asked for. */

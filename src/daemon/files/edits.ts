@@ -102,7 +102,9 @@ export class EditNews {
     const holder = await holderOf(store, other.name)
     if (holder?.state !== 'held' || holder.epoch < other.epoch) return
     const said: FileEdited = {
-      ...{ path, repository, worktree: this.#worktreeOf(top) },
+      path,
+      repository,
+      worktree: this.#worktreeOf(top),
       ...(claim ? { claim: { path: claim.path } } : {}),
     }
     const what = claim ? 'claimed-by-peer' : 'shared'
@@ -124,7 +126,12 @@ export class EditNews {
     const instead = news.what === 'shared' ? [idOf('claimed-by-peer'), idOf('edited-by-peer')] : []
     if ([id, ...instead].some((one) => mailbox.inbox.knows(one)) || !mailbox.hasRoom) return false
     const envelope: Envelope = {
-      ...{ v: 1, kind: 'message', id, project: place.project, seq: 1, hops: 0 },
+      v: 1,
+      kind: 'message',
+      id,
+      project: place.project,
+      seq: 1,
+      hops: 0,
       from: { member, name: news.peer, epoch },
       to: `file:${news.path}`,
       sentAt: new Date().toISOString(),

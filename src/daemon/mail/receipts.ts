@@ -5,7 +5,7 @@ import type { ControlAnswer } from '../../core/mail/control.ts'
 import type { Entry } from '../../core/mail/inbox.ts'
 import { isDirect } from '../../core/mail/recipients.ts'
 import type { Logger } from '../../host/log.ts'
-import { LOCAL_MEMBER } from '../../link/keys.ts'
+import { localSender } from '../../link/keys.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Envelope, Receipt, ReceiptState } from '../../wire/envelope.schema.ts'
 import type { Sender as Address } from '../../wire/subjects.ts'
@@ -156,15 +156,13 @@ export class Steps {
 
   /** `door`: what it went through. */
   note({ id, from }: Pick<Envelope, 'id' | 'from'>, state: Step, evidence: string, door?: string): void {
-    const { name, epoch } = this.#session.record
     const step = { id, state, evidence, ...(door === undefined ? {} : { door }) }
-    this.#receipts.send(from, { member: LOCAL_MEMBER, name, epoch }, step)
+    this.#receipts.send(from, localSender(this.#session.record), step)
   }
 
   /** The answer to a control message. */
   answer({ id, from }: Pick<Envelope, 'id' | 'from'>, answer: ControlAnswer): void {
-    const { name, epoch } = this.#session.record
-    this.#receipts.send(from, { member: LOCAL_MEMBER, name, epoch }, { id, state: 'delivered', ...answer })
+    this.#receipts.send(from, localSender(this.#session.record), { id, state: 'delivered', ...answer })
   }
 
   /** Sends receipts of a step on the way. Messages to all and to topics have many readers: theirs say only that they were read. */

@@ -1,7 +1,7 @@
 /** Sends a message: finds out who reads it, seals it, hands it to the outbox, follows what becomes of it. */
 import type { Response } from '../../api/ops.schema.ts'
 import { isControlIntent } from '../../core/mail/control.ts'
-import { LOCAL_MEMBER } from '../../link/keys.ts'
+import { localSender } from '../../link/keys.ts'
 import { checkText, encodeEnvelope } from '../../wire/codec.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
@@ -55,7 +55,7 @@ function put(session: MailSession, outbox: Sender, letter: Letter, body: Envelop
     kind: 'message',
     id,
     project,
-    from: { member: LOCAL_MEMBER, name: record.name, epoch: record.epoch },
+    from: localSender(record),
     to,
     seq,
     sentAt: new Date(at).toISOString(),
@@ -65,7 +65,7 @@ function put(session: MailSession, outbox: Sender, letter: Letter, body: Envelop
     ...(replyTo === undefined ? {} : { replyTo }),
     ...(intent === undefined ? {} : { intent }),
   }
-  const subject = messageSubject(project, letter.to, { member: LOCAL_MEMBER, name: record.name })
+  const subject = messageSubject(project, letter.to, localSender(record))
   return outbox.send({ id, subject, to, seq, epoch: record.epoch, at, bytes: encodeEnvelope(envelope, key) })
 }
 

@@ -1,8 +1,8 @@
 /**
- * The run that this sidecar's session is. Its supervisor reports a supervised one, from what is seen here;
- * any other by this sidecar, and by the witness of the machine when both are gone.
+ * The run that this sidecar's session is. Its supervisor reports a supervised one, from what is seen here. This sidecar
+ * reports any other, and the witness of the machine does when both are gone.
  */
-import type { RunAnswer, RunRequest, SessionReport } from '../../api/supervisor.schema.ts'
+import type { RunAnswer, RunRequest, RunSpec, SessionReport } from '../../api/supervisor.schema.ts'
 import { ownerIn } from '../../core/runs/adoption.ts'
 import { agentEndOf, judgeAgentEnd, noEvidence, type ReadRecord } from '../../core/runs/agent-end.ts'
 import { MeshError } from '../../errors.ts'
@@ -146,10 +146,20 @@ export class SessionRun {
       const owner = await this.#owner()
       if (this.#ended || this.#reporter) return
       const { cwd } = harness.conversation
-      const spec = {
-        ...({ v: 1, run: run.id, name: name(), owner: owner ?? name(), project } as const),
-        ...{ lineage: run.lineage, command: [harness.kind], cwd, detach: true, timeoutMs: null },
-        ...({ runKind: 'session', teller: 'sidecar', ...(owner === null ? { attended: true } : {}) } as const),
+      const spec: RunSpec = {
+        v: 1,
+        run: run.id,
+        name: name(),
+        owner: owner ?? name(),
+        project,
+        lineage: run.lineage,
+        command: [harness.kind],
+        cwd,
+        detach: true,
+        timeoutMs: null,
+        runKind: 'session',
+        teller: 'sidecar',
+        ...(owner === null ? { attended: true } : {}),
       }
       const { process } = harness
       this.#reporter = RunReporter.open({ home, spec, process, startedAt, log, from: name })
@@ -243,7 +253,10 @@ export class SessionRun {
     const { text = null, error = null } = state === 'idle' || state === 'ended' ? (this.#turn ?? {}) : {}
     const waitingFor = state === 'waiting' ? this.#waitingFor?.slice(0, limits.progressChars).toWellFormed() : undefined
     return {
-      ...{ op: 'session', session: harness.conversation.sessionId, name: name(), state },
+      op: 'session',
+      session: harness.conversation.sessionId,
+      name: name(),
+      state,
       ...(waitingFor ? { text: waitingFor } : {}),
       ...(text ? { result: text.slice(0, limits.resultChars).toWellFormed() } : {}),
       ...(error

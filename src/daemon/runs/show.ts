@@ -18,9 +18,25 @@ export async function showRun(session: Session, store: RunStore, found: RunRecor
   const { endedAt, reason, exitCode, signal, durationMs, text, percent } = record
   const reasonCode = runReasonCode(record)
   return {
-    ...{ runId: id, kind: runKind, name, owner, parent: lineage.at(-1) ?? null, lineage, state, startedAt, host, pid },
+    runId: id,
+    kind: runKind,
+    name,
+    owner,
+    parent: lineage.at(-1) ?? null,
+    lineage,
+    state,
+    startedAt,
+    host,
+    pid,
     supervised: isOver(state) ? null : isSupervised(session, record),
-    ...{ endedAt, reason, reasonCode, exitCode, signal, durationMs, text, percent },
+    endedAt,
+    reason,
+    reasonCode,
+    exitCode,
+    signal,
+    durationMs,
+    text,
+    percent,
   }
 }
 

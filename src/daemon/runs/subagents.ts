@@ -133,9 +133,18 @@ export class SubagentRuns {
     const above = parent === null ? undefined : this.#running.get(parent)?.spec
     const lineage = above ? [...above.lineage, above.run] : [...run.lineage, run.id]
     return {
-      ...({ v: 1, run: id, name: toName(title), owner: name(), project, lineage: bounded(lineage) } as const),
-      ...{ command: [harness.kind], cwd: harness.conversation.cwd, detach: true, timeoutMs: null },
-      ...({ runKind: 'subagent', teller: 'sidecar' } as const),
+      v: 1,
+      run: id,
+      name: toName(title),
+      owner: name(),
+      project,
+      lineage: bounded(lineage),
+      command: [harness.kind],
+      cwd: harness.conversation.cwd,
+      detach: true,
+      timeoutMs: null,
+      runKind: 'subagent',
+      teller: 'sidecar',
     }
   }
 }

@@ -31,8 +31,18 @@ export const taskHandlers = {
     const change = { op, at, by, what: 'added' }
     const lists = { after: await idsOf(session, after), blockedOn: [], links: [], recent: [] }
     const task: Task = {
-      ...{ v: 1, kind: 'task', id, state: 'open', fence: 0, createdAt: at, createdBy: by, change },
-      ...{ labels: [], priority: PRIORITY, ...given, ...lists },
+      v: 1,
+      kind: 'task',
+      id,
+      state: 'open',
+      fence: 0,
+      createdAt: at,
+      createdBy: by,
+      change,
+      labels: [],
+      priority: PRIORITY,
+      ...given,
+      ...lists,
     }
     checkDependencies(task, session.board.find)
     const kept = await session.board.add(store, task)
@@ -238,9 +248,17 @@ function rowOf(board: Board, { task, revision }: Kept): Response<'task_list'>[nu
   const { id, title, after, priority, labels, claim } = task
   const state = shownState(task, board.find)
   return {
-    ...{ id, rev: revision, title, state, owner: claim?.holder.name ?? null },
-    ...{ for: task.for ?? null, after, priority, labels },
-    ...{ waitsFor: isOver(task) ? [] : waitsFor(task, board.find), changedAt: task.change.at },
+    id,
+    rev: revision,
+    title,
+    state,
+    owner: claim?.holder.name ?? null,
+    for: task.for ?? null,
+    after,
+    priority,
+    labels,
+    waitsFor: isOver(task) ? [] : waitsFor(task, board.find),
+    changedAt: task.change.at,
   }
 }
 
@@ -249,7 +267,11 @@ function detailOf(board: Board, kept: Kept): Response<'task_claim'> {
   const { body = null, links, result = null, fence, claim, createdAt, createdBy } = task
   return {
     ...rowOf(board, kept),
-    ...{ body, links, result, fence, createdAt },
+    body,
+    links,
+    result,
+    fence,
+    createdAt,
     claim: claim
       ? { ...claim, holder: claim.holder.name, deadline: claim.deadline ?? null, because: claim.because ?? null }
       : null,

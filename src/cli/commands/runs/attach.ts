@@ -1,6 +1,7 @@
 /** `mesh attach`: a supervisor for a process that runs already, and was not started by mesh. */
 import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
+import type { RunSpec } from '../../../api/supervisor.schema.ts'
 import { startRun } from '../../../client/runs.ts'
 import { MeshError } from '../../../errors.ts'
 import { runDir } from '../../../host/home.ts'
@@ -32,8 +33,12 @@ export async function run(context: Context<Values<'name'>>): Promise<number> {
       hint: `wait for its end with: mesh wait ${id}`,
     })
   const name = flags.name === undefined ? toName(basename(command.split(' ')[0]!)) : checkName(flags.name)
-  const spec = {
-    ...({ v: 1, run: id, name, owner, project } as const),
+  const spec: RunSpec = {
+    v: 1,
+    run: id,
+    name,
+    owner,
+    project,
     lineage: lineageOf(env),
     command: [command],
     cwd: workingDirectory(pid) ?? '/',

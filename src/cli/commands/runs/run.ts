@@ -55,7 +55,9 @@ function specOf(context: Context<Flags>): RunSpec {
   return {
     v: 1,
     run: newId('r'),
-    ...{ name, owner, project },
+    name,
+    owner,
+    project,
     lineage: lineageOf(env),
     command: [...words],
     cwd: directory(resolve(context.cwd, flags.cwd ?? '.')),

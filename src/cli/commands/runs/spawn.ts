@@ -56,7 +56,10 @@ async function specOf(context: Context<Flags>): Promise<RunSpec> {
   const client = clientCommand(env, (word) => isInPath(word, env.PATH, cwd))
   const words = launchCommand({
     client,
-    ...{ session, name, background, worktree: flags.worktree === true },
+    session,
+    name,
+    background,
+    worktree: flags.worktree === true,
     context: schema === undefined ? '' : resultContext(JSON.stringify(schema)),
     env: { ...runEnv(lineage, run), ...meshEnv(context, { name, project }) },
     model: value(flags.model, '--model'),
@@ -64,7 +67,15 @@ async function specOf(context: Context<Flags>): Promise<RunSpec> {
     allowedTools: rules(value(flags.allowedTools, '--allowed-tools'), schema !== undefined),
   })
   return {
-    ...({ v: 1, run, name, owner, project, lineage, cwd, input, runKind: 'session' } as const),
+    v: 1,
+    run,
+    name,
+    owner,
+    project,
+    lineage,
+    cwd,
+    input,
+    runKind: 'session',
     command: words,
     detach: true,
     ...notifyIn(flags),

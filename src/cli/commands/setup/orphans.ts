@@ -14,7 +14,12 @@ export async function run({ home, flags, out }: Context<Switches<'end'>>): Promi
   if (out.json) {
     await out.value(
       results.map(({ pid, kind, start, home, evidence, command, ...more }) => ({
-        ...{ pid, kind, start, home, evidence, command },
+        pid,
+        kind,
+        start,
+        home,
+        evidence,
+        command,
         ...('ended' in more ? { ended: more.ended } : {}),
       })),
     )

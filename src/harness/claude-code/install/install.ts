@@ -103,7 +103,10 @@ function installOnce(options: InstallOptions): Installed {
   }
   const hooks = Object.fromEntries(Object.entries(wanted).map(([event, list]) => [event, [{ hooks: list }]]))
   return {
-    ...{ settingsPath: path, changed: changed || script.changed, hooksAdded, rulesAdded },
+    settingsPath: path,
+    changed: changed || script.changed,
+    hooksAdded,
+    rulesAdded,
     files: [script, { path, changed, text }],
     merged: { hooks, ...(rules.length > 0 ? { permissions: { allow: rules } } : {}) },
   }

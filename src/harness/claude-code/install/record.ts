@@ -72,7 +72,10 @@ function parse(value: unknown): InstallRecord | null {
   if (!isObject(value) || typeof value.path !== 'string' || typeof value.after !== 'string') return null
   const { path, after, before, repository, plugin } = value
   return {
-    ...{ path, after, madeDirs: strings(value.madeDirs), rules: strings(value.rules) },
+    path,
+    after,
+    madeDirs: strings(value.madeDirs),
+    rules: strings(value.rules),
     keptEmpty: strings(value.keptEmpty),
     ...(before === null || typeof before === 'string' ? { before } : {}),
     ...(typeof repository === 'string' ? { repository } : {}),
