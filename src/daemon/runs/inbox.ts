@@ -1,11 +1,8 @@
-/**
- * Brings what is news of a session's runs into its mailbox: from there it goes the way of all mail, through waiting
- * calls and doors, each once. What a waiting call gives to its caller is no mail any more.
- */
+/** Brings news of a session's runs into its mailbox, each piece once. News that a waiting call returns is no mail. */
 import { createHmac, type KeyObject } from 'node:crypto'
 import { adoptedText, newsKey, newsText, wakes } from '../../core/runs/news.ts'
 import { isTerminal } from '../../core/runs/run.ts'
-import { readJson, writeAtomic } from '../../host/files.ts'
+import { writeAtomic } from '../../host/files.ts'
 import type { Logger } from '../../host/log.ts'
 import type { KeyRing } from '../../link/keys.ts'
 import type { Delivery } from '../../nats/mail.ts'
@@ -14,10 +11,10 @@ import { decodeEvent } from '../../wire/codec.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
 import type { RunEvent, RunRecord } from '../../wire/run.schema.ts'
 import type { Mailbox } from '../mail/mailbox.ts'
+import { cursorIn, type Known, mailOf, type News } from './news.ts'
 
 /** Without a note of what was read, older events are no news. */
 const NEWS_MS = 86_400_000
-const CURSOR_BYTES = 4096
 /** A change may be missed when the connection breaks: looked for as often. */
 const LOOK_MS = 10_000
 const ROOM_MS = 100
@@ -53,9 +50,6 @@ interface Pending {
   /** When it was first seen, `performance.now()`. */
   since: number
 }
-
-/** An event, or what is known of one. */
-export type Known = Pick<RunEvent, 'run' | 'id' | 'type'>
 
 interface Waiting {
   runs: readonly string[]
@@ -292,7 +286,7 @@ export class RunMail {
     return 'event' in read && read.verified ? read.event : null
   }
 
-  /** The id of the mail that is made of an event, by whichever session of this member. */
+  /** Returns the id of the mail that any session of this member makes of the event. */
   mailId(event: Known): string {
     return this.#idOf(newsKey(event))
   }
@@ -301,23 +295,4 @@ export class RunMail {
   #idOf(key: string): string {
     return `m_${createHmac('sha256', this.#secret).update(`run news: ${key}`).digest('hex').slice(0, 32)}`
   }
-}
-
-function cursorIn(path: string): number | null {
-  const value = readJson(path, CURSOR_BYTES) as { next?: unknown } | null | undefined
-  return typeof value?.next === 'number' && value.next >= 1 ? value.next : null
-}
-
-interface News {
-  key: string
-  run: string
-  project: string
-  from: Envelope['from']
-  at: string
-  text: string
-}
-
-function mailOf(id: string, { run, project, from, at, text }: News): Envelope {
-  const to = `run:${run}`
-  return { v: 1, kind: 'message', id, project, from, to, seq: 1, sentAt: at, hops: 0, body: { text } }
 }
