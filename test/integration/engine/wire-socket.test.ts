@@ -33,12 +33,20 @@ function ask(node: Node, path: string, body: string | Buffer, options: RequestOp
   })
 }
 
-async function expectRefused(answer: Promise<Answer>, status: number, code: string, says = ''): Promise<void> {
+async function expectRefused(
+  answer: Promise<Answer>,
+  status: number,
+  code: string,
+  says = '',
+  more: { detail?: string } = {},
+): Promise<void> {
   expect(await answer).toEqual({
     status,
-    error: { code, message: expect.stringContaining(says), hint: expect.any(String) },
+    error: { code, message: expect.stringContaining(says), hint: expect.any(String), ...more },
   })
 }
+
+const noOperation = { detail: 'no_operation' }
 
 /** It still answers, and has lost nothing. */
 async function expectUnharmed(node: Node): Promise<void> {
@@ -60,13 +68,13 @@ test('a web page is not answered', async ({ alice }) => {
 test.for(['/', '/v0/', '/v0/nothing', '/v0/__proto__', '/v0/constructor', '/v0/toString', '/v1/whoami', '/v0/whoami/'])(
   'the operation %s is none',
   async (path, { alice }) => {
-    await expectRefused(ask(alice, path, '{}'), 400, 'bad_request', 'no such operation')
+    await expectRefused(ask(alice, path, '{}'), 400, 'bad_request', 'no such operation', noOperation)
     await expectUnharmed(alice)
   },
 )
 
 test('an operation is a POST', async ({ alice }) => {
-  await expectRefused(ask(alice, '/v0/whoami', '', { method: 'GET' }), 400, 'bad_request', 'GET')
+  await expectRefused(ask(alice, '/v0/whoami', '', { method: 'GET' }), 400, 'bad_request', 'GET', noOperation)
   await expectUnharmed(alice)
 })
 
