@@ -126,14 +126,13 @@ export class Sidecar extends Rooms {
   follow(): Promise<void> {
     return this.#changeName(async () => {
       if (!this.naming.isNewConversation) return
-      const { link } = this
+      const { link, record: former } = this
       const { store } = link
-      const { name } = this.record
       await completing(link, async () => {
         await this.naming.join(store)
         if (this.storage) return this.writeRecord()
         await this.up(store)
-        await store.presence.delete(name)
+        await store.presence.delete(former.name)
       })
     })
   }
