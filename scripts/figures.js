@@ -86,8 +86,16 @@ function vocabulary() {
   const elsewhere = held.filter(([path]) => !LOOP_BUDGET.test(path))
   print('tell, told, telling, teller', `${total(tell)} in src, identifiers included`)
   if (args.includes('--words')) list(tell.map(([path, times]) => `${times} ${path}`))
-  print('held, hold, holding', `${total(held)} in src, ${total(elsewhere)} of them outside the loop budget`)
+  const wire = elsewhere.reduce((sum, [path]) => sum + (textOf(path).match(/'held'|\bheld\??:/g)?.length ?? 0), 0)
+  print(
+    'held, hold, holding',
+    `${total(held)} in src, outside the loop budget ${total(elsewhere)}, ${wire} of them the wire's word`,
+  )
   if (args.includes('--words')) list(elsewhere.map(([path, times]) => `${times} ${path}`))
+}
+
+function textOf(path) {
+  return src.find((source) => source.path === path).text
 }
 
 function list(lines) {
