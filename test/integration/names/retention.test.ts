@@ -30,9 +30,11 @@ test('retention - a name with nothing left under it goes after seven days, one t
   await gone(lead, nodes)
   const { names } = lead.sidecar.link.store
   const spawned = (await names.get('lead-abab'))!
-  await names.update('lead-abab', { ...spawned.value, run: RUN }, spawned.revision)
+  // After the end of the run that the session really was.
+  const endedAt = new Date(Date.now() + 60_000).toISOString()
+  await names.update('lead-abab', { ...spawned.value, run: RUN, endedAt }, spawned.revision)
   expect(await sweep(lead, 0.9)).toEqual([])
-  expect(await sweep(lead, 1.1)).toEqual(['lead-abab'])
+  await expect.poll(() => sweep(lead, 1.1)).toEqual(['lead-abab'])
   expect(await sweep(lead, 6.9)).toEqual([])
   expect(await sweep(lead, 7.1)).toEqual(['plain'])
   expect(await namesOf(lead)).toEqual(['a-lead'])
