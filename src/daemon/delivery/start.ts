@@ -1,6 +1,7 @@
 /** The text that a session's model reads as a conversation begins: who it is on the mesh, and what it keeps. Later, if it joined late. */
-import { MeshError } from '../../errors.ts'
+
 import type { Conversation } from '../../harness/types.ts'
+import { isAway } from '../../link/until.ts'
 import type { Naming } from '../names/claim.ts'
 import type { StateSession } from '../state/handoff.ts'
 import type { Context } from './context.ts'
@@ -106,7 +107,7 @@ export class Beginnings {
 }
 
 function orAway(error: unknown): string {
-  if (['mesh_down', 'timeout'].includes(MeshError.from(error).code)) return AWAY
+  if (isAway(error)) return AWAY
   throw error
 }
 

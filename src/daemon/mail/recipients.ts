@@ -5,6 +5,7 @@
 
 import { isOwned } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
+import { isAway } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { quote, type Recipient } from '../../wire/names.ts'
@@ -103,5 +104,5 @@ async function takerNote(store: ProjectStore, role: string, me: string): Promise
 
 /** The engine went away while we asked: the message goes to the outbox unchecked. */
 function undefinedIfAway(error: unknown): undefined {
-  if (!['mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
+  if (!isAway(error)) throw error
 }

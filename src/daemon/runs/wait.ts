@@ -2,6 +2,7 @@
 import type { ShownEvent } from '../../api/run-ops.schema.ts'
 import { isTerminal } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
+import { isAway } from '../../link/until.ts'
 import type { RunStore } from '../../nats/run-store.ts'
 import type { EventType } from '../../wire/run.schema.ts'
 import type { Call } from '../socket/call.ts'
@@ -53,7 +54,7 @@ export async function waitForRuns(
       }
       await changed.happened
     } catch (error) {
-      if (!['mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
+      if (!isAway(error)) throw error
       await session.link.whenUp(LOOK_MS)
     }
   }
@@ -116,6 +117,7 @@ export function nextChange(store: RunStore, scope: Parameters<RunStore['follow']
     const timer = setTimeout(done, LOOK_MS)
     signal.addEventListener('abort', done, { once: true })
     stop = done
+    if (signal.aborted) done()
   })
   return { happened, stop: () => stop() }
 }

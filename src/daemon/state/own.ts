@@ -5,6 +5,7 @@
 import { emptyDocument, type StateChange } from '../../core/state/state.ts'
 import { MeshError } from '../../errors.ts'
 import type { Logger } from '../../host/log.ts'
+import { isAway } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import type { StateDocument } from '../../wire/state.schema.ts'
@@ -92,7 +93,7 @@ export class OwnState {
       return changed
     } catch (error) {
       // Whether it was made is not known: the next look shows it.
-      if (['timeout', 'mesh_down'].includes(MeshError.from(error).code)) this.leave()
+      if (isAway(error)) this.leave()
       this.#log.debug({ error: MeshError.from(error).toBody() }, 'state not changed')
       throw error
     }

@@ -4,6 +4,7 @@ import type { Parsed, Response } from '../../api/ops.schema.ts'
 import { isApplied, isOver, type Move, shownState } from '../../core/tasks/board.ts'
 import { byUrgency, checkDependencies, claimable, waitsFor } from '../../core/tasks/dependencies.ts'
 import { MeshError } from '../../errors.ts'
+import { isAway } from '../../link/until.ts'
 import { isRunId, patterns, quote } from '../../wire/names.ts'
 import type { Task } from '../../wire/task.schema.ts'
 import { checkKnown, fullId } from '../mail/lookup.ts'
@@ -13,7 +14,6 @@ import { findRun } from '../runs/find.ts'
 import { deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
 import type { Board, Kept } from './board.ts'
 import { earlierChange, notifyConcerned } from './news.ts'
-import { isAway } from './write.ts'
 
 const ID_PREFIX = /^t_[0-9a-f]{4,32}$/
 const PRIORITY = 5
@@ -142,7 +142,7 @@ async function claimNext(session: TasksSession, op: string, wait: boolean, signa
       } catch (error) {
         const { code } = MeshError.from(error)
         if (code === 'conflict') continue
-        if (!wait || !isAway(code) || signal.aborted) throw error
+        if (!wait || !isAway(error) || signal.aborted) throw error
         unanswered = id
         break
       }

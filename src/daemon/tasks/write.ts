@@ -1,6 +1,7 @@
 /** Writing a task where the engine may not answer: what is known then, and what is not. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../../errors.ts'
+import { isAway } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Task } from '../../wire/task.schema.ts'
 
@@ -20,9 +21,8 @@ export class Writing {
       this.#isUnsure = false
       return written
     } catch (error) {
-      const { code } = MeshError.from(error)
-      this.#isUnsure ||= isAway(code)
-      if (code !== 'timeout') throw error
+      this.#isUnsure ||= isAway(error)
+      if (MeshError.from(error).code !== 'timeout') throw error
       return null
     }
   }
@@ -35,13 +35,8 @@ export class Writing {
   }
 
   isUnsure(error: unknown): boolean {
-    return this.#isUnsure && isAway(MeshError.from(error).code)
+    return this.#isUnsure && isAway(error)
   }
-}
-
-/** The engine did not answer, or went away. */
-export function isAway(code: string): boolean {
-  return code === 'timeout' || code === 'mesh_down'
 }
 
 /** It may have been done. */
