@@ -126,7 +126,10 @@ keep_sidecar() {
   while [ -z "$stopping" ] && kill -0 "$pid"; do
     rm -f "$dir/failed"
     begun=$(date +%s)
-    "$node" "$@" "$sidecar" claude-code "$dir" </dev/null 2>"$dir/stderr" &
+    # On a full disk the sidecar starts all the same: its last words are lost.
+    last_words=/dev/null
+    (: >"$dir/stderr") && last_words=$dir/stderr
+    "$node" "$@" "$sidecar" claude-code "$dir" </dev/null 2>"$last_words" &
     child=$!
     outlive && break
     [ -z "$stopping" ] || break

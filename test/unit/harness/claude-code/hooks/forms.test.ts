@@ -79,6 +79,11 @@ const spooled = (event: string) => readdirSync(join(dir, 'spool')).filter((name)
 const starts = () => readFileSync(join(root, 'starts'), 'utf8').trim().split('\n')
 const said = (outputs: string[]) => outputs.filter((output) => output !== '')
 
+test('a sidecar starts also where its last words cannot be kept, as on a full disk', async () => {
+  mkdirSync(join(dir, 'stderr'), { recursive: true })
+  expect(await fire('SessionStart', settingsHooks(home))).toContain('welcome\n')
+})
+
 test('both forms at once - one sidecar, one start text, one of each event', async () => {
   const forms = [settingsHooks(home), pluginHooks(home)]
   expect(said(await fire('SessionStart', ...forms))).toEqual(['welcome\n'])
