@@ -35,9 +35,10 @@ export async function run(context: Context<Flags>): Promise<number> {
 async function supervise(context: Context<Flags>): Promise<number> {
   const { env, home, out } = context
   const spec = specOf(context)
+  const passTo = spec.detach ? null : passSignals()
   const started = await startRun(spec, env, home)
   if (spec.detach) return printStarted(context, spec.run, started.pid)
-  passSignals(started)
+  passTo?.(started)
   const ended = await started.ended
   if (out.json) await out.value(ended)
   else if (ended.state === 'terminated' || ended.state === 'cancelled')
@@ -84,9 +85,16 @@ function directory(path: string): string {
   throw new MeshError('bad_request', `--cwd ${quote(path)} is not a directory`)
 }
 
-function passSignals({ signal }: StartedRun): void {
+/** Passes signals on to the command: those that come while it starts as well, once it has. */
+function passSignals(): (started: StartedRun) => void {
+  const early: NodeJS.Signals[] = []
+  let pass = (name: NodeJS.Signals): void => void early.push(name)
   for (const name of PASSED_ON) {
     process.removeAllListeners(name)
-    process.on(name, () => signal(name))
+    process.on(name, () => pass(name))
+  }
+  return ({ signal }) => {
+    pass = signal
+    for (const name of early) signal(name)
   }
 }
