@@ -15,7 +15,7 @@ import type { Mailbox } from '../mail/mailbox.ts'
 import { type Handover, Unconfirmed, WaitingCalls } from './callers.ts'
 import { DoorBook } from './doors.ts'
 import { type HandingSession, Handovers, INBOX } from './in-flight.ts'
-import { Reasons } from './reasons.ts'
+import { Reasons } from './why-waiting.ts'
 
 /** A call that waits for the next message, as a door. */
 const WAITING_CALL = 'waiting-call'

@@ -14,10 +14,10 @@ import { limits } from '../../wire/limits.ts'
 import type { LoopGuard } from '../mail/loops.ts'
 import type { Mailbox } from '../mail/mailbox.ts'
 import type { Steps } from '../mail/receipts.ts'
-import type { Context } from './context.ts'
 import type { DoorBook } from './doors.ts'
-import type { Reasons } from './reasons.ts'
+import type { Context } from './state-context.ts'
 import { shownOf } from './text.ts'
+import type { Reasons } from './why-waiting.ts'
 
 /** The way of a message that a reader asked for: no door of the session's. */
 export const INBOX = 'inbox'

@@ -1,6 +1,6 @@
 /** Words for a session's model at the start of a conversation. */
 import type { Session } from '../../api/ops.schema.ts'
-import { renderStart } from '../../core/render-start.ts'
+import { renderStart } from '../../core/names/render-start.ts'
 import type { Claimed } from '../names/registry.ts'
 
 interface Start {

@@ -2,11 +2,11 @@
 
 import type { Conversation } from '../../harness/types.ts'
 import { isAway } from '../../link/until.ts'
-import type { Naming } from '../names/claim.ts'
+import type { Naming } from '../names/naming.ts'
 import type { StateSession } from '../state/handoff.ts'
-import type { Context } from './context.ts'
 import { LateStart } from './late-start.ts'
 import { startText } from './start-text.ts'
+import type { Context } from './state-context.ts'
 
 /** A client's start waits for its hook: past this it starts without our text. */
 const START_TEXT_MS = 2500

@@ -21,7 +21,7 @@ import { holderOf, type Registry } from '../names/registry.ts'
 import type { TasksSession } from '../tasks/handlers.ts'
 import { documentAt, readDocument } from './documents.ts'
 import type { Obligations } from './obligations.ts'
-import type { OwnState } from './own.ts'
+import type { OwnState } from './own-state.ts'
 
 /** The receiver's sidecar takes it within milliseconds, if it is there. */
 const TAKEN_MS = 5000

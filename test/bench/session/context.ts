@@ -1,7 +1,7 @@
 /** Tokens of context that mesh spends: characters by four, as DESIGN counts them. */
 
+import { renderStart } from '../../../src/core/names/render-start.ts'
 import { renderHandover, type Shown } from '../../../src/core/render.ts'
-import { renderStart } from '../../../src/core/render-start.ts'
 import { newId } from '../../../src/wire/names.ts'
 import type { Row } from '../lab/row.ts'
 

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { ownRun } from '../../../src/daemon/runs/own.ts'
+import { ownRun } from '../../../src/daemon/runs/own-run.ts'
 import { type Home, meshHome, runDir } from '../../../src/host/home.ts'
 import { files, writeSpec } from '../../../src/run/dir.ts'
 import { sessionRunId } from '../../../src/wire/lineage.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { renderStart } from '../../../../src/core/names/render-start.ts'
 import { renderHandover } from '../../../../src/core/render.ts'
-import { renderStart } from '../../../../src/core/render-start.ts'
 import { limits } from '../../../../src/wire/limits.ts'
 import { inside, nonce, numbered, shown, start, textOf } from './rendered.ts'
 

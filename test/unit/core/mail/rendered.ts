@@ -1,8 +1,8 @@
 /** What tests of rendering share: messages, and text that tries to break out. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
+import type { renderStart } from '../../../../src/core/names/render-start.ts'
 import { renderHandover, type Shown } from '../../../../src/core/render.ts'
-import type { renderStart } from '../../../../src/core/render-start.ts'
 
 export const nonce = '0123456789abcdef'
 

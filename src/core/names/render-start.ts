@@ -1,5 +1,5 @@
 /** Renders the text that a model reads when its session starts. Pure. */
-import { field, lengthOf } from './render.ts'
+import { field, lengthOf } from '../render.ts'
 
 /** The start text has less room. */
 const START_NOTE_CHARS = 100

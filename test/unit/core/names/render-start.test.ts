@@ -1,8 +1,8 @@
 /** The text that a session reads when it starts. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { renderStart } from '../../../../src/core/render-start.ts'
-import { anyText, hidden, start } from './rendered.ts'
+import { renderStart } from '../../../../src/core/names/render-start.ts'
+import { anyText, hidden, start } from '../mail/rendered.ts'
 
 describe('the start text', () => {
   test('says who one is, who else is there and how to speak to them', () => {
