@@ -7,7 +7,7 @@ import type { Change, Entry } from '../nats/bucket.ts'
 
 /** So many changes are read anew rather than written down. */
 const SAVE_EVERY = 256
-const SAVE_MS = 1000
+const SAVE_MS = 50
 const SNAPSHOT_BYTES = 64 * 1024 * 1024
 
 /** The part of a bucket that is needed here. */
@@ -97,7 +97,7 @@ export class Replica<T> {
     for (const entry of snapshot.entries ?? []) this.#entries.set(entry.key, entry)
   }
 
-  /** A start of a session has better to do first. */
+  /** After the answer that the start of a session waits for, and before the end of one that is short. */
   #saveSoon(): void {
     this.#saving ??= setTimeout(() => {
       this.#saving = null
