@@ -18,8 +18,11 @@ const HEADLESS = /^(what|who|whoever|whom|whose|one|ones|of|that|which|whether|n
 /** These begin a clause instead of a statement; some are fine, most read better turned round. */
 const CLAUSE = /^(how|where|as|for|so|then)\b/i
 
-/** Files of the loop budget, the one place where a message is "held". */
-const LOOP_BUDGET = /(budget|loop)[^/]*\.ts$/
+/**
+ * Files where a message is "held": the loop budget, and the mailbox and its callers, which carry the budget's mark
+ * (`Entry.held`) from the journal to the reader.
+ */
+const LOOP_BUDGET = /(budget|loop)[^/]*\.ts$|(core\/mail\/inbox|daemon\/mail\/(incoming|mailbox)|daemon\/policy)\.ts$/
 
 function words(text) {
   return text.match(/[A-Z]?[a-z]+|[A-Z]+(?![a-z])/g) ?? []

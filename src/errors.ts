@@ -20,7 +20,7 @@ const codes = {
   too_large: { http: 413, exit: 2, hint: 'put the data in a file and send its path' },
   not_found: { http: 404, exit: 3, hint: 'mesh ps lists the sessions of this project' },
   conflict: { http: 409, exit: 4, hint: 'read the current state again, then retry' },
-  name_taken: { http: 409, exit: 4, hint: 'mesh ps shows who holds it' },
+  name_taken: { http: 409, exit: 4, hint: 'mesh ps shows who has it' },
   not_alive: { http: 409, exit: 4, hint: 'mesh ps shows its last state' },
   mesh_down: { http: 503, exit: 5, hint: 'start the engine with: mesh up' },
   sidecar_down: { http: 503, exit: 5, hint: 'run any mesh command from a shell, or restart the session' },

@@ -50,7 +50,7 @@ export const fileOps = {
     response: z.array(claim),
   },
   release: {
-    about: 'Give claims on files back: those on these paths, or all that this session holds here.',
+    about: 'Give claims on files back: those on these paths, or all of this session here.',
     tool: { effect: 'changes', words: true },
     isLarge: true,
     opens: 'files',

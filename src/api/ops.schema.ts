@@ -88,7 +88,7 @@ export const ops = {
     response: member,
   },
   role_list: {
-    about: 'The roles of the project and who holds them.',
+    about: 'The roles of the project and who has them.',
     tool: reads,
     request: nothing,
     response: z.array(member),

@@ -24,7 +24,7 @@ const row = {
   rev: z.int(),
   title: z.string(),
   state: shownState,
-  /** The session that holds it. */
+  /** The holder of its lease. */
   owner: z.nullable(z.string()),
   /** The session or role that it is for. */
   for: z.nullable(z.string()),

@@ -28,7 +28,7 @@ export function isFlag(word: string): boolean {
 
 /**
  * cac reads `007` as 7, an empty value as 0, and takes the word after a boolean flag for its value when it is `true`.
- * A NUL, which no argument can hold, before every word that is no flag keeps it the text that it is.
+ * A NUL, which no argument can contain, before every word that is no flag keeps it the text that it is.
  */
 function shield(word: string): string {
   if (!isFlag(word)) return `\0${word}`

@@ -100,7 +100,7 @@ function lockSession(sessionDir: string): Lock | null {
       ensurePrivateDir(sessionDir)
       const lock = tryLock(path)
       const owner = lock ? null : foreignOwner(path)
-      if (owner) throw heldElsewhere(path, owner)
+      if (owner) throw lockedElsewhere(path, owner)
       return lock
     } catch (error) {
       if (attempt >= LOCK_TRIES || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
@@ -108,8 +108,8 @@ function lockSession(sessionDir: string): Lock | null {
   }
 }
 
-function heldElsewhere(path: string, { pid, host }: ProcessIdentity): MeshError {
-  return new MeshError('sidecar_down', `${path} is held by process ${pid} of host ${host}`, { hint: FOREIGN_HINT })
+function lockedElsewhere(path: string, { pid, host }: ProcessIdentity): MeshError {
+  return new MeshError('sidecar_down', `${path} is locked by process ${pid} of host ${host}`, { hint: FOREIGN_HINT })
 }
 
 /** Returns null when the session is over already. */
@@ -127,7 +127,7 @@ function settingsFor(isOperator: boolean, home: Home, log: Logger): Settings {
   try {
     return readSettings(home)
   } catch (error) {
-    log.warn({ error: MeshError.from(error).toBody() }, 'settings not read: the defaults hold')
+    log.warn({ error: MeshError.from(error).toBody() }, 'settings not read: the defaults apply')
     if (isOperator) throw error
     return defaultSettings
   }

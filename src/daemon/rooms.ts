@@ -142,7 +142,7 @@ export abstract class Rooms implements PolicySession {
     this.board = this.#openBoard()
     this.state = new OwnState(log)
     const about = { log, run: this.run, runs: this.#currentRuns }
-    this.obligations = new Obligations({ ...about, held: () => this.storage, me: () => this.record.name })
+    this.obligations = new Obligations({ ...about, storage: () => this.storage, me: () => this.record.name })
     this.handoffs = new HandoffQueue(this)
     keepRetention(this)
     this.context = new Context(this)

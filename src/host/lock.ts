@@ -52,12 +52,12 @@ export async function lock(path: string, timeoutMs: number): Promise<Lock> {
   for (;;) {
     const taken = tryLock(path)
     if (taken) return taken
-    if (performance.now() >= deadline) throw heldError(path)
+    if (performance.now() >= deadline) throw lockedError(path)
     await sleep(POLL_MS + Math.random() * POLL_MS)
   }
 }
 
-function heldError(path: string): MeshError {
+function lockedError(path: string): MeshError {
   const owner = lockOwner(path)
   const who = owner ? `process ${owner.pid} on ${owner.host}` : 'another process'
   const hint = owner && isForeign(owner) ? FOREIGN_HINT : 'try again; if that process hangs, end it'

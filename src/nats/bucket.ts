@@ -17,7 +17,7 @@ export interface Entry<T> {
   writtenAt: number
 }
 
-/** A stored change of a key. `value` null: the key was removed, or holds what cannot be read. */
+/** A stored change of a key. `value` null: the key was removed, or its value cannot be read. */
 export interface Change<T> extends Omit<Entry<T>, 'value'> {
   value: T | null
 }

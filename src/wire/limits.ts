@@ -172,9 +172,9 @@ export const times = {
   /** A text that the client has read shows in its transcript within 0.3 s, or it was dropped. */
   handedEvidence: 2 * SECOND,
   /** A screened message that was let in is queued within 0.1 s after the answer (seen on 2.1.329). */
-  heldEvidence: 3 * SECOND,
+  screenedEvidence: 3 * SECOND,
   /** A door that a person or a setting kept shut is tried again after this long. */
-  heldShut: 30 * MINUTE,
+  screenedShut: 30 * MINUTE,
   /** The sender of a message that waits for this long gets the reason. */
   waitShown: 1 * SECOND,
   /** A file that the client watches is taken by its hook within a second, or not at all. */

@@ -105,7 +105,7 @@ function decideInFlight(situation: Situation, inFlight: InFlight): Decision {
     const why = inFlight.asked
       ? 'the person at the session did not let it in: denied, or not answered in time'
       : 'the client keeps it back and asks nobody'
-    return atDeadline(situation, Math.max(screenedAt, statusSince) + times.heldEvidence, { do: 'refuse', why })
+    return atDeadline(situation, Math.max(screenedAt, statusSince) + times.screenedEvidence, { do: 'refuse', why })
   }
   return WITHDRAWABLE.has(door) ? decideUntaken(situation, inFlight) : decideUnseen(situation, inFlight)
 }

@@ -59,8 +59,8 @@ const MOVE_MS = 30_000
  *
  * A fork takes nothing over but what was asked for explicitly: what it was copied from may come back.
  *
- * `alive` is asked about a record in state `held` whether a witness would not find its process dead, and about one in
- * state `lost` whether its process is seen to live. A `lost` holder keeps its name, except from its own conversation.
+ * For an owned record, `alive` returns whether a witness would not find its process dead; for one in state `lost`,
+ * whether its process is seen to live. A `lost` owner keeps its name, except from its own conversation.
  * Throws `bad_name`.
  */
 export function decideClaim(
@@ -71,7 +71,7 @@ export function decideClaim(
   checkName(claimant.desired)
   const claim =
     claimOwn(claimant, records, alive) ??
-    claimHeld(claimant, records) ??
+    claimOwned(claimant, records) ??
     claimMoved(claimant, records) ??
     claimFree(claimant, records, alive)
   if (claim.outcome === 'resumed') return claim
@@ -113,10 +113,10 @@ function claimOwn(claimant: Claimant, records: readonly NameRecord[], alive: Ali
 }
 
 /** Also of a session that was renamed, or whose conversation changed while its sidecar was away. */
-function claimHeld(claimant: Claimant, records: readonly NameRecord[]): Claim | null {
+function claimOwned(claimant: Claimant, records: readonly NameRecord[]): Claim | null {
   const own = records.filter((record) => {
-    const isHeld = record.state !== 'gone' && !record.renamedTo && record.member === claimant.member
-    return isHeld && sameProcess(record.process, claimant.process)
+    const hasName = record.state !== 'gone' && !record.renamedTo && record.member === claimant.member
+    return hasName && sameProcess(record.process, claimant.process)
   })
   const [best] = own.toSorted((a, b) => rank(claimant, b, own) - rank(claimant, a, own) || latest(b, a))
   return best ? keep(claimant, best) : null

@@ -80,7 +80,7 @@ export class Amnesty {
 
 /**
  * True when so many peers fell silent at once that the fault is rather ours: three or more and over half are `lost`.
- * Pass those whose record is still `held`: who was recorded as lost earlier says nothing about now.
+ * Pass only sessions whose record is owned: one that was recorded as lost earlier says nothing about now.
  */
 export function suspectSelf(statuses: readonly ShownStatus[]): boolean {
   const present = statuses.filter((status) => status !== 'gone')

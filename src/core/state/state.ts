@@ -44,7 +44,7 @@ export function appliedRev(pointer: StatePointer, op: string): number | undefine
 
 /**
  * The document after a change that makes revision `rev`. Throws `bad_request`, `not_found` (rm of what is not there),
- * `conflict` (`ifRev` does not hold), `too_large`.
+ * `conflict` (`ifRev` does not match), `too_large`.
  */
 export function applyChange(
   document: StateDocument,

@@ -12,7 +12,7 @@ export interface Grace {
 export interface HolderFacts {
   /** State in the names record; `absent` when there is none of that name, `resting` for a person who left the shell. */
   state: 'held' | 'resting' | 'lost' | 'gone' | 'absent'
-  /** Since when it is not held, ISO. */
+  /** When the holder was last seen in another state than `held`, ISO. */
   at?: string
   reason?: string
 }

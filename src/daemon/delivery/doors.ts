@@ -69,7 +69,7 @@ export class DoorBook {
 
   /** A person or a setting keeps it shut: not tried again until something comes through it, or for long. */
   refuse(name: string, why: string): void {
-    this.#shut.set(name, { failures: 1, until: Date.now() + times.heldShut })
+    this.#shut.set(name, { failures: 1, until: Date.now() + times.screenedShut })
     this.#log.warn({ door: name, why }, 'hand-over refused')
   }
 }

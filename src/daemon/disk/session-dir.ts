@@ -34,7 +34,7 @@ export function sessionKeys(home: Home): string[] {
 }
 
 /**
- * Removes a directory whose lock the caller holds. In one step, so that whoever comes to it meanwhile has a directory
+ * Removes a directory whose lock the caller has. In one step, so that whoever comes to it meanwhile has a directory
  * of its own: the lock would go before the other files, and those might be a newcomer's by then.
  */
 export function removeLocked(dir: string): void {

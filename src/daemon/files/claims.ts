@@ -14,7 +14,7 @@ import { holderOf } from '../names/registry.ts'
 const ATTEMPTS = 100
 const RETRY_MS = 5
 
-/** Throws `conflict` with who holds what, `too_large`, `mesh_down`; with `timeout` the same again is safe. */
+/** Throws `conflict` naming each holder, `too_large`, `mesh_down`; with `timeout` the same again is safe. */
 export function claimFiles(store: ProjectStore, repository: string, asked: Asked, grace: Grace): Promise<Standing[]> {
   return change(store, repository, grace, (all) => {
     const claims = claimed(all, asked)
@@ -23,7 +23,7 @@ export function claimFiles(store: ProjectStore, repository: string, asked: Asked
   })
 }
 
-/** `paths` null: all that `by` holds. Throws `not_found`. Resolves to what was released. */
+/** `paths` null: all of `by`. Throws `not_found`. Resolves to what was released. */
 export function releaseFiles(
   store: ProjectStore,
   repository: string,
@@ -55,7 +55,7 @@ export async function claimAgainst(
   return (await judged(store, near, grace))[0]?.claim ?? null
 }
 
-export interface HeldClaim {
+export interface OwnClaim {
   repository: string
   path: string
   since: string
@@ -64,14 +64,14 @@ export interface HeldClaim {
 }
 
 /** Returns the claims of `name` in every repository of the project, oldest first. */
-export async function heldClaims(store: ProjectStore, name: string): Promise<HeldClaim[]> {
+export async function claimsOf(store: ProjectStore, name: string): Promise<OwnClaim[]> {
   const now = new Date().toISOString()
   const records = await store.claims.all()
-  const held = records.flatMap(({ key, value }) => {
-    const own = value.claims.filter(({ holder, until }) => holder.name === name && until > now)
-    return own.map(({ holder: _, ...claim }) => ({ repository: key, ...claim }))
+  const own = records.flatMap(({ key, value }) => {
+    const claims = value.claims.filter(({ holder, until }) => holder.name === name && until > now)
+    return claims.map(({ holder: _, ...claim }) => ({ repository: key, ...claim }))
   })
-  return held.sort((a, b) => (a.since < b.since ? -1 : 1))
+  return own.sort((a, b) => (a.since < b.since ? -1 : 1))
 }
 
 /** Gives all claims of `from` to `to`, in every repository: after a rename. */

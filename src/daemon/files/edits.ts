@@ -2,10 +2,12 @@
  * Notifies two sessions that edit one file of a worktree of each other, and so the editor and the claimant of a claimed
  * file. Each file has a record of its latest editors: a sidecar that finds another in it notifies both. None watches.
  */
+
 import { createHash } from 'node:crypto'
 import { BoundedMap } from '../../core/bounded-map.ts'
 import { type FileNews, fileNewsText } from '../../core/files/news.ts'
 import { fileEditedIn } from '../../core/mail/control.ts'
+import { isOwned } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import { type Located, locateFile } from '../../host/repository/located.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
@@ -100,7 +102,7 @@ export class EditNews {
   async #notifyBoth(store: ProjectStore, file: Located, other: Actor, claim: FileClaim | null): Promise<void> {
     const { path, repository, top } = file
     const holder = await holderOf(store, other.name)
-    if (holder?.state !== 'held' || holder.epoch < other.epoch) return
+    if (!holder || !isOwned(holder) || holder.epoch < other.epoch) return
     const said: FileEdited = {
       path,
       repository,

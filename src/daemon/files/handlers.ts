@@ -36,7 +36,7 @@ export const fileHandlers = {
 
   async release(session, { paths, cwd, all }) {
     if ((paths === undefined) === (all !== true))
-      throw new MeshError('bad_request', 'name paths, or say all', { hint: 'mesh claims shows what you hold' })
+      throw new MeshError('bad_request', 'name paths, or say all', { hint: 'mesh claims shows yours' })
     const located = paths?.map((path) => find(session, path, cwd)) ?? [find(session, '.', cwd)]
     const named = paths === undefined ? null : located.map(({ path }) => path)
     const by = actorOf(session.record)

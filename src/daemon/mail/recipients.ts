@@ -37,7 +37,7 @@ export class Recipients {
     if (!found) throw new MeshError('not_found', `there is no session ${quote(to.name)}`)
     const { name, state, reason } = found
     const notes = name === to.name ? [] : [`${to.name} is ${name} now`]
-    if (state !== 'held')
+    if (!isOwned(found))
       notes.push(`${name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return`)
     return { to: { kind: 'session', name }, note: notes.length > 0 ? { note: notes.join('; ') } : {} }
   }

@@ -53,12 +53,12 @@ export class Naming {
     return this.#claimed
   }
 
-  /** The name held is another conversation's. */
+  /** The name was claimed for another conversation. */
   get isNewConversation(): boolean {
     return this.#claimedFor !== this.#conversation.sessionId
   }
 
-  /** Claims a name: the first, one for another conversation, or when the one held went to somebody else. */
+  /** Claims a name: the first, one for another conversation, or when another session took the last one. */
   async join(store: ProjectStore): Promise<void> {
     const { registry } = this
     const before = registry.claimed ? registry.record : null

@@ -23,7 +23,7 @@ export function durableOf(record: Pick<NameRecord, 'name' | 'epoch'>): string {
   return `${record.name}-${record.epoch}`
 }
 
-/** A held record is believed unless this machine can see that its process is dead, a lost one if it sees it alive. */
+/** An owned record is believed unless this machine can see that its process is dead, a lost one if it sees it alive. */
 function isAlive(record: NameRecord): boolean {
   const state = processState(record.process)
   return record.state === 'lost' ? state === 'alive' || state === 'paused' : state !== 'dead'
@@ -49,7 +49,7 @@ export class Registry {
   }
 
   /**
-   * Claims a name, or confirms the one held. Of racing sessions each ends with its own name. `leave` is called before
+   * Claims a name, or confirms the current one. Of racing sessions each ends with its own name. `leave` is called before
    * the record becomes that of another name or epoch.
    */
   async claim(store: ProjectStore, claimant: Omit<Claimant, 'highWater'>, leave: () => void): Promise<Claimed> {
@@ -66,7 +66,7 @@ export class Registry {
       }
       const { name } = decision.record
       const { expect } = decision
-      // A key that is taken although it has no record holds garbage: at the second try that gives way.
+      // A key that is taken although it has no record contains garbage: at the second try that gives way.
       const absent = attempt === 0 ? () => 0 : () => store.names.vacancy(name)
       const revision = expect === 'absent' ? await absent() : revisionOf(entries, name)
       const written = revision === null ? null : await store.names.update(name, decision.record, revision)

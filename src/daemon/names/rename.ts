@@ -23,7 +23,7 @@ export async function completing(link: Pick<Link<ProjectStore>, 'reset'>, change
 /** A former holder that is ending, or a neighbour that drains, lets go within this long. */
 export const LOCK_MS = 3000
 
-/** Held by a name's holder for as long as it uses the name's directory. */
+/** Locked by a name's owner for as long as it uses the name's directory. */
 export function dirLock(dir: string): string {
   return join(dir, 'lock')
 }
@@ -75,12 +75,12 @@ export async function isForFormer(
 export async function moveName(home: Home, project: string, name: string, to: string): Promise<void> {
   const [from, target] = [nameDir(home, project, name), nameDir(home, project, to)]
   if (!existsSync(from) || existsSync(target)) return
-  const held = await lock(dirLock(from), LOCK_MS)
-  if (existsSync(target)) return held.release()
+  const taken = await lock(dirLock(from), LOCK_MS)
+  if (existsSync(target)) return taken.release()
   try {
     renameSync(from, target)
   } catch (error) {
-    held.release()
+    taken.release()
     throw error
   }
   rmSync(dirLock(target), { force: true })

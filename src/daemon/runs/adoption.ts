@@ -2,6 +2,7 @@
  * Adopts the runs of sessions that are over: each unfinished one below this session whose owner is gone becomes this
  * session's, if none nearer lives. By compare-and-set on the run's record, so that of several exactly one has it.
  */
+import { isOwned } from '../../core/names/kinds.ts'
 import { adopted, heirOf } from '../../core/runs/adoption.ts'
 import { isOver } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
@@ -147,6 +148,6 @@ export class Adoption {
 /** Its owner's run is over, but its name does not say so yet. */
 function isLeaving({ owner }: RunRecord, names: readonly NameRecord[], runs: ReadonlyMap<string, RunRecord>): boolean {
   const holder = names.find(({ name }) => name === owner)
-  const own = holder?.state === 'held' && holder.run ? runs.get(holder.run) : undefined
+  const own = holder && isOwned(holder) && holder.run ? runs.get(holder.run) : undefined
   return own !== undefined && isOver(own.state)
 }

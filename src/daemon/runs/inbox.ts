@@ -67,7 +67,7 @@ export class RunMail {
   readonly #over = new Set<string>()
   /** News that is not in the mailbox yet: a waiting call returns it, or it may be over in a moment. By the event's id. */
   readonly #pending = new Map<string, Pending>()
-  /** Up to where the events under the name held now are read; null before the first. */
+  /** Position up to which the events under the current name are read; null before the first. */
   #next: number | null = null
   #store: RunStore | null = null
   #unfollow = () => {}

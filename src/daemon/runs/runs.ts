@@ -88,7 +88,7 @@ export class Runs {
     this.#subagents?.detach()
   }
 
-  /** The name held is given up: what is owned by it is no longer this session's to hear of. */
+  /** Stops following runs as the session gives up its name: their events go to the next owner. */
   leave(): void {
     this.mail.detach()
     this.#adoption.detach()

@@ -15,7 +15,7 @@ import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import { checkName, quote } from '../../wire/names.ts'
 import type { StatePointer } from '../../wire/state.schema.ts'
-import { heldClaims, passClaims } from '../files/claims.ts'
+import { claimsOf, passClaims } from '../files/claims.ts'
 import { actorOf } from '../names/actor.ts'
 import { holderOf, type Registry } from '../names/registry.ts'
 import type { TasksSession } from '../tasks/handlers.ts'
@@ -57,7 +57,7 @@ export async function handOff(
   const isCommitted = handedOver.some((one) => one.op === op)
   const given = isCommitted ? await readHandoff(store, op) : await commit(session, op, await receiverOf(session, to))
   if (!given) return { to, state: 'taken', keys: 0, tasks: 0, claims: 0, messages: 0 }
-  const claims = await heldClaims(store, session.record.name)
+  const claims = await claimsOf(store, session.record.name)
   const keys = (await documentAt(store, given)).entries.length
   const counts = { keys, tasks: given.handoff.tasks.length, claims: claims.length, messages: given.handoff.mail.length }
   await letGo(session, op, given)
@@ -106,7 +106,7 @@ async function coordinated(session: StateSession, receiver: NameRecord): Promise
   const unread = mailbox.inbox.unread().filter(isMovable)
   const owed = obligations.owed().map((id) => mailbox.inbox.origin(id)?.seq ?? NOWHERE)
   const mail = [...new Set([...unread.map(({ seq }) => seq), ...owed])].filter((seq) => seq !== NOWHERE)
-  const tasks = board.heldBy(record).map(({ id }) => id)
+  const tasks = board.claimedBy(record).map(({ id }) => id)
   const handoff = {
     from: actorOf(record),
     to: receiver.name,

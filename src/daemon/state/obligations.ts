@@ -12,7 +12,7 @@ import type { Logger } from '../../host/log.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
-import { heldClaims } from '../files/claims.ts'
+import { claimsOf } from '../files/claims.ts'
 import type { Storage } from '../mail/storage.ts'
 import type { CurrentRuns } from '../runs/current.ts'
 import type { Letter } from '../session.ts'
@@ -32,7 +32,7 @@ interface ObligationsOptions {
   /** The run that the session is; null for a person at a shell. */
   run: { id: string; lineage: readonly string[] } | null
   runs: CurrentRuns
-  held(): Storage | null
+  storage(): Storage | null
 }
 
 type Records = Pick<Facts, 'tasks' | 'runs' | 'claims' | 'parent'>
@@ -72,8 +72,8 @@ export class Obligations {
 
   /** The obligations as known now. */
   list(): Obligation[] {
-    const { me, run, held } = this.#options
-    const { book = null, sender = null } = held() ? { book: held()!.ledger, sender: held()!.sender } : {}
+    const { me, run, storage } = this.#options
+    const { book = null, sender = null } = storage() ? { book: storage()!.ledger, sender: storage()!.sender } : {}
     const ledger = book?.ledger ?? { asks: [], owed: [], waits: [] }
     const said = sender?.lastSaid() ?? null
     return obligationsOf({ me: me(), ownRun: run?.id ?? null, ledger, ...this.#records, said, now: Date.now() })
@@ -86,7 +86,7 @@ export class Obligations {
 
   /** Messages that were read and wait for an answer. */
   owed(): string[] {
-    return this.#options.held()?.ledger.ledger.owed.map(({ id }) => id) ?? []
+    return this.#options.storage()?.ledger.ledger.owed.map(({ id }) => id) ?? []
   }
 
   /** Others see to these from now on. */
@@ -95,7 +95,7 @@ export class Obligations {
   }
 
   #hasAsked(idOrPrefix: string): boolean {
-    return this.#options.held()?.ledger.ledger.asks.some(({ id }) => id.startsWith(idOrPrefix)) ?? false
+    return this.#options.storage()?.ledger.ledger.asks.some(({ id }) => id.startsWith(idOrPrefix)) ?? false
   }
 
   /** Reads the records anew. Never throws: what was known stays. */
@@ -114,7 +114,7 @@ export class Obligations {
       const [tasks, records, claims] = await Promise.all([
         this.#readTasks(store),
         this.#options.runs.read(store.runs.records),
-        heldClaims(store, me),
+        claimsOf(store, me),
       ])
       const runs = records.map(({ value }) => value).filter(({ owner }) => owner === me)
       const parent = await this.#readParent(store)
@@ -139,7 +139,7 @@ export class Obligations {
   }
 
   async #readTasks(store: ProjectStore): Promise<Facts['tasks']> {
-    const ids = this.#options.held()?.ledger.ledger.tasks ?? []
+    const ids = this.#options.storage()?.ledger.ledger.tasks ?? []
     const tasks = (await Promise.all(ids.map((id) => store.tasks.get(id)))).flatMap((entry) => entry?.value ?? [])
     const isMine = (task: (typeof tasks)[number]) => {
       const { me } = this.#options
@@ -153,7 +153,7 @@ export class Obligations {
   }
 
   #note(step: Parameters<Storage['ledger']['note']>[0]): void {
-    this.#options.held()?.ledger.note(step)
+    this.#options.storage()?.ledger.note(step)
   }
 
   // --- what happens

@@ -1,6 +1,6 @@
 /**
- * The state document of the name held, in memory: only its holder writes it, so that a start of a conversation costs no
- * look at the engine.
+ * Keeps the state document of this session.s name in memory. Only the owner of the name writes it, so a conversation
+ * can start without reading the engine.
  */
 import { emptyDocument, type StateChange } from '../../core/state/state.ts'
 import { MeshError } from '../../errors.ts'
@@ -14,7 +14,7 @@ import { type Changed, changeDocument, type KeptDocument, keyOf, takeOwn } from 
 
 export class OwnState {
   readonly #log: Logger
-  #held: { name: string; epoch: number } | null = null
+  #owner: { name: string; epoch: number } | null = null
   #kept: KeptDocument | null = null
   /** Serves one at a time: each change, and each reading, knows the document that the one before left. */
   #last: Promise<unknown> = Promise.resolve()
@@ -42,24 +42,24 @@ export class OwnState {
     }
   }
 
-  /** Reads the document of the name held, unless it is here, and refuses holders before this one. Throws `not_found`, `version_skew`. */
+  /** Reads the document of the name, unless it is in memory, and fences off former owners. Throws `not_found`, `version_skew`. */
   open(store: ProjectStore, record: NameRecord): Promise<void> {
     return this.#inTurn(() => this.#open(store, record))
   }
 
   async #open(store: ProjectStore, record: NameRecord): Promise<void> {
     const { name, epoch, formerly } = record
-    const isHere = this.#kept !== null && this.#held?.name === name && this.#held.epoch === epoch
+    const isHere = this.#kept !== null && this.#owner?.name === name && this.#owner.epoch === epoch
     if (isHere) return
     this.leave()
     if (formerly) await this.#move(store, formerly.name, record)
     this.#kept = await takeOwn(store, { own: name, epoch })
-    this.#held = { name, epoch }
+    this.#owner = { name, epoch }
   }
 
   leave(): void {
     this.#kept = null
-    this.#held = null
+    this.#owner = null
   }
 
   /** After a rename the document comes along, once: what is there under the new name is its own by then. */
@@ -89,7 +89,7 @@ export class OwnState {
     const made = { op, at: new Date().toISOString(), by: actorOf(record) }
     try {
       const changed = await changeDocument(store, ref, change, made, this.#kept ?? undefined)
-      if (this.#held?.name === ref.own && this.#held.epoch === ref.epoch) this.#kept = changed.kept
+      if (this.#owner?.name === ref.own && this.#owner.epoch === ref.epoch) this.#kept = changed.kept
       return changed
     } catch (error) {
       // Whether it was made is not known: the next look shows it.

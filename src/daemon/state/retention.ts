@@ -1,4 +1,5 @@
 /** Removes names that ended long ago and have nothing left: one session of the project looks, at calm moments. */
+import { isOwned } from '../../core/names/kinds.ts'
 import { isLeftover } from '../../core/names/retention.ts'
 import { MeshError } from '../../errors.ts'
 import type { Entry } from '../../nats/bucket.ts'
@@ -6,7 +7,7 @@ import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import type { RunRecord } from '../../wire/run.schema.ts'
 import type { Task } from '../../wire/task.schema.ts'
-import { type HeldClaim, heldClaims } from '../files/claims.ts'
+import { claimsOf, type OwnClaim } from '../files/claims.ts'
 import type { Session } from '../session.ts'
 import { keyOf, readDocument } from './documents.ts'
 import { removeName, unreadMail } from './forget.ts'
@@ -33,7 +34,7 @@ export function keepRetention(session: Session): void {
 /** Removes at most `MOST` names and returns them. Only the living session whose name comes first does anything. */
 export async function removeLeftovers(session: Session, now: number): Promise<string[]> {
   const entries = await session.names()
-  const living = entries.flatMap(({ value }) => (value.state === 'held' ? value.name : [])).sort()
+  const living = entries.flatMap(({ value }) => (isOwned(value) ? value.name : [])).sort()
   if (living[0] !== session.record.name) return []
   const names = new Map(entries.map(({ key, value }) => [key, value]))
   const old = entries.filter(({ value }) => isLeftover(value, now) && !names.has(value.renamedTo ?? ''))
@@ -98,7 +99,7 @@ async function remove(session: Session, entry: Entry<NameRecord>): Promise<boole
 async function hasBelongings(store: ProjectStore, record: NameRecord): Promise<boolean> {
   const topics = record.topics.map(({ name }) => name)
   if ((await unreadMail(store, record, topics)).length > 0) return true
-  const claims: HeldClaim[] = await heldClaims(store, record.name)
+  const claims: OwnClaim[] = await claimsOf(store, record.name)
   if (claims.length > 0) return true
   const { isThere, value } = await store.state.look(keyOf({ own: record.name, epoch: 0 }))
   if (!isThere) return false

@@ -257,21 +257,21 @@ export class Board {
     })
   }
 
-  /** Tasks that this holder holds. */
-  heldBy(holder: Actor): Task[] {
+  /** Returns the tasks that this holder has a lease on. */
+  claimedBy(holder: Actor): Task[] {
     return [...this.#kept.values()].map(({ task }) => task).filter((task) => task.claim && isHolder(holder, task.claim))
   }
 
-  /** A session that takes another name isHolder what it held. */
+  /** Passes all leases of a session on to the new name that it took. */
   async rename(store: ProjectStore, former: Actor, current: Actor): Promise<void> {
     await this.open(store)
-    for (const task of this.heldBy(former)) {
+    for (const task of this.claimedBy(former)) {
       const op = findingId(task, { do: 'pass', to: actorOf(current) })
       await this.pass(store, task.id, { from: former, to: current, op })
     }
   }
 
-  /** Gives a task that `from` isHolder to `to`. Throws as `change`. */
+  /** Passes the lease of `from` on a task to `to`. Throws as `change`. */
   async pass(store: ProjectStore, id: string, { from, to, op }: { from: Actor; to: Actor; op: string }): Promise<void> {
     const move = { do: 'pass', to: actorOf(to) } as const
     await this.change(store, id, { move, by: actorOf(from), at: new Date().toISOString(), op })

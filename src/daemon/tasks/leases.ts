@@ -52,9 +52,9 @@ export class ClaimWatch {
     const stopChanges = board.onChange(({ task }) => {
       if (task.claim?.deadline) this.#lookIn(store, Date.parse(task.claim.deadline) - Date.now() + this.#spread())
     })
-    const holds = (name: string | undefined) => [...board.tasks].some(({ task }) => task.claim?.holder.name === name)
+    const hasLease = (name: string | undefined) => [...board.tasks].some(({ task }) => task.claim?.holder.name === name)
     const names = store.names.watch('>', (record) => {
-      if (record && holds(record.name)) this.#lookIn(store, this.#spread())
+      if (record && hasLease(record.name)) this.#lookIn(store, this.#spread())
     })
     names.catch((error) => this.#note(error))
     this.#stop = () => {

@@ -5,7 +5,7 @@ import { type Judged, judgeLost } from '../../core/runs/process-end.ts'
 import { loggedTail, readDone, readStop } from '../../run/dir.ts'
 import { limits } from '../../wire/limits.ts'
 
-/** Its own word holds. A record that ends with a final message says that it finished, unless more was asked of it. */
+/** Judges by the last word of the session itself. A record that ends with a final message says that it finished, unless more was asked of it. */
 export function judgeLostSession(spec: RunSpec, dir: string, record: AgentRecord | null, evidence: string): Judged {
   const [done, stop] = [readDone(dir), readStop(dir)]
   const isWhole = record?.last === 'text' && record.stopReason === 'end_turn'

@@ -196,7 +196,7 @@ export class RunWitness {
   #record({ run, runKind }: RunSpec, since: string): AgentRecord | null {
     const transcript = readText(files.transcript(runDir(this.#options.home, run)), PATH_BYTES)
     if (!transcript) return null
-    // A subagent's transcript begins before it is seen; a session's may hold earlier processes.
+    // A subagent's transcript begins before it is seen; a session's may include earlier processes.
     return this.#options.readRecord(
       transcript,
       runKind === 'subagent' ? { subagent: true } : { subagent: false, since },

@@ -1,6 +1,6 @@
 /**
  * The witness of this machine: when a session and its sidecar die at once, a neighbour says so. One sidecar per mesh
- * home holds the post and every other keeps a connection to it, so that a death is an end of file, not a poll.
+ * home has the post and every other keeps a connection to it, so that a death shows as end of file, without polling.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -82,7 +82,7 @@ export class Witness {
       if (await this.#follow()) return
       if (this.#stopped) return
       this.#lock = tryLock(path)
-      if (this.#lock) return this.#hold().catch((error) => this.#options.log.warn({ error }, 'no witness'))
+      if (this.#lock) return this.#serve().catch((error) => this.#options.log.warn({ error }, 'no witness'))
       await delay(Math.min(pause, RETRY_MAX_MS) * (0.5 + Math.random()))
     }
   }
@@ -105,12 +105,12 @@ export class Witness {
     })
   }
 
-  async #hold(): Promise<void> {
+  async #serve(): Promise<void> {
     const server = createServer((socket) => this.#onFollower(socket))
     this.#server = server
     await listenPrivately(server, this.#path)
     server.unref()
-    this.#options.log.debug('holds the post of witness')
+    this.#options.log.debug('serves as witness')
     await delay(RETURN_MS)
     if (this.#stopped) return
     this.#runs.start()

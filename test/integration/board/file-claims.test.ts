@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { Response } from '../../../src/api/ops.schema.ts'
 import { overlap } from '../../../src/core/files/paths.ts'
-import { heldClaims } from '../../../src/daemon/files/claims.ts'
+import { claimsOf } from '../../../src/daemon/files/claims.ts'
 import { MeshError } from '../../../src/errors.ts'
 import { limits } from '../../../src/wire/limits.ts'
 import { type Node, type Project, test, until } from '../../support/node.ts'
@@ -60,7 +60,7 @@ test('of concurrent claims that overlap one gets all of its paths, and the other
     const claims = await nodes[0]!.call('claims', {})
     expect(new Set(claims.map(({ holder }) => holder))).toEqual(winner)
     const holder = nodes.find((node) => node.name === name)!
-    expect(await heldClaims(holder.sidecar.link.store, name!)).toHaveLength(claims.length)
+    expect(await claimsOf(holder.sidecar.link.store, name!)).toHaveLength(claims.length)
     expect(await holder.call('release', { all: true })).toHaveLength(claims.length)
     expect(await nodes[0]!.call('claims', {})).toEqual([])
   }

@@ -107,10 +107,10 @@ test('handoff - before the step nothing has changed; after it all arrives, thoug
   // The giver's sidecar dies right after the step, the receiver's before it hears of it.
   const { board } = api.sidecar
   const op = newOperation()
-  const held = board.heldBy.bind(board)
+  const claimedBy = board.claimedBy.bind(board)
   vi.spyOn(api.sidecar.state, 'change').mockRejectedValue(new MeshError('mesh_down', 'dead'))
   vi.spyOn(board, 'pass').mockRejectedValue(new MeshError('mesh_down', 'dead'))
-  vi.spyOn(board, 'heldBy').mockImplementation((holder) => held(holder))
+  vi.spyOn(board, 'claimedBy').mockImplementation((holder) => claimedBy(holder))
   expect(await codeOf(handOff(api, 'web', op))).toBe('mesh_down')
   await web.crash()
   await api.die()

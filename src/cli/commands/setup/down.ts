@@ -34,7 +34,7 @@ function operatorDirs(home: Home): string[] {
   return entries(home.run).filter((path) => basename(path).startsWith('op-'))
 }
 
-/** The way out after the machine got a new name: locks that no process of this machine holds. */
+/** The way out after the machine got a new name: locks that no process of this machine has. */
 function forgetLocks(home: Home): void {
   const names = entries(home.projects).flatMap((project) => entries(join(project, 'names')))
   const locks = [...entries(home.run), ...names, home.engine].map((dir) => join(dir, 'lock'))

@@ -43,7 +43,7 @@ export class HookDoor implements Door {
   }
 
   lies(token: string): boolean {
-    return this.#mail.holds(token)
+    return this.#mail.contains(token)
   }
 
   async withdraw(): Promise<boolean> {

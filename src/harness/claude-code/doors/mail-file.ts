@@ -37,7 +37,7 @@ export class MailFile {
   }
 
   /** Returns whether a text with this token lies there untaken. */
-  holds(token: string): boolean {
+  contains(token: string): boolean {
     try {
       return readFileSync(this.path, 'utf8').includes(token)
     } catch {

@@ -28,7 +28,7 @@ export class WatchDoor implements Door {
   }
 
   lies(token: string): boolean {
-    return this.#mail.holds(token)
+    return this.#mail.contains(token)
   }
 
   async withdraw(): Promise<boolean> {

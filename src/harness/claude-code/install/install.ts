@@ -259,7 +259,7 @@ export function localSettings(repository: string): string {
 }
 
 /**
- * Returns the settings of one person in one repository: mesh's lines hold paths of this machine. The client also reads
+ * Returns the settings of one person in one repository: mesh's lines contain paths of this machine. The client also reads
  * them when it was started further down in the repository (2.1.329).
  */
 function projectSettings(cwd: string): SettingsPlace {

@@ -159,7 +159,7 @@ function removeHooks(hooks: Json, event: string, keptEmpty: readonly string[]): 
   return true
 }
 
-/** Returns the entries without mesh's handlers; an entry that held only those goes. */
+/** Returns the entries without mesh's handlers; an entry that had only those is removed. */
 function without(entries: unknown[]): unknown[] {
   return entries.flatMap((entry) => {
     const all = handlers(entry)

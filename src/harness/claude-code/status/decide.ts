@@ -8,7 +8,7 @@ import type { SessionStatus } from '../../../wire/envelope.schema.ts'
  */
 const SETTLE_MS = 250
 /** A prompt's hook comes up to 20 ms before the registry says `busy`; a refused prompt never gets there. */
-const PROMPT_HOLDS_MS = 1000
+const PROMPT_MS = 1000
 
 export interface Turn {
   running: boolean
@@ -68,7 +68,7 @@ export function decideStatus(evidence: StatusEvidence): StatusDecision {
   if (idleSince === null) return { status: activeStatus(evidence), againMs: null }
   const { now, turn, attended } = evidence
   if (turn?.running && turn.at > idleSince) {
-    const left = turn.at + PROMPT_HOLDS_MS - now
+    const left = turn.at + PROMPT_MS - now
     if (left > 0) return { status: 'busy', againMs: left }
   }
   const certain = attended && evidence.registry?.status === 'idle'

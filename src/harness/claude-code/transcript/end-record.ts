@@ -7,7 +7,7 @@ import { type EndLine, endLine } from '../hooks/event.schema.ts'
 import { eachLine } from './lines.ts'
 import { isSubagents } from './subagent-files.ts'
 
-/** Limits how far back a transcript is read: far more than a conversation holds between two compactions. */
+/** Limits how far back a transcript is read: far more than a conversation grows by between two compactions. */
 const RECORD_BYTES = 32 * 1024 * 1024
 const INTERRUPTED = '[Request interrupted by user'
 /** Texts that the client itself puts into a conversation in the user's place without asking the model anything. */
@@ -24,7 +24,7 @@ interface ReadOptions {
 
 /**
  * Returns the end of a conversation, from its transcript; null if there is none that can be read. Usage sums up what
- * the file still holds, input including cache reads; null if that is not all, or nothing. The client writes about 0.1 s
+ * the file still contains, input including cache reads; null if that is not all, or nothing. The client writes about 0.1 s
  * late, so the record of a killed client may lack its last step.
  */
 export function readAgentRecord(path: string, options: ReadOptions = {}): AgentRecord | null {

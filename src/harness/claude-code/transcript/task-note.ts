@@ -20,7 +20,7 @@ export interface TaskNote {
   text: string | null
 }
 
-/** Anchored: what follows is a model's words, and could hold anything. */
+/** Anchored: a model's words follow, which could be anything. */
 const NOTE =
   /^\s*<task-notification>\s*<task-id>([\w-]{1,64})<\/task-id>[\s\S]{0,4000}?<status>(\w{1,32})<\/status>\s*<summary>([^<]*)/
 const WAITING = 'is waiting on its own background work'

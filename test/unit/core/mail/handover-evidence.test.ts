@@ -82,11 +82,11 @@ test('handover - nothing more goes to a client that asks its user about a held m
 
 test('handover - a held message that is not queued once the question is gone was not let in', () => {
   const inFlight = posted({ screenedAt: NOW - 3_600_000, asked: true })
-  const { heldEvidence } = times
-  expect(decide(situation({ inFlight, statusSince: NOW }))).toEqual(LATER(heldEvidence))
-  const decision = decide(situation({ inFlight, statusSince: NOW - heldEvidence }))
+  const { screenedEvidence } = times
+  expect(decide(situation({ inFlight, statusSince: NOW }))).toEqual(LATER(screenedEvidence))
+  const decision = decide(situation({ inFlight, statusSince: NOW - screenedEvidence }))
   expect(decision).toMatchObject({ do: 'refuse', why: expect.stringContaining('denied') })
-  const kept = posted({ screenedAt: NOW - heldEvidence })
+  const kept = posted({ screenedAt: NOW - screenedEvidence })
   expect(decide(situation({ inFlight: kept }))).toMatchObject({ do: 'refuse', why: expect.stringContaining('nobody') })
 })
 

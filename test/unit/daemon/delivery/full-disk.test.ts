@@ -86,7 +86,7 @@ test('full disk - a hand-over that nothing came of is unread again once there is
   open([socket])
   await vi.advanceTimersByTimeAsync(10)
   disk.isFull = true
-  await vi.advanceTimersByTimeAsync(times.heldShut)
+  await vi.advanceTimersByTimeAsync(times.screenedShut)
   expect(mailbox.inbox.deliverable()).toEqual([])
   disk.isFull = false
   await vi.advanceTimersByTimeAsync(2000)
