@@ -1,4 +1,5 @@
 /** A sidecar to call, brought back when it is away: an operator's is started, a session's restarts by itself. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { OnceOp, Op, Request, Response } from '../api/ops.schema.ts'
 import type { Env, Home } from '../host/home.ts'
 import { type CallOptions, call, Skew, Unreachable } from './client.ts'
@@ -40,7 +41,7 @@ export class Sidecar {
       } catch (error) {
         if (attempt >= REVIVALS || !(await this.#recover(error, op, options.signal))) throw error
         // One that is ending may still accept a connection.
-        if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, attempt * BACKOFF_MS))
+        if (attempt > 0) await sleep(attempt * BACKOFF_MS)
       }
     }
   }

@@ -1,5 +1,5 @@
 /** The sidecar's link to the engine: connects, heals a dead engine, connects anew. */
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { healEngine, startEngine } from '../engine/engine.ts'
 import { FETCHING, type Say } from '../engine/fetch.ts'
 import { engineUser } from '../engine/nkey.ts'
@@ -60,7 +60,7 @@ export class Link<Store> {
     if (this.#isReady) return
     const waited = new AbortController()
     const up = new Promise<void>((resolve) => this.#awaiting.push(resolve))
-    await Promise.race([up, delay(ms, undefined, { signal: waited.signal }).catch(() => {})])
+    await Promise.race([up, sleep(ms, undefined, { signal: waited.signal }).catch(() => {})])
     waited.abort()
   }
 
@@ -142,7 +142,7 @@ export class Link<Store> {
       if (this.#isReady) return
       // In proportion to how long it is away already. With jitter: a thousand sidecars notice at once.
       const wait = Math.min(Math.max(RETRY_MS.first, (performance.now() - since) / 4), RETRY_MS.most)
-      await delay(wait * (0.5 + Math.random()), undefined, { ref: false })
+      await sleep(wait * (0.5 + Math.random()), undefined, { ref: false })
     }
   }
 

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readRecord } from '../client/find.ts'
 import { lastWords, startError } from '../client/last-words.ts'
 import { answers, awaitSocket, scrub, sidecarPath } from '../client/spawn.ts'
@@ -103,7 +103,7 @@ export class Keeper {
       if (performance.now() > deadline || this.#stopped) throw late(home, this.session)
       // Of a child that lives the socket is still to come; one that is over had no lock, or failed.
       if (!this.#child && performance.now() >= this.#notBefore) this.#launch()
-      await delay(POLL_MS)
+      await sleep(POLL_MS)
     }
   }
 

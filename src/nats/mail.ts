@@ -2,7 +2,7 @@
  * Reads mail: a durable pull consumer that is made again whenever it is gone. The consumer's ack is only flow control;
  * what has been read is the surfaced record.
  */
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AckPolicy,
   type ConsumerMessages,
@@ -94,7 +94,7 @@ export class MailReader {
       } catch (error) {
         if (!this.#stopped) this.#onTrouble(toMeshError(error))
       }
-      if (!this.#stopped) await delay(backoff * (0.5 + Math.random()))
+      if (!this.#stopped) await sleep(backoff * (0.5 + Math.random()))
       // Another reader may have the durable by now.
       if (this.#stopped) return
       backoff = Math.min(backoff * 2, BACKOFF_MS.most)

@@ -3,7 +3,7 @@
  * one end are kept whichever other process writes, and however long this one was asleep.
  */
 import type { KeyObject } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { recordAfter } from '../core/runs/run.ts'
 import { MeshError } from '../errors.ts'
 import type { Journal } from '../host/journal.ts'
@@ -101,7 +101,7 @@ export class Announcer {
     const deadline = performance.now() + ms
     this.attach(store)
     while ((this.waiting > 0 || !this.#isRecorded || this.#running) && performance.now() < deadline)
-      await delay(POLL_MS)
+      await sleep(POLL_MS)
     this.close()
   }
 

@@ -1,5 +1,5 @@
 /** Sends the reports of a supervised session's sidecar to its supervisor: in order, each until it is answered. */
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunAnswer, SessionReport } from '../api/supervisor.schema.ts'
 import { type Home, runDir } from '../host/home.ts'
 import { askLine } from '../host/line.ts'
@@ -32,7 +32,7 @@ export class SupervisorLine {
 
   /** Waits until everything is sent, at most for `ms`. */
   async settle(ms: number): Promise<void> {
-    await Promise.race([this.#running, delay(ms, undefined, { ref: false })])
+    await Promise.race([this.#running, sleep(ms, undefined, { ref: false })])
   }
 
   async #pump(): Promise<void> {
@@ -40,7 +40,7 @@ export class SupervisorLine {
       if (await this.#say(word)) this.#words = this.#words.filter((one) => one !== word)
       // The supervisor is gone, and with it the use of the report.
       else if (lockOwner(files.lock(this.#dir)) === null) this.#words = []
-      else await delay(RETRY_MS, undefined, { ref: false })
+      else await sleep(RETRY_MS, undefined, { ref: false })
     }
   }
 

@@ -1,5 +1,6 @@
 /** The text that a session's model reads as a conversation begins: who it is on the mesh, and what it keeps. Later, if it joined late. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Conversation } from '../../harness/types.ts'
 import { isAway } from '../../link/until.ts'
 import type { Naming } from '../names/naming.ts'
@@ -46,7 +47,7 @@ export class Beginnings {
 
   /** The text for the start of a conversation, in time for the client's hook. */
   async text(conversation: Conversation): Promise<string> {
-    const joined = await Promise.race([this.#joined, after(START_TEXT_MS)])
+    const joined = await Promise.race([this.#joined, sleep(START_TEXT_MS, null)])
     if (joined) return this.#textNow(conversation)
     this.#late.owe(() => this.#textNow(conversation))
     return AWAY
@@ -87,7 +88,7 @@ export class Beginnings {
     if (naming.isNewConversation) await session.follow()
     // A session that begins anew has nothing open.
     const isNew = source === 'startup' && naming.claimed?.outcome !== 'taken_over'
-    const fresh = isNew ? null : Promise.race([session.obligations.fresh(), after(FRESH_MS)])
+    const fresh = isNew ? null : Promise.race([session.obligations.fresh(), sleep(FRESH_MS, null)])
     const unread = session.waiting
     const sessions = await session.sessions()
     await fresh
@@ -109,8 +110,4 @@ export class Beginnings {
 function orAway(error: unknown): string {
   if (isAway(error)) return AWAY
   throw error
-}
-
-function after(ms: number): Promise<null> {
-  return new Promise((resolve) => setTimeout(resolve, ms, null))
 }

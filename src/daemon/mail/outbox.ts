@@ -1,5 +1,7 @@
 /** Sends: one FIFO outbox, written before anything is published, one message in flight per recipient. */
+
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isControlIntent } from '../../core/mail/control.ts'
 import { Outbox, type OutboxStep, type Outgoing, type Sent } from '../../core/mail/outbox.ts'
 import { MeshError } from '../../errors.ts'
@@ -140,7 +142,7 @@ export class Sender {
     stored.catch(() => {})
     this.#pump()
     try {
-      const position = await Promise.race([stored, after(times.queueAfter)])
+      const position = await Promise.race([stored, sleep(times.queueAfter, null)])
       if (position === null) this.#journal.sync()
       return position
     } finally {
@@ -249,8 +251,4 @@ export class Sender {
       this.#options.log.warn({ error }, 'outbox not compacted')
     }
   }
-}
-
-function after(ms: number): Promise<null> {
-  return new Promise((resolve) => setTimeout(resolve, ms, null))
 }

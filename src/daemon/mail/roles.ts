@@ -2,7 +2,7 @@
  * Takes messages of roles: pulled only while this session is free, taken by creating the takers record, retaken by
  * compare-and-set from a taker that is gone. One taker is promised, not one effect. Nobody takes what it sent itself.
  */
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isOfRole } from '../../core/mail/addresses.ts'
 import type { Entry } from '../../nats/bucket.ts'
 import type { Delivery, RoleVerdict } from '../../nats/mail.ts'
@@ -82,12 +82,12 @@ export class Roles {
           return verdict
         }
         if (this.#session.isFree) await reader.next(take)
-        else await delay(FREE_POLL_MS)
-        if (left) await delay(LEAVE_MS)
+        else await sleep(FREE_POLL_MS)
+        if (left) await sleep(LEAVE_MS)
       } catch (error) {
         ready = false
         if (!signal.aborted) this.#session.log.debug({ error, role }, 'role not read')
-        await delay(TROUBLE_MS * (0.5 + Math.random()))
+        await sleep(TROUBLE_MS * (0.5 + Math.random()))
       }
     }
   }

@@ -1,5 +1,6 @@
 /** Claims the name of this session, for one of its process's conversations. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isOwned } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import type { Conversation } from '../../harness/types.ts'
@@ -63,7 +64,7 @@ export class Naming {
     const { registry } = this
     const before = registry.claimed ? registry.record : null
     if (this.#conversation.source === null) {
-      await Promise.race([this.#begun, new Promise((resolve) => setTimeout(resolve, SOURCE_MS))])
+      await Promise.race([this.#begun, sleep(SOURCE_MS)])
     }
     const { harness, place, desired, run, log } = this.#session
     const { sessionId, source, cwd, movedAt } = this.#conversation

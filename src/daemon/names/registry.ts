@@ -1,6 +1,6 @@
 /** The names record of this session: claims it, keeps it, changes it by compare-and-set, and ends it. */
 
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isShell } from '../../core/names/kinds.ts'
 import { type Claim, type Claimant, decideClaim, deposed, leftBehind } from '../../core/names/names.ts'
 import { MeshError } from '../../errors.ts'
@@ -61,7 +61,7 @@ export class Registry {
       // The session that moved here may be about to report its end.
       const isExpected = claimant.movedAt !== undefined && ['new', 'suffixed'].includes(decision.outcome)
       if (isExpected && attempt < MOVE_LOOKS) {
-        await delay(MOVE_LOOK_MS)
+        await sleep(MOVE_LOOK_MS)
         continue
       }
       const { name } = decision.record

@@ -1,5 +1,7 @@
 /** Ends a run of this machine: its supervisor does it, or, when that is gone, the sidecar that was asked. */
+
 import { rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunAnswer, RunSpec } from '../../api/supervisor.schema.ts'
 import type { StopRequest } from '../../core/runs/process-end.ts'
 import { MeshError } from '../../errors.ts'
@@ -81,7 +83,7 @@ async function stopInBackground(
 async function isDeadWithin(child: ProcessIdentity, ms: number): Promise<boolean> {
   for (const until = performance.now() + ms; processState(child) !== 'dead'; ) {
     if (performance.now() > until) return false
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await sleep(POLL_MS)
   }
   return true
 }

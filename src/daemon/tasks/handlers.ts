@@ -1,5 +1,5 @@
 /** The operations of the task board. */
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Parsed, Response } from '../../api/ops.schema.ts'
 import { isApplied, isOver, type Move, shownState } from '../../core/tasks/board.ts'
 import { byUrgency, checkDependencies, claimable, waitsFor } from '../../core/tasks/dependencies.ts'
@@ -155,7 +155,7 @@ async function claimNext(session: TasksSession, op: string, wait: boolean, signa
 
 /** Resolves when it makes sense to ask the engine again. */
 async function back(session: TasksSession, signal: AbortSignal): Promise<void> {
-  await delay(AWAY_MS, undefined, { signal }).catch(() => {})
+  await sleep(AWAY_MS, undefined, { signal }).catch(() => {})
   await session.link.whenUp(AWAY_MS)
 }
 

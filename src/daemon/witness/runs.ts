@@ -2,7 +2,7 @@
  * The witness of this machine's runs: publishes what a supervisor that is gone had written down, and reports a run whose
  * end was not seen as lost. Belongs to the sidecar that has the post of witness.
  */
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { type AgentRecord, judgeAgentEnd, noEvidence, type ReadRecord } from '../../core/runs/agent-end.ts'
 import { type Judged, judgeLost, withHost } from '../../core/runs/process-end.ts'
@@ -86,7 +86,7 @@ export class RunWitness {
     if (this.#watched.has(id)) return
     this.#watched.add(id)
     try {
-      while (!this.#stopped && !(await this.#settle(id))) await delay(LOOK_MS, undefined, { ref: false })
+      while (!this.#stopped && !(await this.#settle(id))) await sleep(LOOK_MS, undefined, { ref: false })
     } finally {
       this.#watched.delete(id)
     }

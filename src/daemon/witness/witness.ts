@@ -4,7 +4,7 @@
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { SidecarRecord } from '../../api/sidecar-record.schema.ts'
 import type { ReadRecord } from '../../core/runs/agent-end.ts'
 import { MeshError } from '../../errors.ts'
@@ -83,7 +83,7 @@ export class Witness {
       if (this.#stopped) return
       this.#lock = tryLock(path)
       if (this.#lock) return this.#serve().catch((error) => this.#options.log.warn({ error }, 'no witness'))
-      await delay(Math.min(pause, RETRY_MAX_MS) * (0.5 + Math.random()))
+      await sleep(Math.min(pause, RETRY_MAX_MS) * (0.5 + Math.random()))
     }
   }
 
@@ -111,7 +111,7 @@ export class Witness {
     await listenPrivately(server, this.#path)
     server.unref()
     this.#options.log.debug('serves as witness')
-    await delay(RETURN_MS)
+    await sleep(RETURN_MS)
     if (this.#stopped) return
     this.#runs.start()
     this.#sweep()
@@ -159,7 +159,7 @@ export class Witness {
         const isOver =
           processState(record.sidecar) !== 'alive' && (record.ended || processState(record.process) === 'dead')
         if (isOver && (await this.#publishEnd(key, record))) return
-        await delay(POLL_MS, undefined, { ref: false })
+        await sleep(POLL_MS, undefined, { ref: false })
       }
     } finally {
       this.#watched.delete(key)

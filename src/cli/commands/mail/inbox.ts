@@ -1,4 +1,5 @@
 /** `mesh inbox`: show unread messages, and only then mark them as read. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Message } from '../../../api/ops.schema.ts'
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
@@ -52,7 +53,7 @@ async function follow(sidecar: Sidecar, out: Output): Promise<never> {
       if (unread.messages.length === 0) await awaitNext(sidecar, out)
     } catch (error) {
       if (!['sidecar_down', 'timeout'].includes(MeshError.from(error).code) || isBroken(error)) throw error
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      await sleep(RETRY_MS)
     }
   }
 }

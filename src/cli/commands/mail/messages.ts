@@ -1,4 +1,5 @@
 /** Messages as people read them at a terminal. What peers wrote is indented, so that it cannot pass for our lines. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Message } from '../../../api/ops.schema.ts'
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { visible } from '../../../core/render.ts'
@@ -46,7 +47,7 @@ export async function taken(sidecar: Sidecar, handover: string | undefined, out:
         out.note(`these messages are not marked as read and will come again (${MeshError.from(error).message})`)
         return
       }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      await sleep(RETRY_MS)
     }
   }
 }

@@ -1,4 +1,5 @@
 /** `mesh events`: what happened to runs; with --follow as it happens. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Request } from '../../../api/ops.schema.ts'
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
@@ -48,7 +49,7 @@ async function follow(sidecar: Sidecar, request: Request<'run_events'>, flags: V
       from = await print(sidecar, { ...request, ...(from && { from }), waitMs: POLL_MS }, flags, out)
     } catch (error) {
       if (!['sidecar_down', 'mesh_down', 'timeout'].includes(MeshError.from(error).code)) throw error
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      await sleep(RETRY_MS)
     }
   }
 }

@@ -1,6 +1,8 @@
 /** `mesh logs`: the output of a detached run of this machine, as it was written. Read from its files: the mesh may be down. */
+
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../../../errors.ts'
 import { readJson } from '../../../host/files.ts'
 import { type Home, runDir } from '../../../host/home.ts'
@@ -48,7 +50,7 @@ async function follow(home: Home, id: string, path: string, from: Log): Promise<
       log.close()
       log = new Log(path)
     } else if (isOver) return
-    else await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    else await sleep(POLL_MS)
   }
 }
 

@@ -1,4 +1,5 @@
 /** `mesh ps`: the sessions of the project. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Session } from '../../../api/ops.schema.ts'
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
@@ -43,7 +44,7 @@ async function watch(sidecar: Sidecar, flags: Flags, out: Output): Promise<never
       for (const line of lines) await out.line(line)
     }
     last = current
-    await new Promise((resolve) => setTimeout(resolve, WATCH_MS))
+    await sleep(WATCH_MS)
   }
 }
 
@@ -54,7 +55,7 @@ async function patiently(sidecar: Sidecar): Promise<Session[]> {
       return await sidecar.call('ps', {})
     } catch (error) {
       if (MeshError.from(error).code !== 'sidecar_down') throw error
-      await new Promise((resolve) => setTimeout(resolve, WATCH_MS))
+      await sleep(WATCH_MS)
     }
   }
 }

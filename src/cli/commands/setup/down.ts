@@ -1,6 +1,8 @@
 /** `mesh down`: end the operators' sidecars, then the engine. Sessions keep theirs; what they send is queued. */
+
 import { readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { call } from '../../../client/client.ts'
 import { stopEngine } from '../../../engine/engine.ts'
 import { type Home, socketPath } from '../../../host/home.ts'
@@ -85,7 +87,7 @@ async function hasEnded(owner: ProcessIdentity): Promise<boolean> {
   const deadline = performance.now() + STEP_MS
   while (!isAbsent(owner)) {
     if (performance.now() > deadline) return false
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await sleep(POLL_MS)
   }
   return true
 }

@@ -1,4 +1,5 @@
 /** `mesh task list`. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
 import type { Context, Switches, Values } from '../../command.ts'
@@ -72,7 +73,7 @@ async function patiently<T>(out: Output, look: () => Promise<T>): Promise<T> {
       if (!['mesh_down', 'timeout', 'sidecar_down'].includes(code)) throw error
       if (!isNoted) out.note(`${message}; still watching`)
       isNoted = true
-      await new Promise((resolve) => setTimeout(resolve, AWAY_MS))
+      await sleep(AWAY_MS)
     }
   }
 }
