@@ -22,9 +22,10 @@ const known = {
   claimGraceSeconds: { least: 0, most: 86_400, unless: 60 },
   /** Leases on tasks of a session that is lost, whose end was not seen, wait for its return for this long. */
   claimLostSeconds: { least: 0, most: 86_400, unless: 600 },
-  /** The tokens that a session's state may cost when it is given to its model after a compaction; 0: nothing. */
-  stateTokens: { least: 0, most: 2000, unless: 600, whole: true },
 } as const satisfies Record<string, Limits>
+
+/** Settings of earlier versions that a file may still have. */
+const former = ['stateTokens']
 
 export type Settings = Record<keyof typeof known, number>
 
@@ -53,7 +54,7 @@ export function readSettings(home: Home): Settings {
 export function unknownSettings(home: Home): string[] {
   readSettings(home)
   const set = readObject(settingsPath(home), (what) => new MeshError('bad_request', what))
-  return Object.keys(set).filter((key) => !Object.hasOwn(known, key))
+  return Object.keys(set).filter((key) => !Object.hasOwn(known, key) && !former.includes(key))
 }
 
 export function settingsPath(home: Home): string {

@@ -6,11 +6,12 @@ import { randomBytes } from 'node:crypto'
 import type { Obligation } from '../../core/state/obligations.ts'
 import { renderState } from '../../core/state/render.ts'
 import type { EvidenceState, Harness, StartSource } from '../../harness/types.ts'
-import type { Settings } from '../../host/settings.ts'
 import type { NameRecord, SessionStatus } from '../../wire/envelope.schema.ts'
 import type { StateDocument } from '../../wire/state.schema.ts'
 import type { LedgerBook } from '../disk/ledger-book.ts'
 
+/** The state may cost so much of the model's context. */
+const STATE_TOKENS = 600
 /** The transcript shows what a start gave within 0.3 s of the turn that reads it. */
 const SEEN_MS = 3000
 /** The client writes the last of a turn up to 0.3 s after its end. */
@@ -22,7 +23,6 @@ const CUT: ReadonlySet<StartSource> = new Set(['compact', 'resume', 'clear'])
 
 /** A session whose model may have lost what it knew. */
 interface ForgetfulSession {
-  readonly settings: Pick<Settings, 'stateTokens'>
   readonly record: Pick<NameRecord, 'name'>
   readonly state: { readonly document: StateDocument }
   readonly obligations: { list(): Obligation[] }
@@ -131,8 +131,8 @@ export class Context {
   }
 
   #render(token: string): string {
-    const { settings, record, state, obligations } = this.#session
-    const form = { me: record.name, nonce: token.slice('mesh-'.length), tokens: settings.stateTokens }
+    const { record, state, obligations } = this.#session
+    const form = { me: record.name, nonce: token.slice('mesh-'.length), tokens: STATE_TOKENS }
     return renderState(state.document, obligations.list(), form)
   }
 

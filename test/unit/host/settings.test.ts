@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { meshHome } from '../../../src/host/home.ts'
-import { defaultSettings, readSettings } from '../../../src/host/settings.ts'
+import { defaultSettings, readSettings, unknownSettings } from '../../../src/host/settings.ts'
 
 let root: string
 beforeEach(() => {
@@ -24,7 +24,6 @@ test('without a file the defaults hold', () => {
     loopRounds: 20,
     claimGraceSeconds: 60,
     claimLostSeconds: 600,
-    stateTokens: 600,
   })
   expect(defaultSettings).toEqual(read())
 })
@@ -32,6 +31,11 @@ test('without a file the defaults hold', () => {
 test('what is set holds, and unknown keys are ignored', () => {
   const set = { floorSeconds: 0.5, loopRounds: 7 }
   expect(read(JSON.stringify({ ...set, colour: 'red' }))).toEqual({ ...defaultSettings, ...set })
+})
+
+test('a setting of an earlier version is read without an error, and is not reported as unknown', () => {
+  expect(read('{"stateTokens": 900, "colour": "red"}')).toEqual(defaultSettings)
+  expect(unknownSettings(meshHome({ MESH_HOME: root }))).toEqual(['colour'])
 })
 
 test.each([

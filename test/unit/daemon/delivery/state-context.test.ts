@@ -37,7 +37,8 @@ const mail = () => {
 
 function makeTelling(wasRead = false): Context {
   return new Context({
-    ...{ settings: { stateTokens: 600 }, record: { name: 'api' }, storage: { ledger: book } },
+    record: { name: 'api' },
+    storage: { ledger: book },
     state: {
       get document() {
         return document
