@@ -1,4 +1,4 @@
-/** Does what another sidecar asks this one for. */
+/** Answers requests that other sidecars make of this one by control messages. */
 import { type ControlAnswer, refusal } from '../core/mail/control.ts'
 import type { Entry } from '../core/mail/inbox.ts'
 import type { EditNews } from './files/edits.ts'
@@ -10,7 +10,7 @@ export interface ControlledSession extends StateSession {
   readonly edits: EditNews
 }
 
-/** Settles a control message: no reader sees it, and its receipt is the answer. */
+/** Settles a control message. No reader sees it, and its receipt is the answer. */
 export async function obey(session: ControlledSession, message: Control): Promise<void> {
   const { mailbox, loops, steps } = session
   mailbox.surface([message.envelope.id], Date.now())

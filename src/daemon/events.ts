@@ -1,4 +1,4 @@
-/** Passes what a client shows of its session on to the rooms that it concerns. */
+/** Routes what a client shows of its session to the rooms concerned. */
 import type { Conversation, HarnessEvents } from '../harness/types.ts'
 import type { SessionStatus } from '../wire/envelope.schema.ts'
 import type { SessionEnd } from '../wire/session-end.ts'
@@ -36,7 +36,7 @@ function onStatus(session: LivingSession, status: SessionStatus, waitingFor?: st
   session.runs.session?.status(status, waitingFor)
 }
 
-/** A conversation began. Resolves to what its model reads at the start. */
+/** Handles the beginning of a conversation. Resolves to the text for its model. */
 function onConversation(session: LivingSession, conversation: Conversation): Promise<string> {
   const isCleared = conversation.source === 'clear' && conversation.sessionId !== session.sessionId
   session.naming.conversation = conversation

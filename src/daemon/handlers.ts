@@ -1,4 +1,4 @@
-/** Every operation of the local API: those of the rooms, and those on the sidecar itself. */
+/** Collects the handlers of every operation of the local API, those of the rooms and those of the sidecar itself. */
 
 import type { Marks } from '../api/op.ts'
 import { type Op, ops, type Parsed, type Response } from '../api/ops.schema.ts'
@@ -62,7 +62,7 @@ const handlers: { [O in Op]: Handler<Sidecar, O> } = {
   ...readHandlers,
 }
 
-/** Returns what answers the calls of a session, by the marks that the operations table has. */
+/** Returns the function that answers a session's calls, guided by the marks in the operations table. */
 export function answersOf(session: Sidecar): Answer {
   return async (op, request, call) => {
     if (!marksOf(op).isLocal) await session.ready()

@@ -1,4 +1,7 @@
-/** The sidecar's process: environment → sidecar → signals. `sidecar.js KIND <session directory>`. */
+/**
+ * Runs the sidecar's process: reads the environment, starts the sidecar, handles signals. Usage: `sidecar.js KIND
+ * <session directory>`.
+ */
 import { basename, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { SidecarRecord } from '../api/sidecar-record.schema.ts'
@@ -31,10 +34,10 @@ import { Sidecar } from './sidecar.ts'
 import { type ApiServer, serve } from './socket/server.ts'
 
 declare const MESH_VERSION: string
-/** Exit codes that the hook's loop reads: 0 ends it, others start the sidecar again. */
+/** Exit codes that the hook's loop reads: 0 ends it, any other starts the sidecar again. */
 const EXIT = { done: 0, again: 1 }
 const IDLE_CHECK_MS = 1000
-/** `claude -p` waits 1.5 s for its hooks' children. */
+/** Limits the end after a signal: `claude -p` waits 1.5 s for its hooks' children. */
 const SIGNAL_MS = 1000
 const LOCK_TRIES = 10
 
@@ -92,7 +95,10 @@ async function main(): Promise<void> {
   await sidecar.start()
 }
 
-/** Null: another sidecar serves the session. A witness may be clearing the directory of the one before. */
+/**
+ * Locks the session. Returns null when another sidecar serves it. Tries again while a witness clears the directory of
+ * the last one.
+ */
 function lockSession(sessionDir: string): Lock | null {
   const path = join(sessionDir, 'lock')
   for (let attempt = 0; ; attempt++) {
@@ -122,7 +128,7 @@ function openIfAlive(kind: SessionKind, options: SessionOptions): Harness | null
   }
 }
 
-/** Reads the settings. A person at a shell sees what is wrong with them; a session does without. */
+/** Reads the settings. A person at a shell sees errors in them; a session uses the defaults. */
 function settingsFor(isOperator: boolean, home: Home, log: Logger): Settings {
   try {
     return readSettings(home)
@@ -142,8 +148,8 @@ function findPlace(env: Env, home: Home): Place | MeshError {
 }
 
 /**
- * A living session stays in its project when its sidecar comes back, whatever has become of the directory meanwhile: it
- * was moved or removed, the repository got a remote or another project file.
+ * Returns the place of a session. A living session stays in its project when its sidecar restarts, even if the
+ * directory was moved or removed, or the repository got a remote or another project file.
  */
 function sessionPlace(env: Env, home: Home, harness: Harness, earlier: SidecarRecord | null): Place | MeshError {
   const place = findPlace(env, home)
@@ -153,7 +159,7 @@ function sessionPlace(env: Env, home: Home, harness: Harness, earlier: SidecarRe
   return { ...place, project }
 }
 
-/** The session may not join: its start text says why, and there is nothing else to do. */
+/** Refuses a session that may not join: its start text says why. */
 async function refuse(harness: Harness, { message, hint }: MeshError, log: Logger, finish: () => void): Promise<void> {
   log.warn({ message }, 'not joined')
   await harness.start({
@@ -168,7 +174,7 @@ async function refuse(harness: Harness, { message, hint }: MeshError, log: Logge
   })
 }
 
-/** A bug must end the sidecar loudly, in its log; its starter brings it back. */
+/** Ends the sidecar loudly, in its log, on a bug. Its starter restarts it. */
 function guard(log: Logger): void {
   const die = (error: unknown) => {
     log.fatal({ error: String(error), stack: error instanceof Error ? error.stack : undefined }, 'crashed')
@@ -178,7 +184,7 @@ function guard(log: Logger): void {
   process.on('unhandledRejection', die)
 }
 
-/** Ends an operator's sidecar that has no calls for a while. */
+/** Ends an operator's sidecar that has had no calls for a while. */
 function endWhenIdle(server: ApiServer, end: () => void): void {
   const timer = setInterval(() => {
     if (server.idleMs <= times.operatorIdle) return

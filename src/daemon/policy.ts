@@ -1,4 +1,4 @@
-/** Does what every room has to do with a message that arrived, or that was read. */
+/** Lets every room handle a message that arrived or that was read. */
 import { isControl } from '../core/mail/control.ts'
 import type { Entry } from '../core/mail/inbox.ts'
 import { isDirect } from '../core/mail/recipients.ts'
@@ -10,11 +10,11 @@ import type { HandoffQueue } from './state/handoff-queue.ts'
 
 export interface PolicySession extends ControlledSession {
   readonly handoffs: HandoffQueue
-  /** The session did something just now: the heartbeat says so. */
+  /** Notes an activity of the session in its heartbeat. */
   touch(): void
 }
 
-/** A message is in the journal. */
+/** Handles a message that has been journalled. */
 export function arrived(session: PolicySession, { envelope, verified, isNew, held }: Arrival): void {
   const { steps, loops, obligations, handoffs } = session
   if (isControl(envelope)) void obey(session, { envelope, verified })
@@ -26,7 +26,7 @@ export function arrived(session: PolicySession, { envelope, verified, isNew, hel
   session.poke()
 }
 
-/** The model, or the reader who asked for them, has read these messages. */
+/** Handles messages that the model, or a reader who asked for them, has read. */
 export function surfaced(session: PolicySession, entries: readonly Entry[], evidence: string, door: string): void {
   const { steps, roles, obligations, link } = session
   for (const { envelope } of entries) {

@@ -1,4 +1,4 @@
-/** The rooms of one session, each with the others that it works with. What happens in its life is the sidecar's. */
+/** Builds the rooms of one session and connects them. The sidecar runs the session's life. */
 import type { KeyObject } from 'node:crypto'
 import type { Session as Peer } from '../api/ops.schema.ts'
 import type { RunSpec } from '../api/supervisor.schema.ts'
@@ -62,12 +62,12 @@ export interface SidecarOptions {
   place: Place
   harness: Harness
   desired: { name: string; explicit: boolean }
-  /** The run that the session was started in, as its environment has it. */
+  /** The run that the session was started in, read from its environment. */
   startedIn?: StartedIn
   version: string
   log: Logger
   readRecord?: ReadRecord
-  /** Ends a background session for good, by what its client said when it started it. Throws if that did not. */
+  /** Ends a background session for good. `said` is its client's output at the start. Throws if that did not end it. */
   stopBackground?(spec: RunSpec, pid: number, said: string): Promise<void>
   onEnd(): void
 }
@@ -185,10 +185,10 @@ export abstract class Rooms implements PolicySession {
     })
   }
 
-  /** The engine is there: does whatever of this an earlier call did not get to. */
+  /** Joins over a new connection, and does what an earlier attempt left undone. */
   abstract up(store: ProjectStore): Promise<void>
   abstract down(): void
-  /** Gives up the name, and closes what it keeps on this machine. */
+  /** Gives up the name and closes its files on this machine. */
   abstract leave(): void
   abstract follow(): Promise<void>
   abstract checkName(): Promise<void>
@@ -227,7 +227,7 @@ export abstract class Rooms implements PolicySession {
     return this.storage?.mailbox.inbox.size ?? 0
   }
 
-  /** Unread messages, with those that are still in the stream. */
+  /** Number of unread messages, including those still in the stream. */
   get waiting(): number {
     return Math.max(this.unread, opened(this).backlog)
   }
@@ -280,7 +280,7 @@ export abstract class Rooms implements PolicySession {
     if (!(await this.mailbox.save(this.link.store, name, epoch))) this.log.warn('the surfaced record has a later owner')
   }
 
-  /** Writes down in the session directory what is known of the session, and how it ended. */
+  /** Writes the session's record into the session directory, with its end if there is one. */
   writeRecord(end?: SessionEnd): void {
     const { home, harness, version, place, sessionId, startedAt } = this
     const { name, epoch } = this.record

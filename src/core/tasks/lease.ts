@@ -12,7 +12,7 @@ export interface Grace {
 export interface HolderFacts {
   /** State in the names record; `absent` when there is none of that name, `resting` for a person who left the shell. */
   state: 'held' | 'resting' | 'lost' | 'gone' | 'absent'
-  /** When the holder was last seen in another state than `held`, ISO. */
+  /** When the holder ended or was found lost, ISO. */
   at?: string
   reason?: string
 }

@@ -1,11 +1,11 @@
-/** Calls for messages: those that wait for one, and those that were given some and have not confirmed that they showed them. */
+/** Tracks calls that wait for messages, and hand-overs to callers that have not confirmed showing them. */
 import { randomBytes } from 'node:crypto'
 import type { Entry } from '../../core/mail/inbox.ts'
 import { pair, type Waiter } from '../../core/mail/waiters.ts'
 import { MeshError } from '../../errors.ts'
 import { limits } from '../../wire/limits.ts'
 
-/** A reader that took messages and did not say that it showed them, for this long, may not have. */
+/** How long a reader may take to confirm that it showed its messages. Later, they count as not shown. */
 const UNCONFIRMED_MS = 10_000
 
 export interface Handover {
@@ -21,7 +21,7 @@ export class WaitingCalls {
   readonly #waiters: Waiting[] = []
   readonly #onChange: () => void
 
-  /** `onChange`: a call that takes any message came or went. */
+  /** Calls `onChange` when a call that takes any message begins or ends. */
   constructor(onChange: () => void) {
     this.#onChange = onChange
   }
@@ -69,14 +69,14 @@ export class WaitingCalls {
     })
   }
 
-  /** The next message that some call wants, and who gets it; undefined if there is none. */
+  /** Returns the next message that a call wants, and the way to hand it to that call; undefined if there is none. */
   next(readable: readonly Entry[]): { entry: Entry; give(handover: Handover): void } | undefined {
     const [first] = pair(this.#waiters, readable)
     return first && { entry: first.entry, give: this.#waiters.find(({ id }) => id === first.waiter.id)!.resolve }
   }
 }
 
-/** Hand-overs to callers that have not said that they showed them. */
+/** Tracks hand-overs whose caller has not confirmed showing them. */
 export class Unconfirmed {
   readonly #open = new Map<string, { timer: NodeJS.Timeout; door: string }>()
 
@@ -89,12 +89,12 @@ export class Unconfirmed {
     this.#open.set(handover, { timer: setTimeout(late, UNCONFIRMED_MS), door })
   }
 
-  /** Returns what it was handed over through; undefined if it is not open. */
+  /** Returns the door of a hand-over; undefined if it is not open. */
   doorOf(handover: string): string | undefined {
     return this.#open.get(handover)?.door
   }
 
-  /** Returns what `doorOf` did. */
+  /** Closes a hand-over. Returns the same as `doorOf` did before. */
   close(handover: string): string | undefined {
     const open = this.#open.get(handover)
     clearTimeout(open?.timer)

@@ -1,6 +1,6 @@
 /**
- * Brings unread mail to its reader: a waiting call first, else the best door, one hand-over in flight. The decisions
- * are core's; this is the loop that performs them.
+ * Delivers unread mail to its reader: to a waiting call first, else through the best door, with one hand-over in
+ * flight. `core/mail/handover.ts` decides; this loop carries the decisions out.
  */
 import { randomBytes } from 'node:crypto'
 import { backoff, decide, type Situation, waitsFor } from '../../core/mail/handover.ts'
@@ -17,10 +17,10 @@ import { DoorBook } from './doors.ts'
 import { type HandingSession, Handovers, INBOX } from './in-flight.ts'
 import { Reasons } from './why-waiting.ts'
 
-/** A call that waits for the next message, as a door. */
+/** Names a waiting call where a door's name is expected. */
 const WAITING_CALL = 'waiting-call'
 
-/** A session that mail is brought to. */
+/** A session that the courier delivers mail to. */
 interface ServedSession extends HandingSession {
   readonly harness: Pick<Harness, 'doors' | 'recall'>
   readonly settings: Pick<Settings, 'floorSeconds'>
@@ -39,7 +39,7 @@ export class Courier {
   #statusSince = Date.now()
   #floorUntil: number | null = null
   #timer: NodeJS.Timeout | null = null
-  /** Calls that ask for unread messages just now: no door gets any. */
+  /** Number of calls that are reading unread messages now; no door gets any meanwhile. */
   #asking = 0
   #running = false
   #again = false
@@ -79,16 +79,16 @@ export class Courier {
     this.poke()
   }
 
-  /** A person stopped the turn: no message starts one until they have spoken, or for a while. */
+  /** Notes that a person stopped the turn: no message starts one until they have spoken, or for a while. */
   interrupted(is: boolean): void {
     this.#floorUntil = is ? Date.now() + this.#session.settings.floorSeconds * 1000 : null
     this.poke()
   }
 
-  /** True when a role's message would be read at once. */
+  /** True when the model would read a role's message at once. */
   get isFree(): boolean {
     if (this.#status !== 'idle' || this.#mailbox === null || this.#hasFloor) return false
-    // Without a door nothing is read until somebody asks: then for all that there is.
+    // Without a door nothing is read until a reader asks, who then gets all there is.
     const room = this.#doors.isEmpty ? limits.inboxBatch : 1
     const { inbox } = this.#mailbox
     return inbox.size - inbox.held().length < room
@@ -98,7 +98,7 @@ export class Courier {
     return this.#floorUntil !== null && Date.now() < this.#floorUntil
   }
 
-  /** The open doors, the one that mail would go through now first. */
+  /** Returns the open doors, the one that mail would go through now first. */
   get doors(): DoorState[] {
     return this.#doors.states(this.#status, this.#calls.takesAny ? [WAITING_CALL] : [])
   }
@@ -108,12 +108,12 @@ export class Courier {
     return this.#calls.takesOne
   }
 
-  /** Names of the doors that lead nowhere now. */
+  /** Names of the doors that the courier has given up on for now. */
   get shut(): string[] {
     return this.#doors.shut
   }
 
-  /** Something may have to be done: mail arrived, a waiter came, the status changed, time passed. */
+  /** Wakes the courier after mail arrived, a waiter came, the status changed or time passed. */
   poke(): void {
     this.#again = true
     if (!this.#running) void this.#run()
@@ -127,8 +127,8 @@ export class Courier {
   }
 
   /**
-   * Hands over unread messages that nobody else has: what lies in a door and was not taken yet is
-   * taken back. Held ones only if asked for.
+   * Hands over unread messages that no other reader has. Takes back what lies in a door untaken. Includes held messages
+   * only if `withHeld`.
    */
   async take(limit: number, withHeld: boolean): Promise<Handover | null> {
     this.#asking++
@@ -143,7 +143,7 @@ export class Courier {
     }
   }
 
-  /** The reader shows these messages now; whether it did is known when it calls `confirm`. */
+  /** Hands messages to a reader that shows them now. `confirm` says whether it did. */
   #handTo(entries: Entry[], door: string): Handover {
     const handover = readerHandover(randomBytes(8).toString('hex'))
     this.#box.hand(handover, entries, door, Date.now())
@@ -151,7 +151,10 @@ export class Courier {
     return { handover, entries }
   }
 
-  /** The reader has shown a hand-over. Returns how many messages that settled. Throws `store_full`, `mesh_down`. */
+  /**
+   * Confirms that a reader has shown a hand-over. Returns how many messages that settled. Throws `store_full`,
+   * `mesh_down`.
+   */
   confirm(handover: string, evidence: string): number {
     if (!this.#mailbox) throw away()
     const count = this.#handovers.settle(handover, evidence, this.#unconfirmed.doorOf(handover))
@@ -160,27 +163,30 @@ export class Courier {
     return count
   }
 
-  /** Nothing shows whether a reader's hand-over was read: it is offered again, marked. `certain`: it was not. */
+  /**
+   * Takes back a reader's hand-over that nothing proves was read, to offer it again, marked. `certain`: it was not
+   * read.
+   */
   giveBack(handover: string, certain = false): void {
     const door = this.#unconfirmed.close(handover) ?? INBOX
     this.#handovers.giveBack(handover, certain, door)
     this.poke()
   }
 
-  /** The client shows how far a hand-over got. */
+  /** Records evidence from the client of how far a hand-over got. */
   evidence(token: string, state: EvidenceState, evidence: string): void {
     if (!this.#mailbox) return
     this.#handovers.evidence(token, state, evidence, this.#status === 'waiting')
     this.poke()
   }
 
-  /** The conversation that messages were read in is gone: those it had no answer to are unread again. */
+  /** Makes messages that got no answer unread again: the conversation that read them is gone. */
   forgotten(): void {
     this.#handovers.forgotten()
     this.poke()
   }
 
-  /** Takes back what nobody has taken: certainly not read. For the end of the session. */
+  /** Takes back an offer that no reader has taken, so is certainly unread. Called at the end of the session. */
   recallOffer(): Promise<void> {
     return this.#handovers.reclaim()
   }

@@ -1,4 +1,4 @@
-/** A session's doors: which are open, which were given up on for a while, and which have proven themselves. */
+/** Tracks which doors of a session are open, which were given up on for a while, and which have proven themselves. */
 import { backoff, type DoorView } from '../../core/mail/handover.ts'
 import { MeshError } from '../../errors.ts'
 import type { Door } from '../../harness/types.ts'
@@ -34,7 +34,7 @@ export class DoorBook {
     return this.#doors.map((door) => ({ name: door.name, reaches: door.reaches, available: this.#isOpen(door) }))
   }
 
-  /** The open doors, the one that mail would go through now first; before them `more`. */
+  /** Returns the open doors, the one that mail would go through now first, with `more` before them. */
   states(status: SessionStatus, more: readonly string[]): DoorState[] {
     const open = this.#doors.filter((door) => this.#isOpen(door))
     const reaching = open.filter(({ reaches }) => reaches.includes(status))
@@ -45,7 +45,7 @@ export class DoorBook {
     })
   }
 
-  /** Names of the doors that lead nowhere now. */
+  /** Names of the doors that are given up on for now. */
   get shut(): string[] {
     return this.#doors.filter((door) => !this.#isOpen(door)).map(({ name }) => name)
   }
@@ -54,20 +54,20 @@ export class DoorBook {
     return Date.now() >= (this.#shut.get(door.name)?.until ?? 0) && door.available()
   }
 
-  /** A message was read that went through it. */
+  /** Notes that a message that went through this door was read. */
   prove(name: string): void {
     this.#provenAt.set(name, new Date().toISOString())
     this.#shut.delete(name)
   }
 
-  /** An offer led nowhere: not tried again at once. */
+  /** Shuts a door after an offer through it failed; the wait before the next try grows. */
   fail(name: string, error: unknown): void {
     const failures = (this.#shut.get(name)?.failures ?? 0) + 1
     this.#shut.set(name, { failures, until: Date.now() + backoff(failures) })
     this.#log.warn({ door: name, error: MeshError.from(error).toBody(), failures }, 'hand-over failed')
   }
 
-  /** A person or a setting keeps it shut: not tried again until something comes through it, or for long. */
+  /** Shuts a door that a person or a setting keeps shut, for long or until something comes through it. */
   refuse(name: string, why: string): void {
     this.#shut.set(name, { failures: 1, until: Date.now() + times.screenedShut })
     this.#log.warn({ door: name, why }, 'hand-over refused')

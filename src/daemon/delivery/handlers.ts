@@ -1,4 +1,4 @@
-/** The operations of a reader: takes messages, or waits for them. */
+/** Handles the operations of a reader, which take messages or wait for them. */
 import type { Response } from '../../api/ops.schema.ts'
 import { batchOf } from '../../core/mail/inbox.ts'
 import type { Waiter } from '../../core/mail/waiters.ts'

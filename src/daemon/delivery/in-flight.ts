@@ -1,6 +1,6 @@
 /**
- * Hand-overs through doors, one at a time: from the offer to its end, on evidence only. What the disk refuses to note is
- * noted as soon as it has room again.
+ * Tracks hand-overs through doors, one at a time, from the offer to its end. Only evidence ends one. A note that a full
+ * disk refuses is retried until there is room.
  */
 import { randomBytes } from 'node:crypto'
 import { BoundedMap } from '../../core/bounded-map.ts'
@@ -19,9 +19,12 @@ import type { Context } from './state-context.ts'
 import { shownOf } from './text.ts'
 import type { Reasons } from './why-waiting.ts'
 
-/** The way of a message that a reader asked for: no door of the session's. */
+/** Names the path of a message that a reader asked for; it is no door of the session. */
 export const INBOX = 'inbox'
-/** Hand-overs given up on, whose evidence may still come; and those that were read and not answered. */
+/**
+ * Number of past hand-overs remembered: those given up on, whose evidence may still come, and those read but not
+ * answered.
+ */
 const PAST = 64
 const RETRY_MS = 1000
 const NOTHING_SEEN = { receivedAt: null, screenedAt: null, asked: false, handedAt: null } as const
@@ -33,9 +36,9 @@ export interface HandingSession {
   readonly steps: Pick<Steps, 'noteAll'>
   readonly loops: Pick<LoopGuard, 'note'>
   readonly context: Pick<Context, 'isDue' | 'again'>
-  /** Something changed that the heartbeat and the courier care about. */
+  /** Makes the heartbeat and the courier look at the session again. */
   poke(): void
-  /** The model, or the reader who asked for them, has read these messages. */
+  /** Handles messages that the model, or a reader who asked for them, has read. */
   surfaced(entries: readonly Entry[], evidence: string, door: string): void
 }
 
@@ -44,11 +47,11 @@ export class Handovers {
   readonly #doors: DoorBook
   readonly #reasons: Reasons
   readonly #past = new BoundedMap<string, { ids: string[]; door: string }>(PAST)
-  /** Read, and the model has not gone on since: what a cleared conversation takes with it. */
+  /** Messages that were read and have not been followed by output yet. A cleared conversation loses them. */
   readonly #unanswered = new BoundedMap<string, Entry[]>(PAST)
   #mailbox: Mailbox | null = null
   #current: InFlight | null = null
-  /** Texts of mesh's own in the last offer. */
+  /** Mesh's own text in the last offer. */
   #note: { token: string; read(): void } | null = null
   #aside: { token: string; read(): void; lost(): void } | null = null
 
@@ -62,7 +65,7 @@ export class Handovers {
     return this.#current
   }
 
-  /** Finds out what became of hand-overs of an earlier sidecar before anything is offered again. */
+  /** Resolves the hand-overs of an earlier sidecar before anything is offered again. */
   attach(mailbox: Mailbox, isAsking: boolean): void {
     this.#mailbox = mailbox
     const { inherited } = mailbox
@@ -90,14 +93,14 @@ export class Handovers {
     this.#unanswered.clear()
   }
 
-  /** Returns unread messages that nobody has taken yet, oldest first. */
+  /** Returns unread messages that no reader has taken yet, oldest first. */
   untaken({ inbox }: Mailbox): Entry[] {
     const { token, handedAt, screenedAt } = this.#current ?? {}
     const offered = token !== undefined && handedAt === null && screenedAt === null ? inbox.inHandover(token) : []
     return [...offered, ...inbox.deliverable()]
   }
 
-  /** Gives unread mail to a door. Throws `store_full`. */
+  /** Offers unread mail through a door. Throws `store_full`. */
   async offer(mailbox: Mailbox, name: string): Promise<void> {
     const nonce = randomBytes(4).toString('hex')
     const token = `mesh-${nonce}`
@@ -139,7 +142,7 @@ export class Handovers {
     }
   }
 
-  /** Takes back what nobody has taken: certainly not read. */
+  /** Takes back an offer that the client has not taken, so is certainly unread. */
   async reclaim(): Promise<void> {
     const current = this.#current
     if (!current || current.handedAt !== null) return
@@ -148,7 +151,7 @@ export class Handovers {
     this.#write((mailbox) => mailbox.giveBack(current.token, true))
   }
 
-  /** The client shows how far a hand-over got. `isAsking`: it has a question before its user. */
+  /** Records how far a hand-over got. `isAsking`: the client has a question before its user. */
   evidence(token: string, state: EvidenceState, evidence: string, isAsking: boolean): void {
     const current = this.#current?.token === token ? this.#current : null
     if (state === 'surfaced') this.#write(() => void this.settle(token, evidence))
@@ -171,7 +174,10 @@ export class Handovers {
     }
   }
 
-  /** Messages were read: returns how many, and forgets their hand-over. Throws `store_full`: nothing has changed. */
+  /**
+   * Settles messages that were read and forgets their hand-over. Returns how many. Throws `store_full` with nothing
+   * changed.
+   */
   settle(token: string, evidence: string, readBy?: string): number {
     const past = this.#past.get(token)
     const current = this.#current?.token === token ? this.#current : null
@@ -197,7 +203,7 @@ export class Handovers {
     if (this.#aside?.token === token) this.#aside = null
   }
 
-  /** Nothing came of the offer in time. `certain`: it was not read. */
+  /** Gives up an offer that no evidence came of in time. `certain`: it was not read. */
   expire(why: string, certain: boolean): void {
     const { token, door } = this.#current!
     const entries = this.#entries(token)
@@ -208,7 +214,10 @@ export class Handovers {
     this.#doors.fail(door, new MeshError('timeout', why))
   }
 
-  /** The client keeps it out: certainly not read. The door stays shut until something comes through it, or for long. */
+  /**
+   * Takes back an offer that the client refused, so is certainly unread. Keeps the door shut for long, or until
+   * something comes through it.
+   */
   refuse(why: string, token = this.#current?.token): void {
     const current = this.#current
     if (!current || current.token !== token) return
@@ -220,7 +229,7 @@ export class Handovers {
     this.#reasons.refused(entries, isStillScreened ? 'held' : 'delivered', why)
   }
 
-  /** Nothing shows whether a hand-over was read: its messages are unread again, marked. `certain`: they were not read. */
+  /** Makes the messages of an unproven hand-over unread again, marked as repeats. `certain`: they were not read. */
   giveBack(token: string, certain: boolean, door: string): void {
     const ids = this.#entries(token).map(({ envelope }) => envelope.id)
     // A client may yet let in what it kept back.
@@ -228,7 +237,7 @@ export class Handovers {
     this.#write((mailbox) => mailbox.giveBack(token, certain))
   }
 
-  /** The conversation that messages were read in is gone: those it had no answer to are unread again. */
+  /** Makes messages that got no answer unread again: the conversation that read them is gone. */
   forgotten(): void {
     this.#forget([...this.#unanswered.keys()], 'its conversation ended before an answer')
   }
@@ -248,7 +257,7 @@ export class Handovers {
     return this.#mailbox?.inbox.inHandover(token) ?? []
   }
 
-  /** Notes something in the journal, again and again while the disk is full. */
+  /** Writes to the journal, retrying while the disk is full. */
   #write(note: (mailbox: Mailbox) => void, isAgain = false): void {
     const mailbox = this.#mailbox
     if (!mailbox) return

@@ -1,6 +1,6 @@
 /**
- * The text of a conversation's start for a session that joined late: its client's hook had been answered, or had given
- * up, before there was one. The client gives it once, with whatever starts the next turn: a prompt or a message.
+ * Keeps the start text of a session that joined after its client's hook was answered or had given up. The client gets
+ * it once, with whatever starts the next turn: a prompt or a message.
  */
 import type { Harness } from '../../harness/types.ts'
 
@@ -20,12 +20,12 @@ export class LateStart {
     if (text === null) this.#harness.leave?.(null)
   }
 
-  /** Part of what was left was read another way: what lies there yet is replaced. */
+  /** Replaces text that is still pending, after part of it was read another way. */
   async replace(text: () => Promise<string>): Promise<void> {
     if (this.#isLeft) this.#harness.leave?.(await text(), true)
   }
 
-  /** The session is on the mesh: what is owed is left for the next turn. */
+  /** Leaves the owed text for the next turn, once the session is on the mesh. */
   async give(): Promise<void> {
     const text = this.#owed
     this.#owed = null

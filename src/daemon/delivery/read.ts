@@ -1,4 +1,4 @@
-/** Messages as somebody reads them who asked for them: with their whole text. */
+/** Reads messages with their whole text, for a caller that asked for them. */
 import type { Message } from '../../api/ops.schema.ts'
 import { type Entry, NOWHERE } from '../../core/mail/inbox.ts'
 import { MeshError } from '../../errors.ts'
@@ -8,7 +8,7 @@ import type { Handover } from './callers.ts'
 import type { Courier } from './courier.ts'
 import { messageOf } from './text.ts'
 
-/** A session whose messages are brought to their readers. */
+/** A session whose messages are delivered to readers. */
 export interface ReadingSession extends MailSession {
   readonly courier: Courier
 }
@@ -45,7 +45,7 @@ export async function readMessage(session: ReadingSession, entry: Entry): Promis
   }
 }
 
-/** A message that was received here, read or not; it stays as it is. */
+/** Returns a message that was received here, read or not, without changing its state. */
 export async function recall(session: ReadingSession, id: string): Promise<Message> {
   const { inbox } = session.mailbox
   const unread = inbox.get(id)

@@ -1,4 +1,4 @@
-/** The operations of a writer: sends a message, and follows it as far as the caller asks. */
+/** Handles the operations of a sender: sends a message and follows it as far as the caller asks. */
 import type { Response } from '../../api/ops.schema.ts'
 import { isControlIntent } from '../../core/mail/control.ts'
 import { MeshError } from '../../errors.ts'
@@ -49,7 +49,10 @@ function checkIntent(intent: string | undefined): void {
   if (isControlIntent(intent)) throw new MeshError('bad_request', `the intent ${intent} is mesh's own`)
 }
 
-/** Sends a message and, if asked to, waits until it got somewhere. Throws `not_found`, `too_large`, `store_full`, `timeout`. */
+/**
+ * Sends a message and, if asked to, waits until it reaches a state. Throws `not_found`, `too_large`, `store_full`,
+ * `timeout`.
+ */
 async function sendAndFollow(
   session: FollowingSession,
   given: Letter,
@@ -68,7 +71,7 @@ function sendReplied(session: MailSession, to: Address, id: string, reply: strin
   session.receipts.send(to, localSender(session.record), receipt)
 }
 
-/** Waits until the message got as far as asked for. */
+/** Waits until the message reaches the requested state. */
 async function followUp(
   session: FollowingSession,
   sent: Response<'send'>,
@@ -104,12 +107,12 @@ async function followUp(
   return { ...sent, state: receipt.state }
 }
 
-/** No more is read from the stream until some of what is there is read by somebody. */
+/** True when the mailbox is full: the sidecar reads no more from the stream until some of it is read. */
 function isFull({ mailbox }: FollowingSession): boolean {
   return !mailbox.hasRoomFor(limits.unreadAwaited)
 }
 
-/** Says how far it is known to be, and what shows it. */
+/** Describes the last known state of the message and its evidence. */
 async function stateNow({ link }: FollowingSession, sent: Response<'send'>): Promise<string> {
   const receipts = link.up ? await link.store.receiptsOf(sent.id).catch(() => []) : []
   const last = receipts.at(-1)

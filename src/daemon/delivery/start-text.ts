@@ -1,4 +1,4 @@
-/** Words for a session's model at the start of a conversation. */
+/** Builds the text for a session's model at the start of a conversation. */
 import type { Session } from '../../api/ops.schema.ts'
 import { renderStart } from '../../core/names/render-start.ts'
 import type { Claimed } from '../names/registry.ts'
@@ -11,11 +11,11 @@ interface Start {
   /** A line about held messages; empty without any. */
   held: string
   claimed: Claimed
-  /** The name that was asked for. */
+  /** The name that the session asked for. */
   desired: string
-  /** Keys of its state and what is open. */
+  /** Number of keys in its state document, and its obligations. */
   kept: number
-  /** The model has read before how it came to its name. */
+  /** The model already knows how the session came to its name. */
   goesOn: boolean
   startedBy: string | null
 }

@@ -1,4 +1,7 @@
-/** The text that a session's model reads as a conversation begins: who it is on the mesh, and what it keeps. Later, if it joined late. */
+/**
+ * Prepares the text that a session's model reads as a conversation begins: its identity on the mesh and the state it
+ * keeps. A session that joined late gets it with its next turn.
+ */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Conversation } from '../../harness/types.ts'
@@ -9,9 +12,12 @@ import { LateStart } from './late-start.ts'
 import { startText } from './start-text.ts'
 import type { Context } from './state-context.ts'
 
-/** A client's start waits for its hook: past this it starts without our text. */
+/** A client waits for its start hook; after this long it starts without the text. */
 const START_TEXT_MS = 2500
-/** Runs, tasks and claims are read in a few milliseconds; a start is answered without them after this long. */
+/**
+ * Limits the wait for runs, tasks and claims, which take a few milliseconds to read. The text goes without them after
+ * this.
+ */
 const FRESH_MS = 1000
 const AWAY = 'mesh: the engine is not reachable now; peers and messages are not available.'
 
@@ -20,7 +26,7 @@ interface StartingSession extends StateSession {
   readonly naming: Naming
   /** Gives the session's state to a model that lost it. */
   readonly context: Context
-  /** Unread messages, with those that are still in the stream. */
+  /** Number of unread messages, including those still in the stream. */
   readonly waiting: number
   /** Claims the name of a conversation that is not the one the name was claimed for. */
   follow(): Promise<void>
@@ -40,12 +46,12 @@ export class Beginnings {
     })
   }
 
-  /** The session has a name, and its mailbox is open. */
+  /** Resolves the wait for a name, once the mailbox is open. */
   joined(): void {
     this.#resolveJoined(true)
   }
 
-  /** The text for the start of a conversation, in time for the client's hook. */
+  /** Returns the text for the start of a conversation, in time for the client's hook. */
   async text(conversation: Conversation): Promise<string> {
     const joined = await Promise.race([this.#joined, sleep(START_TEXT_MS, null)])
     if (joined) return this.#textNow(conversation)
@@ -53,19 +59,19 @@ export class Beginnings {
     return AWAY
   }
 
-  /** The client went on without the text. */
+  /** Notes that the client went on without the text. */
   missed(): void {
     this.#late.owe(() => this.#textNow(this.#session.naming.conversation))
     if (this.#session.link.up) void this.giveLate()
   }
 
-  /** The session is on the mesh: text that an earlier start missed is given with what starts the next turn. */
+  /** Gives text that an earlier start missed, with whatever starts the next turn. */
   async giveLate(): Promise<void> {
     const { log } = this.#session
     await this.#late.give().catch((error) => log.warn({ error: String(error) }, 'no text for the start'))
   }
 
-  /** Replaces a start that waits for the next turn: the state in it was read another way. */
+  /** Replaces a start text that waits for the next turn, after its state was read another way. */
   async keptWasRead(): Promise<void> {
     const { naming, log } = this.#session
     const text = () => this.#startText(naming.conversation)

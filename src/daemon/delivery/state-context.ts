@@ -1,6 +1,6 @@
 /**
- * Gives a session's state and what it has open to its model after its context was cut: with the start of the
- * conversation, and once more through the hooks when nothing shows that the model read it.
+ * Gives a session's model its state and obligations after its context was cut: with the start of the conversation, and
+ * again through the hooks if nothing proves that the model read it.
  */
 import { randomBytes } from 'node:crypto'
 import type { Obligation } from '../../core/state/obligations.ts'
@@ -10,18 +10,18 @@ import type { NameRecord, SessionStatus } from '../../wire/envelope.schema.ts'
 import type { StateDocument } from '../../wire/state.schema.ts'
 import type { LedgerBook } from '../disk/ledger-book.ts'
 
-/** The state may cost so much of the model's context. */
+/** Tokens of the model's context that the state may cost. */
 const STATE_TOKENS = 600
-/** The transcript shows what a start gave within 0.3 s of the turn that reads it. */
+/** Time until a start text is missing: the transcript shows it within 0.3 s of the turn that reads it. */
 const SEEN_MS = 3000
-/** The client writes the last of a turn up to 0.3 s after its end. */
+/** Time after a turn's end until a sign is missing: the client writes the last of a turn up to 0.3 s later. */
 const ENDED_MS = 1000
-/** Offers through the hooks, each of which may be lost as well. */
+/** Number of offers through the hooks, each of which may be lost as well. */
 const OFFERS = 2
-/** These begin with less in the context than the session knew. */
+/** Start sources after which the context contains less than the session knew. */
 const CUT: ReadonlySet<StartSource> = new Set(['compact', 'resume', 'clear'])
 
-/** A session whose model may have lost what it knew. */
+/** A session whose model may have lost its context. */
 interface ForgetfulSession {
   readonly record: Pick<NameRecord, 'name'>
   readonly state: { readonly document: StateDocument }
@@ -34,20 +34,20 @@ interface ForgetfulSession {
 
 export class Context {
   readonly #session: ForgetfulSession
-  /** Given and not seen. */
+  /** Token of a text that was given and is not proven read. */
   #token: string | null = null
   #timer: NodeJS.Timeout | null = null
-  /** The turn that should have read it is over: nothing but a sign stops the timer. */
+  /** True once the turn that should have read the text is over: then only evidence stops the timer. */
   #isLast = false
   #isBusy = false
-  /** Offers that are left. */
+  /** Number of offers left. */
   #due = 0
 
   constructor(session: ForgetfulSession) {
     this.#session = session
   }
 
-  /** Returns what a conversation that begins so is given; empty for one that lost nothing. */
+  /** Returns the text for a conversation that begins with `source`; empty if nothing was lost. */
   begin(source: StartSource | null): string {
     if (source === null || !CUT.has(source)) return ''
     const token = newToken()
@@ -62,7 +62,7 @@ export class Context {
     return text
   }
 
-  /** Another sidecar gave it, and ended before it saw that it was read. */
+  /** Looks for evidence of a text that an earlier sidecar gave before it ended. */
   resume(): void {
     const given = this.#session.storage?.ledger.ledger.given
     if (!given || this.#token !== null) return
@@ -113,7 +113,7 @@ export class Context {
     return this.#due > 0
   }
 
-  /** Returns what the hooks should give, as it is now; null when nothing is missing. `token` is in it. */
+  /** Returns the current text for the hooks, with `token` in it; null when nothing is missing. */
   again(token: string): { text: string; read(): void; lost(): void } | null {
     if (this.#due === 0) return null
     const text = this.#render(token)

@@ -1,9 +1,9 @@
-/** Inbox entries as readers see them: the model through a door, people and programs through `mesh inbox`. */
+/** Converts inbox entries to what readers see: the model through a door, people and programs through `mesh inbox`. */
 import type { Message } from '../../api/ops.schema.ts'
 import type { Entry } from '../../core/mail/inbox.ts'
 import type { Shown } from '../../core/render.ts'
 
-/** Returns a message for a model: of a large body its beginning. */
+/** Returns a message for a model; of a large body only the beginning. */
 export function shownOf(entry: Entry): Shown {
   const { body } = entry.envelope
   const text = 'text' in body ? body.text : body.preview

@@ -1,4 +1,4 @@
-/** Reports why unread mail waits: once per message and reason, and only of what has waited for a moment. */
+/** Reports why unread mail waits, once per message and reason, after it has waited for a moment. */
 
 import { BoundedMap } from '../../core/bounded-map.ts'
 import type { Entry } from '../../core/mail/inbox.ts'
@@ -9,19 +9,19 @@ type Report = (entries: readonly Entry[], state: Waiting, evidence: string) => v
 
 export class Reasons {
   readonly #report: Report
-  /** Reasons that were reported, by message. */
+  /** Reported reasons by message. */
   readonly #reported = new BoundedMap<string, Set<string>>(limits.unread)
-  /** Messages of which the client still keeps a copy back. */
+  /** Messages that the client still screens. */
   readonly #screened = new Set<string>()
 
   constructor(report: Report) {
     this.#report = report
   }
 
-  /** `waiting`: unread messages that nobody has taken, oldest first. Returns when to look again. */
+  /** Reports `reason` for unread messages that no reader has taken, given oldest first. Returns when to look again. */
   look(waiting: readonly Entry[], reason: string | null, now: number): number | null {
     if (reason === null) return null
-    // Further ones go after these, and say so then.
+    // Reports no more than one hand-over's worth; later messages are reported once they come first.
     const news = waiting.slice(0, limits.shownMessages).filter((entry) => !this.#reported.get(idOf(entry))?.has(reason))
     const due = news.filter(({ arrivedAt }) => now - arrivedAt >= times.waitShown)
     this.#say(due, 'delivered', reason)
@@ -29,7 +29,7 @@ export class Reasons {
     return later.length > 0 ? Math.min(...later) : null
   }
 
-  /** The client did not take them, or did not let them in. `held`: it keeps them back all the same. */
+  /** Reports messages that the client did not take or let in. State `held`: the client goes on screening them. */
   refused(entries: readonly Entry[], state: Waiting, why: string): void {
     if (state === 'held') for (const entry of entries) remember(this.#screened, idOf(entry))
     this.#say(entries, state, why)

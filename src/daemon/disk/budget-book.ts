@@ -1,4 +1,4 @@
-/** The counted rounds of one name, in a file beside its mail. */
+/** Stores the counted rounds of one name in a file beside its mail. */
 import { join } from 'node:path'
 import { Budget, type BudgetStep } from '../../core/mail/budget.ts'
 import { Journal } from '../../host/journal.ts'
@@ -25,7 +25,7 @@ export class BudgetBook {
     return new BudgetBook(journal, steps, log)
   }
 
-  /** Counting must not stop mail: on a full disk it goes on in memory alone. */
+  /** Notes a step. On a full disk counting goes on in memory alone, so that mail is not stopped. */
   note(step: BudgetStep): void {
     this.#budget.apply(step)
     try {

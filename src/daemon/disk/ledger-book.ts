@@ -1,4 +1,4 @@
-/** The ledger of what a name has open with others, in a file beside its mail. */
+/** Stores the ledger of a name, its open questions and answers, in a file beside its mail. */
 import { join } from 'node:path'
 import { Ledger, type LedgerStep } from '../../core/state/ledger.ts'
 import { Journal } from '../../host/journal.ts'
@@ -27,7 +27,7 @@ export class LedgerBook {
     return new LedgerBook(journal, steps, log)
   }
 
-  /** Keeping a ledger must not stop anything: on a full disk it goes on in memory alone. */
+  /** Notes a step. On a full disk the ledger goes on in memory alone. */
   note(step: LedgerStep): void {
     if (!this.#ledger.matters(step)) return
     this.#ledger.apply(step)

@@ -1,4 +1,4 @@
-/** The session directories: the record in each, and what is to be removed. */
+/** Reads and writes the records in session directories, and removes leftovers. */
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -9,10 +9,10 @@ import { tryLock } from '../../host/lock.ts'
 import { identifyProcess } from '../../host/process/process.ts'
 
 const RECORD_BYTES = 64 * 1024
-/** Directories on their way out. */
+/** Prefix of directories that are being removed. */
 const ASIDE = '.gone-'
 const DAY_MS = 86_400_000
-/** Logs are for those who look for what went wrong a few days ago. */
+/** Logs are kept this long for a look at a recent fault. */
 const LOG_MS = 7 * DAY_MS
 
 export function writeRecord(dir: string, record: SidecarRecord): void {
@@ -24,7 +24,7 @@ export function readRecord(home: Home, key: string): SidecarRecord | null {
   return parsed.success ? parsed.data : null
 }
 
-/** Keys of the sessions that have a directory. */
+/** Returns the keys of sessions that have a directory. */
 export function sessionKeys(home: Home): string[] {
   try {
     return readdirSync(home.run).filter((key) => /^(cc|mcp|op)-/.test(key))
@@ -34,8 +34,8 @@ export function sessionKeys(home: Home): string[] {
 }
 
 /**
- * Removes a directory whose lock the caller has. In one step, so that whoever comes to it meanwhile has a directory
- * of its own: the lock would go before the other files, and those might be a newcomer's by then.
+ * Removes a directory whose lock the caller has. It is renamed first, so that a newcomer gets a directory of its own.
+ * Otherwise the lock would go before the other files, which might be the newcomer's by then.
  */
 export function removeLocked(dir: string): void {
   const aside = join(dirname(dir), ASIDE)
@@ -51,8 +51,8 @@ export function removeLocked(dir: string): void {
 }
 
 /**
- * Removes what nobody else will: directories whose sidecar never got as far as a record, which is all that a witness
- * goes by, and the old logs of sessions that are over.
+ * Removes what no witness will: directories whose sidecar died before it wrote a record, and old logs of sessions that
+ * are over.
  */
 export function sweepLeftovers(home: Home, now: number): void {
   for (const key of sessionKeys(home)) {

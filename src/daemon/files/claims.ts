@@ -1,4 +1,7 @@
-/** Claims on files in the engine: one record per repository, changed by compare-and-set. Keeps nothing in memory. */
+/**
+ * Reads and writes file claims in the engine: one record per repository, changed by compare-and-set, with nothing in
+ * memory.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type Asked, claimed, claimOn, passed, released, type Standing, standing } from '../../core/files/claims.ts'
@@ -14,7 +17,10 @@ import { holderOf } from '../names/registry.ts'
 const ATTEMPTS = 100
 const RETRY_MS = 5
 
-/** Throws `conflict` naming each holder, `too_large`, `mesh_down`; with `timeout` the same again is safe. */
+/**
+ * Claims all paths or none. Throws `conflict` naming each holder, `too_large`, `mesh_down`. After `timeout` the call
+ * may be repeated.
+ */
 export function claimFiles(store: ProjectStore, repository: string, asked: Asked, grace: Grace): Promise<Standing[]> {
   return change(store, repository, grace, (all) => {
     const claims = claimed(all, asked)
@@ -23,7 +29,7 @@ export function claimFiles(store: ProjectStore, repository: string, asked: Asked
   })
 }
 
-/** `paths` null: all of `by`. Throws `not_found`. Resolves to what was released. */
+/** Releases claims of `by`, or all of them if `paths` is null. Resolves to the released paths. Throws `not_found`. */
 export function releaseFiles(
   store: ProjectStore,
   repository: string,
@@ -37,12 +43,12 @@ export function releaseFiles(
   })
 }
 
-/** The claims of a repository that have not fallen. */
+/** Returns the claims of a repository that have not expired. */
 export async function standingClaims(store: ProjectStore, repository: string, grace: Grace): Promise<Standing[]> {
   return judged(store, (await store.claims.get(repository))?.value.claims ?? [], grace)
 }
 
-/** The claim of another session on the file at `path`, if there is one. */
+/** Returns the claim of another session on the file at `path`, or null. */
 export async function claimAgainst(
   store: ProjectStore,
   repository: string,
@@ -74,7 +80,7 @@ export async function claimsOf(store: ProjectStore, name: string): Promise<OwnCl
   return own.sort((a, b) => (a.since < b.since ? -1 : 1))
 }
 
-/** Gives all claims of `from` to `to`, in every repository: after a rename. */
+/** Passes all claims of `from` to `to` in every repository, after a rename. */
 export async function passClaims(store: ProjectStore, from: Actor, to: Actor): Promise<void> {
   for (const { key, value } of await store.claims.all()) {
     if (!value.claims.some(({ holder }) => holder.name === from.name)) continue
@@ -82,7 +88,7 @@ export async function passClaims(store: ProjectStore, from: Actor, to: Actor): P
   }
 }
 
-/** `claims` null: nothing to write. */
+/** A change of a repository's claims. `claims` null: nothing to write. */
 type Change<T> = (all: readonly Standing[], stored: readonly FileClaim[]) => { claims: FileClaim[] | null; result: T }
 
 async function change<T>(store: ProjectStore, repository: string, grace: Grace, make: Change<T>): Promise<T> {

@@ -1,6 +1,7 @@
 /**
- * Notifies two sessions that edit one file of a worktree of each other, and so the editor and the claimant of a claimed
- * file. Each file has a record of its latest editors: a sidecar that finds another in it notifies both. None watches.
+ * Notifies two sessions that edit the same file of a worktree, and the editor and claimant of a claimed file. Each file
+ * has a record of its latest editors. A sidecar that finds another session in it notifies both, so no session has to
+ * watch.
  */
 
 import { createHash } from 'node:crypto'
@@ -26,11 +27,11 @@ const HASH_DIGITS = 16
 
 export class EditNews {
   readonly #session: MailSession
-  /** Paths whose edits were not looked at yet. */
+  /** Edited paths that wait to be looked at. */
   readonly #pending = new Set<string>()
-  /** When this session was put into a file's record last. */
+  /** Time at which this session was last put into a file's record, by path. */
   readonly #noted = new BoundedMap<string, number>(limits.filesEdited)
-  /** The connection over which it was. */
+  /** The connection over which those records were written. */
   #store: ProjectStore | null = null
   #running = false
 
@@ -38,7 +39,7 @@ export class EditNews {
     this.#session = session
   }
 
-  /** The session edited the file at this absolute path. What cannot be shared now is looked at with the next edit of it. */
+  /** Handles an edit of the file at an absolute path. Without the engine it waits for the next edit of the file. */
   edited(path: string): void {
     if (this.#pending.size < limits.filesEdited) this.#pending.add(path)
     if (!this.#running) void this.#run()
@@ -98,7 +99,7 @@ export class EditNews {
     throw new MeshError('conflict', 'the record of a file was changed by another writer at every try')
   }
 
-  /** Notifies this session and the other, unless they know. One that has ended edits and claims no more. */
+  /** Notifies this session and the other, unless they know. An ended session is skipped. */
   async #notifyBoth(store: ProjectStore, file: Located, other: Actor, claim: FileClaim | null): Promise<void> {
     const { path, repository, top } = file
     const holder = await holderOf(store, other.name)
@@ -119,7 +120,7 @@ export class EditNews {
     await (await this.#session.send(letter)).stored
   }
 
-  /** Puts news into the own mailbox, once for a peer and a file. False: it was there before. */
+  /** Puts news into this session's mailbox, once per peer and file. Returns false if it was there before. */
   #notify(news: FileNews, said: FileEdited, { member, epoch }: Actor): boolean {
     const { mailbox, record, place } = this.#session
     const of = [said.repository, said.worktree, folded(news.path), news.peer, record.epoch]
@@ -144,7 +145,7 @@ export class EditNews {
     return true
   }
 
-  /** Hash of a directory of a machine. */
+  /** Returns a hash of a directory and its machine. */
   #worktreeOf(top: string): string {
     return hashOf(JSON.stringify([this.#session.record.process.host, top]))
   }

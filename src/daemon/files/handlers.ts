@@ -1,4 +1,4 @@
-/** The operations of claims on files. */
+/** Handles the operations on file claims. */
 import type { ShownClaim } from '../../api/file-ops.schema.ts'
 import type { Standing } from '../../core/files/claims.ts'
 import { overlap } from '../../core/files/paths.ts'
@@ -45,12 +45,12 @@ export const fileHandlers = {
   },
 } satisfies HandlersOf<Session>
 
-/** All paths of a call are in one repository: that of the directory that they start from. */
+/** Returns the repository of a call's paths: all are in that of the directory they start from. */
 function repositoryOf(located: readonly Located[]): string {
   return located[0]!.repository
 }
 
-/** Relative paths start from the top of the session's worktree, unless the caller says otherwise. */
+/** Locates a path. Relative paths start from the top of the session's worktree, or from `cwd`. */
 function find({ place }: Session, path: string, cwd = place.worktree): Located {
   return locate(cwd, path)
 }

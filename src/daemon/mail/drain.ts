@@ -1,4 +1,4 @@
-/** Sends what a sidecar of this machine that is gone had promised to send. */
+/** Sends the outboxes that dead sidecars of this machine left. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Outbox, type OutboxStep } from '../../core/mail/outbox.ts'
@@ -37,7 +37,7 @@ export async function drainOutbox(home: Home, store: ProjectStore, name: string,
   }
 }
 
-/** The directory of a name that no sidecar uses, locked. */
+/** The locked directory of a name that no sidecar uses. */
 interface NameFiles {
   remove(): void
   release(): void
@@ -50,7 +50,7 @@ export function lockNameFiles(home: Home, project: string, name: string): NameFi
   return lock && { remove: () => removeLocked(dir), release: () => lock.release() }
 }
 
-/** Drains what any dead sidecar of this home and project left. */
+/** Drains the outboxes of all dead sidecars of this home and project. */
 export async function drainAll(home: Home, store: ProjectStore, log: Logger): Promise<void> {
   const root = join(home.projects, store.project, 'names')
   const names = existsSync(root) ? readdirSync(root).filter(isName) : []
@@ -64,7 +64,7 @@ function hasOutbox(dir: string): boolean {
   return (statSync(join(dir, 'outbox.jsonl'), { throwIfNoEntry: false })?.size ?? 0) > 0
 }
 
-/** The last but one token of a message subject is the sender's member. */
+/** Returns the sender's member, the last but one token of a message subject. */
 function memberOf(subject: string): string {
   return subject.split('.').at(-2)!
 }

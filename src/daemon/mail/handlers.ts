@@ -1,4 +1,4 @@
-/** The operations that look at mail and act on it from outside. Those that read it are in `delivery`. */
+/** Handles the operations that look at mail or act on it from outside. Those that read it are in `delivery`. */
 import type { Parsed, Session as Peer, Response } from '../../api/ops.schema.ts'
 import { isRefusal } from '../../core/mail/control.ts'
 import { isShell } from '../../core/names/kinds.ts'
@@ -11,7 +11,7 @@ import { ping } from './ping.ts'
 import { post } from './send.ts'
 import type { MailSession } from './session.ts'
 
-/** The sidecars that are asked to count anew answer within this long. */
+/** Limits the wait for sidecars that were asked to count anew. */
 const ANSWER_MS = 5000
 
 export const mailHandlers = {
@@ -35,13 +35,13 @@ export const mailHandlers = {
   },
 } satisfies HandlersOf<MailSession>
 
-/** A session that is asked to count anew: with one peer, or with all (null). */
+/** A session that is asked to count anew, with one peer or with all (null). */
 interface Target {
   name: string
   with: string | null
 }
 
-/** Every pair of the project; the held ones first. */
+/** Returns every pair of the project, held ones first. */
 function pairsOf(sessions: readonly Peer[]): Response<'budget'> {
   const pairs = sessions.flatMap(({ name, budget = [] }) => budget.map((pair) => ({ name, ...pair })))
   return pairs.sort((a, b) => b.held - a.held || b.rounds - a.rounds)
@@ -69,12 +69,15 @@ async function resume(
   return answers.map(({ refused: _, ...answer }) => answer)
 }
 
-/** Says what a person types in a plain shell. */
+/** Returns the hint with the command that a person types in a shell. */
 function hintFor(name: string): string {
   return `ask the person to run, in a plain shell: mesh budget resume ${name}`
 }
 
-/** The named session with all its peers, and each of these with it: what one lets go on, the other would hold next. */
+/**
+ * Returns the named session with all its peers, and each peer with that session: a message released by one side would
+ * be held by the other.
+ */
 function targetsOf(sessions: readonly Peer[], name: string | undefined): Target[] {
   const there = sessions.filter(({ status }) => status !== 'gone')
   if (name === undefined) return there.filter(({ budget }) => budget).map((one) => ({ name: one.name, with: null }))

@@ -1,4 +1,4 @@
-/** Takes what the reader of the stream yields into the mailbox: what is for this session, each message once. */
+/** Takes messages from the stream's reader into the mailbox, each once, if they are for this session. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isControl } from '../../core/mail/control.ts'
 import { isDirect, isFor } from '../../core/mail/recipients.ts'
@@ -15,7 +15,7 @@ import type { Mailbox } from './mailbox.ts'
 import type { Sender } from './outbox.ts'
 
 const NO_ROOM_MS = 50
-/** Lanes whose last number is remembered. */
+/** Number of lanes whose last number is remembered. */
 const LANES = 10_000
 
 export interface Arrived {
@@ -24,9 +24,9 @@ export interface Arrived {
   verified: boolean
 }
 
-/** A message that is in the journal now. */
+/** A message that has been journalled. */
 export interface Arrival extends Arrived {
-  /** It was not there before. */
+  /** False for one that was in the journal before. */
   isNew: boolean
   /** The loop budget holds it. */
   held: boolean
@@ -37,9 +37,9 @@ interface IncomingSession extends Session {
   readonly mailbox: Mailbox
   readonly sender: Sender
   readonly loops: LoopGuard
-  /** True while a call awaits one particular message: there is more room then. */
+  /** True while a call awaits one particular message, which gets extra room. */
   readonly isAwaiting: boolean
-  /** Does what every room has to do with a message that arrived. */
+  /** Lets every room handle a message that arrived. */
   arrived(arrival: Arrival): void
 }
 
@@ -51,7 +51,7 @@ export class Incoming {
     this.#session = session
   }
 
-  /** Returns the message; null for bytes that are none, which are passed over for good. */
+  /** Parses a message. Returns null for unreadable bytes, which are skipped for good. */
   read({ seq, subject, data }: Delivery): Arrived | null {
     const { place, ring, log } = this.#session
     const decoded = decodeEnvelope(place.project, subject, data, (member) => ring.keyOf(member))
@@ -60,7 +60,7 @@ export class Incoming {
     return null
   }
 
-  /** Takes mail to the name, to everybody, and of its topics. */
+  /** Takes mail for the name, for everybody, and for its topics. */
   async deliver(delivery: Delivery): Promise<void> {
     const arrived = this.read(delivery)
     const { seq } = delivery
@@ -75,13 +75,13 @@ export class Incoming {
     await this.#receive(arrived, false)
   }
 
-  /** Takes a role's message. `repeat`: another session had taken it before, and may have shown it. */
+  /** Takes a role's message. `repeat`: another session took it before, and may have shown it. */
   async deliverTaken(delivery: Delivery, repeat: boolean): Promise<void> {
     const arrived = this.read(delivery)
     if (arrived && !this.#session.mailbox.inbox.knows(arrived.envelope.id)) await this.#receive(arrived, repeat)
   }
 
-  /** Returns true for what this session sent itself, under whatever name it had then. */
+  /** Returns true for a message that this session sent, under any name that it had. */
   isOwn({ from, id }: Envelope): boolean {
     return from.name === this.#session.record.name || this.#isSent(id)
   }
@@ -90,7 +90,7 @@ export class Incoming {
     return this.#session.sender.get(id) !== undefined
   }
 
-  /** Returns true for what this session itself sent to all or to a topic, under whatever name it had then. */
+  /** Returns true for a message that this session sent to all or to a topic, under any name that it had. */
   #isEcho({ envelope }: Arrived): boolean {
     return !isDirect(envelope) && this.#isSent(envelope.id)
   }
@@ -116,7 +116,10 @@ export class Incoming {
     this.#session.arrived({ ...arrived, isNew, held })
   }
 
-  /** Numbers run per sender, epoch and recipient: one that is missing was lost by the store. Forged ones say nothing. */
+  /**
+   * Reports a gap: numbers run per sender, epoch and recipient, so a missing one was lost by the store. Unverified
+   * messages are ignored.
+   */
   #noticeGap({ seq: position, envelope, verified }: Arrived): void {
     const { from, to, seq } = envelope
     if (!verified || to.startsWith('role:')) return

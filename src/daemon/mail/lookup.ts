@@ -8,7 +8,7 @@ import type { MailSession } from './session.ts'
 
 const ID_PREFIX = /^m_[0-9a-f]{8,32}$/
 
-/** Throws `not_found` unless something is known of the message: sent or received here, or known by a receipt. */
+/** Throws `not_found` for a message that was neither sent nor received here and has no receipt. */
 export async function checkKnown(session: MailSession, id: string): Promise<void> {
   if (session.sender.get(id) || session.mailbox.inbox.origin(id)) return
   if (!session.link.up || (await session.link.store.receiptsOf(id)).length > 0) return
@@ -19,7 +19,7 @@ export function checkId(id: string): void {
   if (!isMessageId(id)) throw new MeshError('bad_request', `${quote(id)} is not a message id`)
 }
 
-/** A whole id from a whole one or from an unambiguous beginning of at least eight digits, as models are shown. */
+/** Returns the full id for an unambiguous prefix of at least eight digits, as models see them. */
 export async function fullId(session: MailSession, prefix: string): Promise<string> {
   if (isMessageId(prefix)) return prefix
   if (!ID_PREFIX.test(prefix)) throw new MeshError('bad_request', `${quote(prefix)} is not a message id`)

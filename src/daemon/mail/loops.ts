@@ -1,6 +1,6 @@
 /**
- * Holds the mail of a peer that has answered this session too often without a person, notifies the people, and lets it go
- * on when they say so. The counting is core's.
+ * Holds the mail of a peer that has answered this session too often without a person, notifies the people, and releases
+ * it at their word. `core/mail/budget.ts` does the counting.
  */
 
 import { BoundedMap } from '../../core/bounded-map.ts'
@@ -17,12 +17,12 @@ import type { Session } from '../session.ts'
 import type { Mailbox } from './mailbox.ts'
 import type { Steps } from './receipts.ts'
 
-/** Senders of whom it is remembered whether they are people. */
+/** Number of senders remembered as people or sessions. */
 const KNOWN = 1000
 
 /** A session whose exchanges are counted. */
 export interface CountedSession extends Session {
-  /** The files that the name has on this machine; null before the session has one. */
+  /** The name's files on this machine; null before the session has a name. */
   readonly storage: { mailbox: Mailbox; book: BudgetBook } | null
   readonly steps: Steps
 }
@@ -36,12 +36,12 @@ export class LoopGuard {
     this.#session = session
   }
 
-  /** A person's own session counts nothing. */
+  /** False for a person's own session, which counts nothing. */
   get counts(): boolean {
     return !isShell(this.#session.harness.kind)
   }
 
-  /** Rounds without a person. */
+  /** Number of rounds allowed without a person. */
   get #limit(): number {
     return this.#session.settings.loopRounds
   }
@@ -50,7 +50,7 @@ export class LoopGuard {
     return this.#session.storage?.book.budget.held() ?? []
   }
 
-  /** Finds out who a sender is, so that `judge` knows at once. */
+  /** Looks up a sender, so that `judge` can answer at once. */
   async know({ member, name, epoch }: Envelope['from']): Promise<void> {
     const key = keyOf({ member, name, epoch })
     if (!this.counts || this.#harness.has(key)) return
@@ -58,12 +58,12 @@ export class LoopGuard {
     this.#harness.set(key, record?.member === member ? record.harness : '')
   }
 
-  /** Returns true for people at a shell. After `know`. */
+  /** Returns true for a person at a shell. Call `know` first. */
   isPerson(from: Envelope['from'], verified: boolean): boolean {
     return verified && isShell(this.#harness.get(keyOf(from)))
   }
 
-  /** Counts a message that arrives. True: it is to be held. After `know`. */
+  /** Counts a message that arrives. Returns true if it is to be held. Call `know` first. */
   judge(envelope: Envelope, verified: boolean): boolean {
     const kept = this.#session.storage
     if (!this.counts || !kept) return false
@@ -82,7 +82,7 @@ export class LoopGuard {
     return step?.held ?? false
   }
 
-  /** This session sent something to a peer. */
+  /** Counts a message to a peer. */
   sent(to: string): void {
     const kept = this.#session.storage
     if (!this.counts || !kept) return
@@ -91,7 +91,7 @@ export class LoopGuard {
     kept.book.note({ t: 'sent', to, at: now })
   }
 
-  /** Counts anew, with one peer or all (null), and lets go on what was held. Returns how many messages. */
+  /** Counts anew, with one peer or all (null), and releases held messages. Returns how many. */
   resume(peer: string | null, evidence: string): number {
     const kept = this.#session.storage
     if (!kept) return 0
@@ -105,7 +105,7 @@ export class LoopGuard {
     return released.length
   }
 
-  /** Notifies the people of holds that they do not know of. What fails is tried again with the next call. */
+  /** Notifies the people of holds that they do not know of. The next call retries what failed. */
   async notify(): Promise<void> {
     const unnotified = this.#held.filter(({ notified }) => !notified.people)
     for (const { with: peer, rounds } of unnotified) {
@@ -125,13 +125,16 @@ export class LoopGuard {
     }
   }
 
-  /** Why the messages of a peer are held, for receipts. */
+  /** Returns the reason why a peer's messages are held, for receipts. */
   evidence(peer: string): string {
     const pair = this.#held.find((one) => one.with === peer)
     return holdEvidence(peer, pair?.rounds ?? this.#limit)
   }
 
-  /** Returns holds that the model does not know of yet, for its next hand-over; `read` is called once it does. */
+  /**
+   * Returns the line about new holds for the model's next hand-over; the caller calls `read` once the model has read
+   * it.
+   */
   note(): { text: string; read(): void } | null {
     const pairs = this.#held.filter(({ notified }) => !notified.model)
     const text = this.#noteOf(pairs)
@@ -139,7 +142,7 @@ export class LoopGuard {
     return { text, read: () => pairs.forEach((pair) => void this.#noteNotified(pair.with, 'model')) }
   }
 
-  /** Returns what a model reads of holds as it starts; empty when nothing is held. */
+  /** Returns the line about holds for a model that starts; empty without any. */
   startNote(): string {
     return this.#noteOf(this.#held)
   }
@@ -155,7 +158,7 @@ export class LoopGuard {
     this.#session.storage?.book.note({ t: 'told', with: peer, whom })
   }
 
-  /** Returns what a heartbeat shows of it. */
+  /** Returns the pairs that the heartbeat shows. */
   pairs(): PairState[] {
     const kept = this.#session.storage
     if (!kept || !this.counts) return []

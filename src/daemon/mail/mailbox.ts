@@ -1,6 +1,6 @@
 /**
- * The mail of this sidecar's name: inbox in memory, journal on disk, surfaced record in the engine. Every
- * change goes to the journal first.
+ * Keeps the mail of this sidecar's name: inbox in memory, journal on disk, surfaced record in the engine. Every change
+ * goes to the journal first.
  */
 import { join } from 'node:path'
 import { isAside } from '../../core/mail/addresses.ts'
@@ -22,7 +22,7 @@ export class Mailbox {
   readonly #inbox = new Inbox()
   readonly #log: Logger
   #record: Surfaced | null = null
-  /** The record from before the stream went back. */
+  /** The surfaced record from before the stream went back. */
   #outdated: Surfaced | null = null
   #revision = 0
   #dirty = false
@@ -34,8 +34,8 @@ export class Mailbox {
   }
 
   /**
-   * Opens the journal in `dir`. What a caller was given and never confirmed may have been shown: it is unread, marked.
-   * Hand-overs through doors stay in flight until somebody has looked what became of them: see `inherited`.
+   * Opens the journal in `dir`. Messages that were given to a caller and never confirmed may have been shown; they are
+   * unread, marked. Hand-overs through doors stay in flight: see `inherited`.
    */
   static open(dir: string, log: Logger): Mailbox {
     const { journal, steps } = Journal.open<InboxStep>(join(dir, 'journal.jsonl'))
@@ -46,7 +46,7 @@ export class Mailbox {
     return mailbox
   }
 
-  /** Hand-overs through doors that nobody has settled: after `open` those of an earlier sidecar. Oldest first. */
+  /** Unsettled hand-overs through doors, oldest first. After `open` these are an earlier sidecar's. */
   get inherited(): Offer[] {
     return this.#inbox.offers()
   }
@@ -68,7 +68,9 @@ export class Mailbox {
     return this.#inbox.size < count && this.#inbox.bytes < limits.unreadBytes
   }
 
-  /** Reads the surfaced record: what earlier owners of the name have read. Returns where reading begins. */
+  /**
+   * Reads the surfaced record, which says what earlier owners of the name have read. Returns the position to read from.
+   */
   async load(store: ProjectStore, name: string, since: number): Promise<number> {
     const { value, revision } = await store.surfaced.look(name)
     this.#record = value
@@ -76,7 +78,7 @@ export class Mailbox {
     return startPosition(this.#record, since)
   }
 
-  /** Makes the surfaced record this owner's, so that a former one that does not know yet is refused. Throws `conflict`. */
+  /** Makes the surfaced record this owner's, which fences off a former owner. Throws `conflict`. */
   async fence(store: ProjectStore, { name, epoch, since }: NameRecord): Promise<void> {
     await compareAndSet<Surfaced, Surfaced, void>(store.surfaced, name, ({ value }) => {
       const isMine = (value?.epoch ?? 1) >= epoch
@@ -85,7 +87,9 @@ export class Mailbox {
     })
   }
 
-  /** Returns whether the stream has gone back behind what was read: a damaged store, or another one. After `load`. */
+  /**
+   * Returns whether the stream went back behind what was read, as a damaged or replaced store does. Call `load` first.
+   */
   async isRewound(store: ProjectStore): Promise<boolean> {
     const { newest } = this.#inbox
     const there = newest && (await store.messageAt(newest.seq))
@@ -95,7 +99,7 @@ export class Mailbox {
     return high > (await store.messagesState()).lastSeq
   }
 
-  /** Forgets all positions. Returns where reading begins: what is known is known by its id. */
+  /** Forgets all positions. Returns the position to read from; read messages are then known by their ids. */
   rewind(): number {
     this.#log.error('the store lost messages: reading it again from its beginning')
     this.#step({ t: 'rewound' })
@@ -111,7 +115,10 @@ export class Mailbox {
     return this.#inbox.knows(id) || (!isAside(to) && wasRead(this.#record, seq))
   }
 
-  /** `repeat`: somebody else may have shown it. So may an earlier owner, at this position of a stream that went back. */
+  /**
+   * Journals a message. `repeat`: another session may have shown it. So may an earlier owner, at this position of a
+   * stream that went back.
+   */
   arrive(
     arrived: { seq: number; envelope: Envelope; verified: boolean },
     at: number,
@@ -123,7 +130,7 @@ export class Mailbox {
     this.#step({ t: 'in', seq, at, verified, envelope, ...marks })
   }
 
-  /** Lets held messages go on: of one sender, or all (null). Returns them. */
+  /** Releases held messages of one sender, or of all (null). Returns them. */
   release(from: string | null): Entry[] {
     const entries = this.#inbox.held().filter(({ envelope }) => from === null || envelope.from.name === from)
     if (entries.length > 0) this.#step({ t: 'released', ids: entries.map(({ envelope }) => envelope.id) })
@@ -138,12 +145,14 @@ export class Mailbox {
     this.#step({ t: 'handed', handover, ids: entries.map(({ envelope }) => envelope.id), door, at })
   }
 
-  /** A hand-over that did not happen (`certain`) or of which nothing shows that it did. */
+  /**
+   * Makes a hand-over's messages unread again. `certain`: they were not shown; otherwise they are marked as repeats.
+   */
   giveBack(handover: string, certain: boolean): void {
     if (this.#inbox.inHandover(handover).length > 0) this.#step({ t: 'back', handover, certain })
   }
 
-  /** Settles messages: they are read. Returns those that were not before. */
+  /** Settles messages as read. Returns those that were unread before. */
   surface(ids: readonly string[], at: number): Entry[] {
     const entries = ids.map((id) => this.#inbox.get(id)).filter((entry) => entry !== undefined)
     if (entries.length === 0) return []
@@ -152,19 +161,19 @@ export class Mailbox {
     return entries
   }
 
-  /** Read messages whose reader lost them before an answer are unread again, marked as repeats. */
+  /** Makes read messages unread again, marked as repeats: their reader lost them before an answer. */
   again(entries: readonly Entry[], at: number): void {
     for (const { seq, envelope, verified } of entries) this.#step({ t: 'again', seq, at, verified, envelope })
     this.#dirty = true
   }
 
-  /** Notes a message as read that is not here, or no longer unread. */
+  /** Notes a message as read that is not here, or is no longer unread. */
   know(origin: Origin): void {
     if (this.#inbox.get(origin.id)) this.surface([origin.id], Date.now())
     else if (!this.#inbox.knows(origin.id)) this.#step({ t: 'known', origins: [origin] })
   }
 
-  /** Gives up an unread message of a role that has another taker now. */
+  /** Drops an unread role message that another session has taken. */
   drop(id: string): void {
     if (this.#inbox.get(id)) this.#step({ t: 'dropped', id })
   }
@@ -196,7 +205,7 @@ export class Mailbox {
     }
   }
 
-  /** After a lost compare-and-set: an own write whose answer was lost, or another owner's. */
+  /** Handles a lost compare-and-set: either an own write whose answer was lost, or another owner's. */
   async #reread(store: ProjectStore, name: string, epoch: number): Promise<boolean> {
     const { value, revision } = await store.surfaced.look(name)
     this.#revision = revision

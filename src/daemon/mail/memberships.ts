@@ -1,4 +1,4 @@
-/** Topics that a session reads and roles that it takes, and the operations that change them. */
+/** Changes the topics that a session reads and the roles that it takes, and handles those operations. */
 import type { Response } from '../../api/ops.schema.ts'
 import { MeshError } from '../../errors.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
@@ -62,7 +62,7 @@ export async function addRole(session: MemberSession, role: string): Promise<voi
   )
 }
 
-/** Changes topics or roles, and reads accordingly. */
+/** Changes topics or roles, and reads accordingly from then on. */
 async function changeMembership(session: MemberSession, edit: (record: NameRecord) => NameRecord): Promise<void> {
   const { registry, link, roles, record: before } = session
   const record = await registry.change(link.store, edit)
@@ -72,7 +72,7 @@ async function changeMembership(session: MemberSession, edit: (record: NameRecor
   })
 }
 
-/** Reads a topic from now on. The reader stands still meanwhile: what it has passed would count as read. */
+/** Reads a topic from now on. The reader is paused meanwhile, since what it passes would count as read. */
 async function joinTopic(session: MemberSession, topic: string): Promise<void> {
   const { link, registry } = session
   const storage = opened(session)

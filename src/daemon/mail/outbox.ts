@@ -1,4 +1,7 @@
-/** Sends: one FIFO outbox, written before anything is published, one message in flight per recipient. */
+/**
+ * Sends messages from one FIFO outbox, written to disk before anything is published, with one message in flight per
+ * recipient.
+ */
 
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,15 +17,15 @@ import { envelope } from '../../wire/envelope.schema.ts'
 import { limits, times } from '../../wire/limits.ts'
 
 const COMPACT_BYTES = 32 * 1024 * 1024
-/** Stored messages kept for sending again what a damaged store lost. */
+/** Bytes of stored messages kept, to send again what a damaged store lost. */
 const SENT_BYTES = 8 * 1024 * 1024
-/** After so many messages that the store no longer has, no more are looked for. */
+/** Number of missing messages after which the search for lost ones ends. */
 const REMOVED = 32
 const RETRY_MS = 250
-/** Messages looked at for the last that was no sidecar's own. */
+/** Number of messages searched for the last one that the session itself sent. */
 const LATEST = 8
 
-/** A caller who awaits that a message is stored. */
+/** A caller that awaits the storing of a message. */
 interface Pending {
   resolve(position: number): void
   reject(error: MeshError): void
@@ -32,7 +35,7 @@ interface SenderOptions {
   dir: string
   member: string
   log: Logger
-  /** Knows whether the engine takes messages. */
+  /** Judges whether the engine takes messages. */
   stalls: Pick<Stalls, 'check' | 'clear' | 'suspect'>
 }
 
@@ -41,13 +44,13 @@ export class Sender {
   readonly #journal: Journal<OutboxStep>
   readonly #outbox = new Outbox()
   readonly #pending = new Map<string, Pending>()
-  /** Messages whose `send` has not resolved yet: these may still be refused. */
+  /** Messages whose `send` has not resolved yet, and may still be refused. */
   readonly #unanswered = new Set<string>()
   #store: ProjectStore | null = null
-  /** Changes whenever the link is lost or found: failures of an earlier one say nothing. */
+  /** Counts losses and recoveries of the link: failures of an earlier one mean nothing. */
   #link = 0
   #retry: NodeJS.Timeout | null = null
-  /** Bytes of the journal after it was last compacted. */
+  /** Size of the journal after its last compaction, in bytes. */
   #compacted = 0
 
   constructor(options: SenderOptions) {
@@ -59,8 +62,8 @@ export class Sender {
   }
 
   /**
-   * The engine is there: what waits goes out, and what a damaged store lost goes again. So does what was in flight when
-   * the link broke: its acknowledgement will not come any more.
+   * Sends all waiting messages over a new connection, with those that a damaged store lost and those that were in
+   * flight when the link broke, whose acknowledgement will not come any more.
    */
   async attach(store: ProjectStore): Promise<void> {
     this.#link++
@@ -72,9 +75,9 @@ export class Sender {
   }
 
   /**
-   * Finds the messages that a damaged store lost. A store loses its tail, and gives the positions away again: from the
-   * highest down to the first message that is where it was stored, all are lost. A message of whose position nothing is
-   * left was read and removed, or is old.
+   * Finds messages that a damaged store lost. A store loses its tail and gives the positions away again: from the
+   * highest down to the first message that is where it was stored, all are lost. A message at a position that is now
+   * empty was read and removed, or is old.
    */
   async #findLost(store: ProjectStore): Promise<Sent[]> {
     const stored = this.#outbox.stored()
@@ -99,7 +102,7 @@ export class Sender {
     this.#store = null
   }
 
-  /** Messages that are not stored yet wait in the file for its next owner. */
+  /** Closes the outbox. Messages that are not stored yet stay in the file for the next owner. */
   close(): void {
     this.detach()
     if (this.#retry) clearTimeout(this.#retry)
@@ -114,7 +117,7 @@ export class Sender {
     return this.#outbox.get(id)
   }
 
-  /** The last message that was no sidecar's own, of the last few. */
+  /** Returns the last message that the session itself sent, among the latest few. */
   lastSaid(): { id: string; to: string; at: number; text: string } | null {
     for (const { id, to, at, bytes } of this.#outbox.latest(LATEST)) {
       const read = decodeRecord(envelope, bytes)
@@ -130,8 +133,8 @@ export class Sender {
   }
 
   /**
-   * Sends. Resolves to the stream position, or to null when the engine did not answer in time: then the message is on
-   * this machine's disk and will go. Throws `store_full`: then nothing was kept.
+   * Sends a message. Resolves to its stream position, or to null when the engine did not answer in time: the message is
+   * then on this machine's disk and will go. Throws `store_full` with nothing stored.
    */
   async send(message: Outgoing): Promise<number | null> {
     this.#checkRoom(message)
@@ -150,7 +153,7 @@ export class Sender {
     }
   }
 
-  /** Resolves once the message is stored; rejects if it never will be. */
+  /** Resolves once the message is stored. Rejects if it never will be. */
   async stored(id: string): Promise<number> {
     const sent = this.#outbox.get(id)
     if (!sent) throw new MeshError('not_found', `no message ${id} was sent from here in the last day`)
@@ -211,8 +214,8 @@ export class Sender {
   }
 
   /**
-   * Gives a message up that the engine will not take, as long as its `send` has not resolved: after that it is kept. So it
-   * is when the disk cannot note the refusal: a restart would send it.
+   * Drops a message that the engine refused, while its `send` has not resolved. Later, or when the disk cannot note the
+   * refusal, it is kept: a restart would send it.
    */
   #refuse({ id }: Outgoing, error: MeshError): boolean {
     if (error.code !== 'too_large' && (error.code !== 'store_full' || !this.#unanswered.has(id))) return false
@@ -226,7 +229,10 @@ export class Sender {
     return true
   }
 
-  /** Stored is stored: if the disk cannot note it, the message goes again after a restart, under the same id. */
+  /**
+   * Notes that a message is stored. If the disk cannot note it, the message is sent again after a restart, under the
+   * same id.
+   */
   #noteStored(id: string, position: number): void {
     const step = { t: 'stored', id, position, at: Date.now() } as const
     try {

@@ -8,7 +8,7 @@ import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { readSessionEnd, type SessionEndCode } from '../../wire/session-end.ts'
 import type { Actor, Task } from '../../wire/task.schema.ts'
 
-/** A person's sidecar ends by itself when nobody calls it, or with the machine. */
+/** Reasons for which a person's sidecar ends without the person giving anything up: idle, or the machine's end. */
 const RESTS: readonly SessionEndCode[] = ['idle', 'stopped', 'ended']
 
 export function graceOf({ claimGraceSeconds, claimLostSeconds }: Settings): Grace {
@@ -20,7 +20,7 @@ export function actorOf({ member, name, epoch }: Actor): Actor {
   return { member, name, epoch }
 }
 
-/** From the names record. */
+/** Returns what is known of a lease's holder from its names record. */
 export function holderFacts(record: NameRecord | null, holder: Actor): HolderFacts {
   if (!record || record.member !== holder.member) return { state: 'absent' }
   const { endedAt, reason } = record
@@ -29,7 +29,7 @@ export function holderFacts(record: NameRecord | null, holder: Actor): HolderFac
   return { state, ...(endedAt === undefined ? {} : { at: endedAt }), ...(reason === undefined ? {} : { reason }) }
 }
 
-/** Returns the id of a finding: two sessions that find the same make one operation of it. */
+/** Returns the id of a finding: two sessions with the same finding make one operation of it. */
 export function findingId({ id, claim }: Task, move: Move): string {
   const finding = JSON.stringify([id, claim?.fence, claim?.deadline, move])
   return createHash('sha256').update(finding).digest('hex').slice(0, 32)

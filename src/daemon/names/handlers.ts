@@ -1,4 +1,4 @@
-/** The operations on names: who is there, and what this session is called. */
+/** Handles the operations on names: who is there, and the name of this session. */
 import { isShell } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import { checkName, quote } from '../../wire/names.ts'
@@ -8,7 +8,7 @@ import type { HandlersOf } from '../socket/call.ts'
 
 /** A session that can change what it is called. */
 interface NamedSession extends Session {
-  /** Resolves to the name before. */
+  /** Takes another name. Resolves to the name before. */
   rename(name: string): Promise<string>
   end(how: SessionEnd): Promise<void>
 }

@@ -1,4 +1,4 @@
-/** The names records of a project as this sidecar knows them. */
+/** Mirrors the names records of a project in this sidecar. */
 import { join } from 'node:path'
 import type { Home } from '../../host/home.ts'
 import { Replica } from '../../link/replica.ts'

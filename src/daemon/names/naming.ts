@@ -1,4 +1,4 @@
-/** Claims the name of this session, for one of its process's conversations. */
+/** Claims a name for this session and its current conversation. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isOwned } from '../../core/names/kinds.ts'
@@ -10,13 +10,13 @@ import type { NameRecord } from '../../wire/envelope.schema.ts'
 import type { Session } from '../session.ts'
 import { type Claimed, durableOf, Registry } from './registry.ts'
 
-/** The wait for a start that says whether the conversation is a copy of another. */
+/** Limits the wait for a start that says whether the conversation is a copy of another. */
 const SOURCE_MS = 1000
 
 /** A session that asks for a name. */
 interface NamingSession extends Session {
   readonly desired: { name: string; explicit: boolean }
-  /** The name is about to be given up. */
+  /** Closes what the name keeps here, before it is given up. */
   leave(): void
 }
 
@@ -43,23 +43,23 @@ export class Naming {
     return this.#conversation
   }
 
-  /** A conversation began in the session's process. */
+  /** Sets the conversation that began in the session's process. */
   set conversation(conversation: Conversation) {
     this.#conversation = conversation
     this.#begin()
   }
 
-  /** The way in which the name was had; null before. */
+  /** The outcome of the last claim; null before the first. */
   get claimed(): Claimed | null {
     return this.#claimed
   }
 
-  /** The name was claimed for another conversation. */
+  /** True when the name was claimed for another conversation. */
   get isNewConversation(): boolean {
     return this.#claimedFor !== this.#conversation.sessionId
   }
 
-  /** Claims a name: the first, one for another conversation, or when another session took the last one. */
+  /** Claims a name: the first one, one for another conversation, or a new one after another session took the last. */
   async join(store: ProjectStore): Promise<void> {
     const { registry } = this
     const before = registry.claimed ? registry.record : null
@@ -90,7 +90,10 @@ export class Naming {
     if (before && durableOf(before) !== durableOf(claimed.record)) await store.deleteDurable(durableOf(before))
   }
 
-  /** False when the name has another holder. Somebody may have thought us lost: we are not. */
+  /**
+   * Returns false when another session owns the name. If another session recorded this one as lost, corrects the
+   * record.
+   */
   async isStillMine(store: ProjectStore): Promise<boolean> {
     try {
       const record = await this.registry.refresh(store)

@@ -1,10 +1,10 @@
-/** Messages of the sidecar's own: to the people, and to its session. */
+/** Sends messages of the sidecar's own, to the people or to its session. */
 import { isShell } from '../../core/names/kinds.ts'
 import { limits } from '../../wire/limits.ts'
 import { newId, type Recipient } from '../../wire/names.ts'
 import type { Session } from '../session.ts'
 
-/** Writes to every person at a shell now; if there is none, to their role, whose next owner reads it. */
+/** Writes to every person at a shell now. Without any, writes to their role, whose next owner reads it. */
 export async function notifyPeople(session: Session, text: string): Promise<void> {
   for (const to of await people(session)) await notify(session, to, text)
 }
@@ -16,7 +16,7 @@ async function people(session: Session): Promise<Recipient[]> {
   return there.slice(0, limits.recipients).map(({ name }) => ({ kind: 'session', name }))
 }
 
-/** Writes to this very session that it lost the name `before` and has another. */
+/** Writes to this session that it lost the name `before` and has another. */
 export async function notifyRenamed(session: Session, before: string): Promise<void> {
   const { name } = session.record
   const text = `You are "${name}" on mesh now, no longer "${before}": mail sent to that name does not reach you any more.`

@@ -1,4 +1,4 @@
-/** Heartbeats of this session, and the state of the others as this sidecar sees them. */
+/** Publishes heartbeats of this session, and judges the state of the others. */
 import type { Session as Peer } from '../../api/ops.schema.ts'
 import { isOwned } from '../../core/names/kinds.ts'
 import { Amnesty, judge, type Sighting, suspectSelf, toSession } from '../../core/names/peers.ts'
@@ -8,7 +8,7 @@ import { times } from '../../wire/limits.ts'
 import { sessionEnd } from '../../wire/session-end.ts'
 import type { Session } from '../session.ts'
 
-/** Changes within this long go out in one heartbeat. */
+/** Gathers changes within this long into one heartbeat. */
 const GATHER_MS = 20
 
 /** A session with what its heartbeat shows. */
@@ -19,7 +19,7 @@ interface BeatingSession extends Session {
   readonly unread: number
   readonly courier: Pick<Presence, 'status' | 'doors'> & { readonly shut: string[] }
   readonly loops: { pairs(): PairState[] }
-  /** Finds out whether the name is still this session's. */
+  /** Checks whether this session still owns its name. */
   checkName(): Promise<void>
 }
 
@@ -52,7 +52,7 @@ export class PresenceKeeper {
     this.#store = null
   }
 
-  /** Something that the heartbeat shows has changed. */
+  /** Schedules a heartbeat after a change of what it shows. */
   changed(): void {
     this.#soon ??= setTimeout(() => {
       this.#soon = null
@@ -60,7 +60,7 @@ export class PresenceKeeper {
     }, GATHER_MS)
   }
 
-  /** Returns the heartbeat as of now; null without a name. */
+  /** Returns the current heartbeat; null without a name. */
   #current(): Omit<Presence, 'v' | 'kind'> | null {
     const { isNamed, isEnding, courier, loops, lastActivityAt, unread, version } = this.#session
     if (!isNamed || isEnding) return null
@@ -89,7 +89,7 @@ export class PresenceKeeper {
     void this.#session.checkName()
   }
 
-  /** Every session of the project, judged by the engine's times against one's own latest heartbeat. */
+  /** Returns every session of the project, judged by the engine's times against this session's latest heartbeat. */
   async sessions(store: ProjectStore): Promise<Peer[]> {
     const own = this.#current()
     const [names, beats] = await Promise.all([this.#session.names(), store.presence.all()])
@@ -116,7 +116,10 @@ export class PresenceKeeper {
     })
   }
 
-  /** `lost` lives in the names record: the heartbeat's bucket forgets. Whoever looks first writes it. */
+  /**
+   * Records a session as lost in the names record, since the heartbeat's bucket forgets. The first sidecar to look
+   * writes it.
+   */
   #recordLost(store: ProjectStore, record: NameRecord): void {
     if (!isOwned(record)) return
     const { code: reasonCode, reason } = sessionEnd('silent')

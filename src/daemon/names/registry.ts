@@ -1,4 +1,4 @@
-/** The names record of this session: claims it, keeps it, changes it by compare-and-set, and ends it. */
+/** Maintains the names record of this session: claims it, changes it by compare-and-set, and ends it. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isShell } from '../../core/names/kinds.ts'
@@ -18,12 +18,14 @@ const MOVE_LOOK_MS = 100
 
 export type Claimed = Omit<Claim, 'expect'>
 
-/** The durable consumer of a name's holder. */
+/** Returns the name of the durable consumer of a name's owner. */
 export function durableOf(record: Pick<NameRecord, 'name' | 'epoch'>): string {
   return `${record.name}-${record.epoch}`
 }
 
-/** An owned record is believed unless this machine can see that its process is dead, a lost one if it sees it alive. */
+/**
+ * Judges a record's process: an owned one is dead only if this machine can see that, a lost one alive only if it can.
+ */
 function isAlive(record: NameRecord): boolean {
   const state = processState(record.process)
   return record.state === 'lost' ? state === 'alive' || state === 'paused' : state !== 'dead'
@@ -38,7 +40,7 @@ export class Registry {
     this.#session = session
   }
 
-  /** The record as last read or written; throws `mesh_down` before the first claim. */
+  /** The record as last read or written. Throws `mesh_down` before the first claim. */
   get record(): NameRecord {
     if (this.#record) return this.#record
     throw new MeshError('mesh_down', 'this session has not joined the mesh yet')
@@ -49,7 +51,7 @@ export class Registry {
   }
 
   /**
-   * Claims a name, or confirms the current one. Of racing sessions each ends with its own name. `leave` is called before
+   * Claims a name, or confirms the current one. Racing sessions each end with a name of their own. Calls `leave` before
    * the record becomes that of another name or epoch.
    */
   async claim(store: ProjectStore, claimant: Omit<Claimant, 'highWater'>, leave: () => void): Promise<Claimed> {
@@ -81,13 +83,13 @@ export class Registry {
     throw new MeshError('conflict', 'too many sessions claim names at once')
   }
 
-  /** Its conversation is over in this process, and may be resumed in another. */
+  /** Records that the conversation has ended in this process and may be resumed in another. */
   async #leaveBehind(store: ProjectStore, left: NameRecord, at: string): Promise<void> {
     const isOver = { ...sessionEnd('resumed_other'), at, witness: this.record.name, isOver: true }
     await witness(store, left, isOver)
   }
 
-  /** Changes the own record. Throws `conflict` when the name has another holder. */
+  /** Changes this session's record. Throws `conflict` when another session owns the name. */
   async change(store: ProjectStore, edit: (record: NameRecord) => NameRecord): Promise<NameRecord> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const next = edit(this.record)
@@ -102,7 +104,7 @@ export class Registry {
     throw new MeshError('conflict', 'the names record was changed by another writer at every try')
   }
 
-  /** Reads the own record again. Throws `conflict` when the name has another holder. */
+  /** Reads this session's record again. Throws `conflict` when another session owns the name. */
   async refresh(store: ProjectStore): Promise<NameRecord> {
     const mine = this.record
     const current = await store.names.get(mine.name)
@@ -115,8 +117,8 @@ export class Registry {
   }
 
   /**
-   * Positions beyond the stream's end, after that went back, would keep new mail from this session. Resolves to whether
-   * there were any.
+   * Removes positions beyond the end of a stream that went back, which would keep new mail from this session. Resolves
+   * to whether there were any.
    */
   async fitTo(store: ProjectStore): Promise<boolean> {
     const { lastSeq } = await store.messagesState()
@@ -125,12 +127,12 @@ export class Registry {
     return true
   }
 
-  /** Ends the session in the record: its name waits for its return or for a successor. */
+  /** Records the end of the session. Its name waits for its return or for a successor. */
   async end(store: ProjectStore, end: SessionEnd, at: string): Promise<void> {
     await this.change(store, (record) => ended(record, { ...end, at, witness: record.name }))
   }
 
-  /** Takes another name, or one back that leads here. What makes the old one lead to it is done by `leaveFormer`. */
+  /** Takes another name, or takes one back that leads here. `leaveFormer` then makes the old name lead to it. */
   async rename(store: ProjectStore, name: string): Promise<void> {
     const previous = await this.refresh(store)
     if (name === previous.name)
@@ -150,7 +152,10 @@ export class Registry {
     this.#revision = written
   }
 
-  /** After a rename, also one that was cut short: the former name leads to this one. Returns the former name's record. */
+  /**
+   * Makes the former name lead to this one after a rename, also one that was interrupted. Returns the former name's
+   * record.
+   */
   async leaveFormer(store: ProjectStore, at: string): Promise<NameRecord | null> {
     const { formerly, name, epoch, session } = this.record
     if (!formerly) return null
@@ -171,12 +176,12 @@ export class Registry {
   }
 }
 
-/** The record of whoever has `name` now, renames followed; null if nobody ever had it. */
+/** Returns the record of the current owner of `name`, renames followed; null if the name was never owned. */
 export function holderOf(store: ProjectStore, name: string): Promise<NameRecord | null> {
   return followName(name, async (one) => (await store.names.get(one))?.value ?? null)
 }
 
-/** Follows renames from `name` on through the records that `read` gives. */
+/** Follows renames from `name` through the records that `read` returns. */
 export async function followName(
   name: string,
   read: (name: string) => Promise<NameRecord | null>,
@@ -189,15 +194,15 @@ export async function followName(
   }
 }
 
-/** A record whose session ended, as its witness writes it. */
+/** Returns the record of an ended session as its witness writes it. */
 export function ended(record: NameRecord, end: SessionEnd & { at: string; witness: string }): NameRecord {
   const { code: reasonCode, reason, at: endedAt, witness } = end
   return { ...record, state: 'gone', endedAt, reason: reason.slice(0, 200), reasonCode, witness }
 }
 
 /**
- * Writes `gone` for a session that this machine saw end (`isOver`: its own sidecar said so), unless it returned.
- * Resolves to true if it is gone now, whoever reported it.
+ * Writes `gone` for a session that this machine saw end, unless it returned. `isOver`: its own sidecar reported the
+ * end. Resolves to true if it is gone now, whichever sidecar recorded that.
  */
 export async function witness(
   store: ProjectStore,
@@ -224,7 +229,7 @@ function revisionOf(entries: readonly Entry<NameRecord>[], name: string): number
   return entries.find(({ key }) => key === name)?.revision ?? 0
 }
 
-/** The record with no position beyond `lastSeq`; itself if it has none. */
+/** Returns the record without positions beyond `lastSeq`; the same record if it has none. */
 function fitted(record: NameRecord, lastSeq: number): NameRecord {
   const { since, topics, formerly } = record
   if (Math.max(since, formerly?.until ?? 0, ...topics.map((topic) => topic.since)) <= lastSeq) return record

@@ -1,4 +1,4 @@
-/** Gives a session another name: its mail and its files come along. */
+/** Renames a session: its mail and files come along. */
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,7 +10,7 @@ import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Envelope, NameRecord } from '../../wire/envelope.schema.ts'
 import { durableOf, type Registry } from './registry.ts'
 
-/** Makes a change that, if it fails half-way, is completed by connecting anew. */
+/** Makes a change that a new connection completes if it fails half-way. */
 export async function completing(link: Pick<Link<ProjectStore>, 'reset'>, change: () => Promise<void>): Promise<void> {
   try {
     await change()
@@ -20,19 +20,22 @@ export async function completing(link: Pick<Link<ProjectStore>, 'reset'>, change
   }
 }
 
-/** A former holder that is ending, or a neighbour that drains, lets go within this long. */
+/** Limits the wait for a former owner that is ending, or a neighbour that drains the name, to release the lock. */
 export const LOCK_MS = 3000
 
-/** Locked by a name's owner for as long as it uses the name's directory. */
+/** Returns the path of the lock that a name's owner has while it uses the name's directory. */
 export function dirLock(dir: string): string {
   return join(dir, 'lock')
 }
 
-/** A second rename waits so long for mail to the name before that is still on its way. */
+/** Limits the wait of a second rename for mail to the former name that is still on its way. */
 const CATCH_UP_MS = 3000
 const LOOK_MS = 50
 
-/** Only one former name is read: what came to the one before it has to be here when that one goes. */
+/**
+ * Waits for mail to the former name. Only one former name is read, so its mail must be here before another rename.
+ * Throws `conflict`.
+ */
 export async function catchUp(store: ProjectStore, { formerly }: NameRecord, high: () => number): Promise<void> {
   const deadline = Date.now() + CATCH_UP_MS
   while (formerly && (await store.mailFrom(formerly.name, high() + 1)).length > 0) {
@@ -42,7 +45,9 @@ export async function catchUp(store: ProjectStore, { formerly }: NameRecord, hig
   }
 }
 
-/** Mail, files and the old name's way to the new one come along. Done again after a crash that cut it short. */
+/**
+ * Moves mail and files to the new name and makes the old one lead there. Runs again after a crash that interrupted it.
+ */
 export async function adoptFormer(home: Home, store: ProjectStore, registry: Registry): Promise<void> {
   const { name, formerly, epoch } = registry.record
   if (!formerly) return
@@ -57,7 +62,7 @@ export async function adoptFormer(home: Home, store: ProjectStore, registry: Reg
   await store.deleteDurable(durableOf({ name: formerly.name, epoch: until }))
 }
 
-/** Mail to the former name that came after the rename is this session's as long as nobody else has that name. */
+/** Returns true for mail to the former name that is this session's: any, until another session takes that name. */
 export async function isForFormer(
   store: ProjectStore,
   { formerly }: NameRecord,
@@ -69,8 +74,8 @@ export async function isForFormer(
 }
 
 /**
- * A renamed session takes its files along, once: what is there under the new name is its own by then. Under the lock,
- * which moves too: that of a neighbour who drains just then would lock the new name for as long as the neighbour lives.
+ * Moves the files of a renamed session, once: later files under the new name are its own. Takes the lock, which moves
+ * too. A neighbour's, that drains just then, would otherwise lock the new name for as long as the neighbour lives.
  */
 export async function moveName(home: Home, project: string, name: string, to: string): Promise<void> {
   const [from, target] = [nameDir(home, project, name), nameDir(home, project, to)]

@@ -8,9 +8,9 @@ import type { Session } from '../session.ts'
 
 type SessionEvent = Extract<Response<'wait'>['results'][number], { type: string }>
 
-/** Between looks without a change: also catches what only time shows (`lost`). */
+/** Time between looks without a change, which also find what only time shows (`lost`). */
 const LOOK_MS = 5000
-/** A busy session's status changes often: looks are gathered. */
+/** Gathers the frequent status changes of a busy session into one look. */
 const GATHER_MS = 20
 
 interface SessionWait {
@@ -21,7 +21,10 @@ interface SessionWait {
   signal: AbortSignal
 }
 
-/** Resolves when one (or `all`) of the sessions is idle, over or lost. Outlives the engine. Throws `not_found`, `timeout`. */
+/**
+ * Resolves when one (or `all`) of the sessions is idle, over or lost. Survives an engine restart. Throws `not_found`,
+ * `timeout`.
+ */
 export async function waitForSessions(session: Session, wait: SessionWait): Promise<SessionEvent[]> {
   const { names, signal } = wait
   let { store } = session.link

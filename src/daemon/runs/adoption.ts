@@ -1,6 +1,6 @@
 /**
- * Adopts the runs of sessions that are over: each unfinished one below this session whose owner is gone becomes this
- * session's, if none nearer lives. By compare-and-set on the run's record, so that of several exactly one has it.
+ * Adopts runs whose owner is gone: each unfinished run below this session becomes its own, if no nearer ancestor lives.
+ * A compare-and-set on the run's record makes exactly one session the owner.
  */
 import { isOwned } from '../../core/names/kinds.ts'
 import { adopted, heirOf } from '../../core/runs/adoption.ts'
@@ -12,19 +12,19 @@ import type { NameRecord } from '../../wire/envelope.schema.ts'
 import type { RunEvent, RunRecord } from '../../wire/run.schema.ts'
 import type { Session } from '../session.ts'
 
-/** After its start a session has better to do. */
+/** Delays the first look, so that the start of the session comes first. */
 const START_MS = 300
 const SPREAD_MS = 5000
-/** The end of a session's run may be published a moment before its name says so: looked at again so often ... */
+/** Number of looks for a name that does not record its end yet, which may come a moment after the end of the run. */
 const LOOKS = 20
 const LOOK_MS = 500
-/** ... and, while there are runs below this session, for those whose owner was lost without a word. */
+/** Time between later looks while runs below this session go on, for owners that were lost silently. */
 const SELDOM_MS = 60_000
 interface AdoptionOptions {
   session: Session
-  /** A run is this session's now, or was made so by an earlier sidecar of it. */
+  /** Handles a run that this session, or an earlier sidecar of it, has adopted. */
   onAdopted(record: RunRecord): void
-  /** A run of this session is another one's now. */
+  /** Handles a run of this session that another session has adopted. */
   onTaken(record: RunRecord): void
 }
 
@@ -33,20 +33,20 @@ export class Adoption {
   #store: ProjectStore | null = null
   #timer: NodeJS.Timeout | null = null
   #running: Promise<void> | null = null
-  /** The name under which everything was looked at. */
+  /** The name under which all runs were last examined. */
   #lookedAs: string | null = null
-  /** There are runs below this session that go on. */
+  /** True while runs below this session go on. */
   #isAbove = false
-  /** Runs above those that are looked at which ended long ago (null: they are not there any more). */
+  /** Ended runs above the examined ones; null for one that no longer exists. */
   readonly #ended = new Map<string, RunRecord | null>()
-  /** Number of looks that come soon. */
+  /** Number of quick looks left. */
   #looks = 0
 
   constructor(options: AdoptionOptions) {
     this.#options = options
   }
 
-  /** `isNew`: no session had the name before, and no run is below it yet. */
+  /** Begins to look for runs to adopt. `isNew`: the name is new, so no run is below it yet. */
   attach(store: ProjectStore, isNew: boolean): void {
     this.detach()
     this.#store = store
@@ -63,7 +63,7 @@ export class Adoption {
     this.#store = null
   }
 
-  /** A run of this session ended: if it was a session, its runs may need an owner. */
+  /** Handles the end of a run of this session: if it was a session, its runs may need an owner. */
   ended({ runKind }: RunEvent): void {
     if (runKind !== 'session') return
     this.#looks = LOOKS
@@ -96,7 +96,7 @@ export class Adoption {
     if (again !== null && !this.#timer) this.#lookIn(again)
   }
 
-  /** Returns when to look again; null: not before something happens. */
+  /** Adopts all runs that it can. Returns when to look again; null: not before something happens. */
   async #adoptAll(store: ProjectStore): Promise<number | null> {
     const { session } = this.#options
     const me = session.record.name
@@ -121,7 +121,7 @@ export class Adoption {
     return below.length > 0 ? SELDOM_MS : null
   }
 
-  /** Returns the runs and those above them, of which some ended long ago. */
+  /** Returns the runs and their ancestors, of which some ended long ago. */
   async #withAncestors(store: ProjectStore, entries: readonly Entry<RunRecord>[]): Promise<Map<string, RunRecord>> {
     const runs = new Map(entries.map(({ value }) => [value.id, value]))
     const above = new Set(entries.flatMap(({ value }) => value.lineage).filter((id) => !runs.has(id)))
@@ -134,7 +134,7 @@ export class Adoption {
     return runs
   }
 
-  /** False: another process changed the record meanwhile. */
+  /** Adopts one run. Returns false if another process changed the record meanwhile. */
   async #adopt(store: ProjectStore, { key, value, revision }: Entry<RunRecord>): Promise<boolean> {
     const { session, onAdopted } = this.#options
     const record = adopted(value, session.record.name)
@@ -145,7 +145,7 @@ export class Adoption {
   }
 }
 
-/** Its owner's run is over, but its name does not say so yet. */
+/** True when its owner's run is over but the owner's name does not record that yet. */
 function isLeaving({ owner }: RunRecord, names: readonly NameRecord[], runs: ReadonlyMap<string, RunRecord>): boolean {
   const holder = names.find(({ name }) => name === owner)
   const own = holder && isOwned(holder) && holder.run ? runs.get(holder.run) : undefined

@@ -1,4 +1,4 @@
-/** The runs of a project that go on, and those whose end may still be news: all that a sidecar keeps in memory. */
+/** Keeps in memory the runs of a project that go on, and those whose end may still be news. */
 import { join } from 'node:path'
 import { isOver } from '../../core/runs/run.ts'
 import type { Home } from '../../host/home.ts'
@@ -7,9 +7,9 @@ import type { Entry } from '../../nats/bucket.ts'
 import { times } from '../../wire/limits.ts'
 import type { RunRecord } from '../../wire/run.schema.ts'
 
-/** The end of a run that another session may adopt is news for so long ... */
+/** Time for which the end of a run that another session may adopt is news. */
 const NEWS_MS = 86_400_000
-/** ... and that of any run is shown to its owner for so long. */
+/** Time for which the end of any run is shown to its owner. */
 const SHOWN_MS = 3_600_000
 
 export type CurrentRuns = Replica<RunRecord>

@@ -1,4 +1,4 @@
-/** Finds runs: those that the engine has, and those of this machine that it has not heard of yet. */
+/** Finds runs, including those of this machine that the engine does not know yet. */
 import { isOver, recordAfter } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
 import { runDir } from '../../host/home.ts'
@@ -14,10 +14,13 @@ import type { Session } from '../session.ts'
 
 const ID_PREFIX = /^r_[0-9a-f]{8,31}$/
 const DAY_MS = 86_400_000
-/** A supervisor that reaches the engine has announced its run by then. */
+/** Time after which a supervisor that reaches the engine has announced its run. */
 const FRESH_MS = 30_000
 
-/** Finds a run by its id, by a beginning of it, or by its name: the newest of that name. Throws `not_found`, `bad_request`. */
+/**
+ * Finds a run by its id, by a prefix of it, or by its name (the newest of that name). Throws `not_found`,
+ * `bad_request`.
+ */
 export async function findRun(session: Session, text: string): Promise<RunRecord> {
   const { runs } = session.link.store
   if (isRunId(text)) {
@@ -41,7 +44,7 @@ async function byPrefix(session: Session, prefix: string): Promise<RunRecord | u
   return found[0]
 }
 
-/** A run that goes on comes before those that are over: they are many. */
+/** Finds the newest run of a name. Tries unfinished runs first, since ended ones are many. */
 async function byName(session: Session, name: string): Promise<RunRecord | undefined> {
   const current = await withUnannounced(session, await session.currentRuns())
   const living = current.filter((record) => record.name === name && !isOver(record.state))
@@ -59,7 +62,7 @@ function notFound(text: string): MeshError {
   })
 }
 
-/** A run of this machine that was not announced yet. */
+/** Returns the record of a run of this machine that was not announced yet. */
 function localRecord(session: Session, id: string): RunRecord | null {
   const spec = readSpec(runDir(session.home, id))
   if (spec?.project !== session.place.project) return null
@@ -78,7 +81,7 @@ async function allRecords(session: Session): Promise<RunRecord[]> {
   return withUnannounced(session, await session.link.store.runs.records.all())
 }
 
-/** Adds the runs that began here so lately that the engine may not have them yet. */
+/** Adds runs that began here too lately for the engine to have them. */
 async function withUnannounced(session: Session, known: readonly Entry<RunRecord>[]): Promise<RunRecord[]> {
   const { home, link } = session
   const ids = new Set(known.map(({ key }) => key))
@@ -89,7 +92,7 @@ async function withUnannounced(session: Session, known: readonly Entry<RunRecord
   return [...known.map(({ value }) => value), ...unannounced]
 }
 
-/** The record as the events have it: an index may be a step behind, an end never is. */
+/** Returns the record that the events give: an index may be a step behind, an end never is. */
 export async function current(session: Session, store: RunStore, record: RunRecord): Promise<RunRecord> {
   if (isOver(record.state)) return record
   const end = await store.end(record.id)

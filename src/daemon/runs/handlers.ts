@@ -1,4 +1,4 @@
-/** The operations on runs: what the events and records say, and ending a run of this machine. */
+/** Handles the operations on runs: shows events and records, and ends runs of this machine. */
 import { isOver } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
 import { hostName } from '../../host/process/process.ts'

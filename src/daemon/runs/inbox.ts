@@ -1,4 +1,6 @@
-/** Brings news of a session's runs into its mailbox, each piece once. News that a waiting call returns is no mail. */
+/**
+ * Brings news of a session's runs into its mailbox, each piece once. News that a waiting call returns is not mailed.
+ */
 import { createHmac, type KeyObject } from 'node:crypto'
 import { adoptedText, newsKey, newsText, wakes } from '../../core/runs/news.ts'
 import { isTerminal } from '../../core/runs/run.ts'
@@ -13,41 +15,41 @@ import type { RunEvent, RunRecord } from '../../wire/run.schema.ts'
 import type { Mailbox } from '../mail/mailbox.ts'
 import { cursorIn, type Known, mailOf, type News } from './news.ts'
 
-/** Without a note of what was read, older events are no news. */
+/** Age from which events are no news, if nothing notes what was read. */
 const NEWS_MS = 86_400_000
-/** A change may be missed when the connection breaks: looked for as often. */
+/** Time between looks for changes that a broken connection may have lost. */
 const LOOK_MS = 10_000
 const ROOM_MS = 100
-/** News that the end, or going on, follows at once comes with it. */
+/** Time to wait for an end or a continuation that would replace the news. */
 const SETTLE_MS = 250
 
 export interface RunMailOptions {
   ring: KeyRing
-  /** Makes the ids of this mail, so that no other session can have sent one with such an id before. */
+  /** Derives the ids of this mail, which no other session can have used before. */
   key: KeyObject
   log: Logger
   me(): string
   mailbox(): Mailbox
-  /** The directory that notes how far the events were read, for the name of now. */
+  /** Returns the path of the note on how far the events of the current name were read. */
   cursorPath(): string
   onArrived(): void
   /** Notes how far the mail of an event got, for traces of the run. */
   note(mail: Pick<Envelope, 'id' | 'from'>, state: 'delivered' | 'surfaced', evidence: string): void
-  /** The end of a run of mine, whether it is news or not. */
+  /** Handles the end of any run of this session, news or not. */
   onEnd(event: RunEvent): void
 }
 
 interface Adopted {
   unfollow(): void
-  /** No event of it came since its events were read. */
+  /** True while no event of it came after its events were read. */
   isRead: boolean
 }
 
 interface Pending {
   event: RunEvent
-  /** Its position among its owner's events; null for an adopted run's. */
+  /** Position among its owner's events; null for an adopted run. */
   position: number | null
-  /** When it was first seen, `performance.now()`. */
+  /** Time when it was first seen, by `performance.now()`. */
   since: number
 }
 
@@ -61,11 +63,11 @@ export class RunMail {
   readonly #options: RunMailOptions
   readonly #secret: Buffer
   readonly #waiting = new Set<Waiting>()
-  /** Runs that came from another owner: events of them may still go there. */
+  /** Adopted runs, whose events may still go to the former owner. */
   readonly #adopted = new Map<string, Adopted>()
-  /** Of these, those that are over. */
+  /** Adopted runs that are over. */
   readonly #over = new Set<string>()
-  /** News that is not in the mailbox yet: a waiting call returns it, or it may be over in a moment. By the event's id. */
+  /** News, by event id, that is not mailed yet: a waiting call may return it, or an end may replace it. */
   readonly #pending = new Map<string, Pending>()
   /** Position up to which the events under the current name are read; null before the first. */
   #next: number | null = null
@@ -100,7 +102,7 @@ export class RunMail {
     this.#store = null
   }
 
-  /** A run of another owner is this session's now: its events, earlier ones too, are news here. */
+  /** Adopts a run: all its events, earlier ones too, are news here. */
   adopt(run: string): void {
     if (this.#adopted.has(run) || this.#over.has(run)) return
     this.#adopted.set(run, { unfollow: () => {}, isRead: false })
@@ -108,7 +110,7 @@ export class RunMail {
     this.#poke()
   }
 
-  /** A run of this session has another owner now. */
+  /** Puts into the mailbox that another session adopted a run. */
   notifyAdopted(record: RunRecord): void {
     const { id, project, member, owner, formerOwners = [] } = record
     const from = { member, name: owner, epoch: 0 }
@@ -116,7 +118,7 @@ export class RunMail {
     this.#deliver({ key, run: id, project, from, at: new Date().toISOString(), text: adoptedText(record) }, false)
   }
 
-  /** A call waits for these runs: events that it `takes` are its own until it is over. It ends with those it returned. */
+  /** Reserves for a call the events of these runs that it `takes`. The returned function ends this; pass it what was used. */
   await(runs: readonly string[], takes: (event: RunEvent) => boolean): (returned: readonly Known[]) => void {
     const waiting = { runs, takes }
     this.#waiting.add(waiting)
@@ -195,12 +197,12 @@ export class RunMail {
     this.#next ??= from
   }
 
-  /** A stream that went back is read again: what is known is known by its id. */
+  /** Reads a stream that went back again. Ids show which events are known. */
   async #fit(store: RunStore, noted: number): Promise<number> {
     return noted <= (await store.next()) ? noted : 1
   }
 
-  /** Events of an adopted run lie where its owners were at their time. Only its latest is news. */
+  /** Reads an adopted run's events, which were published to its owners of the time. Only the latest is news. */
   async #readAdopted(store: RunStore, run: string, adopted: Adopted): Promise<void> {
     adopted.isRead = true
     const line = await store.line(run)
@@ -227,7 +229,7 @@ export class RunMail {
     if (isTerminal(event.type)) this.#options.onEnd(event)
   }
 
-  /** Puts what is due into the mailbox. */
+  /** Puts due news into the mailbox. */
   #flush(): void {
     for (const [id, { event, since }] of this.#pending) {
       if (this.#isAwaited(event)) continue
@@ -238,7 +240,7 @@ export class RunMail {
     }
   }
 
-  /** News that is not in the mailbox yet is read again by the next sidecar. */
+  /** Notes how far events were read, so that the next sidecar reads on. News not mailed yet is read again. */
   #noteRead(): void {
     const path = this.#options.cursorPath()
     const waiting = [...this.#pending.values()].flatMap(({ position }) => position ?? [])
@@ -250,7 +252,7 @@ export class RunMail {
     return [...this.#waiting].some(({ runs, takes }) => runs.includes(event.run) && takes(event))
   }
 
-  /** False: there is no room now. */
+  /** Puts news of an event into the mailbox. Returns false if there is no room. */
   #arrive(event: RunEvent): boolean {
     const { run, project, from, at } = event
     return this.#deliver({ key: newsKey(event), run, project, from, at, text: newsText(event) }, true)
@@ -280,7 +282,7 @@ export class RunMail {
     }
   }
 
-  /** True only for an event of a member whose key is known: any process could write one. */
+  /** Parses an event. Returns null unless it is signed by a member whose key is known: any process could write one. */
   #readEvent(store: RunStore, { subject, data }: Delivery): RunEvent | null {
     const read = decodeEvent(store.project, subject, data, (member) => this.#options.ring.keyOf(member))
     return 'event' in read && read.verified ? read.event : null
@@ -291,7 +293,7 @@ export class RunMail {
     return this.#idOf(newsKey(event))
   }
 
-  /** Derives an id per news, however often it is read. */
+  /** Derives the id of a piece of news, the same however often it is read. */
   #idOf(key: string): string {
     return `m_${createHmac('sha256', this.#secret).update(`run news: ${key}`).digest('hex').slice(0, 32)}`
   }

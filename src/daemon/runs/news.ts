@@ -1,11 +1,11 @@
-/** Mail that a sidecar makes of a run's events, and the note of how far they were read. */
+/** Makes mail of a run's events, and notes how far they were read. */
 import { readJson } from '../../host/files.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
 import type { RunEvent } from '../../wire/run.schema.ts'
 
 const CURSOR_BYTES = 4096
 
-/** An event, or what is known of one. */
+/** The known part of an event. */
 export type Known = Pick<RunEvent, 'run' | 'id' | 'type'>
 
 /** Returns the position up to which events were read; null without a note of it. */

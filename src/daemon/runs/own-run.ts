@@ -1,4 +1,4 @@
-/** Finds the run that a session is: one that a supervisor started it as, else one of its own for its process. */
+/** Finds a session's own run: the one that a supervisor started it as, else one made for its process. */
 import { existsSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
@@ -21,13 +21,13 @@ interface Beginning {
   home: Home
   project: string
   process: ProcessIdentity
-  /** The client's id of the conversation that the process began with. */
+  /** The client's id of the process's first conversation. */
   sessionId: string
   /** The run that the session was started in. */
   env: StartedIn
-  /** A run that it may be itself. */
+  /** Id of a run that may be this session. */
   candidate: string | undefined
-  /** The run that an earlier sidecar of this process found. */
+  /** Id of the run that an earlier sidecar of this process found. */
   earlier: string | null
 }
 
@@ -44,7 +44,7 @@ export function ownRun(session: Beginning): OwnRun {
   return { id, lineage: bounded(above).filter((run) => run !== id), isSupervised: false }
 }
 
-/** The run that a session was spawned as; null for any other, and for one that was resumed after its run was over. */
+/** Returns the run that a session was spawned as; null for any other, and for one resumed after its run was over. */
 function spawnedAs(home: Home, sessionId: string): RunSpec | null {
   if (!/^[\w-]{1,128}$/.test(sessionId)) return null
   const id = readText(files.spawned(home.runs, sessionId), 64)?.trim()
@@ -52,8 +52,8 @@ function spawnedAs(home: Home, sessionId: string): RunSpec | null {
 }
 
 /**
- * The run of a session whose id its supervisor could not know before. The session itself is the first to ask; what it
- * starts comes later, and has ids of its own.
+ * Returns the run of a session whose id its supervisor could not know in advance. The first to ask is the session
+ * itself: whatever it starts comes later and has ids of its own.
  */
 function claimed(home: Home, id: string | undefined, sessionId: string, process: ProcessIdentity): RunSpec | null {
   const spec = id !== undefined && isRunId(id) ? supervised(home, id) : null
@@ -65,7 +65,10 @@ function claimed(home: Home, id: string | undefined, sessionId: string, process:
   return writeNew(path, sessionId) || readText(path, 256) === sessionId ? spec : null
 }
 
-/** The line of a session that was killed and that its client started again: its parent is the one that spawned it. */
+/**
+ * Returns the lineage of a session that was killed and that its client restarted: its parent is the session that
+ * spawned it.
+ */
 function startedAgain(home: Home, project: string, id: string | undefined, sessionId: string): string[] | null {
   const dir = id !== undefined && isRunId(id) ? runDir(home, id) : null
   const spec = dir === null || readText(files.claim(dir), 256) !== sessionId ? null : readSpec(dir)
@@ -78,7 +81,7 @@ function supervised(home: Home, id: string): RunSpec | null {
   return isSpawned && !isOverHere(runDir(home, id)) ? spec : null
 }
 
-/** The run of the session whose sidecar this is; null for a person at a shell. Leaves word of it for the session's shells. */
+/** Returns this session's run; null for a person at a shell. Writes it down for the session's shells. */
 export function findOwnRun({ home, key, place, harness, startedIn: started = {}, env }: Started): OwnRun | null {
   if (harness.kind === 'shell') return null
   const before = readRecord(home, key)
@@ -91,7 +94,9 @@ export function findOwnRun({ home, key, place, harness, startedIn: started = {},
   return run
 }
 
-/** Leaves word for what the session starts: its shells read it with each call. Ids are hex, so that there is nothing to quote. */
+/**
+ * Writes the run's environment for the session's shells, which read it with each call. Ids are hex and need no quoting.
+ */
 function writeRunEnv(dir: string, { id, lineage }: OwnRun): void {
   const { MESH_RUN_ID, MESH_LINEAGE } = runEnv(lineage, id)
   const text = `export MESH_RUN_ID=${MESH_RUN_ID} MESH_LINEAGE=${MESH_LINEAGE}\n`

@@ -1,7 +1,4 @@
-/**
- * All that a sidecar has to do with runs: the one its session is, those of its subagents, and those that are its to hear
- * of, by their owner's name or because their owner has ended.
- */
+/** Groups a sidecar's work with runs: its session's own, its subagents', and those that it owns or may adopt. */
 import { join } from 'node:path'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import type { ReadRecord } from '../../core/runs/agent-end.ts'
@@ -17,10 +14,10 @@ import { SessionRun } from './session.ts'
 import { SubagentRuns } from './subagents.ts'
 
 interface RunsOptions {
-  /** When the sidecar started, ISO 8601. */
+  /** Time when the sidecar started, ISO 8601. */
   startedAt: string
   readRecord: ReadRecord
-  /** Ends a background session for good, by what its client said when it started it. Throws if that did not. */
+  /** Ends a background session for good. `said` is its client's output at the start. Throws if that did not end it. */
   stopBackground?(spec: RunSpec, pid: number, said: string): Promise<void>
 }
 
@@ -64,7 +61,7 @@ export class Runs {
     })
   }
 
-  /** Events of the client's subagents. */
+  /** Handlers for the client's subagent events. */
   get subagentEvents(): Pick<HarnessEvents, 'subagentStarted' | 'subagentIdle' | 'subagentEnded'> {
     return {
       subagentStarted: (agent, again) => this.#subagents?.started(agent, again) ?? false,
@@ -73,7 +70,7 @@ export class Runs {
     }
   }
 
-  /** The session is on the mesh. `isNew`: under a name that it had not before. */
+  /** Starts following runs over a new connection. `isNew`: the session did not have this name before. */
   attach(store: ProjectStore, isNew: boolean): void {
     this.mail.attach(store.runs)
     this.session?.attach(store)
@@ -81,7 +78,7 @@ export class Runs {
     this.#subagents?.attach(store.runs)
   }
 
-  /** The engine is away. */
+  /** Stops following runs while the engine is away. */
   detach(): void {
     this.leave()
     this.session?.detach()
@@ -94,7 +91,7 @@ export class Runs {
     this.#adoption.detach()
   }
 
-  /** The session is over; its own run's end is published within `ms`, or by a witness. */
+  /** Ends the session's run and its subagents'. Publishes the ends within `ms`; a witness publishes what is left. */
   async end(end: SessionEnd, ms: number): Promise<void> {
     await Promise.all([this.session?.end(end, ms), this.#subagents?.end(ms)])
   }

@@ -1,6 +1,6 @@
 /**
- * The run that this sidecar's session is. Its supervisor reports a supervised one, from what is seen here. This sidecar
- * reports any other, and the witness of the machine does when both are gone.
+ * Reports this session's own run. A supervised run is reported by its supervisor, from what this sidecar sees. This
+ * sidecar reports any other run, and the witness of the machine does when both are gone.
  */
 import type { RunAnswer, RunRequest, RunSpec, SessionReport } from '../../api/supervisor.schema.ts'
 import { ownerIn } from '../../core/runs/adoption.ts'
@@ -28,9 +28,9 @@ type Seen = 'running' | 'waiting' | 'idle'
 
 const SEEN: Readonly<Partial<Record<SessionStatus, Seen>>> = { busy: 'running', waiting: 'waiting', idle: 'idle' }
 const STEPS = { running: 'run_progress', waiting: 'run_waiting', idle: 'run_idle' } as const
-/** A client waits for its SessionStart hook: what is put on disk for good comes after that. */
+/** Delays durable writes until the client's SessionStart hook, for which it waits, is done. */
 const BEGIN_MS = 100
-/** Another process may have the run's lock for a moment: a witness that looks what became of it. */
+/** Time between tries for the run's lock, which a witness may have for a moment. */
 const AGAIN_MS = 500
 
 interface SessionRunOptions {
@@ -39,12 +39,12 @@ interface SessionRunOptions {
   run: OwnRun
   harness: Harness
   log: Logger
-  /** The session's name now. */
+  /** Returns the session's current name. */
   name(): string
-  /** The names records of the project. */
+  /** Returns the names records of the project. */
   names(): Promise<Entry<NameRecord>[]>
   readRecord: ReadRecord
-  /** When this sidecar started, ISO 8601: the first one of a session does before the first turn. */
+  /** Time when this sidecar started, ISO 8601. A session's first sidecar starts before its first turn. */
   startedAt: string
 }
 
@@ -55,11 +55,11 @@ export class SessionRun {
   #store: ProjectStore | null = null
   #timer: NodeJS.Timeout | null = null
   #transcript: string | null = null
-  /** The last that was seen; null before the first turn. */
+  /** The last state seen; null before the first turn. */
   #seen: Seen | null = null
   #waitingFor: string | undefined
   #turn: TurnEnd | null = null
-  /** The state that was seen last is reported. */
+  /** True once the last state seen is reported. */
   #isReported = true
   #ended = false
   #close = () => {}
@@ -70,7 +70,7 @@ export class SessionRun {
     this.#line = run.isSupervised ? new SupervisorLine(home, run.id, log) : null
   }
 
-  /** The session is on the mesh. */
+  /** Begins to publish over a new connection. */
   attach(store: ProjectStore): void {
     this.#store = store
     this.#noteTranscript()
@@ -99,12 +99,12 @@ export class SessionRun {
     this.#turn = turn
   }
 
-  /** A conversation began: its record is another file. */
+  /** Notes the transcript of a conversation that began. */
   conversation(): void {
     this.#noteTranscript()
   }
 
-  /** The session is over. Written down at once; published within `ms`, or by a witness. */
+  /** Ends the run: writes the end down at once and publishes it within `ms`; otherwise a witness does. */
   async end(end: SessionEnd, ms: number): Promise<void> {
     if (this.#ended) return
     if (!this.#line && !this.#reporter) await this.#begin()
@@ -139,7 +139,7 @@ export class SessionRun {
     })
   }
 
-  /** Takes the run's lock and writes down that it began, unless an earlier sidecar has. The engine may be away. */
+  /** Takes the run's lock and writes down that it began, unless an earlier sidecar did. Works without the engine. */
   async #begin(): Promise<void> {
     const { home, project, run, harness, log, name, startedAt } = this.#options
     try {
@@ -178,7 +178,7 @@ export class SessionRun {
     this.#reportSeen()
   }
 
-  /** Commands inside the session speak for its run: `mesh progress`. */
+  /** Serves commands inside the session that speak for its run (`mesh progress`). */
   #serve(): void {
     const { home, run, log } = this.#options
     serveRun(files.socket(runDir(home, run.id)), (request) => this.#answer(request)).then(
@@ -199,7 +199,9 @@ export class SessionRun {
     return { seq: event.seq }
   }
 
-  /** Returns the owner as far as this machine knows; adoption puts it right. Throws `mesh_down` when it knows nothing. */
+  /**
+   * Returns the owner that this machine knows of; adoption corrects it later. Throws `mesh_down` when it knows none.
+   */
   #ownerHere(): string {
     const { home, run } = this.#options
     const spec = readSpec(runDir(home, run.lineage.at(-1)!))
@@ -207,7 +209,7 @@ export class SessionRun {
     return spec.runKind === 'session' ? spec.name : spec.owner
   }
 
-  /** Returns the session that started it; null when none did. Throws `mesh_down`. */
+  /** Returns the session that started this run; null if none did. Throws `mesh_down`. */
   async #owner(): Promise<string | null> {
     const { lineage } = this.#options.run
     if (lineage.length === 0) return null
@@ -221,7 +223,7 @@ export class SessionRun {
     return ownerIn(lineage, { names: names.map(({ value }) => value), runs, now: Date.now() })
   }
 
-  /** Reports the state of now only: states that came and went before a report was possible are no news. */
+  /** Reports only the current state: states that passed before a report was possible are no news. */
   #reportSeen(): void {
     if (this.#isReported || this.#ended || this.#seen === null) return
     if (this.#line) {
@@ -241,7 +243,7 @@ export class SessionRun {
     this.#isReported = true
   }
 
-  /** The supervisor learns which session is its run's before anything happens in it. */
+  /** Identifies the session to the run's supervisor before anything happens in it. */
   #hello(): void {
     this.#isReported = false
     this.#seen ??= 'running'
@@ -266,7 +268,7 @@ export class SessionRun {
     }
   }
 
-  /** A witness finds it in the run's directory. */
+  /** Notes the transcript's path in the run's directory, for a witness. */
   #noteTranscript(): void {
     const { harness, home, run, log } = this.#options
     const { transcript } = harness

@@ -1,4 +1,4 @@
-/** Runs and their events as callers see them. */
+/** Converts runs and their events to the form that callers see. */
 import type { ShownEvent, ShownRun } from '../../api/run-ops.schema.ts'
 import { runReasonCode } from '../../core/runs/reason-code.ts'
 import { isOver } from '../../core/runs/run.ts'

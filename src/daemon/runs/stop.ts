@@ -1,4 +1,4 @@
-/** Ends a run of this machine: its supervisor does it, or, when that is gone, the sidecar that was asked. */
+/** Ends a run of this machine: through its supervisor or, if that is gone, from this sidecar. */
 
 import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,13 +15,13 @@ import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 import type { RunRecord } from '../../wire/run.schema.ts'
 import type { RunsSession } from './runs.ts'
 
-/** A supervisor that is awake answers within the grace and this. */
+/** Time, on top of the grace, within which a supervisor that is awake answers. */
 const ANSWER_MS = 3000
 const POLL_MS = 50
-/** The client's words when it started a session in the background. */
+/** Bytes read of the client's output when it started a background session. */
 const SAID_BYTES = 64 * 1024
 
-/** Asks the supervisor; one that is gone or asleep is done without, in its own process group's face. */
+/** Asks the supervisor to stop the run. If it is dead or suspended, signals the process group directly. */
 export async function stopRun(session: RunsSession, record: RunRecord, signal: string, graceMs: number): Promise<void> {
   const dir = runDir(session.home, record.id)
   const by = session.record.name
@@ -56,7 +56,9 @@ export async function stopRun(session: RunsSession, record: RunRecord, signal: s
   if (!(await isDeadWithin(started.child, graceMs))) send('SIGKILL')
 }
 
-/** Has the client end it, or says that it did not: one that is only killed is started again by its client. */
+/**
+ * Makes the client end a background session, or returns that it did not. The client restarts one that is only killed.
+ */
 async function stopInBackground(
   session: RunsSession,
   spec: RunSpec,

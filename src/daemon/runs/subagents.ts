@@ -1,6 +1,6 @@
 /**
- * Subagents of this session as runs: reported by its sidecar, and by the witness of the machine when both are gone. The
- * client itself notifies the session of their ends: their owner is woken only where that was wrong, or missing.
+ * Reports this session's subagents as runs; the witness of the machine does when the sidecar is gone. The client itself
+ * reports their ends to the session, so their owner is woken only if that report was wrong or missing.
  */
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { judgeAgentEnd, needsWord, noEvidence } from '../../core/runs/agent-end.ts'
@@ -16,9 +16,9 @@ import { bounded, subagentRunId } from '../../wire/lineage.ts'
 import { toName } from '../../wire/names.ts'
 import type { OwnRun } from '../session.ts'
 
-/** Events that are not published by then are published by the witness, from the journal. */
+/** Limits publishing; the witness publishes later events from the journal. */
 const PUBLISH_MS = 10_000
-/** One that is resumed after its end is another run. None is resumed so often. */
+/** Limits the lives of one subagent: each resumption after an end is another run. */
 const LIVES = 1000
 
 interface SubagentRunsOptions {
@@ -28,14 +28,14 @@ interface SubagentRunsOptions {
   project: string
   harness: Harness
   log: Logger
-  /** The session's name now. */
+  /** Returns the session's current name. */
   name(): string
 }
 
 export class SubagentRuns {
   readonly #options: SubagentRunsOptions
   readonly #running = new Map<string, RunReporter>()
-  /** Ended, and not published yet. */
+  /** Ended runs that are not published yet. */
   readonly #ended = new Set<RunReporter>()
   #store: RunStore | null = null
 
@@ -91,13 +91,13 @@ export class SubagentRuns {
     if (this.#store) void this.#settle(reporter, PUBLISH_MS)
   }
 
-  /** The session is over: publishes what waits, at most for `ms`. */
+  /** Publishes what waits at the end of the session, within `ms`. */
   async end(ms: number): Promise<void> {
     await Promise.all([...this.#ended].map((reporter) => this.#settle(reporter, ms)))
     this.close()
   }
 
-  /** This sidecar goes. */
+  /** Closes the runs as this sidecar ends. */
   close(): void {
     for (const reporter of [...this.#running.values(), ...this.#ended]) reporter.close()
     this.#running.clear()
@@ -110,7 +110,7 @@ export class SubagentRuns {
     reporter.close()
   }
 
-  /** `again`: only one that an earlier sidecar began and that has no end. */
+  /** Opens a subagent's run. `again`: only one that an earlier sidecar began and that has not ended. */
   #open(agent: Subagent, again: boolean): RunReporter | null {
     const { home, run, harness, log, name } = this.#options
     for (let life = 1; life <= LIVES; life++) {

@@ -1,4 +1,4 @@
-/** Traces a run from its cause to the eyes of its owner: each step with its evidence. */
+/** Traces a run from its cause to its owner's reading: each step with its evidence. */
 import type { Response } from '../../api/ops.schema.ts'
 import { wakes } from '../../core/runs/news.ts'
 import { isTerminal } from '../../core/runs/run.ts'
@@ -11,7 +11,7 @@ import type { RunsSession } from './runs.ts'
 
 type Steps = Response<'run_trace'>['steps']
 
-/** Throws `not_found` when neither the engine nor this machine has anything of it. */
+/** Returns the trace of a run. Throws `not_found` when neither the engine nor this machine knows it. */
 export async function traceRun(session: RunsSession, record: RunRecord): Promise<Response<'run_trace'>> {
   const steps: Steps = []
   const started = readSteps(runDir(session.home, record.id)).find((step) => step.t === 'started')
@@ -62,7 +62,7 @@ function wordsOf(event: RunEvent, verified: boolean): string {
   return words.filter(Boolean).join('; ')
 }
 
-/** The mail that was made of an event, and how far it got. */
+/** Returns the steps of the mail that was made of an event. */
 async function mailSteps(session: RunsSession, event: RunEvent): Promise<Steps> {
   if (!wakes(event)) return []
   const receipts = await session.link.store.receiptsOf(session.runs.mail.mailId(event))

@@ -1,4 +1,4 @@
-/** Waits for runs: for their ends, or for what comes before. */
+/** Waits for runs to end or to reach an earlier state. */
 import type { ShownEvent } from '../../api/run-ops.schema.ts'
 import { isTerminal } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
@@ -33,7 +33,7 @@ export async function answering(
   }
 }
 
-/** Resolves when one (or `all`) of the runs got so far. Outlives the engine. Throws `timeout`. */
+/** Resolves when one (or `all`) of the runs reaches the awaited state. Survives an engine restart. Throws `timeout`. */
 export async function waitForRuns(
   session: RunsSession,
   ids: readonly string[],
@@ -79,7 +79,7 @@ class Awaited {
     this.#until = until
   }
 
-  /** Returns the event that the caller waits for, once it is there. */
+  /** Returns the event that the caller waits for; null while there is none. */
   async look(store: RunStore): Promise<ShownEvent | null> {
     if (this.#until === 'end') {
       const end = await store.end(this.#id)
@@ -102,7 +102,9 @@ function fits(type: EventType, until: RunUntil): boolean {
   return isTerminal(type) || until === 'progress' || (until === 'idle' && type === 'run_idle')
 }
 
-/** Follows from the moment of the call, so that nothing that happens while the caller reads is missed. */
+/**
+ * Resolves with the next change. Follows from the moment of the call, so that nothing is missed while the caller reads.
+ */
 export function nextChange(store: RunStore, scope: Parameters<RunStore['follow']>[0], signal: AbortSignal) {
   let stop = () => {}
   const happened = new Promise<void>((resolve) => {
