@@ -1,6 +1,6 @@
 /**
- * The session as every room of the sidecar may know it. Rooms that need more extend this type with what is theirs:
- * `MailSession`, `RunsSession`, `TasksSession`, `StateSession`.
+ * Describes the session as every room of the sidecar knows it. Rooms that need more extend this type: `MailSession`,
+ * `RunsSession`, `TasksSession`, `StateSession`.
  */
 import type { KeyObject } from 'node:crypto'
 import type { Session as Peer } from '../api/ops.schema.ts'
@@ -27,28 +27,28 @@ export interface Letter {
   replyTo?: string
   intent?: string
   hops: number
-  /** The sender of the message that this one answers: it gets a receipt. */
+  /** Sender of the message that this one answers; it gets a receipt. */
   answers?: Address
 }
 
-/** A message in the outbox: it will go, whatever happens to this process. */
+/** A message in the outbox, which will be sent even if this process dies. */
 export interface Entered {
   to: Recipient
   note: { note?: string }
-  /** It was not sent before. */
+  /** False if the same id was sent before. */
   isNew: boolean
-  /** Resolves once the engine has it, or has not answered for a moment; rejects with `store_full` if it was refused. */
+  /** Resolves once the engine has it or has not answered for a moment. Rejects with `store_full` if it was refused. */
   stored: Promise<unknown>
 }
 
-/** The run that a session is. */
+/** The session's own run. */
 export interface OwnRun {
   id: string
-  /** The runs above it, the root first, its parent last. */
+  /** Ids of the runs above it, from the root to its parent. */
   lineage: string[]
-  /** Its supervisor reports it, and gets what is seen of the session. Otherwise the session's sidecar reports it. */
+  /** True if a supervisor reports it from what the session shows; otherwise the session's sidecar reports it. */
   isSupervised: boolean
-  /** The name that it was spawned under: nothing else passes it on to a session in the background. */
+  /** Name that it was spawned under, which a background session gets in no other way. */
   name?: string
   /** The session that spawned it. */
   startedBy?: string
@@ -72,18 +72,21 @@ export interface Session {
   readonly isNamed: boolean
   /** The name, or the one that the session will ask for. */
   readonly called: string
-  /** Resolves when calls can be answered: joined and connected, or clearly not for now. */
+  /** Resolves when calls can be answered: once the session has joined, or it is clear that it cannot for now. */
   ready(): Promise<void>
-  /** Resolves when no rename is under way: until then the session has no mailbox. */
+  /** Resolves when no rename is under way; the session has no mailbox until then. */
   settled(): Promise<unknown>
-  /** The names records of the project. Throws `mesh_down`, `timeout`. */
+  /** Returns the names records of the project. Throws `mesh_down`, `timeout`. */
   names(): Promise<Entry<NameRecord>[]>
-  /** The records of runs that go on, or whose end may yet be news. Throws `mesh_down`, `timeout`. */
+  /** Returns the records of runs that go on, or whose end may still be news. Throws `mesh_down`, `timeout`. */
   currentRuns(): Promise<Entry<RunRecord>[]>
-  /** Every session of the project, this one among them, as judged now. */
+  /** Returns every session of the project, this one included, as judged now. */
   sessions(): Promise<Peer[]>
-  /** Puts a message into the outbox; the same id again is the same message. Throws `not_found`, `too_large`, `store_full`. */
+  /**
+   * Puts a message into the outbox. The same id again is the same message. Throws `not_found`, `too_large`,
+   * `store_full`.
+   */
   send(letter: Letter): Promise<Entered>
-  /** Something is new in the mailbox: the heartbeat says so, and the courier looks at it. */
+  /** Makes the heartbeat and the courier look at new mail. */
   poke(): void
 }

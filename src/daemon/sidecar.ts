@@ -1,4 +1,4 @@
-/** The life of one session on the mesh: its start, the engine's coming and going, its names, and its end, reported truthfully. */
+/** Runs the life of one session on the mesh: its start, connections to the engine, names, and end. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isControl } from '../core/mail/control.ts'
 import { isShell } from '../core/names/kinds.ts'
@@ -20,14 +20,14 @@ import { notifyRenamed } from './names/people.ts'
 import { adoptFormer, catchUp, completing } from './names/rename.ts'
 import { Rooms } from './rooms.ts'
 
-/** The end of `claude -p` waits for its hooks' children: what is not reported by then is reported by a witness. */
+/** Limits the farewell, since the end of `claude -p` waits for its hooks' children. A witness reports the rest. */
 const FAREWELL_MS = 100
-/** An engine that died is back within this long, or it will take time. */
+/** Time to wait for an engine that restarts; past this it will take longer. */
 const READY_MS = 1500
 
 export class Sidecar extends Rooms {
   #linked: Promise<void> = Promise.resolve()
-  /** Changes of the name, one after the other. */
+  /** Serializes changes of the name. */
   #renaming: Promise<unknown> = Promise.resolve()
 
   async start(): Promise<void> {
@@ -82,7 +82,7 @@ export class Sidecar extends Rooms {
     for (const room of [this.receipts, this.presence, this.runs, this.obligations, this.roles]) room.detach()
   }
 
-  /** Opens what the name keeps on this machine, unless it is open, and reads its mail. */
+  /** Opens the name's files on this machine, unless they are open, and reads its mail. */
   async #open(store: ProjectStore): Promise<void> {
     const { home, log, incoming, stalls, registry } = this
     if (!this.storage) {
@@ -109,7 +109,7 @@ export class Sidecar extends Rooms {
     this.storage = null
   }
 
-  /** With every heartbeat: the name may have another owner, or another session may have written that this one is lost. */
+  /** Checks with every heartbeat whether another session owns the name, or recorded this one as lost. */
   async checkName(): Promise<void> {
     await this.#renaming
     if (!this.link.up || this.isEnding) return
@@ -122,7 +122,7 @@ export class Sidecar extends Rooms {
     }
   }
 
-  /** The process goes on with another conversation: under its name, unless that conversation has one of its own. */
+  /** Follows the process to another conversation: under its name, unless that conversation has its own. */
   follow(): Promise<void> {
     return this.#changeName(async () => {
       if (!this.naming.isNewConversation) return
@@ -137,7 +137,7 @@ export class Sidecar extends Rooms {
     })
   }
 
-  /** Takes another name; mail and files come along. Resolves to the name before. */
+  /** Takes another name, with mail and files. Resolves to the name before. */
   rename(name: string): Promise<string> {
     return this.#changeName(async () => {
       const { link, record: former, registry, board } = this
@@ -161,7 +161,7 @@ export class Sidecar extends Rooms {
     return changed
   }
 
-  /** The session is over. While the engine is away a witness reports it, by what is left in the session directory. */
+  /** Ends the session. While the engine is away, a witness reports it from the session directory. */
   async end(end: SessionEnd): Promise<void> {
     if (this.isEnding) return
     this.isEnding = true

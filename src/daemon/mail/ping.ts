@@ -14,7 +14,7 @@ const READ_MS = 30_000
 
 type Pinged = Response<'ping'>
 
-/** Throws `not_found`. Whatever else keeps it from being reached is the answer's `problem`. */
+/** Pings a session. Throws `not_found`; any other obstacle is the answer's `problem`. */
 export async function ping(session: MailSession, request: Parsed<'ping'>, call: Call): Promise<Pinged> {
   const { id, wake = false, timeoutMs = wake ? READ_MS : ANSWER_MS } = request
   const peer = await find(session, request.name)

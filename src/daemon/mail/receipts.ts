@@ -1,4 +1,4 @@
-/** Receipts: sends them for messages of others, and reads those for one's own. */
+/** Sends receipts for other sessions' messages, and reads those for its own. */
 
 import { isOfRun, isOwnMade } from '../../core/mail/addresses.ts'
 import type { ControlAnswer } from '../../core/mail/control.ts'
@@ -11,10 +11,10 @@ import type { Envelope, Receipt, ReceiptState } from '../../wire/envelope.schema
 import type { Sender as Address } from '../../wire/subjects.ts'
 import type { Session } from '../session.ts'
 
-/** Receipts that wait while the engine is away; the oldest are given up first. */
+/** Number of receipts that wait while the engine is away; the oldest are dropped first. */
 const WAITING = 1000
 const RETRY_MS = 1000
-/** Receipts heard that are remembered. */
+/** Number of heard receipts that are remembered. */
 const RECENT = 256
 const REACHED: Record<'delivered' | 'surfaced' | 'replied', readonly ReceiptState[]> = {
   delivered: ['delivered', 'handed', 'held', 'surfaced', 'replied'],
@@ -25,7 +25,7 @@ const REACHED: Record<'delivered' | 'surfaced' | 'replied', readonly ReceiptStat
 export class Receipts {
   readonly #log: Logger
   readonly #waiting: { to: string; receipt: Receipt }[] = []
-  /** The last ones heard: one is heard before it is stored, and so before somebody who asks for it can find it. */
+  /** Latest receipts heard. A receipt is heard before it is stored, so before a lookup could find it. */
   readonly #recent: Receipt[] = []
   readonly #watched = new Map<string, Set<(receipt: Receipt) => void>>()
   #store: ProjectStore | null = null
@@ -38,7 +38,7 @@ export class Receipts {
     this.#log = log
   }
 
-  /** The engine is there: sends the receipts that wait, and reads those that others sent meanwhile. */
+  /** Sends waiting receipts over a new connection, and reads those that others sent meanwhile. */
   async attach(store: ProjectStore, name: string): Promise<void> {
     this.detach()
     this.#store = store
@@ -55,25 +55,25 @@ export class Receipts {
     this.#store = null
   }
 
-  /** Sends a receipt to the sender of a message; later, when the engine is away. */
+  /** Sends a receipt to the sender of a message; later, if the engine is away. */
   send(to: Address, by: Receipt['by'], step: Omit<Receipt, 'v' | 'kind' | 'at' | 'by'>): void {
     const receipt: Receipt = { v: 1, kind: 'receipt', at: new Date().toISOString(), by, ...step }
     this.#waiting.push({ to: to.name, receipt })
     // The first may be under way.
     if (this.#waiting.length > WAITING) this.#waiting.splice(1, 1)
-    // What the receipt is about goes on first: whoever waits for the message has it sooner.
+    // The message of the receipt goes first, so that a call waiting for it has it sooner.
     this.#soon ??= setImmediate(() => {
       this.#soon = null
       void this.flush()
     })
   }
 
-  /** Resolves with the first receipt that shows that a message got that far; null when the signal came first. */
+  /** Resolves with the first receipt that proves `goal` for a message; null when the signal aborts first. */
   reached(id: string, goal: 'delivered' | 'surfaced', signal: AbortSignal): Promise<Receipt | null> {
     return this.first(id, (state) => REACHED[goal].includes(state), signal)
   }
 
-  /** Resolves with the first receipt of a message in a state that `fits`; null when the signal came first. */
+  /** Resolves with the first receipt of a message in a state that `fits`; null when the signal aborts first. */
   first(id: string, fits: (state: ReceiptState) => boolean, signal: AbortSignal): Promise<Receipt | null> {
     return new Promise((resolve) => {
       const finish = (receipt: Receipt | null) => {
@@ -139,12 +139,14 @@ export class Receipts {
 
 type Step = 'delivered' | 'held' | 'handed' | 'surfaced'
 
-/** Returns false for mail that a sidecar made for its own session: it has no sender who waits for a receipt. Runs are traced. */
+/**
+ * Returns false for mail that a sidecar made for its own session, as no sender waits for a receipt. Runs are traced.
+ */
 export function hasReceipts(to: string): boolean {
   return !isOwnMade(to) || isOfRun(to)
 }
 
-/** Sends receipts of the steps that others' messages take here. */
+/** Sends receipts for the steps that received messages take here. */
 export class Steps {
   readonly #receipts: Receipts
   readonly #session: Pick<Session, 'record'>
@@ -154,18 +156,21 @@ export class Steps {
     this.#session = session
   }
 
-  /** `door`: what it went through. */
+  /** Sends a receipt for a step. `door`: the door that the message went through. */
   note({ id, from }: Pick<Envelope, 'id' | 'from'>, state: Step, evidence: string, door?: string): void {
     const step = { id, state, evidence, ...(door === undefined ? {} : { door }) }
     this.#receipts.send(from, localSender(this.#session.record), step)
   }
 
-  /** The answer to a control message. */
+  /** Sends the receipt that answers a control message. */
   answer({ id, from }: Pick<Envelope, 'id' | 'from'>, answer: ControlAnswer): void {
     this.#receipts.send(from, localSender(this.#session.record), { id, state: 'delivered', ...answer })
   }
 
-  /** Sends receipts of a step on the way. Messages to all and to topics have many readers: theirs say only that they were read. */
+  /**
+   * Sends receipts for a step on the way. Messages to all and to topics have many readers, and get a receipt only once
+   * read.
+   */
   noteAll(entries: readonly Entry[], state: Exclude<Step, 'surfaced'>, evidence: string): void {
     for (const { envelope } of entries)
       if (isDirect(envelope) && hasReceipts(envelope.to)) this.note(envelope, state, evidence)

@@ -1,6 +1,6 @@
 /**
- * Finds out who reads mail to a name. The records of names that are written to are kept, each until the engine shows a change of
- * it, so that a message in a conversation costs no lookup.
+ * Resolves recipients to the sessions that read their mail. Keeps the records of names that are written to until the
+ * engine shows a change, so that a message in a conversation costs no lookup.
  */
 
 import { isOwned } from '../../core/names/kinds.ts'
@@ -11,19 +11,19 @@ import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { quote, type Recipient } from '../../wire/names.ts'
 import { followName } from '../names/registry.ts'
 
-/** Names whose changes are listened to. */
+/** Number of names whose changes are followed. */
 const KEPT = 64
 
 export class Recipients {
-  /** Null while the first answer is under way. */
+  /** Records by name; null while the first answer is under way. */
   readonly #kept = new Map<string, { record: NameRecord | null; forget(): void }>()
   #store: ProjectStore | null = null
-  /** The last call for a name: whoever asks later is answered later, also from what is kept. */
+  /** The last call by name. Later calls resolve later, also those answered from memory. */
   readonly #last = new Map<string, Promise<unknown>>()
 
   /**
-   * Checks that somebody is there to read it, and says so when it may take a while. Follows a rename. Throws
-   * `not_found`. `store`: null while the engine is away; then nobody is asked. `me`: the sender.
+   * Checks that a session reads the mail, with a note if that may take a while. Follows renames. `store`: null while
+   * the engine is away, when nothing is checked. `me`: the sender. Throws `not_found`.
    */
   async resolve(
     store: ProjectStore | null,
@@ -42,7 +42,7 @@ export class Recipients {
     return { to: { kind: 'session', name }, note: notes.length > 0 ? { note: notes.join('; ') } : {} }
   }
 
-  /** Messages of one sender keep their order: what is known already does not overtake what is being looked up. */
+  /** Keeps the messages of one sender in order: a known recipient does not overtake one that is being looked up. */
   async #inTurn<Found>(name: string, looked: Promise<Found>): Promise<Found> {
     const before = this.#last.get(name)
     const turn = Promise.allSettled([before, looked])
@@ -64,12 +64,12 @@ export class Recipients {
 
   async #ask(store: ProjectStore, name: string): Promise<NameRecord | null> {
     const record = (await store.names.get(name))?.value ?? null
-    // Names that nobody has are not kept: they are somebody's typing.
+    // Names without a record are not kept: they are typing mistakes.
     if (record && !this.#kept.has(name)) void this.#keep(store, name).catch(() => this.#kept.get(name)?.forget())
     return record
   }
 
-  /** Reads the record again once its changes are followed: one between would be missed. */
+  /** Follows a record's changes, then reads it again, since a change in between would be missed. */
   async #keep(store: ProjectStore, name: string): Promise<void> {
     let stop = () => {}
     const kept = {
@@ -92,7 +92,7 @@ export class Recipients {
   }
 }
 
-/** Returns a note when no other session has the role: a sender takes nothing of its own, so that the message waits. */
+/** Returns a note when no other session has the role. The message then waits, since a sender takes none of its own. */
 async function takerNote(store: ProjectStore, role: string, me: string): Promise<{ note?: string }> {
   const records = (await store.names.all()).map(({ value }) => value)
   const takers = records.filter((record) => isOwned(record) && record.roles.includes(role))
@@ -102,7 +102,7 @@ async function takerNote(store: ProjectStore, role: string, me: string): Promise
   }
 }
 
-/** The engine went away while we asked: the message goes to the outbox unchecked. */
+/** Returns undefined if the engine went away during the lookup: the message goes to the outbox unchecked. */
 function undefinedIfAway(error: unknown): undefined {
   if (!isAway(error)) throw error
 }

@@ -1,6 +1,7 @@
 /**
- * Takes messages of roles: pulled only while this session is free, taken by creating the takers record, retaken by
- * compare-and-set from a taker that is gone. One taker is promised, not one effect. Nobody takes what it sent itself.
+ * Takes messages of roles. Pulls them only while the session is free, takes one by creating its takers record, and
+ * retakes it by compare-and-set from a taker that is gone. Guarantees one taker, but not one effect. A session takes
+ * none of its own messages.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isOfRole } from '../../core/mail/addresses.ts'
@@ -15,14 +16,14 @@ import type { Mailbox } from './mailbox.ts'
 
 const FREE_POLL_MS = 100
 const TROUBLE_MS = 1000
-/** Others come first for what this session sent itself. */
+/** Delay in which other sessions may take what this session itself sent. */
 const LEAVE_MS = 500
 
 /** A session that takes messages of its roles. */
 interface RolesSession extends Session {
   readonly mailbox: Mailbox
   readonly incoming: Incoming
-  /** True when a message would be read at once. */
+  /** True when the model would read a message at once. */
   readonly isFree: boolean
 }
 
@@ -60,7 +61,7 @@ export class Roles {
     this.#store = null
   }
 
-  /** The taken message was read: nobody may retake it. */
+  /** Records that the taken message was read, so that no session retakes it. */
   async settle(role: string, id: string): Promise<void> {
     const key = `${role}.${id}`
     const current = await this.#store?.takers.get(key)
@@ -103,25 +104,25 @@ export class Roles {
     const mine: Taker = { v: 1, kind: 'taker', name, epoch, seq: delivery.seq, state: 'taken' }
     const key = `${role}.${id}`
     const created = await store.takers.update(key, mine, 0)
-    // Somebody has it: if that one is gone, the retake will find it.
+    // Another session has it: if that is gone, the retake will find it.
     if (created !== null || (await this.#isMine(store, key))) await this.#session.incoming.deliverTaken(delivery, false)
     return 'settled'
   }
 
-  /** Returns true if this session took the message before, and then failed to journal it or to hear that it had. */
+  /** Returns true if this session took the message earlier, and then failed to journal it or to get the answer. */
   async #isMine(store: ProjectStore, key: string): Promise<boolean> {
     const { name, epoch } = this.#session.record
     const taker = (await store.takers.get(key))?.value
     return taker?.state === 'taken' && taker.name === name && taker.epoch === epoch
   }
 
-  /** Taken by this session, under its name or the one before. */
+  /** Returns true for a taker that is this session, under this name or the one before. */
   #isOwn(taker: Taker): boolean {
     const { name, epoch, formerly } = this.#session.record
     return taker.name === name || (taker.name === formerly?.name && taker.epoch <= (formerly.epoch ?? epoch))
   }
 
-  /** Takes over what a taker that is gone had not read, and finds again what this session itself took. */
+  /** Takes over the unread messages of takers that are gone, and finds again what this session itself took. */
   async #retake(roles: readonly string[]): Promise<void> {
     const store = this.#store
     if (!store) return
@@ -136,7 +137,7 @@ export class Roles {
     }
   }
 
-  /** Drops what another session took over while this one was away. */
+  /** Drops messages that another session retook while this one was away. */
   async #dropLost(store: ProjectStore): Promise<void> {
     for (const { envelope, handover } of this.#session.mailbox.inbox.unread()) {
       if (!isOfRole(envelope.to) || handover !== null) continue

@@ -1,4 +1,4 @@
-/** Sends a message: finds out who reads it, seals it, hands it to the outbox, follows what becomes of it. */
+/** Sends a message: resolves the recipient, seals the message, puts it into the outbox and follows its receipts. */
 import type { Response } from '../../api/ops.schema.ts'
 import { isControlIntent } from '../../core/mail/control.ts'
 import { localSender } from '../../link/keys.ts'
@@ -13,7 +13,7 @@ import type { MailSession } from './session.ts'
 
 type Sent = Pick<Response<'send'>, 'id' | 'state' | 'to' | 'note'>
 
-/** Sends a message. Resolves once the engine has it, or once it waits on this machine. Throws as `Session.send`. */
+/** Sends a message. Resolves once the engine has it or it waits on this machine. Throws as `Session.send`. */
 export async function post(session: MailSession, letter: Letter): Promise<Sent & { isNew: boolean }> {
   const { to, note, isNew, stored } = await enter(session, letter)
   await stored
@@ -69,14 +69,14 @@ function put(session: MailSession, outbox: Sender, letter: Letter, body: Envelop
   return outbox.send({ id, subject, to, seq, epoch: record.epoch, at, bytes: encodeEnvelope(envelope, key) })
 }
 
-/** A large body goes to the object store first. */
+/** Returns the body of an envelope. A large one is stored in the object store first. */
 async function bodyOf(session: MailSession, text: string, bytes: Buffer): Promise<Envelope['body']> {
   if (bytes.length <= limits.inlineBodyBytes) return { text }
   const object = await session.link.store.objects.put(bytes)
   return { object, size: bytes.length, preview: previewOf(text) }
 }
 
-/** Cut between characters, not inside one. */
+/** Returns the beginning of a text, cut between characters, not inside one. */
 function previewOf(text: string): string {
   const cut = text.slice(0, limits.previewChars)
   return cut.isWellFormed() ? cut : cut.slice(0, -1)

@@ -1,4 +1,4 @@
-/** A session with the mail of its name. */
+/** Describes a session with the mail of its name. */
 import type { Entry } from '../../core/mail/inbox.ts'
 import type { Session } from '../session.ts'
 import type { LoopGuard } from './loops.ts'
@@ -10,7 +10,7 @@ import type { Roles } from './roles.ts'
 import type { Storage } from './storage.ts'
 
 export interface MailSession extends Session {
-  /** Throws `mesh_down` before the session has a name, as does `sender`. */
+  /** The mailbox. Throws `mesh_down` before the session has a name, as does `sender`. */
   readonly mailbox: Mailbox
   readonly sender: Sender
   readonly receipts: Receipts
@@ -18,7 +18,7 @@ export interface MailSession extends Session {
   readonly loops: LoopGuard
   readonly steps: Steps
   readonly roles: Roles
-  /** The files that the name has on this machine; null before the session has one, and while it changes it. */
+  /** The name's files on this machine; null before the session has a name, and while it changes it. */
   readonly storage: Storage | null
   /** Writes the surfaced record if it changed. */
   save(): Promise<void>

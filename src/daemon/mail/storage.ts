@@ -1,4 +1,4 @@
-/** A name's directory on this machine: its lock, mailbox, outbox, counted rounds and ledger; and the reader of its mail. */
+/** Opens a name's directory on this machine (lock, mailbox, outbox, counted rounds, ledger) and reads its mail. */
 
 import { MeshError } from '../../errors.ts'
 import { ensurePrivateDir } from '../../host/files.ts'
@@ -28,7 +28,7 @@ interface StorageOptions {
   stalls: Stalls
 }
 
-/** Returns what the name keeps on this machine. Throws `mesh_down` before the session has one. */
+/** Returns the name's open storage. Throws `mesh_down` before the session has a name. */
 export function opened({ storage, link }: Pick<Session, 'link'> & { storage: Storage | null }): Storage {
   if (storage) return storage
   throw new MeshError('mesh_down', `this session has not joined the mesh: ${link.whyDown}`)
@@ -43,7 +43,7 @@ export class Storage {
   readonly #lock: Lock
   #reader: MailReader | null = null
   #reading: Promise<void> = Promise.resolve()
-  /** Messages that waited in the stream when reading began. */
+  /** Number of messages in the stream when reading began. */
   backlog = 0
 
   private constructor(options: StorageOptions, lock: Lock, dir: string) {
@@ -68,14 +68,14 @@ export class Storage {
     }
   }
 
-  /** Stops reading: nothing arrives until `read`. Resolves when no delivery is under way any more. */
+  /** Pauses reading: nothing arrives until `read`. Resolves when no delivery is under way any more. */
   async pause(): Promise<void> {
     await this.#reader?.stop()
   }
 
   /**
-   * Reads the name's mail from where it was read to, with the topics of `record`; all of it if the stream `wentBack`.
-   * One call at a time.
+   * Reads the name's mail from the last position on, or all of it if the stream `wentBack`, with the topics of
+   * `record`. One call at a time.
    */
   read(store: ProjectStore, record: NameRecord, wentBack = false): Promise<void> {
     this.#reading = this.#reading.catch(() => {}).then(() => this.#read(store, record, wentBack))
@@ -102,7 +102,7 @@ export class Storage {
     this.backlog = await this.#reader.start()
   }
 
-  /** The engine is away: what is sent waits, and nothing is read. */
+  /** Stops reading while the engine is away. Messages to send wait in the outbox. */
   detach(): void {
     void this.#reader?.stop()
     this.sender.detach()

@@ -118,7 +118,7 @@ export class RunMail {
     this.#deliver({ key, run: id, project, from, at: new Date().toISOString(), text: adoptedText(record) }, false)
   }
 
-  /** Reserves for a call the events of these runs that it `takes`. The returned function ends this; pass it what was used. */
+  /** Reserves for a call the events of these runs that it `takes`. The returned function ends that, given those returned. */
   await(runs: readonly string[], takes: (event: RunEvent) => boolean): (returned: readonly Known[]) => void {
     const waiting = { runs, takes }
     this.#waiting.add(waiting)

@@ -1,29 +1,29 @@
-/** A call of the local API, and the shape of what answers it. */
+/** Defines a call of the local API, and the handlers that answer it. */
 import type { Op, Parsed, Response } from '../../api/ops.schema.ts'
 
-/** The longest delay of a timer, about 25 days. */
+/** Longest delay of a timer, about 25 days. */
 export const FOREVER_MS = 2_147_483_647
 
 export interface Call {
-  /** Aborted when the caller went away. */
+  /** Aborts when the caller goes away. */
   signal: AbortSignal
-  /** Called once the answer has left this process, or could not. */
+  /** Calls `done` once the answer has left this process, or could not. */
   onAnswered(done: (delivered: boolean) => void): void
 }
 
-/** Answers one operation for a session, as far as its room knows that. */
+/** Answers one operation for a session, given the part of it that the room knows. */
 export type Handler<Session, O extends Op> = (session: Session, request: Parsed<O>, call: Call) => Promise<Response<O>>
 
-/** The operations of one room. */
+/** The handlers of one room. */
 export type HandlersOf<Session> = { [O in Op]?: Handler<Session, O> }
 
 /** Answers every operation. */
 export type Answer = <O extends Op>(op: O, request: Parsed<O>, call: Call) => Promise<Response<O>>
 
 /**
- * Returns a signal that aborts with a call or after a time. The call's signal must abort at the latest when the call is
- * over: that also clears the timer. By hand, since `AbortSignal.any` of Node 20 forgets an `AbortSignal.timeout` that
- * nothing else refers to as soon as garbage is collected, and then never aborts.
+ * Returns a signal that aborts with a call or after a time. The call's signal must abort when the call is over, which
+ * also clears the timer. Written by hand, since `AbortSignal.any` of Node 20 drops an `AbortSignal.timeout` without
+ * other references at garbage collection, and then never aborts.
  */
 export function deadline(call: AbortSignal, ms: number): AbortSignal {
   const controller = new AbortController()

@@ -1,4 +1,6 @@
-/** The local API: HTTP on a Unix socket that only its owner may open. Checks, parses, dispatches, maps errors. */
+/**
+ * Serves the local API as HTTP on a Unix socket that only its owner may open. Checks, parses, dispatches, maps errors.
+ */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import type { Marks } from '../../api/op.ts'
@@ -20,7 +22,10 @@ export interface ApiServer {
   close(): Promise<void>
 }
 
-/** Listens on `path`, a socket of mode 0600 in a directory of mode 0700. Throws `name_taken` if somebody listens there. */
+/**
+ * Listens on `path`, a socket of mode 0600 in a directory of mode 0700. Throws `name_taken` if another process listens
+ * there.
+ */
 export async function serve(path: string, version: string, answerTo: Answer, log: Logger): Promise<ApiServer> {
   if (await isServed(path)) throw new MeshError('name_taken', 'another sidecar serves this session')
   let open = 0
@@ -50,7 +55,7 @@ export async function serve(path: string, version: string, answerTo: Answer, log
   }
 }
 
-/** Unix sockets stay in the file system when nobody is listening: connecting shows whether somebody is. */
+/** Returns whether a process listens on the socket. Sockets stay in the file system after their process. */
 function isServed(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(path)
@@ -91,7 +96,7 @@ async function answer(
   }
 }
 
-/** The answer has gone: what fails now is nobody's answer, and no reason to end. */
+/** Calls a listener after the answer. Its errors are logged only, since the caller has its answer. */
 function afterAnswer(listener: (delivered: boolean) => void, delivered: boolean, log: Logger): void {
   try {
     listener(delivered)
@@ -100,7 +105,7 @@ function afterAnswer(listener: (delivered: boolean) => void, delivered: boolean,
   }
 }
 
-/** Before anything is done. A caller that does not say its version (`curl`) knows what it does. */
+/** Refuses a caller of another version before anything is done. A caller without a version (`curl`) is accepted. */
 function checkVersion(request: IncomingMessage, version: string): void {
   const theirs = request.headers['mesh-api']
   if (theirs === undefined || theirs === String(apiVersion)) return

@@ -1,6 +1,6 @@
 /**
- * State documents in the engine: reads them, changes them by compare-and-set on their pointer, and removes what no kept
- * revision names. An object is stored before a pointer names it.
+ * Reads state documents in the engine, changes them by compare-and-set on their pointer, and removes objects that no
+ * kept revision names. An object is stored before a pointer names it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -21,7 +21,7 @@ import type { Actor } from '../../wire/task.schema.ts'
 
 const ATTEMPTS = 100
 const RETRY_MS = 10
-/** After this many changes of a document its writer looks for objects that can go. */
+/** Number of changes of a document after which its writer looks for objects to remove. */
 const COLLECT_EVERY = 16
 
 /** Key of a document: a session's own, under the epoch of its name, or one that the project shares. */
@@ -29,14 +29,14 @@ export type DocumentRef = { own: string; epoch: number } | { shared: string }
 
 export interface KeptDocument {
   pointer: StatePointer
-  /** Revision of the pointer in its bucket; 0: there is none. */
+  /** Revision of the pointer in its bucket; 0 if there is none. */
   revision: number
   document: StateDocument
 }
 
 export interface Changed {
   kept: KeptDocument
-  /** The document's revision that the operation made. */
+  /** Revision of the document that the operation made. */
   rev: number
 }
 
@@ -49,14 +49,14 @@ export async function readDocument(store: ProjectStore, ref: DocumentRef): Promi
   return { pointer, revision, document: await documentAt(store, pointer) }
 }
 
-/** Reads both at once: between two reads another session may write a first revision. */
+/** Reads a pointer and its revision together: between two reads another session may write a first revision. */
 async function readPointer(store: ProjectStore, key: string): Promise<{ pointer: StatePointer; revision: number }> {
   const { value, revision, isThere } = await store.state.look(key)
   if (value || !isThere) return { pointer: value ?? emptyPointer, revision }
   throw new MeshError('version_skew', 'this document was written by a later version of mesh')
 }
 
-/** The document that a pointer names. Throws `not_found` when it is no longer kept. */
+/** Returns the document that a pointer names. Throws `not_found` when it is no longer kept. */
 export async function documentAt(store: ProjectStore, { object }: StatePointer): Promise<StateDocument> {
   if (object === undefined) return emptyDocument
   // One that is put again while it is read changes its chunks under the reader.
@@ -67,7 +67,7 @@ export async function documentAt(store: ProjectStore, { object }: StatePointer):
   throw new MeshError('not_found', 'this revision of the document is of a version that is not understood here')
 }
 
-/** The kept pointers of a document, oldest first. */
+/** Returns the kept pointers of a document, oldest first. */
 export async function documentHistory(store: ProjectStore, ref: DocumentRef): Promise<StatePointer[]> {
   const entries = await store.state.all(keyOf(ref))
   // Written again by a new holder of the name, a revision is there twice.
@@ -75,9 +75,9 @@ export async function documentHistory(store: ProjectStore, ref: DocumentRef): Pr
 }
 
 /**
- * Makes a change; the same operation again is the same change. Of two writers at once each gets its change in. Throws
- * what the rules refuse, `conflict` also when the name has a later holder; with `mesh_down` and `timeout` it may have
- * been made: the same operation again shows it. `known`: the document as last seen.
+ * Makes a change. The same operation again is the same change, and concurrent writers each get their change in. `known`
+ * is the document as last seen. Throws what the rules refuse, and `conflict` when the name has a later owner. After
+ * `mesh_down` and `timeout` the change may have been made: the same operation again shows it.
  */
 export async function changeDocument(
   store: ProjectStore,
@@ -115,7 +115,7 @@ interface Tried {
   putAt: number
 }
 
-/** The revision after the change, its object stored; or why the rules refuse it. */
+/** Returns the next revision, with its object stored, or the refusal of the rules. */
 async function tried(
   store: ProjectStore,
   ref: DocumentRef,
@@ -139,7 +139,7 @@ async function tried(
   }
 }
 
-/** An object may be collected while its writer sleeps between storing and naming it. */
+/** Checks that an object is still there: it may be collected while its writer sleeps before naming it. */
 async function checkStored(store: ProjectStore, { bytes, putAt }: Tried): Promise<void> {
   if (performance.now() - putAt > times.stateGrace / 2) await store.documents.put(bytes)
 }
@@ -149,7 +149,7 @@ function checkEpoch(ref: DocumentRef, { epoch }: StatePointer): void {
     throw new MeshError('conflict', `the name ${ref.own} has another holder now`, { hint: 'mesh whoami' })
 }
 
-/** Returns null if another was faster, or the answer was lost; reading again shows which. */
+/** Writes a pointer. Returns null if another writer was faster or the answer was lost; reading again shows which. */
 async function written(store: ProjectStore, key: string, pointer: StatePointer, revision: number) {
   try {
     return await store.state.update(key, pointer, revision)
@@ -159,7 +159,7 @@ async function written(store: ProjectStore, key: string, pointer: StatePointer, 
   }
 }
 
-/** Reads a name's document and makes it this holder's: one before it, that does not know yet, is refused from here on. */
+/** Reads a name's document and makes it this owner's, which fences off a former owner. */
 export async function takeOwn(store: ProjectStore, ref: { own: string; epoch: number }): Promise<KeptDocument> {
   const key = keyOf(ref)
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -174,7 +174,7 @@ export async function takeOwn(store: ProjectStore, ref: { own: string; epoch: nu
   throw new MeshError('conflict', 'the document was changed by another writer at every try')
 }
 
-/** Removes objects that no kept revision names, unless a writer may just be about to name them. By the engine's clock. */
+/** Removes objects that no kept revision names, by the engine's clock, unless a writer may be about to name them. */
 export async function collect(store: ProjectStore): Promise<number> {
   // First the objects: one that is stored later is in no danger.
   const objects = await store.documents.all()

@@ -1,4 +1,4 @@
-/** Removes a name that has no owner any more, with all that is kept under it. */
+/** Removes a name without an owner, with all that is kept under it. */
 import type { Response } from '../../api/ops.schema.ts'
 import { startPosition, wasRead } from '../../core/mail/surfaced.ts'
 import { isOwned } from '../../core/names/kinds.ts'
@@ -12,7 +12,10 @@ import { durableOf } from '../names/registry.ts'
 import type { Session } from '../session.ts'
 import { keyOf } from './documents.ts'
 
-/** Throws `not_found`, and `conflict` for a name whose session lives or has just returned: then nothing is removed. */
+/**
+ * Forgets a name. Throws `not_found`, and `conflict` with nothing removed for a name whose session lives or has just
+ * returned.
+ */
 export async function forget(session: Session, name: string): Promise<Response<'forget'>> {
   const { store } = session.link
   const entry = await store.names.get(name)
@@ -36,8 +39,8 @@ export async function unreadMail(
 }
 
 /**
- * Removes the name if its record is still as in `entry`, and then what belonged to it, except for its mail. Returns
- * false when the name has an owner again, or another record: nothing is removed then.
+ * Removes the name if its record is still `entry`, and then all that belonged to it except its mail. Returns false,
+ * with nothing removed, when the name has an owner again or another record.
  */
 export async function removeName({ home, log, link }: Session, entry: Entry<NameRecord>): Promise<boolean> {
   const { store } = link

@@ -1,4 +1,4 @@
-/** The operations on coordination state. */
+/** Handles the operations on coordination state. */
 import type { Parsed } from '../../api/ops.schema.ts'
 import { checkKey, entryOf, type StateChange } from '../../core/state/state.ts'
 import { MeshError } from '../../errors.ts'
@@ -94,7 +94,7 @@ async function readAt(session: StateSession, ref: DocumentRef, rev?: number): Pr
   throw new MeshError('not_found', `revision ${rev} is not kept`, { hint: 'mesh state history lists those that are' })
 }
 
-/** Newest last. */
+/** Returns the entries and notes of a document as callers see them, newest last. */
 function shown({ entries, notes }: StateDocument) {
   return { entries, notes }
 }

@@ -1,4 +1,4 @@
-/** Takes and finishes hand-offs one after the other: two at once would take the same. */
+/** Takes and finishes hand-offs one at a time, since two at once would take the same one. */
 import { MeshError } from '../../errors.ts'
 import { finishHandoffs, type StateSession, takeHandoffs } from './handoff.ts'
 
@@ -10,7 +10,7 @@ export class HandoffQueue {
     this.#session = session
   }
 
-  /** Does this session's part of every hand-off that is open. What fails is tried with the next call. */
+  /** Does this session's part of every open hand-off. The next call retries what failed. */
   run(): Promise<void> {
     const done = this.#running.then(async () => {
       await takeHandoffs(this.#session)

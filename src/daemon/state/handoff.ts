@@ -1,7 +1,7 @@
 /**
- * Gives what a session coordinates to another one. The step is one compare-and-set on the giver's names record: before
- * it nothing has changed, after it all of it is the receiver's, whichever side dies. What has to be moved is under
- * `handoff.<op>` until the receiver has it; both sides do their part again until then.
+ * Hands off what a session coordinates to another one. The step is one compare-and-set on the giver's names record.
+ * Before it nothing has changed, and after it all belongs to the receiver, even if either side dies. `handoff.<op>`
+ * lists what has to be moved until the receiver has it, and both sides repeat their part until then.
  */
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -23,28 +23,28 @@ import { documentAt, readDocument } from './documents.ts'
 import type { Obligations } from './obligations.ts'
 import type { OwnState } from './own-state.ts'
 
-/** The receiver's sidecar takes it within milliseconds, if it is there. */
+/** Limits the wait for the receiver's sidecar, which takes a hand-off within milliseconds if it is there. */
 const TAKEN_MS = 5000
 const LOOK_MS = 20
-/** A hand-off that was prepared and never committed is removed after this long. */
+/** Age after which a hand-off that was prepared and never committed is removed. */
 const ABANDONED_MS = 3_600_000
-/** Intent of the message to the receiver: its sidecar looks for what it was given. */
+/** Intent of the message that makes the receiver's sidecar look for hand-offs. */
 export const HANDOFF = 'handoff'
 
-/** A session with what it coordinates. */
+/** A session with everything that it coordinates. */
 export interface StateSession extends TasksSession {
   readonly registry: Registry
   readonly state: OwnState
   readonly obligations: Obligations
-  /** Takes back mail that lies in a door and was not taken. */
+  /** Takes back mail that lies in a door untaken. */
   recallOffer(): Promise<void>
 }
 
 type Handoff = StatePointer & { handoff: NonNullable<StatePointer['handoff']> }
 
 /**
- * Throws `not_found`, `not_alive`, `bad_request`; `timeout` and `mesh_down` leave open whether it was committed: the same
- * operation again shows it.
+ * Hands off to another session. Throws `not_found`, `not_alive`, `bad_request`. After `timeout` and `mesh_down` it may
+ * have been committed: the same operation again shows it.
  */
 export async function handOff(
   session: StateSession,
@@ -68,7 +68,7 @@ export async function handOff(
   return { to: given.handoff.to, state, ...counts }
 }
 
-/** Only a living session is given anything: a name that is gone has no one who would see to it. */
+/** Returns the record of the receiver. Throws unless it is alive: a session that is gone would see to nothing. */
 async function receiverOf(session: StateSession, to: string): Promise<NameRecord> {
   const { record, link } = session
   checkName(to)
@@ -81,7 +81,7 @@ async function receiverOf(session: StateSession, to: string): Promise<NameRecord
   throw new MeshError('not_alive', `${receiver.name} is ${peer.status}: nothing was handed over`, { hint })
 }
 
-/** Writes down what is to be moved, also over what an earlier try wrote down, and then takes the one step. */
+/** Writes what has to be moved, over what an earlier try wrote, and then takes the step. */
 async function commit(session: StateSession, op: string, receiver: NameRecord): Promise<Handoff> {
   const { store } = session.link
   await session.board.open(store)
@@ -116,12 +116,15 @@ async function coordinated(session: StateSession, receiver: NameRecord): Promise
   return { ...pointer, handoff }
 }
 
-/** A role's message is its taker's, and a sidecar's news for its own session is no mail. */
+/**
+ * True for mail that can move. A role's message belongs to its taker, and a sidecar's news for its own session is no
+ * mail.
+ */
 function isMovable({ handover, envelope, seq }: Entry): boolean {
   return handover === null && seq !== NOWHERE && !isAside(envelope.to)
 }
 
-/** The giver's part after the step. */
+/** Does the giver's part after the step. */
 async function letGo(session: StateSession, op: string, { rev, handoff }: Handoff): Promise<void> {
   const { store } = session.link
   const receiver = await holderOf(store, handoff.to)
@@ -134,7 +137,7 @@ async function letGo(session: StateSession, op: string, { rev, handoff }: Handof
   giveMail(session, new Set(handoff.mail), handoff.to)
 }
 
-/** Unread mail at these positions, and answers owed for it, are another session's now. */
+/** Passes on unread mail at these positions, and the answers owed for it. */
 function giveMail(session: StateSession, positions: ReadonlySet<number>, to: string): void {
   const { mailbox, steps, obligations } = session
   const entries = mailbox.inbox.unread().filter(({ seq, handover }) => handover === null && positions.has(seq))
@@ -171,7 +174,7 @@ async function notify(session: StateSession, op: string, to: string, counts: Rec
   await (await session.send(letter)).stored
 }
 
-/** The receiver's part: takes whatever was handed over to it. Done again, it changes nothing. */
+/** Does the receiver's part: takes everything that was handed off to it. Repeating it changes nothing. */
 export async function takeHandoffs(session: StateSession): Promise<void> {
   const { store } = session.link
   const { name, formerly } = session.record
@@ -203,7 +206,7 @@ async function take(session: StateSession, op: string, given: Handoff): Promise<
   session.poke()
 }
 
-/** Finishes hand-offs that this session gave and has not let go of, after a crash between the two. */
+/** Finishes hand-offs that this session gave and, after a crash, has not completed. */
 export async function finishHandoffs(session: StateSession): Promise<void> {
   for (const { op } of session.record.handedOver ?? []) {
     const given = await readHandoff(session.link.store, op)

@@ -1,6 +1,6 @@
 /**
- * The obligations of the session: the ledger of its name, and what the engine's records say of its tasks, runs and
- * claims. The latter are read ahead, so that the start of a conversation costs no look at the engine.
+ * Lists the session's obligations: those in the ledger of its name, and its tasks, runs and claims by the engine's
+ * records. The records are read ahead, so a conversation can start without reading the engine.
  */
 
 import type { Awaited } from '../../api/op.ts'
@@ -19,9 +19,9 @@ import type { Letter } from '../session.ts'
 import type { Call } from '../socket/call.ts'
 
 const FIRST_MS = 1000
-/** After a change several more may follow. */
+/** Gathers several changes into one look. */
 const GATHER_MS = 200
-/** Changes of records that are not published to this sidecar are found within this long. */
+/** Time within which record changes are found that are not published to this sidecar. */
 const LOOK_MS = 30_000
 const FRESH_MS = 5000
 const REPLIED = 256
@@ -29,7 +29,7 @@ const REPLIED = 256
 interface ObligationsOptions {
   log: Logger
   me(): string
-  /** The run that the session is; null for a person at a shell. */
+  /** The session's own run; null for a person at a shell. */
   run: { id: string; lineage: readonly string[] } | null
   runs: CurrentRuns
   storage(): Storage | null
@@ -47,7 +47,7 @@ export class Obligations {
   #timer: NodeJS.Timeout | null = null
   #reading: Promise<void> | null = null
   #readAt = Number.NEGATIVE_INFINITY
-  /** Messages answered last: an answer may be out before it shows that its question was read. */
+  /** Ids of messages answered last: an answer may be sent before its question is noted as read. */
   readonly #replied: string[] = []
 
   constructor(options: ObligationsOptions) {
@@ -70,7 +70,7 @@ export class Obligations {
     this.#store = null
   }
 
-  /** The obligations as known now. */
+  /** Returns the obligations as known now. */
   list(): Obligation[] {
     const { me, run, storage } = this.#options
     const { book = null, sender = null } = storage() ? { book: storage()!.ledger, sender: storage()!.sender } : {}
@@ -79,17 +79,17 @@ export class Obligations {
     return obligationsOf({ me: me(), ownRun: run?.id ?? null, ledger, ...this.#records, said, now: Date.now() })
   }
 
-  /** Resolves when the records were read lately. */
+  /** Resolves once the records are fresh. */
   async fresh(): Promise<void> {
     if (performance.now() - this.#readAt > FRESH_MS) await this.read()
   }
 
-  /** Messages that were read and wait for an answer. */
+  /** Returns the ids of messages that were read and wait for an answer. */
   owed(): string[] {
     return this.#options.storage()?.ledger.ledger.owed.map(({ id }) => id) ?? []
   }
 
-  /** Others see to these from now on. */
+  /** Settles obligations that other sessions took over. */
   settle(ids: readonly string[]): void {
     for (const id of ids) this.#note({ t: 'settled', id })
   }
@@ -98,7 +98,7 @@ export class Obligations {
     return this.#options.storage()?.ledger.ledger.asks.some(({ id }) => id.startsWith(idOrPrefix)) ?? false
   }
 
-  /** Reads the records anew. Never throws: what was known stays. */
+  /** Reads the records again. Never throws: on failure the known records stay. */
   read(): Promise<void> {
     this.#reading ??= this.#read().finally(() => {
       this.#reading = null
@@ -158,7 +158,7 @@ export class Obligations {
 
   // --- what happens
 
-  /** A message went out. */
+  /** Notes a message that was sent. */
   sent({ id, replyTo, intent }: Pick<Letter, 'id' | 'replyTo' | 'intent'>, to: string, text: string): void {
     if (isControlIntent(intent)) return
     if (replyTo !== undefined) {
@@ -169,7 +169,7 @@ export class Obligations {
     if (intent === 'request') this.#note({ t: 'asked', id, with: to, at: Date.now(), text: beginning(text) })
   }
 
-  /** A message came. */
+  /** Notes a message that arrived. */
   arrived({ replyTo }: Envelope): void {
     if (replyTo !== undefined) this.#note({ t: 'answered', id: replyTo })
   }
@@ -185,18 +185,18 @@ export class Obligations {
     }
   }
 
-  /** The session did something with a task. */
+  /** Notes a task that the session changed. */
   touched(task: string): void {
     this.#note({ t: 'task', id: task })
     this.#lookIn(GATHER_MS)
   }
 
-  /** It claimed or released files. */
+  /** Notes that the session claimed or released files. */
   changed(): void {
     this.#lookIn(GATHER_MS)
   }
 
-  /** Notes what a call waits for while it works. A wait that its caller leaves is not over. */
+  /** Notes what a call waits for while it works. A wait whose caller goes away stays open. */
   async during<T>(awaited: Awaited, call: Pick<Call, 'signal'>, work: () => Promise<T>): Promise<T> {
     // The answer to a question is open already, as the question.
     if (awaited.answerTo !== undefined && this.#hasAsked(awaited.answerTo)) return work()

@@ -16,7 +16,7 @@ export class OwnState {
   readonly #log: Logger
   #owner: { name: string; epoch: number } | null = null
   #kept: KeptDocument | null = null
-  /** Serves one at a time: each change, and each reading, knows the document that the one before left. */
+  /** Serializes changes and reads, so that each knows the document that the one before left. */
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(log: Logger) {
@@ -32,7 +32,7 @@ export class OwnState {
     return this.#kept?.pointer.rev ?? 0
   }
 
-  /** Does `open`; a document that cannot be read does not keep the session from joining. */
+  /** Does `open`, except that an unreadable document does not keep the session from joining. */
   async attach(store: ProjectStore, record: NameRecord): Promise<void> {
     try {
       await this.open(store, record)
@@ -42,7 +42,10 @@ export class OwnState {
     }
   }
 
-  /** Reads the document of the name, unless it is in memory, and fences off former owners. Throws `not_found`, `version_skew`. */
+  /**
+   * Reads the document of the name, unless it is in memory, and fences off former owners. Throws `not_found`,
+   * `version_skew`.
+   */
   open(store: ProjectStore, record: NameRecord): Promise<void> {
     return this.#inTurn(() => this.#open(store, record))
   }
@@ -62,7 +65,7 @@ export class OwnState {
     this.#owner = null
   }
 
-  /** After a rename the document comes along, once: what is there under the new name is its own by then. */
+  /** Moves the document to the new name after a rename, once: a later document there is the session's own. */
   async #move(store: ProjectStore, former: string, { name, epoch }: NameRecord): Promise<void> {
     const [from, to] = [keyOf({ own: former, epoch }), keyOf({ own: name, epoch })]
     const left = await store.state.get(from)
@@ -72,7 +75,7 @@ export class OwnState {
     await store.state.delete(from, left.revision)
   }
 
-  /** Throws as `changeDocument`. */
+  /** Changes the document. Throws as `changeDocument`. */
   change(store: ProjectStore, record: NameRecord, change: StateChange, op: string): Promise<Changed> {
     return this.#inTurn(() => this.#change(store, record, change, op))
   }

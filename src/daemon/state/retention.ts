@@ -1,4 +1,4 @@
-/** Removes names that ended long ago and have nothing left: one session of the project looks, at calm moments. */
+/** Removes names that ended long ago and have nothing left. One session of the project looks, at calm moments. */
 import { isOwned } from '../../core/names/kinds.ts'
 import { isLeftover } from '../../core/names/retention.ts'
 import { MeshError } from '../../errors.ts'
@@ -14,7 +14,7 @@ import { removeName, unreadMail } from './forget.ts'
 
 const FIRST_MS = 60_000
 const LOOK_MS = 3_600_000
-/** Names that one look examines. */
+/** Number of names that one look examines. */
 const MOST = 20
 
 /** Looks from time to time for as long as this process lives. */
@@ -50,11 +50,11 @@ export async function removeLeftovers(session: Session, now: number): Promise<st
   return removed
 }
 
-/** Whatever may still need a name. */
+/** The records that may still need a name. */
 interface Bonds {
   tasks: Task[]
   runs: RunRecord[]
-  /** Names that something was handed over to, and that have not taken it. */
+  /** Names that have not taken a hand-off to them. */
   heirs: Set<string>
 }
 
@@ -72,7 +72,7 @@ async function readBonds(session: Session): Promise<Bonds> {
   }
 }
 
-/** True for a name with open tasks, with runs that it has not heard the end of, or with a hand-over under way. */
+/** True for a name with open tasks, with runs whose end it has not read, or with a hand-off under way. */
 function isBound({ name, run, endedAt = '' }: NameRecord, { tasks, runs, heirs }: Bonds): boolean {
   const hasTask = tasks.some((task) => {
     return task.claim?.holder.name === name || task.createdBy.name === name || task.for === name
@@ -83,13 +83,13 @@ function isBound({ name, run, endedAt = '' }: NameRecord, { tasks, runs, heirs }
   return hasTask || heirs.has(name) || runs.some((one) => isAbove(one) && isWaitedFor(one))
 }
 
-/** Removes the name unless mail, state or file claims are under it, or it has returned. */
+/** Removes the name unless it has mail, state or file claims, or has returned. */
 async function remove(session: Session, entry: Entry<NameRecord>): Promise<boolean> {
   const { store } = session.link
   const { lastSeq } = await store.messagesState()
   if (await hasBelongings(store, entry.value)) return false
   if (!(await removeName(session, entry))) return false
-  // Mail that came meanwhile is for whoever has the name: it waits for the session to return, as it was told.
+  // Mail that came meanwhile is for the next owner of the name: it waits for the session to return.
   if ((await store.mailFrom(entry.key, lastSeq + 1)).length === 0) return true
   const vacancy = await store.names.vacancy(entry.key)
   if (vacancy !== null) await store.names.update(entry.key, entry.value, vacancy)

@@ -1,6 +1,6 @@
 /**
- * The project's board as this sidecar sees it: every task in memory once a caller asked for the board, kept current by
- * the changes that the engine publishes. A change is a compare-and-set, tried again until it is in or is refused.
+ * Mirrors the project's board in memory once a caller has asked for it, kept current by the changes that the engine
+ * publishes. Changes it by compare-and-set, tried again until the change is in or is refused.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { apply, isApplied, isHolder, type Step } from '../../core/tasks/board.ts'
@@ -14,10 +14,13 @@ import { actorOf, findingId } from '../names/actor.ts'
 import { ignoreMissing, unsure, Writing, withinTime } from './write.ts'
 
 const ATTEMPTS = 50
-/** Tasks that a full board forgets at once. */
+/** Number of tasks that a full board forgets at once. */
 const ROOM = 100
 const RETRY_MS = 10
-/** Reading a board of limits.tasks takes a second. A frozen engine would be waited for until the link gives it up. */
+/**
+ * Limits the reading of the board. A board of limits.tasks takes a second, and a frozen engine would block until the
+ * link gives it up.
+ */
 const OPEN_MS = 5000
 
 export interface Kept {
@@ -27,15 +30,15 @@ export interface Kept {
 
 /** The outcome of a step. */
 export interface Changed extends Kept {
-  /** The task as it was before; null if the step had been made earlier. */
+  /** The task before the step; null if the step had been made earlier. */
   before: Task | null
 }
 
 interface BoardOptions {
   log: Logger
-  /** Tasks on the board: a full one forgets those that ended longest ago. */
+  /** Limit of tasks on the board. A full one forgets those that ended longest ago. */
   most: number
-  /** The board has been read over this connection. */
+  /** Called once the board has been read over this connection. */
   onOpen(store: ProjectStore): void
 }
 
@@ -44,13 +47,13 @@ export class Board {
   readonly #kept = new Map<string, Kept>()
   readonly #listeners = new Set<(kept: Kept) => void>()
   #store: ProjectStore | null = null
-  /** A later sidecar's numbers are beyond this one's: a watcher cannot take one for the other. */
+  /** Starts from the clock, so that a watcher cannot take a later sidecar's version for this one's. */
   #version = Date.now()
   #loading: Promise<void> | null = null
   #isLoaded = false
   /** Revisions that this sidecar wrote, until the engine publishes them. */
   readonly #own = new Set<number>()
-  /** Set once it was asked for: it is read again over each new connection. */
+  /** True once the board was asked for; it is then read again over each new connection. */
   #isWanted = false
 
   constructor(options: BoardOptions) {
@@ -63,7 +66,7 @@ export class Board {
     return this.#kept.values()
   }
 
-  /** Grows with every change that this sidecar hears of. */
+  /** Version of the board, which grows with every change that this sidecar hears of. */
   get version(): number {
     return this.#version
   }
@@ -76,7 +79,7 @@ export class Board {
     return [...this.#kept.keys()].filter((id) => id.startsWith(prefix))
   }
 
-  /** True while this is the connection that the board is read over. */
+  /** True while `store` is the connection that the board is read over. */
   serves(store: ProjectStore): boolean {
     return store === this.#store
   }
@@ -96,7 +99,7 @@ export class Board {
     await withinTime(this.#loading, OPEN_MS)
   }
 
-  /** Another connection: calls that wait for changes get those that it brings. */
+  /** Serves the board over another connection. Calls that wait for changes get those that it brings. */
   resume(store: ProjectStore): void {
     if (!this.#isWanted) return
     this.open(store).catch((error) => {
@@ -104,13 +107,13 @@ export class Board {
     })
   }
 
-  /** Calls back after every change, until the returned function is called. */
+  /** Calls the listener after every change, until the returned function is called. */
   onChange(listener: (kept: Kept) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
-  /** The connection is over. */
+  /** Stops following changes as the connection ends. */
   close(): void {
     this.#store = null
     this.#loading = null
@@ -141,14 +144,14 @@ export class Board {
     for (const listener of this.#listeners) listener(kept)
   }
 
-  /** The engine may have published it already. */
+  /** Keeps a task that this sidecar wrote; the engine may have published it already. */
   #keepOwn(kept: Kept): Kept {
     if ((this.get(kept.task.id)?.revision ?? 0) < kept.revision) this.#own.add(kept.revision)
     this.#keep(kept)
     return kept
   }
 
-  /** Puts a new task on the board; the same operation again is the same task. Throws as `change`. */
+  /** Adds a task to the board. The same operation again is the same task. Throws as `change`. */
   async add(store: ProjectStore, task: Task): Promise<Kept> {
     const writing = new Writing(store)
     try {
@@ -163,7 +166,7 @@ export class Board {
     }
   }
 
-  /** A full board forgets what ended longest ago. Throws `too_large` when everything on it is still open. */
+  /** Makes a full board forget what ended longest ago. Throws `too_large` when all of it is open. */
   async #makeRoom(store: ProjectStore): Promise<void> {
     const tasks = [...this.#kept.values()].map(({ task }) => task)
     const oldest = spent(tasks).slice(0, ROOM)
@@ -183,7 +186,7 @@ export class Board {
   }
 
   /**
-   * Makes a step on a task; the same operation again is the same step. Throws `not_found`, what the rules refuse,
+   * Makes a step on a task. The same operation again is the same step. Throws `not_found`, what the rules refuse,
    * `mesh_down` if nothing was written, and `timeout` if it may have been.
    */
   async change(store: ProjectStore, id: string, step: Step): Promise<Changed> {
@@ -222,7 +225,7 @@ export class Board {
     throw new MeshError('conflict', `${id} was changed by another writer at every try`)
   }
 
-  /** Reads what a task waits for. True if some of it was not yet known here: a refusal may be out of date. */
+  /** Reads the tasks that a task waits for. Returns true if any was unknown here: a refusal may be out of date. */
   async #refresh(store: ProjectStore, { after }: Task): Promise<boolean> {
     const known = after.map((id) => this.get(id)?.revision)
     for (const id of after) if (this.find(id)?.state !== 'done') await this.read(store, id).catch(ignoreMissing)
@@ -236,7 +239,10 @@ export class Board {
     return { ...kept, before }
   }
 
-  /** Two changes at once can close a circle that neither sees before: the one stored later takes its edges back. */
+  /**
+   * Refuses a circle. Two concurrent changes can close one that neither sees: the one stored later takes its edges
+   * back.
+   */
   async #refuseCircle(store: ProjectStore, kept: Kept, before: Task, step: Step): Promise<void> {
     const current = new Map<string, Kept>([[kept.task.id, kept]])
     const look = [...kept.task.after]
@@ -277,7 +283,7 @@ export class Board {
     await this.change(store, id, { move, by: actorOf(from), at: new Date().toISOString(), op })
   }
 
-  /** A task as the engine has it now. Throws `not_found`. */
+  /** Returns a task as the engine has it now. Throws `not_found`. */
   async read(store: ProjectStore, id: string): Promise<Kept> {
     const entry = await store.tasks.get(id)
     if (!entry) throw new MeshError('not_found', `there is no task ${id}`, { hint: 'mesh task list --all shows them' })

@@ -1,4 +1,4 @@
-/** The operations of the task board. */
+/** Handles the operations of the task board. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Parsed, Response } from '../../api/ops.schema.ts'
 import { isApplied, isOver, type Move, shownState } from '../../core/tasks/board.ts'
@@ -17,7 +17,7 @@ import { earlierChange, notifyConcerned } from './news.ts'
 
 const ID_PREFIX = /^t_[0-9a-f]{4,32}$/
 const PRIORITY = 5
-/** Between two tries of a wait while the engine is away. */
+/** Time between tries of a wait while the engine is away. */
 const AWAY_MS = 200
 
 export interface TasksSession extends MailSession {
@@ -124,8 +124,9 @@ function claim(session: TasksSession, id: string, op: string, anew: boolean): Pr
 }
 
 /**
- * Sessions that ask at once each get another task: one that was slower goes on to the next. A wait outlives the
- * engine; a task whose claim was not answered is asked for again before any other, so that no two are taken.
+ * Claims the next open task. Sessions that ask at once each get another one: the slower goes on to the next. A wait
+ * survives an engine restart. A claim without an answer is repeated before any other task is claimed, so that no two
+ * are taken.
  */
 async function claimNext(session: TasksSession, op: string, wait: boolean, signal: AbortSignal): Promise<Kept> {
   const { board } = session
@@ -153,7 +154,7 @@ async function claimNext(session: TasksSession, op: string, wait: boolean, signa
   }
 }
 
-/** Resolves when it makes sense to ask the engine again. */
+/** Resolves when it is worth asking the engine again. */
 async function back(session: TasksSession, signal: AbortSignal): Promise<void> {
   await sleep(AWAY_MS, undefined, { signal }).catch(() => {})
   await session.link.whenUp(AWAY_MS)
@@ -204,8 +205,8 @@ async function moveOf(session: TasksSession, given: Omit<Parsed<'task_change'>, 
 }
 
 /**
- * The task that `key` names: a full id, also one that this board has not heard of yet, or a beginning that only one
- * task has. Throws `bad_request`, `not_found`.
+ * Returns the task that `key` names: by full id, also one that this board does not know yet, or by an unambiguous
+ * prefix. Throws `bad_request`, `not_found`.
  */
 async function named(session: TasksSession, key: string): Promise<Kept> {
   const { board, link } = session
@@ -219,7 +220,7 @@ async function named(session: TasksSession, key: string): Promise<Kept> {
   throw new MeshError('bad_request', `${key} fits ${found.length} tasks`, { hint: 'give more of the id' })
 }
 
-/** The id of a message or run that is known: given whole, by its beginning, a run also by its name. */
+/** Returns the id of a known message or run, given whole or by prefix, or a run's by its name. */
 async function linkOf(session: TasksSession, key: string): Promise<string> {
   if (!key.startsWith('m_')) return (await findRun(session, key)).id
   const id = await fullId(session, key)

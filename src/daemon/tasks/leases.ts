@@ -1,4 +1,4 @@
-/** Expires leases whose holder is over: every sidecar that reads the board looks, the first one writes. */
+/** Expires leases whose holder has ended. Every sidecar that reads the board looks, and the first one writes. */
 import type { Session } from '../../api/ops.schema.ts'
 import { type Grace, judgeClaim } from '../../core/tasks/lease.ts'
 import { MeshError } from '../../errors.ts'
@@ -13,8 +13,8 @@ import type { Board } from './board.ts'
 const LOOK_MS = 10
 const RETRY_MS = 100
 /**
- * Looks for silent sessions are this far apart per session there is, so that all sidecars together read as many records
- * a second whether they are ten or a thousand; and changes that all see at once they look at spread over this.
+ * Time between looks for silent sessions, per session of the project, so that all sidecars together read as many
+ * records a second for ten sessions as for a thousand. Looks after a change that all see are spread over the same time.
  */
 const QUIET_MS = 500
 const SPREAD_MS = { each: 5, most: 2000 }
@@ -24,9 +24,9 @@ interface ClaimWatchOptions {
   board(): Board
   grace: Grace
   me(): Actor
-  /** The sessions of the project; those that are silent are written down as lost by this. */
+  /** Returns the sessions of the project, and records silent ones as lost. */
   sessions(store: ProjectStore): Promise<readonly Session[]>
-  /** This sidecar was the one that let a claim fall. */
+  /** Called when this sidecar expired a lease. */
   onFell(before: Task, after: Task): Promise<void>
 }
 
@@ -35,7 +35,7 @@ export class ClaimWatch {
   #timer: NodeJS.Timeout | null = null
   #dueAt = 0
   #looking: Promise<void> = Promise.resolve()
-  /** When the sessions are looked at again. */
+  /** Time of the next look at the sessions. */
   #sessionsAt = 0
   #sessions = 0
   #stop = () => {}
@@ -44,7 +44,7 @@ export class ClaimWatch {
     this.#options = options
   }
 
-  /** The board has been read over this connection. */
+  /** Starts looking, once the board has been read over this connection. */
   attach(store: ProjectStore): void {
     this.#stop()
     const board = this.#options.board()
@@ -122,7 +122,7 @@ export class ClaimWatch {
     }
   }
 
-  /** Until the sessions are looked at again, or a deadline passes. */
+  /** Returns the time until the next look at the sessions, or the next deadline. */
   #pause(board: Board): number {
     const deadlines = [...board.tasks].flatMap(({ task }) => task.claim?.deadline ?? [])
     const soonest = Math.min(...deadlines.map((at) => Date.parse(at)))

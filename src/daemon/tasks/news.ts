@@ -1,4 +1,4 @@
-/** Notifies those whom a change of the board concerns, by ordinary messages. */
+/** Notifies the sessions that a change of the board concerns, by ordinary messages. */
 import { createHash } from 'node:crypto'
 import { newsOf } from '../../core/tasks/news.ts'
 import { MeshError } from '../../errors.ts'
@@ -8,8 +8,8 @@ import type { Session } from '../session.ts'
 import type { Board } from './board.ts'
 
 /**
- * The change is made, whether or not all can be notified. Resolves to a note for its maker about those who cannot be
- * notified now, if any.
+ * Notifies the sessions that a change concerns; the change is made either way. Resolves to a note for its author about
+ * sessions that cannot be notified now, if any.
  */
 export async function notifyConcerned(
   session: Session & { board: Board },
@@ -41,7 +41,7 @@ export async function notifyConcerned(
   return notes.length > 0 ? notes.join('; ') : undefined
 }
 
-/** The change `op` of a task as it was made earlier; null if it is no longer known. */
+/** Returns the change `op` of a task as it was made earlier; null if it is no longer known. */
 export async function earlierChange(
   session: Session,
   id: string,

@@ -1,11 +1,11 @@
-/** Writing a task where the engine may not answer: what is known then, and what is not. */
+/** Writes tasks to an engine that may not answer, and says what is certain then. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../../errors.ts'
 import { isAway } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Task } from '../../wire/task.schema.ts'
 
-/** Writes of one step, and whether the engine's answer to one of them was lost. */
+/** Writes one step, and remembers whether the engine's answer to a write was lost. */
 export class Writing {
   readonly store: ProjectStore
   #isUnsure = false
@@ -14,7 +14,7 @@ export class Writing {
     this.store = store
   }
 
-  /** The new revision. Null: another writer was faster, or the answer was lost; reading again shows which. */
+  /** Returns the new revision. Null: another writer was faster or the answer was lost; reading again shows which. */
   async write(task: Task, revision: number): Promise<number | null> {
     try {
       const written = await this.store.tasks.update(task.id, task, revision)
@@ -27,7 +27,7 @@ export class Writing {
     }
   }
 
-  /** Resolves when the write is certain: until then it may be taken back. */
+  /** Runs `work` while the write may still be taken back. Resolves when it is certain. */
   async uncertainly(work: () => Promise<void>): Promise<void> {
     this.#isUnsure = true
     await work()
@@ -39,12 +39,12 @@ export class Writing {
   }
 }
 
-/** It may have been done. */
+/** Returns the error for work that may have been done. */
 export function unsure(what: string, hint: string, cause: unknown): MeshError {
   return new MeshError('timeout', `the engine does not answer: whether ${what} is not known`, { hint, cause })
 }
 
-/** Throws `timeout` if the work takes longer; it goes on. */
+/** Waits for the work. Throws `timeout` if it takes longer; it goes on all the same. */
 export async function withinTime(work: Promise<void>, ms: number): Promise<void> {
   const late = new AbortController()
   const timeout = sleep(ms, undefined, { signal: late.signal, ref: false }).then(() => {

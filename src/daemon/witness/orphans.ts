@@ -1,4 +1,7 @@
-/** Runs that ended without a session to notify: their owner and all above had ended before. The people are notified. */
+/**
+ * Notifies the people of runs that ended without a session to notify, because their owner and all ancestors had ended
+ * before.
+ */
 import { existsSync } from 'node:fs'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { isOwned, isShell } from '../../core/names/kinds.ts'
@@ -10,7 +13,7 @@ import { files, readSteps } from '../../run/dir.ts'
 import { phaseOf } from '../../wire/codec.ts'
 import type { RunEvent } from '../../wire/run.schema.ts'
 
-/** An end that is older is no news. */
+/** Age from which an end is no news. */
 const NEWS_MS = 86_400_000
 
 /** Notifies the people, once, of a run of this machine that ended, if no session is notified. `store` is its project's. */

@@ -1,6 +1,6 @@
 /**
- * The witness of this machine's runs: publishes what a supervisor that is gone had written down, and reports a run whose
- * end was not seen as lost. Belongs to the sidecar that has the post of witness.
+ * Witnesses this machine's runs: publishes the journals that dead supervisors left, and reports runs whose end was not
+ * seen as lost. Belongs to the sidecar that is the witness.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
@@ -36,11 +36,11 @@ import { times } from '../../wire/limits.ts'
 import { judgeLostSession } from './lost-session.ts'
 import { notifyOfOrphan } from './orphans.ts'
 
-/** Between looks at a run without a supervisor while its command lives, or while the engine is away. */
+/** Time between looks at a run without a supervisor while its command lives or the engine is away. */
 const LOOK_MS = 250
 const SCAN_MS = 3000
 const PATH_BYTES = 16_384
-/** Publishing a run's events takes a moment each; one that takes longer is tried again. */
+/** Limits the publishing of a run's events, which takes a moment each. It is then tried again. */
 const PUBLISH_MS = 5000
 
 interface RunWitnessOptions {
@@ -50,14 +50,14 @@ interface RunWitnessOptions {
   store(): ProjectStore | null
   readRecord: ReadRecord
   notifyPeople(text: string): Promise<void>
-  /** The run's supervisor has a connection to this process: its end will be noticed. */
+  /** Returns whether the run's supervisor is connected to this process, which will notice its end. */
   isFollowed(id: string): boolean
 }
 
 export class RunWitness {
   readonly #options: RunWitnessOptions
   readonly #watched = new Set<string>()
-  /** Published whole: not looked at again until they are old. */
+  /** Ids of runs that are published whole, and not examined again until they are old. */
   readonly #settled = new Set<string>()
   #timer: NodeJS.Timeout | null = null
   #stopped = false
@@ -66,7 +66,7 @@ export class RunWitness {
     this.#options = options
   }
 
-  /** Looks at every run of this machine, now and from time to time: a supervisor may die before it is connected. */
+  /** Examines every run of this machine, now and from time to time: a supervisor may die before it is connected. */
   start(): void {
     this.scan()
     this.#timer = setInterval(() => this.scan(), SCAN_MS).unref()
@@ -81,7 +81,7 @@ export class RunWitness {
     if (this.#timer) clearInterval(this.#timer)
   }
 
-  /** Looks at a run until it is published whole, or in the hands of a supervisor that is connected. */
+  /** Examines a run until it is published whole or its supervisor is connected. */
   async look(id: string): Promise<void> {
     if (this.#watched.has(id)) return
     this.#watched.add(id)
@@ -92,7 +92,7 @@ export class RunWitness {
     }
   }
 
-  /** True when there is nothing more to do here. */
+  /** Does what a run needs. Returns true when nothing is left to do. */
   async #settle(id: string): Promise<boolean> {
     const { home, log, isFollowed } = this.#options
     const dir = runDir(home, id)
@@ -120,7 +120,7 @@ export class RunWitness {
     }
   }
 
-  /** Published whole: makes sure that its owner, or the people, are notified. */
+  /** Makes sure that the owner of a published run, or the people, are notified. */
   async #notifyOfOrphan(id: string, spec: RunSpec | null): Promise<true> {
     const store = this.#options.store()
     // Looked at again, but not at once.
@@ -132,7 +132,7 @@ export class RunWitness {
     return this.#sweep(id)
   }
 
-  /** Under the run's lock. */
+  /** Publishes the rest of a run's journal. The caller has the run's lock. */
   async #publish(spec: RunSpec, store: RunStore): Promise<boolean> {
     const { home, log, name } = this.#options
     const dir = runDir(home, spec.run)
@@ -177,7 +177,7 @@ export class RunWitness {
     return judgeLost(readStop(dir), evidence, loggedTail(dir))
   }
 
-  /** Its end was not seen, but its client's own record may say how far it was. */
+  /** Judges a run whose end was not seen, by its client's own record. */
   #lostAgent(spec: RunSpec, startedAt: string): Judged {
     const { run, runKind } = spec
     const dir = runDir(this.#options.home, run)

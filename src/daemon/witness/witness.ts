@@ -1,6 +1,6 @@
 /**
- * The witness of this machine: when a session and its sidecar die at once, a neighbour says so. One sidecar per mesh
- * home has the post and every other keeps a connection to it, so that a death shows as end of file, without polling.
+ * Reports the end of sessions whose sidecar died with them. One sidecar per mesh home is the witness, and every other
+ * keeps a connection to it, so that a death shows as end of file, without polling.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -22,22 +22,22 @@ import { witness } from '../names/registry.ts'
 import { RunWitness } from './runs.ts'
 
 const RETRY_MS = 50
-/** Another host's lock on the post stays until `mesh down`: asked for ever more seldom. */
+/** Longest wait between tries for the post while another host has its lock. */
 const RETRY_MAX_MS = 5000
-/** A sidecar that lost its post holder is back within this long; who is not is looked at. */
+/** Time within which sidecars connect to a new witness; those that do not are examined. */
 const RETURN_MS = 200
-/** A session whose sidecar died and may come back is looked at this often. */
+/** Time between looks at a session whose sidecar died and may come back. */
 const POLL_MS = 200
 const KEY_LINE_BYTES = 64
 const SWEEP_MS = 3_600_000
 
 interface WitnessOptions {
   home: Home
-  /** The own session's key. */
+  /** Key of this sidecar's session. */
   key: string
   log: Logger
   name(): string
-  /** The store, or null while the engine is away. */
+  /** Returns the store; null while the engine is away. */
   store(): ProjectStore | null
   readRecord: ReadRecord
   notifyPeople(text: string): Promise<void>
@@ -75,7 +75,7 @@ export class Witness {
     this.#lock?.release()
   }
 
-  /** Follows the holder of the post, or takes it. */
+  /** Follows the current witness, or becomes it. */
   async #seek(): Promise<void> {
     const path = join(this.#options.home.run, 'witness.lock')
     for (let pause = RETRY_MS; !this.#stopped; pause = foreignOwner(path) ? pause * 2 : RETRY_MS) {
@@ -145,7 +145,7 @@ export class Witness {
     })
   }
 
-  /** A session whose sidecar is away: waits until it is back or its process is dead, which is published. */
+  /** Examines a session whose sidecar is away, until it is back or its process is dead, which is then published. */
   async #look(key: string): Promise<void> {
     if (this.#watched.has(key)) return
     this.#watched.add(key)
@@ -186,7 +186,7 @@ export class Witness {
     }
   }
 
-  /** Removes what a session left, unless its sidecar has come back meanwhile: an operator's next command starts one. */
+  /** Removes what a session left, unless its sidecar has come back: an operator's next command starts one. */
   #clear(key: string, record: SidecarRecord): void {
     const dir = sessionDir(this.#options.home, key)
     const lock = readRecord(this.#options.home, key) && tryLock(join(dir, 'lock'))
