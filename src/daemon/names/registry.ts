@@ -6,13 +6,13 @@ import { type Claim, type Claimant, decideClaim, deposed, leftBehind } from '../
 import { MeshError } from '../../errors.ts'
 import { operatorSession } from '../../harness/shell.ts'
 import { processState } from '../../host/process/process.ts'
+import { compareAndSet, untilWritten } from '../../link/until.ts'
 import type { Entry } from '../../nats/bucket.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { type SessionEnd, sessionEnd } from '../../wire/session-end.ts'
 import type { Session } from '../session.ts'
 
-const ATTEMPTS = 50
 const MOVE_LOOKS = 10
 const MOVE_LOOK_MS = 100
 
@@ -56,23 +56,20 @@ export class Registry {
    */
   async claim(store: ProjectStore, claimant: Omit<Claimant, 'highWater'>, leave: () => void): Promise<Claimed> {
     const { lastSeq } = await store.messagesState()
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const attempt = async (earlier: number) => {
       const entries = await this.#session.names()
       const records = entries.map(({ value }) => value)
       const decision = decideClaim({ ...claimant, highWater: lastSeq }, records, isAlive)
       // The session that moved here may be about to report its end.
       const isExpected = claimant.movedAt !== undefined && ['new', 'suffixed'].includes(decision.outcome)
-      if (isExpected && attempt < MOVE_LOOKS) {
-        await sleep(MOVE_LOOK_MS)
-        continue
-      }
+      if (isExpected && earlier < MOVE_LOOKS) return sleep(MOVE_LOOK_MS, null)
       const { name } = decision.record
       const { expect } = decision
       // A key that is taken although it has no record contains garbage: at the second try that gives way.
-      const absent = attempt === 0 ? () => 0 : () => store.names.vacancy(name)
+      const absent = earlier === 0 ? () => 0 : () => store.names.vacancy(name)
       const revision = expect === 'absent' ? await absent() : revisionOf(entries, name)
       const written = revision === null ? null : await store.names.update(name, decision.record, revision)
-      if (written === null) continue
+      if (written === null) return null
       if (!this.#record || durableOf(this.#record) !== durableOf(decision.record)) leave()
       this.#record = decision.record
       this.#revision = written
@@ -80,7 +77,7 @@ export class Registry {
       for (const left of leftBehind(decision.record, records)) await this.#leaveBehind(store, left, claimant.now)
       return decision
     }
-    throw new MeshError('conflict', 'too many sessions claim names at once')
+    return untilWritten('the table of names', attempt)
   }
 
   /** Records that the conversation has ended in this process and may be resumed in another. */
@@ -91,17 +88,16 @@ export class Registry {
 
   /** Changes this session's record. Throws `conflict` when another session owns the name. */
   async change(store: ProjectStore, edit: (record: NameRecord) => NameRecord): Promise<NameRecord> {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const attempt = async (earlier: number) => {
+      if (earlier > 0) await this.refresh(store)
       const next = edit(this.record)
       const written = await store.names.update(next.name, next, this.#revision)
-      if (written !== null) {
-        this.#revision = written
-        this.#record = next
-        return next
-      }
-      await this.refresh(store)
+      if (written === null) return null
+      this.#revision = written
+      this.#record = next
+      return next
     }
-    throw new MeshError('conflict', 'the names record was changed by another writer at every try')
+    return untilWritten('the names record', attempt)
   }
 
   /** Reads this session's record again. Throws `conflict` when another session owns the name. */
@@ -160,19 +156,13 @@ export class Registry {
     const { formerly, name, epoch, session } = this.record
     if (!formerly) return null
     const own = [session, operatorSession(formerly.name)]
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const old = await store.names.get(formerly.name)
-      const isOurs = old && old.value.epoch <= (formerly.epoch ?? epoch) && own.includes(old.value.session)
-      if (!isOurs || old.value.renamedTo) return old?.value ?? null
-      const left = {
-        ...ended(old.value, { ...sessionEnd('renamed'), at, witness: name }),
-        session: '',
-        renamedTo: name,
-      }
+    return compareAndSet<NameRecord, NameRecord, NameRecord | null>(store.names, formerly.name, ({ value: old }) => {
+      const isOurs = old && old.epoch <= (formerly.epoch ?? epoch) && own.includes(old.session)
+      if (!isOurs || old.renamedTo) return { write: null, result: old }
+      const left = { ...ended(old, { ...sessionEnd('renamed'), at, witness: name }), session: '', renamedTo: name }
       const next = { ...left, since: formerly.until, topics: [], roles: [] }
-      if ((await store.names.update(formerly.name, next, old.revision)) !== null) return next
-    }
-    throw new MeshError('conflict', 'the former name was changed by another writer at every try')
+      return { write: next, result: next }
+    })
   }
 }
 
@@ -204,19 +194,17 @@ export function ended(record: NameRecord, end: SessionEnd & { at: string; witnes
  * Writes `gone` for a session that this machine saw end, unless it returned. `isOver`: its own sidecar reported the
  * end. Resolves to true if it is gone now, whichever sidecar recorded that.
  */
-export async function witness(
+export function witness(
   store: ProjectStore,
   seen: { name: string; epoch: number },
   end: SessionEnd & { at: string; witness: string; isOver: boolean },
 ): Promise<boolean> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const current = await store.names.get(seen.name)
-    if (!current || current.value.epoch !== seen.epoch) return false
-    if (current.value.state === 'gone') return true
-    if (!end.isOver && isAlive(current.value)) return false
-    if ((await store.names.update(seen.name, ended(current.value, end), current.revision)) !== null) return true
-  }
-  return false
+  return compareAndSet<NameRecord, NameRecord, boolean>(store.names, seen.name, ({ value: current }) => {
+    if (!current || current.epoch !== seen.epoch) return { write: null, result: false }
+    if (current.state === 'gone') return { write: null, result: true }
+    if (!end.isOver && isAlive(current)) return { write: null, result: false }
+    return { write: ended(current, end), result: true }
+  })
 }
 
 function taken({ name, state, reason }: NameRecord): MeshError {
