@@ -17,7 +17,7 @@ export type Values<N extends string> = { readonly [K in N]: string | undefined }
 export type Switches<N extends string> = { readonly [K in N]: true | undefined }
 export type AnyFlags = Readonly<Record<string, string | true | undefined>>
 
-/** For every command. */
+/** Options of every command. */
 export const commonFlags = {
   as: ['--as <name>', 'act as the operator of this name (default: MESH_NAME, else your login name)'],
   json: ['--json', 'print JSON, errors included'],

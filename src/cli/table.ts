@@ -10,7 +10,7 @@ import { taskCommands } from './commands/tasks/table.ts'
 import { viewFlags } from './show/view.ts'
 
 export interface Section {
-  /** As `mesh help` takes it. */
+  /** The name that `mesh help` takes. */
   readonly name: string
   readonly title: string
   readonly commands: readonly Command[]

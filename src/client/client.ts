@@ -7,7 +7,7 @@ import { checkOwnDir } from '../host/files.ts'
 import { Broken, post, TimedOut } from './http.ts'
 import { version } from './version.ts'
 
-/** How sidecars of 0.1.0 begin their message about an operation that they do not have; later ones state a `detail`. */
+/** Beginning of the message of 0.1.0 sidecars about an operation that they lack; later ones state a `detail`. */
 const NO_OPERATION = 'no such operation'
 /** An operation that does not wait for anything answers within this time, large bodies included. */
 const ANSWER_MS = 60_000

@@ -188,7 +188,7 @@ export class Sidecar extends Rooms {
     try {
       const { store } = this.link
       const { name } = this.record
-      // Receipts of what was read just before the end go out, too.
+      // Receipts of messages read just before the end are sent, too.
       await Promise.all([this.registry.end(store, end, new Date().toISOString()), this.receipts.flush(), this.save()])
       await store.presence.delete(name)
       return true

@@ -61,7 +61,7 @@ function unstop(home: Home): Promise<EngineRecord | null> {
 }
 
 /**
- * For sidecars: starts a dead engine again. Null if it was stopped on purpose or no binary is at hand; nothing is ever
+ * Starts a dead engine again, for sidecars. Null if it was stopped on purpose or no binary is at hand; nothing is ever
  * fetched. Throws as `startEngine`.
  */
 export async function healEngine(home: Home, env: Env): Promise<EngineInfo | null> {

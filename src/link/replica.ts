@@ -5,7 +5,7 @@
 import { readJson, writeAtomic } from '../host/files.ts'
 import type { Change, Entry } from '../nats/bucket.ts'
 
-/** So many changes are read anew rather than written down. */
+/** Number of changes after which they are read again instead of saved. */
 const SAVE_EVERY = 256
 const SAVE_MS = 50
 const SNAPSHOT_BYTES = 64 * 1024 * 1024
@@ -17,7 +17,7 @@ interface Source<T> {
 }
 
 interface Snapshot<T> {
-  /** Of mesh: records that another version understood may lack what this one expects. */
+  /** Version of mesh: records that another version understood may lack what this one expects. */
   version: string
   createdAt: string
   next: number
@@ -26,9 +26,9 @@ interface Snapshot<T> {
 
 interface ReplicaOptions<T> {
   version: string
-  /** Where the snapshot is; its directory exists. */
+  /** Path of the snapshot; its directory exists. */
   path: string
-  /** Returns false for a record that nobody will ask for. */
+  /** Returns false for a record that no caller will ask for. */
   keeps(entry: Entry<T>): boolean
 }
 

@@ -3,7 +3,7 @@ import { MeshError } from '../errors.ts'
 import { leadsGroup, processState, sendSignal } from '../host/process/process.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 
-/** How it ended. Both null: it is gone, and the system did not say how. */
+/** Exit of a process. Both null: it is gone, and the system did not say how. */
 export interface Exit {
   code: number | null
   signal: NodeJS.Signals | null

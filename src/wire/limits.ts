@@ -36,7 +36,10 @@ export const limits = {
   recipients: 64,
   /** Unread messages that a sidecar keeps in memory; the rest waits in the stream. */
   unread: 1000,
-  /** The same while a call awaits one particular message, which may be behind them. The surfaced record has room for these. */
+  /**
+   * Limit of unread messages while a call awaits one particular message, which may be behind them. The surfaced record
+   * has room for these.
+   */
   unreadAwaited: 2000,
   /** Bytes of unread messages that a sidecar keeps in memory. */
   unreadBytes: 32 * MIB,

@@ -54,7 +54,7 @@ export const change = z.object({
   by: actor,
   /** `added`, `claimed`, `released`, … ; unknown words are shown as they are. */
   what: z.string().check(z.regex(/^[a-z][a-z_-]{0,31}$/)),
-  /** For people. */
+  /** Text for people. */
   text: z.optional(taskText),
 })
 export type Change = z.output<typeof change>

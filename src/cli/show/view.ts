@@ -16,7 +16,7 @@ export interface View {
   readonly now: number
   /** Columns that a table may take: those of the terminal; infinite for a pipe. */
   readonly width: number
-  /** The same for a line of prose, which --verbose shows whole. */
+  /** Width of a line of prose, which --verbose shows whole. */
   readonly lineWidth: number
   readonly isScreen: boolean
   /** Show everything: always so for a pipe. */

@@ -1,4 +1,4 @@
-/** For how long names are kept whose sessions ended. Pure. */
+/** Decides how long the names of ended sessions are kept. Pure. */
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { times } from '../../wire/limits.ts'
 import { isUnnamedChild } from '../../wire/names.ts'

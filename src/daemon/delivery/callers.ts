@@ -5,7 +5,7 @@ import { pair, type Waiter } from '../../core/mail/waiters.ts'
 import { MeshError } from '../../errors.ts'
 import { limits } from '../../wire/limits.ts'
 
-/** How long a reader may take to confirm that it showed its messages. Later, they count as not shown. */
+/** Time within which a reader confirms that it showed its messages. After it, they count as not shown. */
 const UNCONFIRMED_MS = 10_000
 
 export interface Handover {

@@ -211,7 +211,7 @@ export class Courier {
   }
 
   #serveWaiters(): void {
-    // One at a time: what one waiter got may block what the next would get.
+    // One at a time: messages for one waiter may block those for the next.
     while (this.#mailbox && this.#calls.size > 0) {
       const next = this.#calls.next(this.#mailbox.inbox.inOrder(this.#unconfirmed, false))
       if (!next) return

@@ -232,7 +232,7 @@ export class Handovers {
   /** Makes the messages of an unproven hand-over unread again, marked as repeats. `certain`: they were not read. */
   giveBack(token: string, certain: boolean, door: string): void {
     const ids = this.#entries(token).map(({ envelope }) => envelope.id)
-    // A client may yet let in what it kept back.
+    // The client may still let in messages that it screened.
     if (ids.length > 0 && (!certain || this.#doors.has(door))) this.#past.set(token, { ids, door })
     this.#write((mailbox) => mailbox.giveBack(token, certain))
   }

@@ -39,7 +39,7 @@ export async function readMessage(session: ReadingSession, entry: Entry): Promis
     const bytes = await session.link.store.objects.get(body.object)
     return messageOf(entry, Buffer.from(bytes).toString())
   } catch (error) {
-    // One message without its body must not keep the reader from all behind it.
+    // A message without its body must not keep the reader from those behind it.
     if (MeshError.from(error).code !== 'not_found') throw error
     return messageOf(entry, `${body.preview}\n[mesh: the rest of this text of ${body.size} bytes is no longer stored]`)
   }

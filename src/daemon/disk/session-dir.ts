@@ -44,7 +44,7 @@ export function removeLocked(dir: string): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
-  // Also what a remover that died left.
+  // Includes leftovers of a remover that died.
   for (const name of readdirSync(dirname(dir)).filter((name) => name.startsWith(ASIDE))) {
     rmSync(join(dirname(dir), name), { recursive: true, force: true })
   }

@@ -55,7 +55,7 @@ export async function drainAll(home: Home, store: ProjectStore, log: Logger): Pr
   const root = join(home.projects, store.project, 'names')
   const names = existsSync(root) ? readdirSync(root).filter(isName) : []
   for (const name of names) {
-    // One that is moved or removed just now must not keep the others waiting.
+    // A directory that is being moved or removed must not keep the others waiting.
     await drainOutbox(home, store, name, log).catch((error) => log.warn({ error, name }, 'outbox not drained'))
   }
 }

@@ -114,7 +114,7 @@ export class Receipts {
   flush(): Promise<void> {
     this.#flushing ??= this.#flush().finally(() => {
       this.#flushing = null
-      // It came in the very moment in which the last one was done.
+      // A receipt may have come just as the last one was done.
       if (this.#store && this.#waiting.length > 0 && !this.#retry) void this.flush()
     })
     return this.#flushing

@@ -37,7 +37,7 @@ export async function enter(session: MailSession, letter: Letter): Promise<Enter
   await session.settled()
   // Before it goes: the answer may be here sooner than we know that it went.
   if (to.kind === 'session' && !isControlIntent(letter.intent)) session.loops.sent(to.name)
-  // In one go: the sequence number is taken when the message enters the outbox.
+  // Without a pause: the sequence number is taken when the message enters the outbox.
   const stored = put(session, session.sender, { ...letter, to }, body)
   return { to, note, isNew: true, stored }
 }

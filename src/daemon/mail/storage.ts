@@ -92,7 +92,7 @@ export class Storage {
     const filters = [...mailFilters(store.project, record.name, topics), ...formerly]
     const onDelivery = async (delivery: Delivery) => {
       await this.#options.incoming.deliver(delivery)
-      // What is in the journal need not come again when the consumer has to be made anew.
+      // Journalled messages need not come again when the consumer is created anew.
       start = Math.max(start, delivery.seq + 1)
     }
     const onTrouble = (error: Error) => {

@@ -86,7 +86,7 @@ export class Naming {
     log.info({ name: claimed.record.name, epoch: claimed.record.epoch, outcome: claimed.outcome }, 'name claimed')
     this.#claimed = claimed
     this.#claimedFor = sessionId
-    // Made again by our reader after the name's new holder had removed it.
+    // This session's reader created it again after the name's new owner had removed it.
     if (before && durableOf(before) !== durableOf(claimed.record)) await store.deleteDurable(durableOf(before))
   }
 

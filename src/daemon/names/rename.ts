@@ -55,7 +55,7 @@ export async function adoptFormer(home: Home, store: ProjectStore, registry: Reg
   await registry.leaveFormer(store, new Date().toISOString())
   const carried = await store.surfaced.get(formerly.name)
   const there = await store.surfaced.get(name)
-  // What it had read under this name when it had it before is in what it carries.
+  // The carried record includes what it read under this name when it had it before.
   if (carried && carried.value.epoch <= until && (!there || there.value.epoch < epoch))
     await store.surfaced.update(name, { ...carried.value, epoch }, there?.revision ?? 0)
   await moveName(home, store.project, formerly.name, name)

@@ -69,7 +69,7 @@ function eventOf(session: Peer, until: 'idle' | 'end'): SessionEvent | null {
   const { name, status, reason, endedAt, lastActivityAt } = session
   const why = reason === undefined ? {} : { reason }
   if (status === 'gone') return { type: 'session_ended', name, status, at: endedAt ?? lastActivityAt, ...why }
-  // Silent for long: whether it ended is not known, but there is nothing to wait for.
+  // Silent for long: it may not have ended, but there is nothing to wait for.
   if (status === 'lost') return { type: 'session_lost', name, status, at: endedAt ?? lastActivityAt, ...why }
   if (until === 'idle' && status === 'idle') return { type: 'session_idle', name, status, at: lastActivityAt }
   return null

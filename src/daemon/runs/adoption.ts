@@ -52,7 +52,7 @@ export class Adoption {
     this.#store = store
     const me = this.#options.session.record.name
     if (isNew) this.#lookedAs = me
-    // An engine that comes back brings all sessions back at once; what happened meanwhile comes as events.
+    // A returning engine brings all sessions back at once; changes in between come as events.
     if (this.#lookedAs !== me) this.#lookIn(START_MS)
     else if (this.#isAbove) this.#lookIn(START_MS + Math.random() * SPREAD_MS)
   }
@@ -111,7 +111,7 @@ export class Adoption {
       else if (!isOwn && value.formerOwners?.includes(me)) this.#options.onTaken(value)
       else if (!isOwn && heirOf(value, kin) === me) isFaster = !(await this.#adopt(store, entry)) || isFaster
     }
-    // A session that was resumed is another run, and owns the one that it was before.
+    // A resumed session is another run, and owns its former one.
     const isMine = (id: string) => id === session.run?.id || runs.get(id)?.owner === me
     const below = entries.filter(({ value }) => !isOver(value.state) && value.lineage.some(isMine))
     this.#isAbove = below.length > 0

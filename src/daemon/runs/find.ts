@@ -86,7 +86,7 @@ async function withUnannounced(session: Session, known: readonly Entry<RunRecord
   const { home, link } = session
   const ids = new Set(known.map(({ key }) => key))
   const fresh = runIds(home).filter((id) => !ids.has(id) && Date.now() - changedAt(home, id) < FRESH_MS)
-  // One that ended long ago may have been touched just now.
+  // A run that ended long ago may have been touched just now.
   const stored = await Promise.all(fresh.map((id) => link.store.runs.records.get(id)))
   const unannounced = fresh.flatMap((id, i) => (stored[i] ? [] : (localRecord(session, id) ?? [])))
   return [...known.map(({ value }) => value), ...unannounced]

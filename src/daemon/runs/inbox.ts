@@ -95,7 +95,7 @@ export class RunMail {
     this.#unfollow()
     this.#unfollow = () => {}
     for (const run of this.#adopted.values()) run.unfollow()
-    // The name may be another one next time.
+    // The name may have changed by the next time.
     this.#pending.clear()
     this.#next = null
     if (this.#timer) clearInterval(this.#timer)
@@ -118,7 +118,7 @@ export class RunMail {
     this.#deliver({ key, run: id, project, from, at: new Date().toISOString(), text: adoptedText(record) }, false)
   }
 
-  /** Reserves for a call the events of these runs that it `takes`. The returned function ends that, given those returned. */
+  /** Reserves for a call the events of these runs that it `takes`, until the returned function gets those it used. */
   await(runs: readonly string[], takes: (event: RunEvent) => boolean): (returned: readonly Known[]) => void {
     const waiting = { runs, takes }
     this.#waiting.add(waiting)
@@ -197,7 +197,7 @@ export class RunMail {
     this.#next ??= from
   }
 
-  /** Reads a stream that went back again. Ids show which events are known. */
+  /** Returns the position to read from. A stream that went back is read from its start; ids show what is known. */
   async #fit(store: RunStore, noted: number): Promise<number> {
     return noted <= (await store.next()) ? noted : 1
   }

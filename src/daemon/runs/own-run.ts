@@ -58,7 +58,7 @@ function spawnedAs(home: Home, sessionId: string): RunSpec | null {
 function claimed(home: Home, id: string | undefined, sessionId: string, process: ProcessIdentity): RunSpec | null {
   const spec = id !== undefined && isRunId(id) ? supervised(home, id) : null
   if (!spec || spec.session !== undefined) return null
-  // One that was killed is started again by its client, maybe before the end of the run could be published.
+  // The client restarts a killed session, maybe before the end of the run is published.
   const started = readSteps(runDir(home, spec.run)).find((step) => step.t === 'started')
   if (started && !isDeepStrictEqual(started.child, process)) return null
   const path = files.claim(runDir(home, spec.run))

@@ -74,7 +74,7 @@ async function stopInBackground(
     if (await isDeadWithin(child, graceMs + ANSWER_MS)) return
     throw new MeshError('conflict', `its client did not end process ${child.pid}`)
   } catch (error) {
-    // It goes on: how it ends one day is not this one's doing.
+    // It goes on: this stop is not the reason of its later end.
     if (isFirst) rmSync(files.stop(dir), { force: true })
     throw new MeshError('conflict', `${spec.run} goes on: ${MeshError.from(error).message}`, {
       hint: `its client starts it again when it is killed: mesh logs ${spec.name} says how to stop it`,

@@ -89,7 +89,7 @@ class Awaited {
     const events = stored.flatMap((one) => showEvent(this.#session, one) ?? [])
     this.#next = (stored.at(-1)?.seq ?? this.#next - 1) + 1
     this.#last = events.at(-1) ?? this.#last
-    // Progress is what comes from now on; idle, and over, is also what is so already.
+    // Only later events count as progress. For idle and for the end, the present state counts too.
     if (this.#isRead && this.#until === 'progress') this.#found ??= events[0] ?? null
     this.#isRead = true
     const isSo =

@@ -113,7 +113,7 @@ function checkVersion(request: IncomingMessage, version: string): void {
 }
 
 function opOf(request: IncomingMessage): Op {
-  // A page in a browser cannot open a Unix socket; one that came through some proxy is refused all the same.
+  // A page in a browser cannot open a Unix socket; a request through a proxy is refused too.
   if (request.headers.origin !== undefined) throw new MeshError('denied', 'this socket does not answer web pages')
   const path = request.url ?? ''
   const op = path.startsWith(PATH_PREFIX) ? path.slice(PATH_PREFIX.length) : ''

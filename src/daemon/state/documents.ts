@@ -59,7 +59,7 @@ async function readPointer(store: ProjectStore, key: string): Promise<{ pointer:
 /** Returns the document that a pointer names. Throws `not_found` when it is no longer kept. */
 export async function documentAt(store: ProjectStore, { object }: StatePointer): Promise<StateDocument> {
   if (object === undefined) return emptyDocument
-  // One that is put again while it is read changes its chunks under the reader.
+  // An object that is stored again during a read changes its chunks under the reader.
   const read = () => store.documents.get(object)
   const bytes = await read().catch(read)
   const document = decodeRecord(stateDocument, bytes)
@@ -99,7 +99,7 @@ export async function changeDocument(
       if (kept.pointer.rev % COLLECT_EVERY === 0) await collect(store).catch(() => {})
       return { kept, rev: kept.pointer.rev }
     }
-    // Refused by what we know, or another session was faster: what is true now decides.
+    // Refused by the known document, or another session was faster: the current one decides.
     const latest = await readDocument(store, ref)
     if (next instanceof MeshError && latest.revision === now.revision) throw next
     now = latest
@@ -176,7 +176,7 @@ export async function takeOwn(store: ProjectStore, ref: { own: string; epoch: nu
 
 /** Removes objects that no kept revision names, by the engine's clock, unless a writer may be about to name them. */
 export async function collect(store: ProjectStore): Promise<number> {
-  // First the objects: one that is stored later is in no danger.
+  // The objects first: one that is stored later is in no danger.
   const objects = await store.documents.all()
   const entries = await store.state.all()
   const histories = new Map<string, StatePointer[]>()

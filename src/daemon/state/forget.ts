@@ -58,7 +58,7 @@ export async function removeName({ home, log, link }: Session, entry: Entry<Name
   } finally {
     files?.release()
   }
-  // At the revisions of before: what a new owner has written since stays.
+  // Deletes at the earlier revisions: what a new owner has written since stays.
   if (read.isThere) await store.surfaced.delete(name, read.revision)
   if (beat.isThere) await store.presence.delete(name, beat.revision)
   if (pointer.isThere) await store.state.delete(document, pointer.revision)

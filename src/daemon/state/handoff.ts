@@ -159,7 +159,7 @@ async function passTasks(
 ): Promise<void> {
   await board.open(link.store)
   for (const id of tasks) {
-    // Done or taken by another session meanwhile: then it is not the giver's to give.
+    // Finished or taken by another session meanwhile: the giver cannot pass it on.
     await board.pass(link.store, id, { from, to, op: derived(op, id) }).catch(ignoreConflict)
     obligations.touched(id)
   }

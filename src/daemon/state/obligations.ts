@@ -58,7 +58,7 @@ export class Obligations {
     this.detach()
     this.#store = store
     this.#unfollow = store.runs.follow({ owner: this.#options.me() }, () => this.#lookIn(GATHER_MS))
-    // The start of a conversation comes first: its text takes what is known, or asks for it by `fresh`.
+    // The start of a conversation comes first: its text uses what is known, or waits for `fresh`.
     this.#lookIn(FIRST_MS)
   }
 

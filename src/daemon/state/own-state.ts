@@ -95,7 +95,7 @@ export class OwnState {
       if (this.#owner?.name === ref.own && this.#owner.epoch === ref.epoch) this.#kept = changed.kept
       return changed
     } catch (error) {
-      // Whether it was made is not known: the next look shows it.
+      // The change may have been made: the next read shows it.
       if (isAway(error)) this.leave()
       this.#log.debug({ error: MeshError.from(error).toBody() }, 'state not changed')
       throw error

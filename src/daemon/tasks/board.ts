@@ -214,7 +214,7 @@ export class Board {
         if (revision !== null) return this.#accept(writing, { task: next, revision }, now.task, step)
         tried = now.task
       }
-      // Refused by what we know, or another session was faster: what is true now decides.
+      // Refused by the known task, or another session was faster: the current one decides.
       const latest = await this.read(store, id)
       isRead = true
       const isCurrent = latest.revision === now.revision

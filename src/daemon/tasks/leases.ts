@@ -112,7 +112,7 @@ export class ClaimWatch {
   ): Promise<void> {
     const move = judgeClaim(task, holderFacts(record, task.claim!.holder), Date.now(), this.#options.grace)
     if (!move) return
-    // The same finding by two who look is one operation.
+    // Two sidecars with the same finding make one operation of it.
     const step = { move, by: this.#options.me(), at: new Date().toISOString(), op: findingId(task, move) }
     try {
       const { before, task: after } = await board.change(store, task.id, step)

@@ -145,7 +145,7 @@ export class RunWitness {
       const announcer = new Announcer({ journal, steps, key: memberKey(home), record, log })
       if (!announcer.last) announcer.push(eventOf(spec, 1, spec.owner, spawnedBy(spec, started)))
       const last = announcer.last!
-      // One that goes on without a supervisor is published up to its last word so far, and its end when that comes.
+      // A command that goes on without a supervisor is published up to its latest event, and its end later.
       const isGone = !isTerminal(last.type) && processState(started.child) === 'dead'
       if (isGone) announcer.push(eventOf(spec, last.seq + 1, name(), this.#lost(spec, started)))
       await announcer.settle(store, PUBLISH_MS)

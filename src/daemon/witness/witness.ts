@@ -155,7 +155,7 @@ export class Witness {
         // It published its end itself, but perhaps not that of its runs.
         if (!record) this.#runs.scan()
         if (!record || this.#followed.has(key) || processState(record.sidecar) === 'unknown') return
-        // A dying process closes its sockets before it is dead: one that seems to live is looked at again.
+        // A dying process closes its sockets before it is dead: if it seems alive, look again.
         const isOver =
           processState(record.sidecar) !== 'alive' && (record.ended || processState(record.process) === 'dead')
         if (isOver && (await this.#publishEnd(key, record))) return

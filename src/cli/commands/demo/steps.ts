@@ -4,7 +4,7 @@ import { engineStatus } from '../../../engine/engine.ts'
 import { failure, NAMES, type Shown, type Stage, since } from './stage.ts'
 
 const FETCH_MS = 300_000
-/** So that a waiting command really waits. */
+/** Delay that lets a waiting command really wait. */
 const PAUSE_MS = 400
 
 export interface Step {

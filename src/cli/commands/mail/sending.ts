@@ -19,7 +19,7 @@ type Sent = Response<'send'>
 const progress: readonly SendState[] = ['queued', 'stored', 'delivered', 'handed', 'held', 'surfaced', 'replied']
 
 export interface Content {
-  /** For a message whose id must be known before it is sent. */
+  /** Set when the id must be known before the message is sent. */
   id?: string
   text: string
   intent?: string

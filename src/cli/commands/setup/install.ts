@@ -36,7 +36,7 @@ export async function run(context: Context<Flags>): Promise<undefined> {
   for (const path of refreshClaudeCode({ ...options, packageDir })) context.out.note(`brought up to date: ${path}`)
 }
 
-/** So that the first session need not wait for a download. Without one it tries itself, as every later one. */
+/** Fetches the engine so that the first session need not wait. Without one, a session fetches it itself. */
 async function prepareEngine({ env, home, out }: Context): Promise<void> {
   if (findEngine(env, home)) return
   out.note('there is no nats-server here yet: fetching one, about 7 MB')
