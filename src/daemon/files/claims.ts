@@ -2,20 +2,17 @@
  * Reads and writes file claims in the engine: one record per repository, changed by compare-and-set, with nothing in
  * memory.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type Asked, claimed, claimOn, passed, released, type Standing, standing } from '../../core/files/claims.ts'
 import type { Grace } from '../../core/tasks/lease.ts'
 import { MeshError } from '../../errors.ts'
+import { untilWritten } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { FileClaim } from '../../wire/files.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import type { Actor } from '../../wire/task.schema.ts'
 import { holderFacts } from '../names/actor.ts'
 import { holderOf } from '../names/registry.ts'
-
-const ATTEMPTS = 100
-const RETRY_MS = 5
 
 /**
  * Claims all paths or none. Throws `conflict` naming each holder, `too_large`, `mesh_down`. After `timeout` the call
@@ -92,15 +89,15 @@ export async function passClaims(store: ProjectStore, from: Actor, to: Actor): P
 type Change<T> = (all: readonly Standing[], stored: readonly FileClaim[]) => { claims: FileClaim[] | null; result: T }
 
 async function change<T>(store: ProjectStore, repository: string, grace: Grace, make: Change<T>): Promise<T> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  const changed = await untilWritten('the list of file claims', async () => {
     const { value, revision, isThere } = await store.claims.look(repository)
     if (isThere && !value) throw new MeshError('version_skew', 'the claims of this repository are of a newer mesh')
     const stored = value?.claims ?? []
     const { claims, result } = make(await judged(store, stored, grace), stored)
-    if (claims === null || (await written(store, repository, claims, revision))) return result
-    await sleep(Math.random() * RETRY_MS * attempt)
-  }
-  throw new MeshError('conflict', 'the claims of this repository change all the time', { hint: 'try again' })
+    const isDone = claims === null || (await written(store, repository, claims, revision))
+    return isDone ? { result } : null
+  })
+  return changed.result
 }
 
 /** Returns false if another session was faster. */

@@ -11,6 +11,7 @@ import { fileEditedIn } from '../../core/mail/control.ts'
 import { isOwned } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import { type Located, locateFile } from '../../host/repository/located.ts'
+import { compareAndSet } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
 import type { FileClaim, FileEdited, FileEdits } from '../../wire/files.schema.ts'
@@ -22,7 +23,6 @@ import { actorOf, graceOf } from '../names/actor.ts'
 import { holderOf } from '../names/registry.ts'
 import { claimAgainst } from './claims.ts'
 
-const ATTEMPTS = 20
 const HASH_DIGITS = 16
 
 export class EditNews {
@@ -84,19 +84,16 @@ export class EditNews {
   /** Puts this session into the file's record. Resolves to the others that edited it lately. */
   async #note(store: ProjectStore, file: Located, me: Actor): Promise<Actor[]> {
     const key = `${this.#worktreeOf(file.top)}.${hashOf(folded(file.path))}`
-    if (Date.now() - (this.#noted.get(key) ?? 0) < times.fileEditAgain) return []
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const { value, revision } = await store.edits.look(key)
-      const now = Date.now()
+    const now = Date.now()
+    if (now - (this.#noted.get(key) ?? 0) < times.fileEditAgain) return []
+    const others = await compareAndSet<FileEdits, FileEdits, Actor[]>(store.edits, key, ({ value }) => {
       const lately = (value?.by ?? []).filter(({ at }) => now - Date.parse(at) < times.fileEdit)
       const others = lately.filter(({ member, name }) => member !== me.member || name !== me.name)
       const by = [...others, { ...me, at: new Date(now).toISOString() }].slice(-limits.fileEditors)
-      const record: FileEdits = { v: 1, kind: 'file_edits', by }
-      if ((await store.edits.update(key, record, revision)) === null) continue
-      this.#noted.set(key, now)
-      return others
-    }
-    throw new MeshError('conflict', 'the record of a file was changed by another writer at every try')
+      return { write: { v: 1, kind: 'file_edits', by }, result: others }
+    })
+    this.#noted.set(key, now)
+    return others
   }
 
   /** Notifies this session and the other, unless they know. An ended session is skipped. */
