@@ -2,7 +2,6 @@
  * Reads state documents in the engine, changes them by compare-and-set on their pointer, and removes objects that no
  * kept revision names. An object is stored before a pointer names it.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   appliedRev,
   applyChange,
@@ -13,14 +12,13 @@ import {
   type StateChange,
 } from '../../core/state/state.ts'
 import { MeshError } from '../../errors.ts'
+import { untilWritten } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import { decodeRecord, encodeRecord } from '../../wire/codec.ts'
 import { times } from '../../wire/limits.ts'
 import { type StateDocument, type StatePointer, stateDocument } from '../../wire/state.schema.ts'
 import type { Actor } from '../../wire/task.schema.ts'
 
-const ATTEMPTS = 100
-const RETRY_MS = 10
 /** Number of changes of a document after which its writer looks for objects to remove. */
 const COLLECT_EVERY = 16
 
@@ -87,7 +85,7 @@ export async function changeDocument(
   known?: KeptDocument,
 ): Promise<Changed> {
   let now = known ?? (await readDocument(store, ref))
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  return untilWritten('the document', async () => {
     const done = appliedRev(now.pointer, made.op)
     if (done !== undefined) return { kept: now, rev: done }
     checkEpoch(ref, now.pointer)
@@ -103,9 +101,8 @@ export async function changeDocument(
     const latest = await readDocument(store, ref)
     if (next instanceof MeshError && latest.revision === now.revision) throw next
     now = latest
-    if (attempt > 1) await sleep(Math.random() * RETRY_MS * Math.min(attempt, 10))
-  }
-  throw new MeshError('conflict', 'the document was changed by another writer at every try')
+    return null
+  })
 }
 
 interface Tried {
@@ -162,16 +159,15 @@ async function written(store: ProjectStore, key: string, pointer: StatePointer, 
 /** Reads a name's document and makes it this owner's, which fences off a former owner. */
 export async function takeOwn(store: ProjectStore, ref: { own: string; epoch: number }): Promise<KeptDocument> {
   const key = keyOf(ref)
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  return untilWritten('the document', async () => {
     const { pointer, revision } = await readPointer(store, key)
     // A first owner's name had none before it.
     const isMine = Math.max(pointer.epoch, 1) >= ref.epoch
     const mine = { ...pointer, epoch: ref.epoch }
     const fenced = isMine ? revision : await store.state.update(key, mine, revision)
-    if (fenced !== null)
-      return { pointer: isMine ? pointer : mine, revision: fenced, document: await documentAt(store, pointer) }
-  }
-  throw new MeshError('conflict', 'the document was changed by another writer at every try')
+    if (fenced === null) return null
+    return { pointer: isMine ? pointer : mine, revision: fenced, document: await documentAt(store, pointer) }
+  })
 }
 
 /** Removes objects that no kept revision names, by the engine's clock, unless a writer may be about to name them. */

@@ -2,21 +2,19 @@
  * Mirrors the project's board in memory once a caller has asked for it, kept current by the changes that the engine
  * publishes. Changes it by compare-and-set, tried again until the change is in or is refused.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { apply, isApplied, isHolder, type Step } from '../../core/tasks/board.ts'
 import { circleOf, type Find } from '../../core/tasks/dependencies.ts'
 import { spent } from '../../core/tasks/room.ts'
 import { MeshError } from '../../errors.ts'
 import type { Logger } from '../../host/log.ts'
+import { untilWritten } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { Actor, Task } from '../../wire/task.schema.ts'
 import { actorOf, findingId } from '../names/actor.ts'
 import { ignoreMissing, unsure, Writing, withinTime } from './write.ts'
 
-const ATTEMPTS = 50
 /** Number of tasks that a full board forgets at once. */
 const ROOM = 100
-const RETRY_MS = 10
 /**
  * Limits the reading of the board. A board of limits.tasks takes a second, and a frozen engine would block until the
  * link gives it up.
@@ -204,7 +202,7 @@ export class Board {
     let now = this.#kept.get(id) ?? (await this.read(store, id))
     let tried: Task | null = null
     let isRead = false
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    return untilWritten(id, async () => {
       const next = MeshError.orValue(() => apply(now.task, step, this.find))
       // Found made: by the try whose answer was lost, or by an earlier call.
       if (next === now.task && isRead) return { ...now, before: tried }
@@ -220,9 +218,8 @@ export class Board {
       const isCurrent = latest.revision === now.revision
       if (!isLegal && isCurrent && !(await this.#refresh(store, latest.task))) throw next
       now = latest
-      if (attempt > 2) await sleep(Math.random() * RETRY_MS * attempt)
-    }
-    throw new MeshError('conflict', `${id} was changed by another writer at every try`)
+      return null
+    })
   }
 
   /** Reads the tasks that a task waits for. Returns true if any was unknown here: a refusal may be out of date. */
