@@ -3,6 +3,7 @@ import * as z from 'zod/mini'
 import { intent, pairState } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import { awaitedMail, type ToolMark } from './op.ts'
+import { shownEvent } from './run-ops.schema.ts'
 import { id, message, sendState, shownStatus, someName, time, timeoutMs } from './shown.schema.ts'
 
 const waited = z.union([
@@ -83,7 +84,7 @@ export const mailOps = {
   },
   wait: {
     about:
-      'Block until something happened: the next message (no targets), a named session is idle, ends or is lost, a message is replied to.',
+      'Block until something happened: the next message (no targets), a named session is idle, ends or is lost, a message is replied to. For a session that you spawned: how its run ended, and its result.',
     tool: takes,
     awaits: awaitedMail,
     request: z.object({
@@ -94,7 +95,12 @@ export const mailOps = {
       all: z.optional(z.boolean().check(z.describe('wait for all sessions instead of the first'))),
       timeoutMs: content.timeoutMs,
     }),
-    response: z.object({ results: z.array(waited), handover: z.optional(z.string()) }),
+    response: z.object({
+      results: z.array(waited),
+      /** With targets that are sessions the caller spawned: how their runs ended. Sidecars of 0.1.0 leave it out. */
+      events: z.optional(z.array(shownEvent)),
+      handover: z.optional(z.string()),
+    }),
   },
   taken: {
     about: 'The messages of this hand-over have been shown to the reader.',

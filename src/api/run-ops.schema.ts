@@ -39,7 +39,8 @@ const run = z.object({
 })
 export type ShownRun = z.output<typeof run>
 
-const event = z.object({
+/** What happened to a run, as callers see it. */
+export const shownEvent = z.object({
   type: eventType,
   runId: z.string(),
   seq: z.int(),
@@ -62,7 +63,7 @@ const event = z.object({
   pid: z.optional(z.int()),
   ...ended,
 })
-export type ShownEvent = z.output<typeof event>
+export type ShownEvent = z.output<typeof shownEvent>
 
 export const runOps = {
   runs: {
@@ -87,7 +88,7 @@ export const runOps = {
       from: z.optional(z.int().check(z.minimum(1))),
       waitMs: z.optional(milliseconds),
     }),
-    response: z.object({ events: z.array(event), next: z.int() }),
+    response: z.object({ events: z.array(shownEvent), next: z.int() }),
   },
   run_trace: {
     about: 'What happened to a run, step by step, each with its evidence: from its cause to the eyes of its owner.',
@@ -121,7 +122,7 @@ export const runOps = {
       until: z.optional(z.enum(['end', 'idle', 'progress'])),
       timeoutMs: z.optional(milliseconds),
     }),
-    response: z.object({ events: z.array(event) }),
+    response: z.object({ events: z.array(shownEvent) }),
   },
   run_stop: {
     about:
@@ -132,6 +133,6 @@ export const runOps = {
       signal: z.optional(z.string().check(z.regex(/^SIG[A-Z0-9]{1,12}$/))),
       graceMs: z.optional(milliseconds),
     }),
-    response: event,
+    response: shownEvent,
   },
 } as const

@@ -49,7 +49,8 @@ export function inboxText({ messages, more }: Response<'inbox'>, isWhole: boolea
   return messagesText(messages, more, isWhole ? wholeByTools : byTools)
 }
 
-export function waitText({ results }: Response<'wait'>): string {
+export function waitText({ results, events: ends = [] }: Response<'wait'>): string {
+  if (ends.length > 0) return wordsText({ events: ends })
   if (results.length === 0) return 'nothing happened in that time'
   const events = results.flatMap((result) => {
     if ('text' in result) return []

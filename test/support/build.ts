@@ -13,12 +13,14 @@ export interface OtherBuild {
   api?: number
   /** Fields of a future version in everything that sidecars write. */
   future?: boolean
+  /** Its sidecar waits for a child as for any session, as 0.1.0 does. */
+  isBlindToChildren?: boolean
   /** The folder that it gets its own in. */
   within?: string
 }
 
 /** The folder of the package; its command is `bin/mesh.js`. The caller removes it. */
-export function buildOther({ version, api, future, within = tmpdir() }: OtherBuild): string {
+export function buildOther({ version, api, future, isBlindToChildren, within = tmpdir() }: OtherBuild): string {
   const dir = realpathSync(mkdtempSync(join(within, 'mesh-build-')))
   for (const name of ['src', 'scripts', 'bin', 'plugin', '.claude-plugin', 'package.json'])
     cpSync(join(root, name), join(dir, name), { recursive: true })
@@ -26,6 +28,7 @@ export function buildOther({ version, api, future, within = tmpdir() }: OtherBui
   edit(join(dir, 'package.json'), /"version": "[^"]+"/, `"version": "${version}"`)
   if (api !== undefined) edit(join(dir, 'src/api/version.ts'), /apiVersion = \d+/, `apiVersion = ${api}`)
   if (future) addFields(dir)
+  if (isBlindToChildren) forgetChildren(dir)
   execFileSync(process.execPath, ['scripts/build.js'], { cwd: dir, stdio: 'pipe' })
   return dir
 }
@@ -44,6 +47,12 @@ function addFields(dir: string): void {
     `Buffer.from(JSON.stringify({ ...value, ${FUTURE} }))`,
   )
   edit(src('harness/claude-code/conversation.ts'), 'JSON.stringify(record', `JSON.stringify({ ...record, ${FUTURE} }`)
+}
+
+function forgetChildren(dir: string): void {
+  const handlers = join(dir, 'src/daemon/delivery/handlers.ts')
+  edit(handlers, 'await waitForChildren(session, wait, call)', 'null as ShownEvent[] | null')
+  edit(handlers, 'await waitForSessions(session, wait), events: [] }', 'await waitForSessions(session, wait) }')
 }
 
 function edit(path: string, from: string | RegExp, to: string): void {

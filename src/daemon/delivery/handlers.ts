@@ -1,5 +1,6 @@
 /** Handles the operations of a reader, which take messages or wait for them. */
 import type { Response } from '../../api/ops.schema.ts'
+import type { ShownEvent } from '../../api/run-ops.schema.ts'
 import { batchOf } from '../../core/mail/inbox.ts'
 import type { Waiter } from '../../core/mail/waiters.ts'
 import { MeshError } from '../../errors.ts'
@@ -7,6 +8,8 @@ import { limits } from '../../wire/limits.ts'
 import { checkName } from '../../wire/names.ts'
 import { checkKnown, fullId } from '../mail/lookup.ts'
 import { waitForSessions } from '../names/wait.ts'
+import type { RunsSession } from '../runs/runs.ts'
+import { waitForChildren } from '../runs/wait.ts'
 import { type Call, deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
 import { handOver, type ReadingSession, readMessage, recall } from './read.ts'
 
@@ -42,14 +45,24 @@ export const readHandlers = {
       if (targets.length > 1) throw new MeshError('bad_request', 'wait for messages of one session at a time')
       return waitForMessage(session, { kind: 'from', name: targets[0]! }, timeout, call)
     }
-    return { results: await waitForSessions(session, { names: targets, until, all, signal: timeout }) }
+    const wait = { names: targets, until, all, signal: timeout }
+    const events = await waitForChildren(session, wait, call)
+    if (events) return { results: events.map(sessionEventOf), events }
+    return { results: await waitForSessions(session, wait), events: [] }
   },
 
   async taken({ courier }, { handover, shownBy }) {
     const evidence = shownBy === 'tool' ? 'given to the client by an MCP tool' : 'printed by the mesh command'
     return { surfaced: courier.confirm(handover, evidence) }
   },
-} satisfies HandlersOf<ReadingSession>
+} satisfies HandlersOf<ReadingSession & RunsSession>
+
+/** Callers of 0.1.0 read the results alone, and know only sessions. */
+function sessionEventOf({ type, name, at, reason }: ShownEvent): Response<'wait'>['results'][number] {
+  const why = reason === undefined ? {} : { reason }
+  if (type === 'run_idle') return { type: 'session_idle', name, status: 'idle', at }
+  return { type: 'session_ended', name, status: 'gone', at, ...why }
+}
 
 async function waitForMessage(
   session: ReadingSession,

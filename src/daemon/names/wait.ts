@@ -28,7 +28,7 @@ interface SessionWait {
 export async function waitForSessions(session: Session, wait: SessionWait): Promise<SessionEvent[]> {
   const { names, signal } = wait
   let { store } = session.link
-  while (!signal.aborted) {
+  do {
     try {
       const events = await watchSessions(session, store, wait)
       if (events) return events
@@ -37,7 +37,7 @@ export async function waitForSessions(session: Session, wait: SessionWait): Prom
       while (!signal.aborted && !session.link.up) await session.link.whenUp(LOOK_MS)
       if (session.link.up) store = session.link.store
     }
-  }
+  } while (!signal.aborted)
   throw new MeshError('timeout', `${names.join(', ')}: nothing happened in time`, { hint: 'mesh ps shows their state' })
 }
 

@@ -2,6 +2,7 @@
 import { isOver, isTerminal, recordAfter } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
 import { runDir } from '../../host/home.ts'
+import { isAway } from '../../link/until.ts'
 import type { Entry } from '../../nats/bucket.ts'
 import type { Delivery } from '../../nats/mail.ts'
 import type { RunStore } from '../../nats/run-store.ts'
@@ -36,6 +37,23 @@ export async function findRun(session: Session, text: string): Promise<RunRecord
   const found = ID_PREFIX.test(text) ? await byPrefix(session, text) : await byName(session, text)
   if (found) return current(session, runs, found)
   throw notFound(text)
+}
+
+/** Returns the ids of the runs of these names, if all are sessions that this one spawned. Throws `mesh_down`, `timeout`. */
+export async function findChildren(session: Session, names: readonly string[]): Promise<string[] | null> {
+  const runs = await Promise.all(names.map((name) => findOrNull(session, name)))
+  const me = session.record.name
+  const ids = runs.flatMap((run) => (run?.runKind === 'session' && run.owner === me && run.name !== me ? run.id : []))
+  return ids.length === names.length ? ids : null
+}
+
+async function findOrNull(session: Session, text: string): Promise<RunRecord | null> {
+  try {
+    return await findRun(session, text)
+  } catch (error) {
+    if (isAway(error)) throw error
+    return null
+  }
 }
 
 async function byPrefix(session: Session, prefix: string): Promise<RunRecord | undefined> {

@@ -6,12 +6,47 @@ import { isAway } from '../../link/until.ts'
 import type { RunStore } from '../../nats/run-store.ts'
 import type { EventType } from '../../wire/run.schema.ts'
 import type { Call } from '../socket/call.ts'
+import { findChildren } from './find.ts'
 import type { RunsSession } from './runs.ts'
 import { showEvent } from './show.ts'
 
 export type RunUntil = 'end' | 'idle' | 'progress'
 
 const LOOK_MS = 2000
+
+interface ChildrenWait {
+  names: readonly string[]
+  until: RunUntil
+  /** Waits for every child instead of the first. */
+  all: boolean
+  signal: AbortSignal
+}
+
+/**
+ * Waits for sessions that this one spawned by their runs, which say how they ended also when they are long over. Returns
+ * null if one of the names is of another session. Survives an engine restart. Throws `timeout`.
+ */
+export async function waitForChildren(
+  session: RunsSession,
+  { names, until, all, signal }: ChildrenWait,
+  call: Call,
+): Promise<ShownEvent[] | null> {
+  const ids = await childIds(session, names, signal)
+  if (ids === null) return null
+  return answering(session, ids, until, call, () => waitForRuns(session, ids, until, all, signal))
+}
+
+async function childIds(session: RunsSession, names: readonly string[], signal: AbortSignal): Promise<string[] | null> {
+  while (!signal.aborted) {
+    try {
+      return await findChildren(session, names)
+    } catch (error) {
+      if (!isAway(error)) throw error
+      await session.link.whenUp(LOOK_MS)
+    }
+  }
+  return null
+}
 
 /** While a call waits on these runs, their news goes to that call and not to the mailbox. */
 export async function answering(
@@ -33,7 +68,10 @@ export async function answering(
   }
 }
 
-/** Resolves when one (or `all`) of the runs reaches the awaited state. Survives an engine restart. Throws `timeout`. */
+/**
+ * Resolves when one (or `all`) of the runs reaches the awaited state. Always looks once. Survives an engine restart.
+ * Throws `timeout`.
+ */
 export async function waitForRuns(
   session: RunsSession,
   ids: readonly string[],
@@ -42,7 +80,7 @@ export async function waitForRuns(
   signal: AbortSignal,
 ): Promise<ShownEvent[]> {
   const runs = ids.map((id) => new Awaited(session, id, until))
-  while (!signal.aborted) {
+  do {
     try {
       const store = session.link.store.runs
       const phase = until === 'end' ? ({ phase: 'end' } as const) : {}
@@ -57,7 +95,7 @@ export async function waitForRuns(
       if (!isAway(error)) throw error
       await session.link.whenUp(LOOK_MS)
     }
-  }
+  } while (!signal.aborted)
   throw new MeshError('timeout', `${ids.join(', ')}: ${until === 'end' ? 'no end' : 'nothing happened'} in time`, {
     hint: 'it goes on; mesh ps --runs shows its state',
   })

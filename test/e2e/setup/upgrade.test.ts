@@ -1,6 +1,6 @@
 /** Programs of different versions on one mesh, and an upgrade under living sessions. Each version is a real build. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { cpSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { buildOther } from '../../support/build.ts'
@@ -12,7 +12,7 @@ const bin = (build: string) => join(build, 'bin', 'mesh.js')
 
 let mesh: TestMesh
 beforeAll(() => {
-  builds.past = buildOther({ version: '0.0.9' })
+  builds.past = buildOther({ version: '0.0.9', isBlindToChildren: true })
   builds.before = buildOther({ version: '0.0.1', api: 0 })
   builds.after = buildOther({ version: '0.99.0', api: 2, future: true })
 })
@@ -43,6 +43,16 @@ test('a newer command works with an older sidecar of the same protocol, and leav
   await mesh.json(['send', 'api', '--', 'to the older'], { as: 'web' })
   expect(await mesh.texts('api')).toEqual(['to the older'])
   expect(record('api').pid).toBe(pid)
+})
+
+test('a newer command gives the end of a child also where an older sidecar sees only its session', async () => {
+  await startOperator(builds.past, 'api')
+  const client = join(mesh.root, 'claude')
+  writeFileSync(client, `#!/bin/sh\n'${process.execPath}' '${bin(builds.past)}' whoami\nexit 7\n`, { mode: 0o755 })
+  await mesh.json(['spawn', '--name', 'kid', '--', 'fail'], { as: 'api', env: { CLAUDE_CODE_EXECPATH: client } })
+  await eventually(async () => (await mesh.status('kid', 'api')) !== undefined, 'the session of the child')
+  const waited = await mesh.run(['wait', 'kid', '--json'], { as: 'api' })
+  expect({ code: waited.code, ...waited.json }).toMatchObject({ code: 10, type: 'run_failed', exitCode: 7 })
 })
 
 test('an older command works with a newer sidecar of the same protocol', async () => {

@@ -1,5 +1,6 @@
 /** `mesh wait`: block until something happened, print it, and only then mark it as read. */
 import type { Request, Response } from '../../../api/ops.schema.ts'
+import type { ShownEvent } from '../../../api/run-ops.schema.ts'
 import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
 import { type Context, misuse, type Switches, type Values } from '../../command.ts'
@@ -26,7 +27,6 @@ export async function run(context: Context<Flags>): Promise<number | undefined> 
   const until = untilOfRuns(context)
   if (until !== null) return waitForRuns(context, until)
   const request = readRequest(context)
-  if (await areChildren(context)) return waitForRuns(context, flags.until === 'end' ? 'end' : 'idle')
   try {
     return await waitForOthers(context, request)
   } catch (error) {
@@ -42,12 +42,16 @@ function isUnknown(error: unknown): boolean {
   return MeshError.from(error).code === 'not_found'
 }
 
-/** Sessions and messages. */
-async function waitForOthers(context: Context<Flags>, request: Request<'wait'>): Promise<undefined> {
+/** Waits for sessions and messages. The exit code is that of a run where the session is a child. */
+async function waitForOthers(context: Context<Flags>, request: Request<'wait'>): Promise<number | undefined> {
   const { flags, out } = context
   const sidecar = context.sidecar()
   const timeoutMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
-  const { results, handover } = await sidecar.call('wait', request, { timeoutMs })
+  const { results, events, handover } = await sidecar.call('wait', request, { timeoutMs })
+  if (events?.length) return printEvents(context, events)
+  if (events === undefined && (await areChildren(context))) {
+    return waitForRuns(context, flags.until === 'end' ? 'end' : 'idle')
+  }
   if (results.length === 0)
     throw new MeshError('timeout', `nothing happened within ${flags.timeout}`, {
       hint: 'wait again, or look with: mesh ps, mesh inbox',
@@ -57,9 +61,10 @@ async function waitForOthers(context: Context<Flags>, request: Request<'wait'>):
     else await out.line(resultLine(result))
   }
   await taken(sidecar, handover, out)
+  return undefined
 }
 
-/** Sessions that this one started: their runs tell how they ended, and with what result, also when they are long over. */
+/** True if these are sessions that this one spawned. A sidecar of 0.1.0 does not say so, nor how their runs ended. */
 async function areChildren(context: Context<Flags>): Promise<boolean> {
   const { args, flags } = context
   if (args.length === 0 || flags.until === 'message' || args.some((target) => target.startsWith('m_'))) return false
@@ -76,10 +81,14 @@ async function areChildren(context: Context<Flags>): Promise<boolean> {
 
 /** Until one of the runs, or all of them, got so far. The exit code tells how they ended. */
 async function waitForRuns(context: Context<Flags>, until: 'end' | 'idle' | 'progress'): Promise<number> {
-  const { args, flags, out } = context
+  const { args, flags } = context
   const request = { runs: [...args], until, ...(flags.all && { all: true }), ...timeoutOf(context) }
   const callMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
   const { events } = await context.sidecar().call('run_wait', request, { timeoutMs: callMs })
+  return printEvents(context, events)
+}
+
+async function printEvents({ out }: Context<Flags>, events: readonly ShownEvent[]): Promise<number> {
   for (const event of events) {
     if (out.json) await out.value(event)
     else await out.line(eventLines(event, wholeView(Date.now())))
