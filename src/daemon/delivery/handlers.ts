@@ -1,7 +1,7 @@
 /** Handles the operations of a reader, which take messages or wait for them. */
 import type { Response } from '../../api/ops.schema.ts'
 import type { ShownEvent } from '../../api/run-ops.schema.ts'
-import { batchOf } from '../../core/mail/inbox.ts'
+import { batchOf, type Entry } from '../../core/mail/inbox.ts'
 import type { Waiter } from '../../core/mail/waiters.ts'
 import { MeshError } from '../../errors.ts'
 import { limits } from '../../wire/limits.ts'
@@ -25,7 +25,7 @@ export const readHandlers = {
     const taken = await courier.take(limit, follow !== true)
     // Mail behind an unconfirmed hand-over of the same sender waits its turn, but it is there.
     const more = mailbox.inbox.deliverable().length
-    if (!taken) return { messages: [], more }
+    if (!taken) return { messages: [], more: more + givenToOthers(session).length }
     return { ...(await handOver(session, taken, call)), more }
   },
 
@@ -62,6 +62,11 @@ function sessionEventOf({ type, name, at, reason }: ShownEvent): Response<'wait'
   const why = reason === undefined ? {} : { reason }
   if (type === 'run_idle') return { type: 'session_idle', name, status: 'idle', at }
   return { type: 'session_ended', name, status: 'gone', at, ...why }
+}
+
+/** Returns the messages that another caller was given and has not confirmed: it may not have shown them. */
+function givenToOthers({ mailbox: { inbox } }: ReadingSession): Entry[] {
+  return inbox.calls().flatMap((handover) => inbox.inHandover(handover))
 }
 
 async function waitForMessage(

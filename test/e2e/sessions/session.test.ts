@@ -99,6 +99,12 @@ test('a message is settled only after it was shown', async () => {
   ])
 })
 
+test('mail that another reader was given is not called read', async () => {
+  await serve(() => ({ messages: [], more: 2 }))
+  expect((await run('inbox')).stdout).toBe('no unread messages now; 2 on their way\n')
+  expect(await run('inbox', '--json')).toMatchObject({ stdout: '[]\n', stderr: 'mesh: 2 on their way\n' })
+})
+
 test('an answer that cannot be confirmed is shown, with the note that it will come again', async () => {
   await serve(({ op }) => (op === 'inbox' ? { messages: [message], more: 0, handover: 'h1' } : null))
   const done = await run('inbox', '--json')

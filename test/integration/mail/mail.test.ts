@@ -70,7 +70,8 @@ test.concurrent(
     expect(messages).toMatchObject([{ id: message!.id, repeat: false }])
     // One that says so has it once.
     expect(await carol.texts(1)).toEqual(['read me'])
-    expect(await bob.call('inbox', {})).toEqual({ messages: [], more: 0 })
+    expect(await bob.call('inbox', {})).toEqual({ messages: [], more: 1 })
+    expect(await carol.call('inbox', {})).toEqual({ messages: [], more: 0 })
     await expect.poll(() => bob.sidecar.mailbox.inbox.deliverable().length, UNCONFIRMED).toBe(1)
     expect(await bob.messages(1)).toMatchObject([{ id: message!.id, text: 'read me', repeat: true }])
     for (const node of [bob, carol]) await node.nothingElse()

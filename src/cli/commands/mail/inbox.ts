@@ -37,10 +37,11 @@ async function once({ flags, out, sidecar: find }: Context<Flags>, limit: number
   const sidecar = find()
   const { messages, more, handover } = await sidecar.call('inbox', { peek: flags.peek === true, limit })
   const now = Date.now()
+  const rest = messages.length > 0 ? `${more} more: mesh inbox` : `${more} on their way`
   if (out.json) await out.value(messages)
-  else if (messages.length === 0) await out.line('no unread messages')
+  else if (messages.length === 0) await out.line(more > 0 ? `no unread messages now; ${rest}` : 'no unread messages')
   else await out.line(messages.map((message) => messageLines(message, now)).join('\n\n'))
-  if (more > 0) out.note(`${more} more: mesh inbox`)
+  if (more > 0 && (out.json || messages.length > 0)) out.note(rest)
   await taken(sidecar, handover, out)
 }
 
