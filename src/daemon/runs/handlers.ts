@@ -2,6 +2,7 @@
 import { isOver } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
 import { hostName } from '../../host/process/process.ts'
+import { untilFound } from '../../link/until.ts'
 import { times } from '../../wire/limits.ts'
 import { checkName, quote } from '../../wire/names.ts'
 import { deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
@@ -10,7 +11,7 @@ import type { RunsSession } from './runs.ts'
 import { showEvent, showRun } from './show.ts'
 import { stopRun } from './stop.ts'
 import { traceRun } from './trace.ts'
-import { answering, nextChange, waitForRuns } from './wait.ts'
+import { answering, LOOK_MS, waitForRuns } from './wait.ts'
 
 export const runHandlers = {
   async runs(session, { run }) {
@@ -25,19 +26,16 @@ export const runHandlers = {
     const scope = { ...(owner === undefined ? {} : { owner: checkName(owner) }), ...(id ? { run: id } : {}) }
     const after = since === undefined ? 0 : Date.parse(since)
     if (Number.isNaN(after)) throw new MeshError('bad_request', `${quote(since!)} is not a time`)
-    const signal = deadline(call.signal, waitMs)
-    for (let position = from ?? 1; ; ) {
-      const store = session.link.store.runs
-      const changed = nextChange(store, scope, signal)
-      const stored = await store.read(scope, position)
-      position = (stored.at(-1)?.seq ?? position - 1) + 1
+    let next = from ?? 1
+    const look = async () => {
+      const stored = await session.link.store.runs.read(scope, next)
+      next = (stored.at(-1)?.seq ?? next - 1) + 1
       const events = stored.flatMap((one) => showEvent(session, one) ?? []).filter(({ at }) => Date.parse(at) >= after)
-      if (events.length > 0 || signal.aborted) {
-        changed.stop()
-        return { events, next: position }
-      }
-      await changed.happened
+      return events.length > 0 ? events : null
     }
+    const subscribe = (changed: () => void) => session.link.store.runs.follow(scope, changed)
+    const events = await untilFound(look, { subscribe, signal: deadline(call.signal, waitMs), pollMs: LOOK_MS })
+    return { events: events ?? [], next }
   },
 
   async run_trace(session, { run }) {

@@ -2,7 +2,7 @@
 import type { ShownEvent } from '../../api/run-ops.schema.ts'
 import { isTerminal } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
-import { isAway } from '../../link/until.ts'
+import { isAway, untilFound } from '../../link/until.ts'
 import type { RunStore } from '../../nats/run-store.ts'
 import type { EventType } from '../../wire/run.schema.ts'
 import type { Call } from '../socket/call.ts'
@@ -12,7 +12,8 @@ import { showEvent } from './show.ts'
 
 export type RunUntil = 'end' | 'idle' | 'progress'
 
-const LOOK_MS = 2000
+/** A call that waits looks this often, in case the connection that it follows is gone. */
+export const LOOK_MS = 2000
 
 interface ChildrenWait {
   names: readonly string[]
@@ -80,17 +81,18 @@ export async function waitForRuns(
   signal: AbortSignal,
 ): Promise<ShownEvent[]> {
   const runs = ids.map((id) => new Awaited(session, id, until))
+  const phase = until === 'end' ? ({ phase: 'end' } as const) : {}
+  const scope = ids.length === 1 ? { run: ids[0]!, ...phase } : phase
   do {
     try {
       const store = session.link.store.runs
-      const phase = until === 'end' ? ({ phase: 'end' } as const) : {}
-      const changed = nextChange(store, ids.length === 1 ? { run: ids[0]!, ...phase } : phase, signal)
-      const events = (await Promise.all(runs.map((run) => run.look(store)))).filter((event) => event !== null)
-      if (all ? events.length === ids.length : events.length > 0) {
-        changed.stop()
-        return events
+      const look = async () => {
+        const events = (await Promise.all(runs.map((run) => run.look(store)))).filter((event) => event !== null)
+        return (all ? events.length === ids.length : events.length > 0) ? events : null
       }
-      await changed.happened
+      const subscribe = (changed: () => void) => store.follow(scope, changed)
+      const events = await untilFound(look, { subscribe, signal, pollMs: LOOK_MS })
+      if (events) return events
     } catch (error) {
       if (!isAway(error)) throw error
       await session.link.whenUp(LOOK_MS)
@@ -138,26 +140,4 @@ class Awaited {
 
 function fits(type: EventType, until: RunUntil): boolean {
   return isTerminal(type) || until === 'progress' || (until === 'idle' && type === 'run_idle')
-}
-
-/**
- * Resolves with the next change. Follows from the moment of the call, so that nothing is missed while the caller reads.
- */
-export function nextChange(store: RunStore, scope: Parameters<RunStore['follow']>[0], signal: AbortSignal) {
-  let stop = () => {}
-  const happened = new Promise<void>((resolve) => {
-    const done = () => {
-      unfollow()
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const unfollow = store.follow(scope, done)
-    // The connection may go: the waiting call looks again.
-    const timer = setTimeout(done, LOOK_MS)
-    signal.addEventListener('abort', done, { once: true })
-    stop = done
-    if (signal.aborted) done()
-  })
-  return { happened, stop: () => stop() }
 }

@@ -283,7 +283,7 @@ export class Board {
   /** Returns a task as the engine has it now. Throws `not_found`. */
   async read(store: ProjectStore, id: string): Promise<Kept> {
     const entry = await store.tasks.get(id)
-    if (!entry) throw new MeshError('not_found', `there is no task ${id}`, { hint: 'mesh task list --all shows them' })
+    if (!entry) throw new MeshError('not_found', `there is no task ${id}`, { hint: 'mesh task list all shows them' })
     const kept = { task: entry.value, revision: entry.revision }
     this.#keep(kept)
     return kept

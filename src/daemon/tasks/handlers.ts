@@ -4,7 +4,7 @@ import type { Parsed, Response } from '../../api/ops.schema.ts'
 import { isApplied, isOver, type Move, shownState } from '../../core/tasks/board.ts'
 import { byUrgency, checkDependencies, claimable, waitsFor } from '../../core/tasks/dependencies.ts'
 import { MeshError } from '../../errors.ts'
-import { isAway } from '../../link/until.ts'
+import { isAway, untilFound } from '../../link/until.ts'
 import { isRunId, patterns, quote } from '../../wire/names.ts'
 import type { Task } from '../../wire/task.schema.ts'
 import { checkKnown, fullId } from '../mail/lookup.ts'
@@ -69,8 +69,10 @@ export const taskHandlers = {
 
   async task_news(session, { since }, call) {
     await open(session)
-    while (session.board.version === since && !call.signal.aborted) await nextChange(session.board, call.signal)
-    return { version: session.board.version }
+    const { board } = session
+    const look = () => (board.version === since ? null : board.version)
+    await untilFound(look, { subscribe: (changed) => board.onChange(changed), signal: call.signal })
+    return { version: board.version }
   },
 
   async task_show(session, { id: key }) {
@@ -131,47 +133,33 @@ function claim(session: TasksSession, id: string, op: string, anew: boolean): Pr
 async function claimNext(session: TasksSession, op: string, wait: boolean, signal: AbortSignal): Promise<Kept> {
   const { board } = session
   let unanswered: string | null = null
-  for (;;) {
-    const changed = nextChange(board, signal)
+  const look = async (): Promise<Kept | null> => {
     const tasks = [...board.tasks].map(({ task }) => task)
-    const ready: string[] =
-      unanswered === null ? claimable(tasks, board.find, session.record).map(({ id }) => id) : [unanswered]
+    const ready = unanswered === null ? claimable(tasks, board.find, session.record).map(({ id }) => id) : [unanswered]
     unanswered = null
     for (const id of ready) {
       try {
         return await claim(session, id, op, true)
       } catch (error) {
-        const { code } = MeshError.from(error)
-        if (code === 'conflict') continue
+        if (MeshError.from(error).code === 'conflict') continue
         if (!wait || !isAway(error) || signal.aborted) throw error
         unanswered = id
-        break
+        await back(session, signal)
+        return look()
       }
     }
-    if (!wait) throw new MeshError('not_found', 'no task is ready for this session', { hint: 'mesh task list --all' })
-    if (signal.aborted) throw new MeshError('timeout', 'no task became ready in time', { hint: 'mesh task list --all' })
-    await (unanswered === null ? changed : back(session, signal))
+    if (!wait) throw new MeshError('not_found', 'no task is ready for this session', { hint: 'mesh task list all' })
+    return null
   }
+  const claimed = await untilFound(look, { subscribe: (changed) => board.onChange(changed), signal })
+  if (claimed) return claimed
+  throw new MeshError('timeout', 'no task became ready in time', { hint: 'mesh task list all' })
 }
 
 /** Resolves when it is worth asking the engine again. */
 async function back(session: TasksSession, signal: AbortSignal): Promise<void> {
   await sleep(AWAY_MS, undefined, { signal }).catch(() => {})
   await session.link.whenUp(AWAY_MS)
-}
-
-/** Resolves with the next change, or when the signal ends the wait. */
-function nextChange(board: Board, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      stop()
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const stop = board.onChange(done)
-    signal.addEventListener('abort', done, { once: true })
-    if (signal.aborted) done()
-  })
 }
 
 async function moveOf(session: TasksSession, given: Omit<Parsed<'task_change'>, 'op' | 'id'>): Promise<Move> {
@@ -215,7 +203,7 @@ async function named(session: TasksSession, key: string): Promise<Kept> {
   const found = board.idsFrom(key)
   if (found.length === 1) return board.get(found[0]!)!
   if (found.length === 0) {
-    throw new MeshError('not_found', `there is no task ${key}`, { hint: 'mesh task list --all shows them' })
+    throw new MeshError('not_found', `there is no task ${key}`, { hint: 'mesh task list all shows them' })
   }
   throw new MeshError('bad_request', `${key} fits ${found.length} tasks`, { hint: 'give more of the id' })
 }
