@@ -252,8 +252,8 @@ function finish(child: ChildProcess, stdout: string, stderr: string): Finished {
     },
     get jsonLines() {
       return stdout
-        .trimEnd()
         .split('\n')
+        .filter((line) => line !== '')
         .map((line) => JSON.parse(line))
     },
     get error() {
