@@ -1,5 +1,5 @@
 /** Finds runs, including those of this machine that the engine does not know yet. */
-import { isOver, isTerminal, recordAfter } from '../../core/runs/run.ts'
+import { isOver, recordAfter } from '../../core/runs/run.ts'
 import { MeshError } from '../../errors.ts'
 import { runDir } from '../../host/home.ts'
 import { isAway } from '../../link/until.ts'
@@ -10,7 +10,7 @@ import { changedAt, readSpec, readSteps, runIds } from '../../run/dir.ts'
 import { recordOf } from '../../run/record.ts'
 import { decodeEvent } from '../../wire/codec.ts'
 import { isRunId, quote } from '../../wire/names.ts'
-import type { RunEvent, RunRecord } from '../../wire/run.schema.ts'
+import type { RunRecord } from '../../wire/run.schema.ts'
 import type { Session } from '../session.ts'
 
 const ID_PREFIX = /^r_[0-9a-f]{8,31}$/
@@ -113,16 +113,9 @@ async function withUnannounced(session: Session, known: readonly Entry<RunRecord
 /** Returns the record that the events give: an index may be a step behind, an end never is. */
 export async function current(session: Session, store: RunStore, record: RunRecord): Promise<RunRecord> {
   if (isOver(record.state)) return record
-  const published = await store.end(record.id)
-  const end = published ? decode(session, published)?.event : unpublishedEnd(session, record.id)
-  return end ? { ...record, ...recordAfter(record, end) } : record
-}
-
-/** Returns the end of a run of this machine that is on disk only: it came while the engine was away. */
-function unpublishedEnd({ home }: Session, id: string): RunEvent | undefined {
-  const steps = readSteps(runDir(home, id))
-  if (steps.some(({ t }) => t === 'superseded')) return undefined
-  return steps.flatMap((step) => (step.t === 'event' && isTerminal(step.event.type) ? [step.event] : []))[0]
+  const end = await store.end(record.id)
+  const read = end && decode(session, end)
+  return read ? { ...record, ...recordAfter(record, read.event) } : record
 }
 
 export function decode(session: Session, { subject, data }: Delivery) {

@@ -90,7 +90,6 @@ test('a session that another started is its run; one that is killed with its sid
   expect(await reached('child', 'running')).toMatchObject(shown)
   killWhole(child)
   expect(await reached('child', 'terminated')).toMatchObject({ ...shown, reason: 'killed' })
-  // A listing knows the end from this machine's disk before the witness has published it.
   const types = await eventually(async () => {
     const { jsonLines } = await mesh.run(['events', '--run', child.run, '--json'], { as: 'onlooker' })
     const seen = jsonLines.map(({ type }) => type)
