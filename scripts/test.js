@@ -10,7 +10,7 @@ import { majors, nodeOf } from './node-versions.js'
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
 /** How many test files run at once. */
-const suites = { unit: 2, integration: 3, e2e: 3, fault: 1, claude: 2, node: 1 }
+const suites = { unit: 2, integration: 3, e2e: 3, fault: 2, claude: 2, node: 1 }
 /**
  * What is run on each supported Node besides the suites on the one at hand: one file of the command's, two supervised
  * runs, and a session of the real client from its start to its wake.
