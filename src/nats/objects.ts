@@ -45,7 +45,7 @@ export class Objects {
   }
 
   static async open(options: ObjectsOptions): Promise<Objects> {
-    return new Objects(options, await new Objm(options.js).open(options.name))
+    return new Objects(options, await new Objm(options.js).open(options.name, false))
   }
 
   /** Stores bytes unless they were a short time ago: what is sent now is kept for its full time. Resolves to their name. */

@@ -102,9 +102,9 @@ export class ProjectStore {
   static async open(nc: NatsConnection, project: string): Promise<ProjectStore> {
     try {
       const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
-      const js = jetstream(nc, { timeout: PUBLISH_TIMEOUT_MS })
+      const js = jetstream(nc, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
       await ensureStreams(jsm, project)
-      const [buckets, runs] = await Promise.all([openBuckets(nc, js, jsm, project), RunStore.open(nc, project)])
+      const [buckets, runs] = await Promise.all([openBuckets(nc, js, jsm, project), RunStore.bind(nc, jsm, project)])
       return new ProjectStore(project, nc, js, jsm, buckets, runs)
     } catch (error) {
       throw toMeshError(error)

@@ -41,13 +41,18 @@ export class RunStore {
   static async open(nc: NatsConnection, project: string): Promise<RunStore> {
     try {
       const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
-      const js = jetstream(nc, { timeout: PUBLISH_TIMEOUT_MS })
       await ensureRunStreams(jsm, project)
-      const bucket = { nc, js, jsm, name: storeNames(project).runs, schema: runRecord }
-      return new RunStore(project, nc, js, jsm, await Bucket.open(bucket))
+      return await RunStore.bind(nc, jsm, project)
     } catch (error) {
       throw toMeshError(error)
     }
+  }
+
+  /** Opens what is there already. */
+  static async bind(nc: NatsConnection, jsm: JetStreamManager, project: string): Promise<RunStore> {
+    const js = jetstream(nc, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
+    const bucket = { nc, js, jsm, name: storeNames(project).runs, schema: runRecord }
+    return new RunStore(project, nc, js, jsm, await Bucket.open(bucket))
   }
 
   /** Returns the runs of another project over this connection. */

@@ -115,24 +115,24 @@ function runDefinitions(project: string): Definition[] {
 }
 
 /** Makes the streams and buckets that are missing. Safe to call at once from many sidecars. */
-export async function ensureStreams(jsm: JetStreamManager, project: string): Promise<void> {
-  await Promise.all(definitions(project).map((definition) => ensureStream(jsm, definition)))
+export function ensureStreams(jsm: JetStreamManager, project: string): Promise<void> {
+  return ensure(jsm, definitions(project))
 }
 
 /** Makes the streams for runs, as `ensureStreams` does. */
-export async function ensureRunStreams(jsm: JetStreamManager, project: string): Promise<void> {
-  await Promise.all(runDefinitions(project).map((definition) => ensureStream(jsm, definition)))
+export function ensureRunStreams(jsm: JetStreamManager, project: string): Promise<void> {
+  return ensure(jsm, runDefinitions(project))
 }
 
-async function ensureStream(jsm: JetStreamManager, definition: Definition): Promise<void> {
+/** Asks for the names of all streams at once: the start of a session waits for this. */
+async function ensure(jsm: JetStreamManager, wanted: Definition[]): Promise<void> {
   try {
-    await jsm.streams.info(definition.name)
-  } catch (error) {
-    if (!isNotFound(error)) throw toMeshError(error)
+    const present = new Set<string>()
+    for await (const name of jsm.streams.names()) present.add(name)
     // Adding a stream that a peer has just made with the same definition is no error.
-    await jsm.streams.add(definition).catch((cause) => {
-      throw toMeshError(cause)
-    })
+    await Promise.all(wanted.filter(({ name }) => !present.has(name)).map((one) => jsm.streams.add(one)))
+  } catch (error) {
+    throw toMeshError(error)
   }
 }
 

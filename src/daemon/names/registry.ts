@@ -55,9 +55,9 @@ export class Registry {
    * the record becomes that of another name or epoch.
    */
   async claim(store: ProjectStore, claimant: Omit<Claimant, 'highWater'>, leave: () => void): Promise<Claimed> {
-    const { lastSeq } = await store.messagesState()
+    const messages = store.messagesState()
     const attempt = async (earlier: number) => {
-      const entries = await this.#session.names()
+      const [entries, { lastSeq }] = await Promise.all([this.#session.names(), messages])
       const records = entries.map(({ value }) => value)
       const decision = decideClaim({ ...claimant, highWater: lastSeq }, records, isAlive)
       // The session that moved here may be about to report its end.
