@@ -1,9 +1,7 @@
 /** Calls an operation of a sidecar over its socket. It knows the operations' types, nothing of what they do. */
-import { dirname } from 'node:path'
 import type { Op, Request, Response } from '../api/ops.schema.ts'
 import { apiVersion } from '../api/version.ts'
 import { MeshError } from '../errors.ts'
-import { checkOwnDir } from '../host/files.ts'
 import { Broken, post, TimedOut } from './http.ts'
 import { version } from './version.ts'
 
@@ -47,8 +45,6 @@ export async function call<O extends Op>(
 }
 
 async function exchange(socket: string, op: Op, json: string, { signal, timeoutMs = ANSWER_MS }: CallOptions) {
-  // Also a path that all users can make, when the mesh home's is too long for a socket.
-  checkOwnDir(dirname(socket))
   const headers = { 'mesh-version': version, 'mesh-api': String(apiVersion) }
   try {
     const answer = await post(socket, `/v0/${op}`, json, { signal, timeoutMs, headers })
@@ -60,6 +56,7 @@ async function exchange(socket: string, op: Op, json: string, { signal, timeoutM
 }
 
 function unreachable(error: Broken, op: Op): MeshError {
+  if (error.cause instanceof MeshError) return error.cause
   const code = (error.cause as NodeJS.ErrnoException | undefined)?.code
   if (code === 'EACCES' || code === 'EPERM')
     return new MeshError('denied', 'the sidecar’s socket belongs to another user')

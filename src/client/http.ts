@@ -2,7 +2,8 @@
  * Makes an HTTP/1.1 exchange over a Unix socket by hand: `node:http` would cost every command 5 ms more.
  * It knows only the answers of a sidecar: a status, a few headers, a body whose length they state.
  */
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { connectPrivately } from '../host/listen.ts'
 
 const HEAD_BYTES = 64 * 1024
 /** More than a sidecar's unread mail (32 MiB) when every byte needs a JSON escape of six. */
@@ -42,7 +43,7 @@ export function post(socketPath: string, path: string, json: string, options: Ex
     if (signal?.aborted) return reject(signal.reason)
     let connected = false
     const answer = new AnswerReader()
-    const socket = connect(socketPath)
+    const socket = connectPrivately(socketPath)
     const timer = timeoutMs > 0 ? setTimeout(() => finish(() => reject(new TimedOut())), timeoutMs) : undefined
     const finish = (act: () => void) => {
       clearTimeout(timer)

@@ -1,12 +1,12 @@
 /** Starts an operator's sidecar and awaits its socket. Of several started at once the sidecar's own lock keeps one. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync } from 'node:fs'
-import { connect } from 'node:net'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir, fileError, readText } from '../host/files.ts'
 import type { Env, Home } from '../host/home.ts'
+import { connectPrivately } from '../host/listen.ts'
 import { nodeFlags } from '../host/process/node-flags.ts'
 import type { Operator, Target } from './find.ts'
 import { hasEnded, lastWords, startError } from './last-words.ts'
@@ -85,7 +85,7 @@ export function scrub(env: Env): Env {
 /** True if a process accepts connections on the socket. */
 export function answers(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const probe = connect(socket)
+    const probe = connectPrivately(socket)
     const settle = (result: boolean) => {
       probe.destroy()
       resolve(result)

@@ -11,6 +11,7 @@ import { type Lock, lock } from '../host/lock.ts'
 import { processState } from '../host/process/process.ts'
 import { checkVersion, type EngineBinary, findEngine, searchEngine } from './binary.ts'
 import { installEngine, type Say } from './fetch.ts'
+import { serverName } from './nkey.ts'
 import { untilServing } from './port.ts'
 import {
   dataDir,
@@ -18,7 +19,6 @@ import {
   isRunning,
   readRecord,
   recordPath,
-  serverName,
   stopMark,
   strayRecord,
   writeRecord,

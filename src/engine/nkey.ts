@@ -3,10 +3,12 @@
  * package takes 6 to 8 ms to sign.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir, readText, writeNew } from '../host/files.ts'
 import type { Home } from '../host/home.ts'
+import { proveEngine } from './proof.ts'
 
 /** nkeys: the first five bits of a user's public key spell U. */
 const USER_PREFIX = 20 << 3
@@ -17,6 +19,8 @@ const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 export interface EngineUser {
   /** The nkey text form: U and 55 more characters. */
   publicKey: string
+  /** Throws unless the engine of this home is at the other end of the connection: until then nothing is said. */
+  prove(socket: Socket): Promise<void>
   /** The Ed25519 signature (64 bytes) over the server's nonce. */
   sign(nonce: Uint8Array): Uint8Array
 }
@@ -24,24 +28,38 @@ export interface EngineUser {
 /** The user that sidecars connect as; its key is made on first use. Throws `denied`, `store_full`. */
 export function engineUser(home: Home): EngineUser {
   const path = keyPath(home)
-  return userOf(readText(path, PEM_BYTES) ?? createKey(home, path), path)
+  return userOf(home, readText(path, PEM_BYTES) ?? createKey(home, path))
 }
 
 /** Reads the user of `engineUser`; null where no key was made yet. */
 export function knownEngineUser(home: Home): EngineUser | null {
   const path = keyPath(home)
   const pem = readText(path, PEM_BYTES)
-  return pem === null ? null : userOf(pem, path)
+  return pem === null ? null : userOf(home, pem)
 }
 
 function keyPath(home: Home): string {
   return join(home.engine, 'user.key')
 }
 
-function userOf(pem: string, path: string): EngineUser {
-  const key = parseKey(pem, path)
+function userOf(home: Home, pem: string): EngineUser {
+  const key = parseKey(pem, keyPath(home))
   const raw = createPublicKey(key).export({ type: 'spki', format: 'der' }).subarray(-RAW_KEY_BYTES)
-  return { publicKey: encodeUserKey(raw), sign: (nonce) => sign(null, nonce, key) }
+  return {
+    publicKey: encodeUserKey(raw),
+    prove: (socket) => proveEngine(home, socket),
+    sign: (nonce) => sign(null, nonce, key),
+  }
+}
+
+/** The name of the home's server. Ours alone: two homes on one machine have two keys. */
+export function serverName(home: Home): string {
+  return nameOf(engineUser(home))
+}
+
+/** The name of the server that knows this user. */
+export function nameOf({ publicKey }: EngineUser): string {
+  return `mesh-${publicKey.slice(1, 13).toLowerCase()}`
 }
 
 function parseKey(pem: string, path: string): KeyObject {

@@ -1,5 +1,5 @@
 /** The engine's port: choosing one that is free, and asking one whether our server answers on it. */
-import { connect, createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 
@@ -35,17 +35,21 @@ export function isFree(port: number): Promise<boolean> {
   })
 }
 
-export async function untilServing(port: number, name: string, alive: () => boolean): Promise<boolean> {
+/** Throws unless the process that was meant is at the other end of the connection. */
+type Prove = (socket: Socket) => Promise<void>
+
+/** True once the server of that name answers on the port, and is proven where another process may have been faster. */
+export async function untilServing(port: number, name: string, alive: () => boolean, prove?: Prove): Promise<boolean> {
   const deadline = performance.now() + START_MS
   while (alive() && performance.now() < deadline) {
-    if (await serves(port, name)) return alive()
+    if (await serves(port, name, prove)) return alive()
     await sleep(POLL_MS)
   }
   return false
 }
 
 /** True if the server of that name answers on the port. It greets with `INFO {...}`; an nkey server sends a nonce. */
-function serves(port: number, name: string): Promise<boolean> {
+function serves(port: number, name: string, prove: Prove = async () => {}): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: HOST, port, timeout: PROBE_MS })
     const finish = (answer: boolean) => {
@@ -56,7 +60,13 @@ function serves(port: number, name: string): Promise<boolean> {
     socket.setEncoding('utf8')
     socket.on('data', (chunk: string) => {
       text += chunk
-      if (text.includes('\n') || text.length > INFO_BYTES) finish(isGreeting(text, name))
+      if (!text.includes('\n') && text.length <= INFO_BYTES) return
+      if (isGreeting(text, name))
+        void prove(socket).then(
+          () => finish(true),
+          () => finish(false),
+        )
+      else finish(false)
     })
     for (const event of ['error', 'timeout', 'end', 'close']) socket.once(event, () => finish(false))
   })

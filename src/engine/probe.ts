@@ -8,9 +8,10 @@ const MOST_BYTES = 64 * 1024
 
 /**
  * `ours`: the server of that name took the key. `refused`: that server did not. `stranger`: a NATS server of another
- * name, or something else that talks. `silent`: a connection, but no word. `closed`: no process listens.
+ * name, or something else that talks. `foreign`: what talks is not the engine's process, whatever it says; it was not
+ * answered. `silent`: a connection, but no word. `closed`: no process listens.
  */
-export type Answer = 'ours' | 'refused' | 'stranger' | 'silent' | 'closed'
+export type Answer = 'ours' | 'refused' | 'stranger' | 'foreign' | 'silent' | 'closed'
 
 /** The NATS client protocol by hand: INFO with a nonce, CONNECT with its signature, PING, and PONG or -ERR. */
 export function probeEngine(port: number, name: string, user: EngineUser): Promise<Answer> {
@@ -18,11 +19,19 @@ export function probeEngine(port: number, name: string, user: EngineUser): Promi
     const socket = connect({ host: HOST, port })
     let connected = false
     let text = ''
+    let greeted = false
     let asked = false
     const finish = (answer: Answer) => {
       clearTimeout(timer)
       socket.destroy()
       resolve(answer)
+    }
+    const ask = () => {
+      const nonce = nonceOf(text, name)
+      if (nonce === null) return finish('stranger')
+      asked = true
+      text = ''
+      socket.write(`CONNECT ${connectOptions(user, nonce)}\r\nPING\r\n`)
     }
     const timer = setTimeout(() => finish(connected ? 'silent' : 'closed'), PROBE_MS)
     socket.setEncoding('utf8')
@@ -35,12 +44,9 @@ export function probeEngine(port: number, name: string, user: EngineUser): Promi
       if (asked) {
         if (/^PONG/m.test(text)) finish('ours')
         else if (/^-ERR/m.test(text)) finish('refused')
-      } else if (text.includes('\n')) {
-        const nonce = nonceOf(text, name)
-        if (nonce === null) return finish('stranger')
-        asked = true
-        text = ''
-        socket.write(`CONNECT ${connectOptions(user, nonce)}\r\nPING\r\n`)
+      } else if (text.includes('\n') && !greeted) {
+        greeted = true
+        void user.prove(socket).then(ask, () => finish('foreign'))
       }
     })
     socket.once('error', () => finish('closed'))

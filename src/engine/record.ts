@@ -5,7 +5,6 @@ import { readJson, readText, writeAtomic } from '../host/files.ts'
 import type { Home } from '../host/home.ts'
 import { commandLine, identifyProcess, processState } from '../host/process/process.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
-import { type EngineUser, engineUser } from './nkey.ts'
 import { urlOf } from './port.ts'
 
 const RECORD_BYTES = 64 * 1024
@@ -52,16 +51,6 @@ export function strayRecord(home: Home): EngineRecord | null {
 export function isRunning(record: EngineRecord): boolean {
   const state = processState(record)
   return state === 'alive' || state === 'paused'
-}
-
-/** Ours alone: two homes on one machine have two keys. */
-export function serverName(home: Home): string {
-  return nameOf(engineUser(home))
-}
-
-/** The name of the server that knows this user. */
-export function nameOf({ publicKey }: EngineUser): string {
-  return `mesh-${publicKey.slice(1, 13).toLowerCase()}`
 }
 
 /** The last line of the log, for an error: the server's reason, or the shell's. */

@@ -11,7 +11,7 @@ import type { Env, Home } from '../host/home.ts'
 import { identifyProcess } from '../host/process/process.ts'
 import type { EngineBinary } from './binary.ts'
 import { renderConfig, storeCap } from './config.ts'
-import { engineUser } from './nkey.ts'
+import { engineUser, serverName } from './nkey.ts'
 import { choosePort, isFree, START_MS, untilServing, urlOf } from './port.ts'
 import {
   configPath,
@@ -22,7 +22,6 @@ import {
   logPath,
   pidPath,
   readRecord,
-  serverName,
   storedBytes,
   writeRecord,
 } from './record.ts'
@@ -45,11 +44,12 @@ export interface Started {
 /** Starts a server and waits until it serves. Under the lock, and only when no server runs. */
 export async function launch(home: Home, binary: EngineBinary, env: Env, detached: boolean): Promise<Started> {
   let kept = readRecord(home)?.port
+  const { prove } = engineUser(home)
   for (let i = 0; i < START_TRIES; i++) {
     const port = await choosePort(kept)
     const started = spawnServer(home, binary, env, detached, port)
     const alive = () => started.child.exitCode === null && started.child.signalCode === null
-    if (await untilServing(port, serverName(home), alive)) return started
+    if (await untilServing(port, serverName(home), alive, prove)) return started
     if (alive()) {
       await endProcess(started.record)
       throw new MeshError('mesh_down', `the engine was not ready within ${START_MS / 1000} s`, { hint: seeLog(home) })

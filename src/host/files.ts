@@ -49,17 +49,8 @@ function makeDir(path: string): void {
   }
 }
 
-/** Throws `denied` for what `ensurePrivateDir` refuses; an absent directory passes. */
-export function checkOwnDir(path: string): void {
-  try {
-    const stat = lstatSync(path, { throwIfNoEntry: false })
-    if (stat) checkOwn(stat, path)
-  } catch (error) {
-    throw fileError(error, path)
-  }
-}
-
-function checkOwn(stat: Stats, path: string): void {
+/** Throws `denied` for what is not a directory of ours. */
+export function checkOwn(stat: Stats, path: string): void {
   if (!stat.isDirectory()) throw new MeshError('denied', `${path} is not a directory (symbolic links are refused)`)
   if (stat.uid !== process.getuid?.()) throw new MeshError('denied', `${path} belongs to another user`)
 }

@@ -1,8 +1,9 @@
 /** Unix sockets that only their user may open. */
-import { chmodSync, rmSync } from 'node:fs'
-import type { Server } from 'node:net'
+import { chmodSync, lstatSync, rmSync } from 'node:fs'
+import { type Server, Socket } from 'node:net'
 import { dirname } from 'node:path'
-import { ensurePrivateDir } from './files.ts'
+import { MeshError } from '../errors.ts'
+import { checkOwn, ensurePrivateDir } from './files.ts'
 
 /**
  * Listens on `path`, in place of what was left there. The directory is 0700 before the socket is there, so that its own
@@ -13,4 +14,31 @@ export async function listenPrivately(server: Server, path: string): Promise<voi
   rmSync(path, { force: true })
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve))
   if (process.platform !== 'win32') chmodSync(path, 0o600)
+}
+
+/**
+ * Connects to a socket that no other user can have made: in a directory of ours or, where that is everybody's, one of
+ * ours. Any other gives an `error` and is not spoken to. One whose directory is not there yet is ENOENT: by the time of
+ * the connection another user could have made it.
+ */
+export function connectPrivately(path: string): Socket {
+  const socket = new Socket()
+  try {
+    checkOwner(path)
+  } catch (error) {
+    return socket.destroy(error as Error)
+  }
+  return socket.connect(path)
+}
+
+/** Throws `denied` for a socket that may be another user's, else as `lstat(2)`. */
+function checkOwner(path: string): void {
+  const uid = process.getuid?.()
+  // A pipe of Windows is in no directory.
+  if (uid === undefined) return
+  const dir = lstatSync(dirname(path))
+  // Root's directory, where nobody puts a socket in the place of ours: /tmp, or one that only root may write.
+  const isGuarded = dir.uid === 0 && ((dir.mode & 0o1000) !== 0 || (dir.mode & 0o022) === 0)
+  if (!isGuarded) checkOwn(dir, dirname(path))
+  else if (lstatSync(path).uid !== uid) throw new MeshError('denied', `${path} belongs to another user`)
 }

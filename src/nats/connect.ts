@@ -1,11 +1,14 @@
 /** Connects to the engine with credentials, and notices when the connection is over. */
-import { type Authenticator, connect, type NatsConnection } from 'nats'
+import type { Authenticator, NatsConnection } from 'nats'
 import { MeshError } from '../errors.ts'
 import { toMeshError } from './errors.ts'
+import { connectProven, type Prove } from './transport.ts'
 
-/** Signs the server's nonce; the secret never crosses the wire. */
 export interface EngineUser {
   publicKey: string
+  /** Throws unless the engine is at the other end. Until it has returned, no byte is written. */
+  prove: Prove
+  /** Signs the server's nonce; the secret never crosses the wire. */
   sign(nonce: Uint8Array): Uint8Array
 }
 
@@ -32,8 +35,9 @@ export async function connectEngine(options: ConnectOptions, onClosed: () => voi
     sig: Buffer.from(options.user.sign(Buffer.from(nonce ?? ''))).toString('base64url'),
   })
   try {
-    const nc = await connect({
+    const nc = await connectProven({
       servers: options.url,
+      prove: options.user.prove,
       authenticator,
       name: options.name,
       timeout: CONNECT_TIMEOUT_MS,

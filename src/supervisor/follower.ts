@@ -1,7 +1,8 @@
 /** A supervisor's connection to the holder of the post of witness: when it ends, the witness looks what became of the run. */
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { type Home, socketPath } from '../host/home.ts'
+import { connectPrivately } from '../host/listen.ts'
 
 /** There may be no sidecar at all for hours. */
 const RETRY_MS = { first: 100, most: 2000 }
@@ -26,7 +27,7 @@ export class PostFollower {
 
   #connect(settled: () => void): void {
     if (this.#stopped) return
-    const socket = connect(this.#path)
+    const socket = connectPrivately(this.#path)
     this.#socket = socket
     socket.once('connect', () => {
       this.#pause = RETRY_MS.first

@@ -2,12 +2,11 @@
  * Serves the local API as HTTP on a Unix socket that only its owner may open. Checks, parses, dispatches, maps errors.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { connect } from 'node:net'
 import type { Marks } from '../../api/op.ts'
 import { type Op, ops, type Parsed, type Response } from '../../api/ops.schema.ts'
 import { apiVersion } from '../../api/version.ts'
 import { MeshError } from '../../errors.ts'
-import { listenPrivately } from '../../host/listen.ts'
+import { connectPrivately, listenPrivately } from '../../host/listen.ts'
 import type { Logger } from '../../host/log.ts'
 import { parseJson } from '../../wire/codec.ts'
 import { limits } from '../../wire/limits.ts'
@@ -58,7 +57,7 @@ export async function serve(path: string, version: string, answerTo: Answer, log
 /** Returns whether a process listens on the socket. Sockets stay in the file system after their process. */
 function isServed(path: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const probe = connect(path)
+    const probe = connectPrivately(path)
     probe.once('connect', () => {
       probe.destroy()
       resolve(true)

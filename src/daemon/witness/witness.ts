@@ -2,14 +2,14 @@
  * Reports the end of sessions whose sidecar died with them. One sidecar per mesh home is the witness, and every other
  * keeps a connection to it, so that a death shows as end of file, without polling.
  */
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SidecarRecord } from '../../api/sidecar-record.schema.ts'
 import type { ReadRecord } from '../../core/runs/agent-end.ts'
 import { MeshError } from '../../errors.ts'
 import { type Home, sessionDir, socketPath } from '../../host/home.ts'
-import { listenPrivately } from '../../host/listen.ts'
+import { connectPrivately, listenPrivately } from '../../host/listen.ts'
 import { foreignOwner, type Lock, tryLock } from '../../host/lock.ts'
 import type { Logger } from '../../host/log.ts'
 import { processState } from '../../host/process/process.ts'
@@ -89,7 +89,7 @@ export class Witness {
 
   #follow(): Promise<boolean> {
     return new Promise((resolve) => {
-      const socket = connect(this.#path)
+      const socket = connectPrivately(this.#path)
       socket.once('connect', () => {
         this.#post = socket
         socket.write(`${this.#options.key}\n`)

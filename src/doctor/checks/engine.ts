@@ -133,6 +133,10 @@ function alive(setup: Setup, look: EngineLook): Finding[] {
   // Reported by the check of the key.
   if (!look.user) return []
   const again = () => restart(setup)
+  if (answer === 'foreign') {
+    const cause = `process ${pid} runs, but it is not what answers on port ${port}`
+    return [fault('engine.port', cause, 'mesh down && mesh up', again)]
+  }
   if (answer === 'refused' || answer === 'stranger') {
     const cause = `process ${pid} runs, but port ${port} does not know the key in engine/user.key`
     return [fault('engine.key', cause, 'mesh down && mesh up', again)]

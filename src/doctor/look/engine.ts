@@ -1,8 +1,8 @@
 /** Looks at the engine without starting it or asking for anything but its greeting. */
 import { isStopped } from '../../engine/engine.ts'
-import { type EngineUser, knownEngineUser } from '../../engine/nkey.ts'
+import { type EngineUser, knownEngineUser, nameOf } from '../../engine/nkey.ts'
 import { type Answer, probeEngine } from '../../engine/probe.ts'
-import { type EngineRecord, nameOf, readRecord, strayRecord } from '../../engine/record.ts'
+import { type EngineRecord, readRecord, strayRecord } from '../../engine/record.ts'
 import { MeshError } from '../../errors.ts'
 import type { Home } from '../../host/home.ts'
 import { processState } from '../../host/process/process.ts'

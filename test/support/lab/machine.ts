@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, connect as dial, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { type Env, type Home, meshHome } from '../../../src/host/home.ts'
+import { identifyProcess } from '../../../src/host/process/process.ts'
 import type { World } from './world.ts'
 
 /** Another machine of the same member. */
@@ -22,7 +23,9 @@ export class Machine {
     const home = { ...meshHome({ MESH_HOME: dir }), memberKey: world.home.memberKey }
     mkdirSync(home.engine, { mode: 0o700 })
     const record = JSON.parse(readFileSync(join(world.home.engine, 'engine.json'), 'utf8'))
-    writeFileSync(join(home.engine, 'engine.json'), JSON.stringify({ ...record, port: cable.port }))
+    // Where that machine connects to is this process, at the cable's end.
+    const near = { ...record, ...identifyProcess(process.pid), port: cable.port }
+    writeFileSync(join(home.engine, 'engine.json'), JSON.stringify(near))
     copyFileSync(join(world.home.engine, 'user.key'), join(home.engine, 'user.key'))
     return new Machine(home, cable)
   }
@@ -33,7 +36,7 @@ export class Machine {
 }
 
 /** A line to the engine that can be cut and mended. */
-class Cable {
+export class Cable {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #isCut = false

@@ -123,8 +123,9 @@ async function listen(onConnect: (socket: Socket) => void): Promise<{ port: numb
   return { port: (server.address() as AddressInfo).port, close: () => server.close() }
 }
 
-test('a port - ours, refusing, a stranger, and nobody', async () => {
-  const user = engineUser(home())
+test('a port - ours, refusing, a stranger, one that only seems ours, and nobody', async () => {
+  const unproven = engineUser(home())
+  const user = { ...unproven, prove: async () => {} }
   const info = (name: string) => `INFO ${JSON.stringify({ server_name: name, nonce: 'n' })}\r\n`
   const answering = (word: string) => (socket: Socket) => {
     socket.write(info('me'))
@@ -142,7 +143,13 @@ test('a port - ours, refusing, a stranger, and nobody', async () => {
     expect(await probeEngine(port, 'me', user)).toBe(answer)
     close()
   }
-  const { port, close } = await listen(() => {})
+  const heard: Buffer[] = []
+  const { port, close } = await listen((socket) => {
+    socket.write(info('me'))
+    socket.on('data', (chunk) => heard.push(chunk))
+  })
+  expect(await probeEngine(port, 'me', unproven)).toBe('foreign')
+  expect(heard).toEqual([])
   close()
   expect(await probeEngine(port, 'me', user)).toBe('closed')
 })

@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { checkOwnDir, ensurePrivateDir, readJson, readText, writeAtomic, writeNew } from '../../../src/host/files.ts'
+import { ensurePrivateDir, readJson, readText, writeAtomic, writeNew } from '../../../src/host/files.ts'
 import { temporaryDir } from '../../support/engine.ts'
 
 let temporary: { path: string; remove: () => void }
@@ -101,12 +101,4 @@ test('readJson - undefined for what is absent, too large or not JSON', () => {
   expect(readJson(at('bad'), 100)).toBe(undefined)
   expect(readJson(at('none'), 100)).toBe(undefined)
   expect(readJson(at('good'), 3)).toBe(undefined)
-})
-
-test('checkOwnDir - refuses what ensurePrivateDir refuses, and makes nothing', () => {
-  checkOwnDir(at('nothing'))
-  expect(existsSync(at('nothing'))).toBe(false)
-  checkOwnDir(at())
-  symlinkSync(at(), at('link'))
-  expect(() => checkOwnDir(at('link'))).toThrowError(expect.objectContaining({ code: 'denied' }))
 })

@@ -3,9 +3,9 @@
  * client's process tree, or a session in bypass mode screens the message and asks its user.
  */
 import { existsSync } from 'node:fs'
-import { connect } from 'node:net'
 import { MeshError } from '../../../errors.ts'
 import type { Env } from '../../../host/home.ts'
+import { connectPrivately } from '../../../host/listen.ts'
 import type { SessionStatus } from '../../../wire/envelope.schema.ts'
 import { times } from '../../../wire/limits.ts'
 import type { Door } from '../../types.ts'
@@ -103,7 +103,7 @@ export class InboxDoor implements Door {
  */
 function send(path: string, data: string, onRead: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect(path)
+    const socket = connectPrivately(path)
     const timer = setTimeout(() => socket.destroy(new Error('it does not answer')), SEND_MS)
     socket.once('connect', () =>
       socket.end(data, () => {
