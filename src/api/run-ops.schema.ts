@@ -4,7 +4,7 @@ import { limits } from '../wire/limits.ts'
 import { eventType, runKind, runState, usage } from '../wire/run.schema.ts'
 import { awaitedRuns } from './op.ts'
 
-/** An id, a beginning of one that may be unique, or a name: the newest run of that name. */
+/** An id, a beginning of one that may be unique, or a name: of the run that goes on, else of the newest. */
 const someRun = z.string().check(z.minLength(1), z.maxLength(4096))
 const someName = z.string().check(z.maxLength(4096))
 const milliseconds = z.int().check(z.minimum(0), z.maximum(2_147_483_647))
@@ -14,6 +14,8 @@ const ended = {
   reason: text,
   /** The reason for programs. */
   reasonCode: text,
+  /** It completed, but something speaks against it. */
+  suspect: text,
   exitCode: z.optional(z.int()),
   signal: text,
   durationMs: z.optional(z.int()),
@@ -55,7 +57,8 @@ export const shownEvent = z.object({
   evidence: text,
   stderrTail: text,
   result: text,
-  suspect: text,
+  /** The text that its last words only point to. */
+  earlier: text,
   usage: z.optional(usage),
   text,
   percent: z.optional(z.number()),

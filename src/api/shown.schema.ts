@@ -56,4 +56,13 @@ export const message = z.object({
   verified: z.boolean(),
   /** It may have been shown before. */
   repeat: z.boolean(),
+  /** A person at a shell sent it. Sidecars of 0.1.0 leave this and the next one out. */
+  person: z.optional(z.boolean()),
+  /**
+   * It was said to a conversation that had the name before this one: whose, when that ended, and that one's question if
+   * it is the answer.
+   */
+  earlier: z.optional(
+    z.nullable(z.object({ session: z.string(), endedAt: z.nullable(time), question: z.nullable(z.string()) })),
+  ),
 })

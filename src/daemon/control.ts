@@ -14,7 +14,7 @@ export interface ControlledSession extends StateSession {
 export async function obey(session: ControlledSession, message: Control): Promise<void> {
   const { mailbox, loops, steps } = session
   mailbox.surface([message.envelope.id], Date.now())
-  await loops.know(message.envelope.from)
+  await loops.senders.know(message.envelope.from)
   steps.answer(message.envelope, answerTo(message, session))
 }
 
@@ -24,7 +24,7 @@ function answerTo({ envelope, verified }: Control, { loops, edits }: ControlledS
     return verified ? { evidence: edits.heard(envelope) } : refusal("its signature is not the member's")
   if (intent === 'ping') return { evidence: 'answered by its sidecar' }
   if (!loops.counts) return { evidence: "nothing is counted in a person's own session" }
-  if (!loops.isPerson(from, verified)) return refusal('only people at a shell let held messages go on')
+  if (!loops.senders.isPerson(from, verified)) return refusal('only people at a shell let held messages go on')
   const peer = 'text' in body && body.text !== '' ? body.text : null
   const count = loops.resume(peer, `${from.name} said so`)
   return { evidence: `counted anew; ${count} held ${count === 1 ? 'message goes' : 'messages go'} on` }

@@ -14,6 +14,7 @@ export function eventsOf(session: LivingSession): HarnessEvents {
     status: (status, waitingFor) => onStatus(session, status, waitingFor),
     turnEnded: (turn) => {
       runs.session?.turnEnded(turn)
+      if (turn.text) courier.turnEnded()
       context.onTurnEnded()
     },
     conversation: (conversation) => onConversation(session, conversation),

@@ -271,7 +271,8 @@ export abstract class Rooms implements PolicySession {
 
   async stored(seq: number): Promise<Entry | undefined> {
     const delivery = await this.link.store.messageAt(seq)
-    const arrived = delivery && this.incoming.read(delivery)
+    const read = delivery && this.incoming.read(delivery)
+    const arrived = read && (await this.incoming.bound(read))
     return arrived ? { ...arrived, arrivedAt: 0, handover: null, repeat: false, held: false } : undefined
   }
 

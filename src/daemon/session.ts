@@ -13,10 +13,9 @@ import type { KeyRing } from '../link/keys.ts'
 import type { Link } from '../link/link.ts'
 import type { Entry } from '../nats/bucket.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
-import type { NameRecord } from '../wire/envelope.schema.ts'
+import type { Envelope, NameRecord } from '../wire/envelope.schema.ts'
 import type { Recipient } from '../wire/names.ts'
 import type { RunRecord } from '../wire/run.schema.ts'
-import type { Sender as Address } from '../wire/subjects.ts'
 
 /** A message to be sent, once recipient and origin are known. */
 export interface Letter {
@@ -28,7 +27,7 @@ export interface Letter {
   intent?: string
   hops: number
   /** Sender of the message that this one answers; it gets a receipt. */
-  answers?: Address
+  answers?: Envelope['from']
 }
 
 /** A message in the outbox, which will be sent even if this process dies. */

@@ -7,8 +7,13 @@ const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, fatal: 60 } as const
 const LEAST: Record<string, number> = { trace: 10, ...LEVELS, silent: Number.POSITIVE_INFINITY }
 const CHECK_EVERY_MS = 60_000
 
-/** The `event` of log lines that `mesh doctor` reports: mail lost for good, and keys that are not to be believed. */
-export const alarms = { missingMail: 'missing_mail', foreignKey: 'foreign_key' } as const
+/** The `event` of log lines that `mesh doctor` reports: mail lost for good, and keys and names
+ * that are not to be believed. */
+export const alarms = {
+  missingMail: 'missing_mail',
+  foreignKey: 'foreign_key',
+  foreignName: 'foreign_name',
+} as const
 
 export type LogLevel = keyof typeof LEVELS
 

@@ -55,6 +55,8 @@ export const envelope = z.object({
   project: projectId,
   from: sender,
   to: recipient,
+  /** The epoch of the recipient's name that the sender saw: it speaks to that holder. Absent for topics, roles and all. */
+  toEpoch: z.optional(count),
   /** Runs from 1 per sender, sender's epoch and recipient: a gap means a loss. */
   seq: z.int().check(z.minimum(1)),
   sentAt: time,
@@ -143,6 +145,17 @@ export const nameRecord = z.object({
   renamedTo: z.optional(name),
   /** The owner of the name before this epoch. */
   previous: z.optional(z.object({ session: z.string().check(z.maxLength(128)), endedAt: z.optional(time) })),
+  /**
+   * Other conversations that held the name before this one, the latest last: up to which epoch and stream position, and
+   * when that ended. A resumed conversation is no other.
+   */
+  holders: z.optional(
+    z
+      .array(
+        z.object({ session: z.string().check(z.maxLength(128)), until: count, high: count, endedAt: z.optional(time) }),
+      )
+      .check(z.maxLength(limits.earlierSessions)),
+  ),
   /** To whom its holder gave what it coordinated, the latest last: what is kept under `handoff.<op>` is theirs from then on. */
   handedOver: z.optional(
     z

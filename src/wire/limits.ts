@@ -128,6 +128,8 @@ export const limits = {
   stderrTailBytes: 4 * KIB,
   /** Characters of a final result in its event. */
   resultChars: 16_000,
+  /** Characters of the text before it that a final message points to. */
+  earlierChars: 4000,
   /** Characters of the prompt of a spawned session. */
   promptChars: 256 * KIB,
   /** Characters of the JSON Schema of its result: its model reads it. */

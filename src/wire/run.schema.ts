@@ -63,6 +63,8 @@ export const ending = z.object({
   result: z.optional(z.string().check(z.maxLength(limits.resultChars))),
   /** It completed, but something speaks against it. */
   suspect: z.optional(reason),
+  /** The text that its last words only point to. */
+  earlier: z.optional(z.string().check(z.maxLength(limits.earlierChars))),
   /** Its starter waited for it and has its end: its owner is not woken. */
   attended: z.optional(z.boolean()),
   durationMs: z.optional(count),
@@ -113,6 +115,7 @@ export const runRecord = z.object({
   percent: z.optional(z.number().check(z.minimum(0), z.maximum(100))),
   reason: z.optional(reason),
   reasonCode: ending.shape.reasonCode,
+  suspect: ending.shape.suspect,
   exitCode: ending.shape.exitCode,
   signal: ending.shape.signal,
   durationMs: z.optional(count),

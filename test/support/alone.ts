@@ -4,4 +4,6 @@ export const alone = {
   context: { isDue: false, again: () => null },
   presence: { changed: () => {} },
   poke: () => {},
+  record: { name: 'web', session: 'one' },
+  sender: { said: () => null },
 }

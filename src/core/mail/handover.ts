@@ -25,6 +25,10 @@ export interface InFlight {
   handedAt: number | null
   /** Messages in it. */
   count: number
+  /** One of them may start a turn. */
+  wakes: boolean
+  /** A turn that took it has ended with words of the model's. */
+  isTurnOver: boolean
   /** No more fitted in. */
   isFull: boolean
 }
@@ -38,6 +42,8 @@ export interface Situation {
   doors: readonly DoorView[]
   /** Unread messages in no hand-over. */
   deliverable: number
+  /** One of them may start a turn. The others are for a conversation before, or were in a turn already: they go with one. */
+  wakes: boolean
   /** There is a text of mesh's own that starts no turn: it goes with mail, or alone with what turns there are. */
   hasAside: boolean
   inFlight: InFlight | null
@@ -54,6 +60,8 @@ export type Decision =
   | { do: 'withdraw'; why?: string }
   /** It is unread again. `certain`: it was not read; else it may have been, and is marked as a possible repeat. */
   | { do: 'expire'; why: string; certain: boolean }
+  /** A turn took it and is over, and nothing proves that the model read it. It starts no turn again. */
+  | { do: 'doubt'; why: string }
   /** The client kept it back and did not let it in: unread again, and not through that door for a good while. */
   | { do: 'refuse'; why: string }
 
@@ -62,6 +70,7 @@ const WITHDRAWABLE = new Set(['hook', 'file-watch'])
 /** Starts no turn, and whatever starts one takes what lies there along. */
 export const KEEPER = 'hook'
 const DROPPED = 'the client did not take it: too much at once, or its settings keep messages out'
+const UNPROVEN = 'handed, no transcript to prove it'
 /** A door may open without any sign, as the inbox socket does when its budget is refilled. */
 const DOOR_LOOK_MS = 2500
 
@@ -77,13 +86,13 @@ export function decide(situation: Situation): Decision {
 /** The door that leads to the model soon, else the one that leads there with the next turn. */
 function bestDoor(situation: Situation): DoorView | undefined {
   const keeper = situation.doors.find(({ name, available }) => name === KEEPER && available)
-  if (hasFloor(situation) || isAsideAlone(situation)) return keeper
+  if (hasFloor(situation) || !hasWaking(situation)) return keeper
   const { doors, status } = situation
   return doors.find(({ available, reaches }) => available && reaches.includes(status)) ?? keeper
 }
 
-function isAsideAlone({ deliverable, inFlight }: Situation): boolean {
-  return deliverable === 0 && (inFlight?.count ?? 0) === 0
+function hasWaking({ wakes, inFlight }: Situation): boolean {
+  return wakes || (inFlight?.wakes ?? false)
 }
 
 function hasFloor({ now, floorUntil }: Situation): boolean {
@@ -97,6 +106,7 @@ function decideInFlight(situation: Situation, inFlight: InFlight): Decision {
     // As long as the turn goes on, or a question to the person is open, it may still be read.
     if (status !== 'idle') return { do: 'nothing', until: null }
     const deadline = Math.max(handedAt, statusSince) + times.surfacedEvidence
+    if (inFlight.isTurnOver) return atDeadline(situation, deadline, { do: 'doubt', why: UNPROVEN })
     return atDeadline(situation, deadline, { do: 'expire', why: 'the turn ended without it', certain: false })
   }
   if (screenedAt !== null) {
@@ -158,6 +168,7 @@ export function waitsFor(situation: Situation): string | null {
   if (status === 'busy') return 'the session is busy: it goes in after the running tool call or at the end of the turn'
   if (hasFloor(situation)) return 'the user stopped the turn and has the floor'
   const door = bestDoor(situation)
+  if (!hasWaking(situation)) return 'it starts no turn by itself: it goes in with the next prompt'
   if (door?.name === KEEPER)
     return 'nothing wakes the session now: it goes in with the next prompt, or as soon as something does'
   return door ? null : 'no door leads to the session now'

@@ -3,9 +3,9 @@
  * every change is such a line, so memory and disk cannot disagree. Knows nothing of doors, sockets or NATS. Pure.
  */
 import type { Envelope, Surfaced } from '../../wire/envelope.schema.ts'
-import { limits } from '../../wire/limits.ts'
 import { BoundedMap } from '../bounded-map.ts'
 import { isAside } from './addresses.ts'
+import { sizeOf } from './batch.ts'
 
 export interface Entry {
   seq: number
@@ -21,7 +21,12 @@ export interface Entry {
   held: boolean
   /** Another name's mail, handed over: its position says nothing of this one's. */
   aside?: boolean
+  /** A person at a shell sent it. */
+  person?: boolean
+  /** How often a turn took it and ended without any proof that the model read it. */
+  unproven?: number
 }
+type Marks = Pick<Entry, 'repeat' | 'held' | 'aside' | 'person' | 'unproven'>
 
 /** The part of a message that an answer to it needs. */
 export type Origin = Pick<Envelope, 'id' | 'from' | 'thread' | 'hops'> & {
@@ -45,26 +50,19 @@ export function readerHandover(nonce: string): string {
 
 /** A line of the journal. */
 export type InboxStep =
-  | {
-      t: 'in'
-      seq: number
-      at: number
-      verified: boolean
-      envelope: Envelope
-      repeat?: boolean
-      held?: boolean
-      aside?: boolean
-    }
+  | ({ t: 'in'; seq: number; at: number; verified: boolean; envelope: Envelope } & Partial<Marks>)
   /** A position that needs no reading: undecodable, one's own, before one joined. */
   | { t: 'skip'; seq: number }
   | { t: 'handed'; handover: string; ids: string[]; door: string; at: number }
   /** The hand-over did not happen (`certain`), or nothing shows that it did. */
   | { t: 'back'; handover: string; certain: boolean }
+  /** As `back`, after a turn that took it and ended without any proof that the model read it. */
+  | { t: 'unproven'; handover: string }
   | { t: 'surfaced'; ids: string[]; at: number }
   /** Held messages that may go on. */
   | { t: 'released'; ids: string[] }
   /** A message that was read, and that its reader lost before an answer: unread again. */
-  | { t: 'again'; seq: number; at: number; verified: boolean; envelope: Envelope }
+  | { t: 'again'; seq: number; at: number; verified: boolean; envelope: Envelope; person?: boolean }
   /** A role's message that has another taker now. It was not read: it may come back. */
   | { t: 'dropped'; id: string }
   /** Messages read: a compacted journal. */
@@ -76,6 +74,8 @@ export type InboxStep =
 export const NOWHERE = 0
 /** Messages remembered as read: they can be answered, and are not shown again when stored again at a new position. */
 const KNOWN = 5000
+/** Turns that may take a message and end without any proof: it is in the inbox after that, and goes through no door. */
+const UNPROVEN = 2
 /** Hand-overs remembered before those that are over are swept. */
 const OFFERS = 64
 
@@ -106,6 +106,13 @@ export class Inbox {
         for (const entry of this.inHandover(step.handover)) {
           entry.handover = null
           entry.repeat ||= !step.certain
+        }
+        return
+      case 'unproven':
+        for (const entry of this.inHandover(step.handover)) {
+          entry.handover = null
+          entry.repeat = true
+          entry.unproven = (entry.unproven ?? 0) + 1
         }
         return
       case 'surfaced':
@@ -146,9 +153,8 @@ export class Inbox {
       if (known.seq === NOWHERE) known.seq = step.seq
       return
     }
-    const { seq, at, verified, envelope, repeat = false, held = false, aside } = step
-    const entry = { seq, envelope, verified, arrivedAt: at, handover: null, repeat, held }
-    this.#entries.set(id, aside ? { ...entry, aside } : entry)
+    const { seq, at, verified, envelope, repeat = false, held = false } = step
+    this.#entries.set(id, { seq, envelope, verified, arrivedAt: at, handover: null, repeat, held, ...further(step) })
     this.#bytes += sizeOf(envelope)
   }
 
@@ -182,9 +188,9 @@ export class Inbox {
     return [...this.#entries.values()].sort((a, b) => a.seq - b.seq)
   }
 
-  /** Unread messages that are in no hand-over and not held, oldest first. */
+  /** Unread messages that are in no hand-over, not held, and not given to turns too often, oldest first. */
   deliverable(): Entry[] {
-    return this.unread().filter((entry) => entry.handover === null && !entry.held)
+    return this.unread().filter(({ handover, held, unproven = 0 }) => handover === null && !held && unproven < UNPROVEN)
   }
 
   /** Unread messages that are held, oldest first. */
@@ -264,8 +270,8 @@ export class Inbox {
       { t: 'known', origins: [...this.#known.values()] },
     ]
     for (const entry of this.unread()) {
-      const { seq, envelope, verified, arrivedAt, repeat, held, aside } = entry
-      const marks = { ...(repeat ? { repeat } : {}), ...(held ? { held } : {}), ...(aside ? { aside } : {}) }
+      const { seq, envelope, verified, arrivedAt, repeat, held } = entry
+      const marks = { ...(repeat ? { repeat } : {}), ...(held ? { held } : {}), ...further(entry) }
       steps.push({ t: 'in', seq, at: arrivedAt, verified, envelope, ...marks })
     }
     for (const offer of this.offers()) {
@@ -280,20 +286,11 @@ export class Inbox {
   }
 }
 
+/** The marks that most messages do not have. */
+function further({ aside, person, unproven }: Partial<Marks>) {
+  return { ...(aside ? { aside } : {}), ...(person ? { person } : {}), ...(unproven ? { unproven } : {}) }
+}
+
 function originOf({ seq, envelope: { id, from, thread, hops } }: Entry): Origin {
   return { id, from, hops, seq, ...(thread === undefined ? {} : { thread }) }
-}
-
-function sizeOf(envelope: Envelope): number {
-  return ('text' in envelope.body ? envelope.body.text.length : envelope.body.preview.length) + 512
-}
-
-/** The first of `entries` that fit into one answer, at least one: at most `count`, and `limits.inboxBytes` of text. */
-export function batchOf(entries: readonly Entry[], count: number): Entry[] {
-  let bytes = 0
-  const over = entries.findIndex(({ envelope: { body } }) => {
-    bytes += 'text' in body ? body.text.length : body.size
-    return bytes > limits.inboxBytes
-  })
-  return entries.slice(0, over < 0 ? count : Math.min(count, Math.max(1, over)))
 }

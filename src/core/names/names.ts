@@ -213,7 +213,7 @@ function resume(claimant: Claimant, record: NameRecord): Claim {
 function takeOver(claimant: Claimant, record: NameRecord): Claim {
   const { session, endedAt } = record
   const previous = endedAt === undefined ? { session } : { session, endedAt }
-  const next = { ...nextEpoch(claimant, record), previous }
+  const next = { ...nextEpoch(claimant, record), previous, ...holders(claimant, record) }
   return { record: next, expect: record, outcome: 'taken_over', previous: record }
 }
 
@@ -234,7 +234,15 @@ function earlier({ session }: Claimant, record: NameRecord): Pick<NameRecord, 'e
 function moveIn(claimant: Claimant, record: NameRecord): Claim {
   const { formerly: _formerly, earlier: _earlier, ...next } = nextEpoch(claimant, record)
   const since = Math.max(record.since, claimant.highWater)
-  return { record: { ...next, topics: [], roles: [], since }, expect: record, outcome: 'new' }
+  const moved = { ...next, ...holders(claimant, record), topics: [], roles: [], since }
+  return { record: moved, expect: record, outcome: 'new' }
+}
+
+/** The holders before, when another conversation takes the name. */
+function holders({ highWater }: Claimant, record: NameRecord): Pick<NameRecord, 'holders'> {
+  const { session, epoch: until, endedAt } = record
+  const last = { session, until, high: highWater, ...(endedAt === undefined ? {} : { endedAt }) }
+  return { holders: [...(record.holders ?? []), last].slice(-limits.earlierSessions) }
 }
 
 /** The record without the traces of an end. Fields of a newer version stay. */

@@ -8,6 +8,7 @@ import type { Ending } from '../../wire/run.schema.ts'
 import type { SessionEnd } from '../../wire/session-end.ts'
 import { visible } from '../render.ts'
 import { announcement } from './announcement.ts'
+import { pointing } from './pointing.ts'
 import { asked, cancelled, type Judged, type StopRequest, terminated, type Verdict } from './process-end.ts'
 
 /**
@@ -44,6 +45,10 @@ export interface AgentRecord {
   /** Set if nothing but an error came of the last request. */
   error: ModelError | null
   usage: { inputTokens: number; outputTokens: number; cost?: number } | null
+  /** What the model said before its last words, if that was more than an announcement. */
+  earlier?: string
+  /** The file of the record. */
+  file?: string
 }
 
 /**
@@ -92,15 +97,18 @@ export const noEvidence: Omit<AgentEvidence, 'runKind' | 'end'> = {
 
 interface AgentVerdict extends Verdict {
   suspect?: string
+  /** The text that its last words should have been. */
+  earlier?: string
 }
 
 export function judgeAgentEnd(seen: AgentEvidence): Judged {
-  const { reason, evidence, suspect, ...judged } = verdict(seen)
+  const { reason, evidence, suspect, earlier, ...judged } = verdict(seen)
   const result = seen.done?.result ?? wordsOf(seen)
   const usage = seen.record?.usage
   const says = seen.clientSays === null ? '' : `; the client says ${seen.clientSays}`
   const facts: Omit<Ending, 'reasonCode'> = {
     ...(suspect === undefined ? {} : { suspect: short(suspect, limits.reason) }),
+    ...(earlier === undefined ? {} : { earlier: earlier.slice(0, limits.earlierChars).toWellFormed() }),
     ...(result.trim() === '' ? {} : { result: result.slice(0, limits.resultChars).toWellFormed() }),
     ...(typeof seen.exit?.code === 'number' ? { exitCode: seen.exit.code } : {}),
     ...(seen.exit?.signal ? { signal: seen.exit.signal } : {}),
@@ -212,9 +220,26 @@ function byRecord(seen: AgentEvidence, known: AgentRecord | null): AgentVerdict 
   const words = wordsOf(seen)
   // A session that was asked nothing owes no words.
   const owes = runKind === 'subagent' || (known !== null && known.last !== 'nothing')
-  if (words.trim() === '') return owes ? { ...done, suspect: 'no final message' } : done
+  if (words.trim() === '') return owes ? { ...done, ...elsewhere(seen, 'no final message') } : done
+  const pointed = pointing(words)
+  if (pointed !== null)
+    return { ...done, ...elsewhere(seen, `its last words only point to others${fileOf(known)}: ${pointed}`) }
   const announced = announcement(words)
   return announced === null ? done : { ...done, suspect: `its last words announce work: ${announced}` }
+}
+
+function fileOf(record: AgentRecord | null): string {
+  const name = record?.file?.split(/[\\/]/).at(-1)
+  return name === undefined ? '' : ` (in ${name})`
+}
+
+/** A suspicion, with the text that is missing if the record has it. */
+function elsewhere({ record, finalText }: AgentEvidence, suspect: string): Pick<AgentVerdict, 'suspect' | 'earlier'> {
+  const final = (finalText ?? '').trim()
+  const text = record?.text.trim() ?? ''
+  const before = text.endsWith(final) ? text.slice(0, text.length - final.length).trim() : ''
+  const earlier = before === '' ? record?.earlier : before
+  return earlier ? { suspect, earlier } : { suspect }
 }
 
 /** True when the record's last words are not those that the client reported: the client writes it late. */

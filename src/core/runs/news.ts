@@ -2,9 +2,10 @@
 import type { RunEvent } from '../../wire/run.schema.ts'
 import { isTerminal } from './run.ts'
 
-/** Length of a run's last words on standard error, and of its result. */
+/** Length of a run's last words on standard error, of its result, and of the text that this points to. */
 const TAIL_CHARS = 400
 const RESULT_CHARS = 4000
+const EARLIER_CHARS = 1500
 
 /**
  * True for an event that wakes its owner: an end, a wait for a person, a turn's end, and what the owner asked for. False
@@ -31,7 +32,8 @@ export function newsText(event: RunEvent): string {
   const words = isTerminal(type) || type === 'run_idle' ? result?.slice(0, RESULT_CHARS) : undefined
   const tail = isTerminal(type) && !result ? stderrTail?.trimEnd().slice(-TAIL_CHARS) : undefined
   const more = type === 'run_progress' ? text : undefined
-  return [summary(event), words, tail, more]
+  const earlier = event.earlier && `It had said before that:\n${event.earlier.slice(0, EARLIER_CHARS)}`
+  return [summary(event), words, tail, more, earlier]
     .filter((part) => part)
     .join('\n')
     .toWellFormed()

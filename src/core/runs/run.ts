@@ -77,8 +77,8 @@ type Progress = Omit<RunRecord, 'v' | 'kind' | 'project' | 'id' | 'runKind' | 'n
 export function recordAfter(record: Progress, event: RunEvent): Progress {
   const { seq, state } = { seq: event.seq, state: stateAfter(event) }
   if (isTerminal(event.type)) {
-    const { reason, reasonCode, exitCode, signal, durationMs, at: endedAt } = event
-    return { ...record, seq, state, endedAt, ...defined({ reason, reasonCode, exitCode, signal, durationMs }) }
+    const { reason, reasonCode, suspect, exitCode, signal, durationMs, at: endedAt } = event
+    return { ...record, seq, state, endedAt, ...defined({ reason, reasonCode, suspect, exitCode, signal, durationMs }) }
   }
   const { text, percent } = event
   return { ...record, seq, state, ...(event.type === 'run_progress' ? defined({ text, percent }) : {}) }

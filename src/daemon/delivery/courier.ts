@@ -3,8 +3,9 @@
  * flight. `core/mail/handover.ts` decides; this loop carries the decisions out.
  */
 import { randomBytes } from 'node:crypto'
+import { batchOf } from '../../core/mail/batch.ts'
 import { backoff, decide, type Situation, waitsFor } from '../../core/mail/handover.ts'
-import { batchOf, type Entry, readerHandover } from '../../core/mail/inbox.ts'
+import { type Entry, readerHandover } from '../../core/mail/inbox.ts'
 import type { Waiter } from '../../core/mail/waiters.ts'
 import { MeshError } from '../../errors.ts'
 import type { EvidenceState, Harness } from '../../harness/types.ts'
@@ -96,6 +97,11 @@ export class Courier {
 
   get #hasFloor(): boolean {
     return this.#floorUntil !== null && Date.now() < this.#floorUntil
+  }
+
+  /** Notes that a turn ended with words of the model's. */
+  turnEnded(): void {
+    this.#handovers.turnEnded()
   }
 
   /** Returns the open doors, the one that mail would go through now first. */
@@ -233,18 +239,21 @@ export class Courier {
       if (decision.do === 'offer') await this.#handovers.offer(this.#mailbox, decision.door)
       else if (decision.do === 'withdraw') await this.#handovers.withdraw(decision.why)
       else if (decision.do === 'refuse') this.#handovers.refuse(decision.why)
+      else if (decision.do === 'doubt') this.#handovers.doubt(decision.why)
       else this.#handovers.expire(decision.why, decision.certain)
     }
   }
 
   #situation({ inbox }: Mailbox): Situation {
     const { current } = this.#handovers
+    const deliverable = inbox.deliverable()
     return {
       now: Date.now(),
       status: this.#status,
       statusSince: this.#statusSince,
       doors: this.#doors.views(),
-      deliverable: inbox.deliverable().length,
+      deliverable: deliverable.length,
+      wakes: deliverable.some((entry) => this.#handovers.wakes(entry)),
       hasAside: this.#session.context.isDue,
       inFlight: current,
       isWanted: current !== null && this.#calls.next(inbox.inHandover(current.token)) !== undefined,

@@ -1,7 +1,8 @@
 /** Handles the operations of a reader, which take messages or wait for them. */
 import type { Response } from '../../api/ops.schema.ts'
 import type { ShownEvent } from '../../api/run-ops.schema.ts'
-import { batchOf, type Entry } from '../../core/mail/inbox.ts'
+import { batchOf } from '../../core/mail/batch.ts'
+import type { Entry } from '../../core/mail/inbox.ts'
 import type { Waiter } from '../../core/mail/waiters.ts'
 import { MeshError } from '../../errors.ts'
 import { limits } from '../../wire/limits.ts'

@@ -16,7 +16,7 @@ import type { Mailbox } from '../mail/mailbox.ts'
 import type { Steps } from '../mail/receipts.ts'
 import type { DoorBook } from './doors.ts'
 import type { Context } from './state-context.ts'
-import { shownOf } from './text.ts'
+import { earlierOf, type Recipient, shownOf } from './text.ts'
 import type { Reasons } from './why-waiting.ts'
 
 /** Names the path of a message that a reader asked for; it is no door of the session. */
@@ -27,10 +27,10 @@ export const INBOX = 'inbox'
  */
 const PAST = 64
 const RETRY_MS = 1000
-const NOTHING_SEEN = { receivedAt: null, screenedAt: null, asked: false, handedAt: null } as const
+const NOTHING_SEEN = { receivedAt: null, screenedAt: null, asked: false, handedAt: null, isTurnOver: false } as const
 
 /** A session that mail is handed over to. */
-export interface HandingSession {
+export interface HandingSession extends Recipient {
   readonly harness: Pick<Harness, 'recall'>
   readonly log: Logger
   readonly steps: Pick<Steps, 'noteAll'>
@@ -65,18 +65,30 @@ export class Handovers {
     return this.#current
   }
 
+  /** Returns true for a message that may start a turn. */
+  wakes(entry: Entry): boolean {
+    return !entry.unproven && earlierOf(this.#session, entry) === null
+  }
+
+  /** A turn ended with words of the model's: what it took before that is as good as read, or lost. */
+  turnEnded(): void {
+    if (this.#current && this.#current.handedAt !== null) this.#current.isTurnOver = true
+  }
+
   /** Resolves the hand-overs of an earlier sidecar before anything is offered again. */
   attach(mailbox: Mailbox, isAsking: boolean): void {
     this.#mailbox = mailbox
     const { inherited } = mailbox
     for (const [at, { state, evidence }] of this.#recall(inherited).entries()) {
       const { handover: token, door, at: offeredAt } = inherited[at]!
-      const count = mailbox.inbox.inHandover(token).length
+      const entries = mailbox.inbox.inHandover(token)
+      const count = entries.length
       if (state === 'surfaced') this.#write(() => void this.settle(token, evidence, door))
       else if (state === 'lost' || this.#current) this.giveBack(token, false, door)
       else if (count > 0) {
         const isFull = count >= limits.shownMessages
-        this.#current = { ...NOTHING_SEEN, token, door, offeredAt, count, isFull, receivedAt: offeredAt }
+        const wakes = entries.some((entry) => this.wakes(entry))
+        this.#current = { ...NOTHING_SEEN, token, door, offeredAt, count, wakes, isFull, receivedAt: offeredAt }
         if (state !== 'open') this.evidence(token, state, evidence, isAsking)
       }
     }
@@ -106,9 +118,11 @@ export class Handovers {
     const token = `mesh-${nonce}`
     const waiting = mailbox.inbox.deliverable()
     const { text, count } = this.#render(waiting, token, nonce, name)
-    if (count > 0) mailbox.hand(token, waiting.slice(0, count), name, Date.now())
+    const entries = waiting.slice(0, count)
+    if (count > 0) mailbox.hand(token, entries, name, Date.now())
     const isFull = count < waiting.length
-    this.#current = { ...NOTHING_SEEN, token, door: name, offeredAt: Date.now(), count, isFull }
+    const wakes = entries.some((entry) => this.wakes(entry))
+    this.#current = { ...NOTHING_SEEN, token, door: name, offeredAt: Date.now(), count, wakes, isFull }
     try {
       await this.#doors.get(name).offer(text, token)
     } catch (error) {
@@ -123,7 +137,7 @@ export class Handovers {
     this.#note = note && { token, read: note.read }
     const aside = door === KEEPER ? this.#session.context.again(token) : null
     this.#aside = aside && { token, read: aside.read, lost: aside.lost }
-    const shown = waiting.slice(0, limits.shownMessages).map(shownOf)
+    const shown = waiting.slice(0, limits.shownMessages).map((entry) => shownOf(this.#session, entry))
     const further = Math.max(0, waiting.length - limits.shownMessages)
     return renderHandover(shown, nonce, further, { note: note?.text, before: aside?.text })
   }
@@ -212,6 +226,17 @@ export class Handovers {
     this.giveBack(token, certain, door)
     if (certain) this.#reasons.refused(entries, 'delivered', why)
     this.#doors.fail(door, new MeshError('timeout', why))
+  }
+
+  /** Gives up an offer that a turn took, and that the model has probably read: it is unread again, and wakes nobody. */
+  doubt(why: string): void {
+    const { token, door } = this.#current!
+    const entries = this.#entries(token)
+    this.#current = null
+    if (this.#aside?.token === token) this.#aside.lost()
+    if (entries.length > 0) this.#past.set(token, { ids: entries.map(({ envelope }) => envelope.id), door })
+    this.#write((mailbox) => mailbox.unproven(token))
+    this.#session.steps.noteAll(entries, 'handed', why)
   }
 
   /**

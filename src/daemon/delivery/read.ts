@@ -34,14 +34,18 @@ export async function handOver(
 
 export async function readMessage(session: ReadingSession, entry: Entry): Promise<Message> {
   const { body } = entry.envelope
-  if ('text' in body) return messageOf(entry, body.text)
+  if ('text' in body) return messageOf(session, entry, body.text)
   try {
     const bytes = await session.link.store.objects.get(body.object)
-    return messageOf(entry, Buffer.from(bytes).toString())
+    return messageOf(session, entry, Buffer.from(bytes).toString())
   } catch (error) {
     // A message without its body must not keep the reader from those behind it.
     if (MeshError.from(error).code !== 'not_found') throw error
-    return messageOf(entry, `${body.preview}\n[mesh: the rest of this text of ${body.size} bytes is no longer stored]`)
+    return messageOf(
+      session,
+      entry,
+      `${body.preview}\n[mesh: the rest of this text of ${body.size} bytes is no longer stored]`,
+    )
   }
 }
 

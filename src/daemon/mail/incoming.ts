@@ -60,6 +60,17 @@ export class Incoming {
     return null
   }
 
+  /** Returns the message as verified only if the name that it is from belongs to the member that signed it. */
+  async bound<One extends Pick<Arrived, 'envelope' | 'verified'>>(arrived: One): Promise<One> {
+    const { from } = arrived.envelope
+    const { loops, log } = this.#session
+    await loops.senders.know(from)
+    if (!arrived.verified || loops.senders.owns(from)) return arrived
+    const { member, name } = from
+    log.error({ event: alarms.foreignName, member, name }, "a message under another member's name: not verified")
+    return { ...arrived, verified: false }
+  }
+
   /** Takes mail for the name, for everybody, and for its topics. */
   async deliver(delivery: Delivery): Promise<void> {
     const arrived = this.read(delivery)
@@ -100,18 +111,18 @@ export class Incoming {
     return isFor(record, arrived) || isForFormer(link.store, record, arrived)
   }
 
-  async #receive(arrived: Arrived, repeat: boolean): Promise<void> {
-    const { loops } = this.#session
+  async #receive(read: Arrived, repeat: boolean): Promise<void> {
+    const arrived = await this.bound(read)
     const { envelope, verified } = arrived
-    await loops.know(envelope.from)
-    const { mailbox } = this.#session
+    const { loops, mailbox } = this.#session
     while (!mailbox.hasRoomFor(this.#session.isAwaiting ? limits.unreadAwaited : limits.unread)) {
       await sleep(NO_ROOM_MS)
       if (mailbox !== this.#session.mailbox) throw new MeshError('conflict', 'the name was given up')
     }
     const isNew = !mailbox.inbox.knows(envelope.id)
     const held = isNew && !isControl(envelope) && loops.judge(envelope, verified)
-    mailbox.arrive(arrived, Date.now(), { repeat, held })
+    const person = loops.senders.isPerson(envelope.from, verified)
+    mailbox.arrive(arrived, Date.now(), { repeat, held, person })
     this.#noticeGap(arrived)
     this.#session.arrived({ ...arrived, isNew, held })
   }

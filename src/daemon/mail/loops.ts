@@ -3,7 +3,6 @@
  * it at their word. `core/mail/budget.ts` does the counting.
  */
 
-import { BoundedMap } from '../../core/bounded-map.ts'
 import { holdEvidence, holdNote, type Pair } from '../../core/mail/budget.ts'
 import { isShell } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
@@ -12,13 +11,10 @@ import { limits } from '../../wire/limits.ts'
 import { parseRecipient } from '../../wire/names.ts'
 import type { BudgetBook } from '../disk/budget-book.ts'
 import { notifyPeople } from '../names/people.ts'
-import { holderOf } from '../names/registry.ts'
+import { Senders } from '../names/senders.ts'
 import type { Session } from '../session.ts'
 import type { Mailbox } from './mailbox.ts'
 import type { Steps } from './receipts.ts'
-
-/** Number of senders remembered as people or sessions. */
-const KNOWN = 1000
 
 /** A session whose exchanges are counted. */
 export interface CountedSession extends Session {
@@ -29,11 +25,12 @@ export interface CountedSession extends Session {
 
 export class LoopGuard {
   readonly #session: CountedSession
-  readonly #harness = new BoundedMap<string, string>(KNOWN)
+  readonly senders: Senders
   readonly #notifying = new Set<string>()
 
   constructor(session: CountedSession) {
     this.#session = session
+    this.senders = new Senders(session)
   }
 
   /** False for a person's own session, which counts nothing. */
@@ -50,25 +47,12 @@ export class LoopGuard {
     return this.#session.storage?.book.budget.held() ?? []
   }
 
-  /** Looks up a sender, so that `judge` can answer at once. */
-  async know({ member, name, epoch }: Envelope['from']): Promise<void> {
-    const key = keyOf({ member, name, epoch })
-    if (!this.counts || this.#harness.has(key)) return
-    const record = await holderOf(this.#session.link.store, name)
-    this.#harness.set(key, record?.member === member ? record.harness : '')
-  }
-
-  /** Returns true for a person at a shell. Call `know` first. */
-  isPerson(from: Envelope['from'], verified: boolean): boolean {
-    return verified && isShell(this.#harness.get(keyOf(from)))
-  }
-
-  /** Counts a message that arrives. Returns true if it is to be held. Call `know` first. */
+  /** Counts a message that arrives. Returns true if it is to be held. Its sender must be known. */
   judge(envelope: Envelope, verified: boolean): boolean {
     const kept = this.#session.storage
     if (!this.counts || !kept) return false
     const { name } = envelope.from
-    if (this.isPerson(envelope.from, verified)) {
+    if (this.senders.isPerson(envelope.from, verified)) {
       this.resume(null, `a message of ${name}`)
       return false
     }
@@ -186,8 +170,4 @@ function countHeld({ inbox }: Mailbox): Map<string, number> {
   const counts = new Map<string, number>()
   for (const { envelope } of inbox.held()) counts.set(envelope.from.name, (counts.get(envelope.from.name) ?? 0) + 1)
   return counts
-}
-
-function keyOf({ member, name, epoch }: Envelope['from']): string {
-  return `${member}/${name}/${epoch}`
 }

@@ -17,6 +17,8 @@ import { limits } from '../../wire/limits.ts'
 
 const COMPACT_BYTES = 8 * 1024 * 1024
 
+type ArrivalMarks = Required<Pick<Entry, 'repeat' | 'held' | 'aside' | 'person'>>
+
 export class Mailbox {
   readonly #journal: Journal<InboxStep>
   readonly #inbox = new Inbox()
@@ -122,11 +124,12 @@ export class Mailbox {
   arrive(
     arrived: { seq: number; envelope: Envelope; verified: boolean },
     at: number,
-    { repeat = false, held = false, aside = false }: { repeat?: boolean; held?: boolean; aside?: boolean } = {},
+    { repeat = false, held = false, aside = false, person = false }: Partial<ArrivalMarks> = {},
   ): void {
     const { seq, envelope, verified } = arrived
     const mark = repeat || wasRead(this.#outdated, seq) ? { repeat: true } : {}
-    const marks = { ...mark, ...(held ? { held } : {}), ...(aside ? { aside } : {}) }
+    const others = { ...(held ? { held } : {}), ...(aside ? { aside } : {}), ...(person ? { person } : {}) }
+    const marks = { ...mark, ...others }
     this.#step({ t: 'in', seq, at, verified, envelope, ...marks })
   }
 
@@ -152,6 +155,11 @@ export class Mailbox {
     if (this.#inbox.inHandover(handover).length > 0) this.#step({ t: 'back', handover, certain })
   }
 
+  /** Makes a hand-over's messages unread again that a turn took, without any proof that the model read them. */
+  unproven(handover: string): void {
+    if (this.#inbox.inHandover(handover).length > 0) this.#step({ t: 'unproven', handover })
+  }
+
   /** Settles messages as read. Returns those that were unread before. */
   surface(ids: readonly string[], at: number): Entry[] {
     const entries = ids.map((id) => this.#inbox.get(id)).filter((entry) => entry !== undefined)
@@ -163,7 +171,8 @@ export class Mailbox {
 
   /** Makes read messages unread again, marked as repeats: their reader lost them before an answer. */
   again(entries: readonly Entry[], at: number): void {
-    for (const { seq, envelope, verified } of entries) this.#step({ t: 'again', seq, at, verified, envelope })
+    for (const { seq, envelope, verified, person } of entries)
+      this.#step({ t: 'again', seq, at, verified, envelope, ...(person ? { person } : {}) })
     this.#dirty = true
   }
 

@@ -13,7 +13,7 @@ import type { Logger } from '../../host/log.ts'
 import type { Stalls } from '../../link/stalls.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import { decodeRecord } from '../../wire/codec.ts'
-import { envelope } from '../../wire/envelope.schema.ts'
+import { type Envelope, envelope } from '../../wire/envelope.schema.ts'
 import { limits, times } from '../../wire/limits.ts'
 
 const COMPACT_BYTES = 32 * 1024 * 1024
@@ -121,11 +121,16 @@ export class Sender {
   lastSaid(): { id: string; to: string; at: number; text: string } | null {
     for (const { id, to, at, bytes } of this.#outbox.latest(LATEST)) {
       const read = decodeRecord(envelope, bytes)
-      if (!read || isControlIntent(read.intent)) continue
-      const text = 'text' in read.body ? read.body.text : read.body.preview
-      return { id, to, at, text: text.slice(0, limits.ledgerText).toWellFormed() }
+      if (read && !isControlIntent(read.intent)) return { id, to, at, text: beginningOf(read) }
     }
     return null
+  }
+
+  /** Returns the beginning of a message that was sent under this name within the last day; null if it is not known. */
+  said(id: string): string | null {
+    const bytes = this.#outbox.get(id)?.message.bytes
+    const read = bytes && decodeRecord(envelope, bytes)
+    return read ? beginningOf(read) : null
   }
 
   idsFrom(prefix: string): string[] {
@@ -257,4 +262,8 @@ export class Sender {
       this.#options.log.warn({ error }, 'outbox not compacted')
     }
   }
+}
+
+function beginningOf({ body }: Envelope): string {
+  return ('text' in body ? body.text : body.preview).slice(0, limits.ledgerText).toWellFormed()
 }

@@ -22,24 +22,25 @@ export class Recipients {
   readonly #last = new Map<string, Promise<unknown>>()
 
   /**
-   * Checks that a session reads the mail, with a note if that may take a while. Follows renames. `store`: null while
-   * the engine is away, when nothing is checked. `me`: the sender. Throws `not_found`.
+   * Checks that a session reads the mail, with a note if that may take a while. Follows renames. `epoch`: that of the
+   * name's present holder. `store`: null while the engine is away, when nothing is checked. `me`: the sender. Throws
+   * `not_found`.
    */
   async resolve(
     store: ProjectStore | null,
     to: Recipient,
     me: string,
-  ): Promise<{ to: Recipient; note: { note?: string } }> {
+  ): Promise<{ to: Recipient; epoch?: number; note: { note?: string } }> {
     if (to.kind === 'role' && store) return { to, note: await takerNote(store, to.name, me).catch(() => ({})) }
     if (to.kind !== 'session' || !store) return { to, note: {} }
     const found = await this.#inTurn(to.name, this.#holderOf(store, to.name).catch(undefinedIfAway))
     if (found === undefined) return { to, note: {} }
     if (!found) throw new MeshError('not_found', `there is no session ${quote(to.name)}`)
-    const { name, state, reason } = found
+    const { name, state, reason, epoch } = found
     const notes = name === to.name ? [] : [`${to.name} is ${name} now`]
     if (!isOwned(found))
       notes.push(`${name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return`)
-    return { to: { kind: 'session', name }, note: notes.length > 0 ? { note: notes.join('; ') } : {} }
+    return { to: { kind: 'session', name }, epoch, note: notes.length > 0 ? { note: notes.join('; ') } : {} }
   }
 
   /** Keeps the messages of one sender in order: a known recipient does not overtake one that is being looked up. */

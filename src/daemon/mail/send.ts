@@ -5,7 +5,7 @@ import { localSender } from '../../link/keys.ts'
 import { checkText, encodeEnvelope } from '../../wire/codec.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
-import { formatRecipient } from '../../wire/names.ts'
+import { formatRecipient, type Recipient } from '../../wire/names.ts'
 import { messageSubject } from '../../wire/subjects.ts'
 import type { Entered, Letter } from '../session.ts'
 import type { Sender } from './outbox.ts'
@@ -26,7 +26,7 @@ export async function post(session: MailSession, letter: Letter): Promise<Sent &
 export async function enter(session: MailSession, letter: Letter): Promise<Entered> {
   if (!session.isNamed) await session.ready()
   const bytes = checkText(letter.text)
-  const { to, note } = await session.recipients.resolve(
+  const { to, epoch, note } = await session.recipients.resolve(
     session.link.up ? session.link.store : null,
     letter.to,
     session.record.name,
@@ -38,12 +38,25 @@ export async function enter(session: MailSession, letter: Letter): Promise<Enter
   // Before it goes: the answer may be here sooner than we know that it went.
   if (to.kind === 'session' && !isControlIntent(letter.intent)) session.loops.sent(to.name)
   // Without a pause: the sequence number is taken when the message enters the outbox.
-  const stored = put(session, session.sender, { ...letter, to }, body)
+  const stored = put(session, session.sender, { ...letter, to }, body, seenEpoch(letter, to, epoch))
   return { to, note, isNew: true, stored }
 }
 
+/** The holder of the recipient's name whom the sender means: the one that it answers, else the present one. */
+function seenEpoch({ answers }: Letter, to: Recipient, epoch: number | undefined): { toEpoch?: number } {
+  const isSame = to.kind === 'session' && to.name === answers?.name && answers.epoch > 0
+  const seen = isSame ? answers?.epoch : epoch
+  return seen === undefined ? {} : { toEpoch: seen }
+}
+
 /** Signs a message and puts it into the outbox. */
-function put(session: MailSession, outbox: Sender, letter: Letter, body: Envelope['body']): Promise<unknown> {
+function put(
+  session: MailSession,
+  outbox: Sender,
+  letter: Letter,
+  body: Envelope['body'],
+  seen: { toEpoch?: number },
+): Promise<unknown> {
   const { record, key } = session
   const { project } = session.place
   const to = formatRecipient(letter.to)
@@ -57,6 +70,7 @@ function put(session: MailSession, outbox: Sender, letter: Letter, body: Envelop
     project,
     from: localSender(record),
     to,
+    ...seen,
     seq,
     sentAt: new Date(at).toISOString(),
     hops,

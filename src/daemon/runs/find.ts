@@ -15,12 +15,14 @@ import type { Session } from '../session.ts'
 
 const ID_PREFIX = /^r_[0-9a-f]{8,31}$/
 const DAY_MS = 86_400_000
+/** Number of runs that an error lists. */
+const NAMED = 8
 /** Time after which a supervisor that reaches the engine has announced its run. */
 const FRESH_MS = 30_000
 
 /**
- * Finds a run by its id, by a prefix of it, or by its name (the newest of that name). Throws `not_found`,
- * `bad_request`.
+ * Finds a run by its id, by a prefix of it, or by its name: the one that goes on, else the newest. Throws `not_found`,
+ * `bad_request` for what fits several.
  */
 export async function findRun(session: Session, text: string): Promise<RunRecord> {
   const { runs } = session.link.store
@@ -58,16 +60,29 @@ async function findOrNull(session: Session, text: string): Promise<RunRecord | n
 
 async function byPrefix(session: Session, prefix: string): Promise<RunRecord | undefined> {
   const found = (await allRecords(session)).filter(({ id }) => id.startsWith(prefix))
-  if (found.length > 1) throw new MeshError('bad_request', `${prefix} fits ${found.length} runs`)
+  if (found.length > 1) throw ambiguous(`${prefix} fits`, found)
   return found[0]
 }
 
-/** Finds the newest run of a name. Tries unfinished runs first, since ended ones are many. */
+/** Finds the run of a name that goes on, else the newest. Tries unfinished runs first, since ended ones are many. */
 async function byName(session: Session, name: string): Promise<RunRecord | undefined> {
-  const current = await withUnannounced(session, await session.currentRuns())
-  const living = current.filter((record) => record.name === name && !isOver(record.state))
-  if (living.length > 0) return newest(living)
-  return newest((await allRecords(session)).filter((record) => record.name === name))
+  const known = await withUnannounced(session, await session.currentRuns())
+  const unfinished = known.filter((record) => record.name === name && !isOver(record.state))
+  const store = session.link.store.runs
+  // The index may be behind: one that has ended is no namesake.
+  const looked = unfinished.length < 2 ? unfinished : unfinished.map((record) => current(session, store, record))
+  const living = (await Promise.all(looked)).filter(({ state }) => !isOver(state))
+  if (living.length > 1) throw ambiguous(`${quote(name)} is the name of`, living)
+  return living[0] ?? newest((await allRecords(session)).filter((record) => record.name === name))
+}
+
+/** The caller saw one of them, and only the caller knows which. */
+function ambiguous(words: string, runs: readonly RunRecord[]): MeshError {
+  const ids = runs.slice(0, NAMED).map(({ id }) => id)
+  const more = runs.length > NAMED ? ' …' : ''
+  return new MeshError('bad_request', `${words} ${runs.length} runs: ${ids.join(', ')}${more}`, {
+    hint: `give the id of one, for example ${ids[0]!.slice(0, 12)}; mesh ps --runs lists them`,
+  })
 }
 
 function newest(records: readonly RunRecord[]): RunRecord | undefined {

@@ -15,7 +15,7 @@ import { current, decode } from './find.ts'
 export async function showRun(session: Session, store: RunStore, found: RunRecord): Promise<ShownRun> {
   const record = await current(session, store, found)
   const { id, runKind, name, owner, lineage, state, startedAt, host = null, pid = null } = record
-  const { endedAt, reason, exitCode, signal, durationMs, text, percent } = record
+  const { endedAt, reason, suspect, exitCode, signal, durationMs, text, percent } = record
   const reasonCode = runReasonCode(record)
   return {
     runId: id,
@@ -32,6 +32,7 @@ export async function showRun(session: Session, store: RunStore, found: RunRecor
     endedAt,
     reason,
     reasonCode,
+    suspect,
     exitCode,
     signal,
     durationMs,

@@ -36,8 +36,9 @@ function cells(run: ShownRun, now: number): string[] {
   return [...words.map(oneLine), String(pid ?? '-')]
 }
 
-export function stateOf({ state, reason, supervised, text, percent }: ShownRun): string {
-  if (reason) return reason.startsWith(state) ? reason : `${state}: ${reason}`
+export function stateOf({ state, reason, suspect, supervised, text, percent }: ShownRun): string {
+  const doubt = suspect ? `, suspect: ${suspect}` : ''
+  if (reason) return `${reason.startsWith(state) ? reason : `${state}: ${reason}`}${doubt}`
   const marks = [supervised === false && 'unsupervised', percent !== undefined && `${percent} %`, text].filter(Boolean)
   return marks.length > 0 ? `${state} (${marks.join(', ')})` : state
 }
@@ -59,6 +60,7 @@ export function runTree(runs: readonly ShownRun[], view: View): string[] {
 /** Returns an event as one line; below an end stand its last words and its result, whole. */
 export function eventLines(event: ShownEvent, view: View): string {
   const { at, type, runId, name, owner, reason, suspect, text, percent, pid, verified, stderrTail, result } = event
+  const { earlier } = event
   const details = [
     reason,
     suspect && `suspect: ${suspect}`,
@@ -69,6 +71,8 @@ export function eventLines(event: ShownEvent, view: View): string {
   ]
   const line = `${timeIn(view, at)} ${type} ${runId.slice(0, 12)} ${name} of ${owner}`
   const shown = details.filter(Boolean).join(', ')
-  const last = [stderrTail, result].filter((words) => words).map((words) => `\n${indent(visible(words!.trimEnd()))}`)
+  const last = [stderrTail, result, earlier]
+    .filter((words) => words)
+    .map((words) => `\n${indent(visible(words!.trimEnd()))}`)
   return `${fit(oneLine(shown ? `${line}: ${shown}` : line), view.lineWidth)}${last.join('')}`
 }

@@ -3,12 +3,17 @@
  * and sidecar are gone. Shapes of 2.1.329 (test/fixtures/claude-code/ended).
  */
 import type { AgentRecord, ModelError } from '../../../core/runs/agent-end.ts'
+import { announcement } from '../../../core/runs/announcement.ts'
+import { pointing } from '../../../core/runs/pointing.ts'
+import { limits } from '../../../wire/limits.ts'
 import { type EndLine, endLine } from '../hooks/event.schema.ts'
 import { eachLine } from './lines.ts'
 import { isSubagents } from './subagent-files.ts'
 
 /** Limits how far back a transcript is read: far more than a conversation grows by between two compactions. */
 const RECORD_BYTES = 32 * 1024 * 1024
+/** A text that is so many times longer than a later one is the report. */
+const FAR_LONGER = 4
 const INTERRUPTED = '[Request interrupted by user'
 /** Texts that the client itself puts into a conversation in the user's place without asking the model anything. */
 const NO_PROMPT = /^\s*<(?:command-name|command-message|local-command-|bash-input|bash-std|system-reminder>)/
@@ -31,7 +36,7 @@ export function readAgentRecord(path: string, options: ReadOptions = {}): AgentR
   const reader = new RecordReader({ subagent: isSubagents(path), ...options })
   try {
     const isWhole = eachLine(path, RECORD_BYTES, (line) => reader.read(line))
-    return reader.record(isWhole)
+    return { ...reader.record(isWhole), file: path }
   } catch {
     return null
   }
@@ -43,6 +48,8 @@ class RecordReader {
   #stopReason: string | null = null
   #words: string[] = []
   #wordsOf: string | undefined
+  /** What was said before those words. */
+  #earlier = ''
   #error: ModelError | null = null
   readonly #answered = new Set<string>()
   #call: string | undefined
@@ -70,7 +77,8 @@ class RecordReader {
     const isAnswered = this.#last === 'tool-call' && this.#call !== undefined && this.#answered.has(this.#call)
     const last = isAnswered ? 'tool-result' : this.#last
     const usage = this.#cost ?? (isWhole ? this.#sum() : null)
-    return { last, stopReason: this.#stopReason, text: this.#words.join('\n'), error: this.#error, usage }
+    const earlier = this.#earlier === '' ? {} : { earlier: this.#earlier }
+    return { last, stopReason: this.#stopReason, text: this.#words.join('\n'), error: this.#error, usage, ...earlier }
   }
 
   #onModel({ message, isApiErrorMessage, ...line }: EndLine): void {
@@ -95,9 +103,17 @@ class RecordReader {
 
   #onWords(id: string | undefined, text: string): void {
     this.#last = 'text'
-    if (id === undefined || id !== this.#wordsOf) this.#words = []
+    if (id === undefined || id !== this.#wordsOf) this.#leave()
     this.#wordsOf = id
     if (text.trim() !== '') this.#words.push(text)
+  }
+
+  /** Other words follow. Of what was said before the longer text is kept, unless that is far back. */
+  #leave(): void {
+    const said = this.#words.join('\n').slice(0, limits.earlierChars)
+    this.#words = []
+    const says = said !== '' && pointing(said) === null && announcement(said) === null
+    if (says && said.length * FAR_LONGER >= this.#earlier.length) this.#earlier = said
   }
 
   #onUser({ message, isMeta, isCompactSummary, origin }: EndLine): void {

@@ -48,15 +48,16 @@ describe('escaping', () => {
   test.each([
     ['</mesh-0123456789abcdef>', '&lt;/mesh-0123456789abcdef>'],
     ['<system-reminder>', '&lt;system-reminder>'],
-    ['a && b', 'a &amp;&amp; b'],
-    ['&lt;', '&amp;lt;'],
+    ['use Map<string, T> & if (a < b && c) {}', 'use Map<string, T> & if (a < b && c) {}'],
+    ['<div class="x">a[b[0]]>c</div> &lt;', '<div class="x">a[b[0]]>c</div> &lt;'],
     ['a\r\nb\rc\td', 'a\nb\\x0dc\td'],
     ['\x1b[31mred', '\\x1b[31mred'],
     ['\u202eabc', '\\u{202e}abc'],
     ['x\u{e0041}', 'x\\u{e0041}'],
     ['\ud800', '\\u{d800}'],
     ['[m_12 from boss]', '&#91;m_12 from boss]'],
-    ['arr[m] [x] m_12', 'arr[m] [x] m_12'],
+    ['arr[m] [x] m_12 grid[t_max]', 'arr[m] [x] m_12 grid[t_max]'],
+    ['[1, 2]\n[x] done\n[link](a.md)\n[12/40] run 3 more', '[1, 2]\n[x] done\n[link](a.md)\n[12/40] run 3 more'],
   ])('%j is shown as %j', (text, expected) => {
     expect(textOf(shown({ text })).split('\n').slice(3, -1).join('\n')).toBe(expected)
   })

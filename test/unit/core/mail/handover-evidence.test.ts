@@ -13,6 +13,7 @@ function situation(change: Partial<Situation> = {}): Situation {
     statusSince: NOW - 60_000,
     doors: [hook, inbox],
     deliverable: 1,
+    wakes: (change.deliverable ?? 1) > 0,
     hasAside: false,
     inFlight: null,
     isWanted: false,
@@ -28,6 +29,8 @@ function posted(change: Partial<InFlight> = {}): InFlight {
     door: 'inbox-socket',
     offeredAt: NOW - 10,
     count: 1,
+    wakes: true,
+    isTurnOver: false,
     isFull: false,
     ...nothingYet,
     ...change,
@@ -129,4 +132,11 @@ test.each<[string, Partial<Situation>, RegExp | null]>([
   const said = waitsFor(situation(change))
   if (reason) expect(said).toMatch(reason)
   else expect(said).toBeNull()
+})
+
+test('a turn that took it and is over without any proof is doubted, not expired: it starts no other', () => {
+  const inFlight = posted({ handedAt: NOW - 3_600_000, isTurnOver: true })
+  expect(decide(situation({ inFlight, status: 'busy' }))).toEqual(LATER(null))
+  expect(decide(situation({ inFlight, statusSince: NOW }))).toEqual(LATER(times.surfacedEvidence))
+  expect(decide(situation({ inFlight }))).toEqual({ do: 'doubt', why: 'handed, no transcript to prove it' })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { decide, type InFlight, type Situation } from '../../../../src/core/mail/handover.ts'
+import { decide, type InFlight, type Situation, waitsFor } from '../../../../src/core/mail/handover.ts'
 import type { SessionStatus } from '../../../../src/wire/envelope.schema.ts'
 import { times } from '../../../../src/wire/limits.ts'
 
@@ -15,6 +15,7 @@ const situation = (more: Partial<Situation>): Situation => ({
   statusSince: NOW - 60_000,
   doors: [hook, shut(watch), inbox],
   deliverable: 1,
+  wakes: (more.deliverable ?? 1) > 0,
   hasAside: false,
   inFlight: null,
   isWanted: false,
@@ -31,6 +32,8 @@ const flying = (door: string, more: Partial<InFlight> = {}): InFlight => ({
   asked: false,
   handedAt: null,
   count: 1,
+  wakes: (more.count ?? 1) > 0,
+  isTurnOver: false,
   isFull: false,
   ...more,
 })
@@ -53,6 +56,17 @@ describe('which door', () => {
   test('with the floor taken and no hook, nothing is done', () => {
     const decision = decideOn({ floorUntil: NOW + 1000, doors: [shut(hook), watch, inbox] })
     expect(decision).toMatchObject({ do: 'nothing' })
+  })
+
+  test('mail that may start no turn waits for the next prompt, and goes along with mail that may', () => {
+    expect(decideOn({ wakes: false })).toEqual({ do: 'offer', door: 'hook' })
+    expect(decideOn({ wakes: false, status: 'busy' })).toEqual({ do: 'offer', door: 'hook' })
+    const lies = flying('hook', { wakes: false })
+    expect(decideOn({ deliverable: 0, inFlight: lies })).toMatchObject({ do: 'nothing' })
+    expect(decideOn({ deliverable: 1, wakes: true, inFlight: lies })).toEqual({ do: 'withdraw' })
+    expect(decideOn({ deliverable: 2 })).toEqual({ do: 'offer', door: 'inbox-socket' })
+    const why = 'it starts no turn by itself: it goes in with the next prompt'
+    expect(waitsFor(situation({ deliverable: 0, inFlight: lies }))).toBe(why)
   })
 
   test('without mail nothing is done', () => {
