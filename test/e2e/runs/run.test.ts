@@ -162,6 +162,21 @@ test('stop ends the whole group, also one that ignores SIGTERM or is stopped', a
   expect((await mesh.run(['stop', deaf.runId, '--json'])).error).toMatchObject({ code: 'not_alive' })
 })
 
+test('a name that two living runs have is refused with their ids; one that has ended makes no doubt', async () => {
+  const first = await detach('sleep 100', {}, '--name', 'tests')
+  const second = await detach('sleep 100', {}, '--name', 'tests')
+  for (const command of ['stop', 'wait', 'logs', 'trace']) {
+    const refused = await mesh.run([command, 'tests', '--json'])
+    expect([command, refused.code, refused.error.code]).toEqual([command, 2, 'bad_request'])
+    for (const { runId } of [first, second]) expect(refused.error.message).toContain(runId)
+  }
+  for (const { pid } of [first, second]) expect(isThere(pid)).toBe(true)
+  await mesh.json(['stop', first.runId])
+  expect(await mesh.json(['stop', 'tests'])).toMatchObject({ runId: second.runId, type: 'run_cancelled' })
+  // Of two that are over it is the newest.
+  expect((await mesh.run(['wait', 'tests', '--json'])).json).toMatchObject({ runId: second.runId })
+})
+
 test('only its owner or an operator may stop a run', async () => {
   const { runId } = await detach('sleep 100', { as: 'alice' })
   // Both are operators here.
