@@ -26,6 +26,11 @@ const codes = {
   sidecar_down: { http: 503, exit: 5, hint: 'run any mesh command from a shell, or restart the session' },
   store_full: { http: 503, exit: 5, hint: 'free disk space; mesh status shows the data directory' },
   version_skew: { http: 426, exit: 5, hint: 'restart the session so that its sidecar is of this version' },
+  sandboxed: {
+    http: 503,
+    exit: 5,
+    hint: 'mesh doctor, outside of the sandbox, names the setting that lets mesh through',
+  },
   denied: { http: 403, exit: 6, hint: 'mesh doctor shows what is wrong with the mesh home' },
   timeout: { http: 504, exit: 124, hint: 'the outcome is unknown; see: mesh trace ID' },
 } as const satisfies Record<string, CodeInfo>

@@ -35,6 +35,8 @@ export const session = z.object({
   doors: z.array(z.extend(door, { state: z.enum(['available', 'proven', 'none']) })),
   /** Null with `lost` and `gone`: only its own sidecar counts them. */
   unread: z.nullable(z.int()),
+  /** False: its model reads messages and cannot send any, since a sandbox shuts its commands in. */
+  speaks: z.optional(z.boolean()),
   /** Peers that it answers and that answer it, without a person: after `limit` rounds their messages are held. */
   budget: z.optional(z.array(pairState)),
   epoch: z.int(),

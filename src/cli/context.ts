@@ -2,15 +2,16 @@
 import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
-import { operatorTarget, readRecord, sessionTarget, type Target } from '../client/find.ts'
+import { type Operator, operatorTarget, readRecord, refuseHidden, sessionTarget, type Target } from '../client/find.ts'
 import { Sidecar } from '../client/sidecar.ts'
 import { MeshError } from '../errors.ts'
 import { type Env, type Home, meshHome } from '../host/home.ts'
+import { changedProject } from '../host/repository/places.ts'
 import { resolvePlace } from '../host/repository/project.ts'
 import { checkName, toName } from '../wire/names.ts'
 import type { AnyFlags, Context } from './command.ts'
 import { joinWords, readInput } from './input/text.ts'
-import { createOutput } from './output.ts'
+import { createOutput, type Output } from './output.ts'
 import type { Parsed } from './parse.ts'
 
 export function createContext(parsed: Parsed, env: Env, cwd: () => string): Context<AnyFlags> {
@@ -26,7 +27,11 @@ export function createContext(parsed: Parsed, env: Env, cwd: () => string): Cont
     },
     onInterrupt: null,
     text: () => readText(parsed),
-    sidecar: () => new Sidecar(findTarget(flags, env, cwd, home), { env, home, beforeStart }),
+    sidecar: () => {
+      const target = findTarget(flags, env, cwd, home)
+      if (!env.MESH_PROJECT && target.operator) noteChange(target.operator, home, out)
+      return new Sidecar(target, { env, home, beforeStart })
+    },
     operator: () => new Sidecar(findOperator(flags, env, cwd, home), { env, home, beforeStart }),
   }
 }
@@ -70,8 +75,18 @@ function findTarget(flags: NameFlag, env: Env, cwd: () => string, home: Home): T
   const name = flags.as === undefined ? null : checkName(flags.as)
   const session = sessionTarget(env, home)
   if (session && (name === null || name === session.name)) return session
+  // A name that was asked for is nobody's mistake.
+  if (name === null) refuseHidden(env, home)
   const { project, worktree } = resolvePlace(env, cwd(), home)
   return operatorTarget(home, { project, worktree, name: name ?? operatorName(env) })
+}
+
+/** Says once that commands in a folder speak to another project than they did. */
+function noteChange({ worktree, project }: Operator, home: Home, out: Output): void {
+  const former = changedProject(home, worktree, project, !out.json)
+  if (former === null) return
+  out.note(`${worktree} is in project ${project} now; sessions and mail from before are in ${former}`)
+  out.note(`to go on there: MESH_PROJECT=${former}, or {"project": "${former}"} in .mesh.json`)
 }
 
 /** In a session MESH_NAME is that session's. */

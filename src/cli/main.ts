@@ -35,8 +35,16 @@ async function execute(parsed: Parsed): Promise<number> {
     if (other) context.out.note(`${context.flags.as} is the name of another session: this was done as ${other}`)
     return code
   } catch (error) {
-    throw withHelpOf(parsed.command.name, error)
+    throw await withSandboxHint(withHelpOf(parsed.command.name, error), context)
   }
+}
+
+/** Adds the setting that lets mesh through, which is the client's. */
+async function withSandboxHint(error: unknown, { home }: Context): Promise<unknown> {
+  if (!(error instanceof MeshError) || error.code !== 'sandboxed') return error
+  const { openSandbox } = await import('../harness/setup.ts')
+  const hint = `mesh tools of MCP work; for the shell, Claude Code’s settings need ${openSandbox(home)}`
+  return new MeshError('sandboxed', error.message, { cause: error, hint })
 }
 
 /** `mesh help`, of a command, of a group of commands, or of a subject. */

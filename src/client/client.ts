@@ -2,6 +2,7 @@
 import type { Op, Request, Response } from '../api/ops.schema.ts'
 import { apiVersion } from '../api/version.ts'
 import { MeshError } from '../errors.ts'
+import { sandboxed } from '../host/sandbox.ts'
 import { Broken, post, TimedOut } from './http.ts'
 import { version } from './version.ts'
 
@@ -51,15 +52,16 @@ async function exchange(socket: string, op: Op, json: string, { signal, timeoutM
     return { ...answer, text: answer.body.toString('utf8') }
   } catch (error) {
     if (error instanceof TimedOut) throw new MeshError('timeout', `the sidecar did not answer ${op} in ${timeoutMs} ms`)
-    throw error instanceof Broken ? unreachable(error, op) : error
+    throw error instanceof Broken ? unreachable(error, op, socket) : error
   }
 }
 
-function unreachable(error: Broken, op: Op): MeshError {
+function unreachable(error: Broken, op: Op, socket: string): MeshError {
   if (error.cause instanceof MeshError) return error.cause
   const code = (error.cause as NodeJS.ErrnoException | undefined)?.code
-  if (code === 'EACCES' || code === 'EPERM')
-    return new MeshError('denied', 'the sidecar’s socket belongs to another user')
+  // The directory is our own. File modes answer EACCES; EPERM is what a system call filter or a profile answers.
+  if (code === 'EPERM') return sandboxed(process.env, `connecting to the session’s sidecar (${socket})`, error)
+  if (code === 'EACCES') return new MeshError('denied', `the sidecar’s socket ${socket} is shut to you`)
   const what = error.sent ? `the sidecar went away during ${op}` : 'no sidecar serves this session'
   return new Unreachable(what, error.sent, error)
 }

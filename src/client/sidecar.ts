@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { OnceOp, Op, Request, Response } from '../api/ops.schema.ts'
 import type { Env, Home } from '../host/home.ts'
+import { refusesSockets, sandboxed } from '../host/sandbox.ts'
 import { type CallOptions, call, Skew, Unreachable } from './client.ts'
 import { readRecord, type Target } from './find.ts'
 
@@ -89,13 +90,16 @@ export class Sidecar {
   async #revive(): Promise<void> {
     const { operator } = this.target
     const { startOperator, awaitRestart } = await import('./spawn.ts')
+    const { env, home } = this.#context
+    // Nothing that is started in such a sandbox could be spoken to.
+    if (await refusesSockets(home.root)) throw sandboxed(env, 'connecting to sidecars')
     if (operator) {
       await this.#context.beforeStart?.()
-      await startOperator({ ...this.target, operator }, this.#context.env, this.#context.home)
+      await startOperator({ ...this.target, operator }, env, home)
     } else if (this.#context.revive) {
       await this.#context.revive()
     } else {
-      await awaitRestart(this.target, this.#context.home)
+      await awaitRestart(this.target, home)
     }
   }
 }

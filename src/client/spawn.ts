@@ -28,7 +28,7 @@ export const sidecarPath = join(import.meta.dirname, 'sidecar.js')
 const KEPT =
   /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|MESH_\w+|(HTTPS?|NO|ALL)_PROXY|SSL_CERT_(FILE|DIR)|npm_config_\w+)$/i
 /** Variables of the calling session, not of the operator. */
-const DROPPED = new Set(['MESH_SESSION', 'MESH_RUN_ID', 'MESH_LINEAGE'])
+const DROPPED = new Set(['MESH_SESSION', 'MESH_SPACE', 'MESH_RUN_ID', 'MESH_LINEAGE'])
 
 /** Starts the sidecar of `target`, unless another process is faster, and returns once it serves. */
 export async function startOperator(target: Target & { operator: Operator }, env: Env, home: Home): Promise<void> {

@@ -22,6 +22,7 @@ import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, meshHome, socketPath } from '../host/home.ts'
 import { FOREIGN_HINT, foreignOwner, type Lock, tryLock } from '../host/lock.ts'
 import { type Logger, openLog } from '../host/log.ts'
+import { changedProject } from '../host/repository/places.ts'
 import { type Place, resolvePlace } from '../host/repository/project.ts'
 import { defaultSettings, readSettings, type Settings } from '../host/settings.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
@@ -153,10 +154,17 @@ function findPlace(env: Env, home: Home): Place | MeshError {
  */
 function sessionPlace(env: Env, home: Home, harness: Harness, earlier: SidecarRecord | null): Place | MeshError {
   const place = findPlace(env, home)
-  if (!earlier || !isDeepStrictEqual(earlier.process, harness.process)) return place
+  if (!earlier || !isDeepStrictEqual(earlier.process, harness.process)) return withFormer(env, home, place)
   const { project, name } = earlier
   if (place instanceof MeshError) return { project, worktree: harness.conversation.cwd, defaultName: name }
   return { ...place, project }
+}
+
+/** A project that was asked for is no surprise. */
+function withFormer(env: Env, home: Home, place: Place | MeshError): Place | MeshError {
+  if (place instanceof MeshError || env.MESH_PROJECT) return place
+  const former = changedProject(home, place.worktree, place.project)
+  return former === null ? place : { ...place, former }
 }
 
 /** Refuses a session that may not join: its start text says why. */

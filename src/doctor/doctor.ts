@@ -9,6 +9,7 @@ import { lookAtHooks } from './checks/hooks.ts'
 import { lookAtOrphans } from './checks/orphans.ts'
 import { lookAtPermissions } from './checks/permissions.ts'
 import { lookAtPlace } from './checks/place.ts'
+import { faultOfSandbox, lookAtSandbox } from './checks/sandbox.ts'
 import { lookAtSettings } from './checks/settings.ts'
 import { lookAtSidecars } from './checks/sidecars.ts'
 import { lookAtStore } from './checks/store.ts'
@@ -24,6 +25,7 @@ const checks: readonly { subject: string; look(setup: Setup): Promise<Finding[]>
   { subject: 'store', look: lookAtStore },
   { subject: 'sidecars', look: lookAtSidecars },
   { subject: 'hooks', look: lookAtHooks },
+  { subject: 'sandbox', look: lookAtSandbox },
   { subject: 'clock', look: lookAtClock },
   { subject: 'orphans', look: lookAtOrphans },
 ]
@@ -45,6 +47,8 @@ export interface Mended {
 /** Looks at everything; changes nothing. `say` hears which subject is being looked at. */
 export async function examine(options: SetupOptions, say: (subject: string) => void): Promise<Finding[]> {
   const setup = new Setup(options)
+  const boxed = await faultOfSandbox(setup)
+  if (boxed) return [boxed]
   // Nothing else can be seen, or be right, there.
   if (faultOfHome(setup)) return safely('place', CHECK_MS, () => lookAtPlace(setup))
   say('looking at files, engine, sessions and hooks')

@@ -3,6 +3,7 @@ import type { Sidecar } from '../client/sidecar.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
 import { ownProcesses, type ProcessInfo } from '../host/process/process.ts'
+import { readRepository } from '../host/repository/git.ts'
 import { type EngineLook, lookAtEngine } from './look/engine.ts'
 import { lookAtSessions, type SessionLook } from './look/session.ts'
 
@@ -20,6 +21,8 @@ export class Setup {
   readonly options: SetupOptions
   readonly env: Env
   readonly home: Home
+  /** The top directory of the repository that it is examined from; without one, the working directory. */
+  readonly top: string
   readonly engine: () => Promise<EngineLook>
   readonly sessions: () => Promise<SessionLook[]>
   readonly processes: () => Promise<ProcessInfo[]>
@@ -28,6 +31,7 @@ export class Setup {
     this.options = options
     this.env = options.env
     this.home = options.home
+    this.top = readRepository(options.cwd)?.topLevel ?? options.cwd
     this.engine = once(() => lookAtEngine(this.home))
     this.sessions = once(() => lookAtSessions(this.home))
     this.processes = once(async () => ownProcesses())

@@ -7,6 +7,7 @@ import {
   claudeCodeDir,
   hasHooks as hasRunHooks,
   isClaudeCode,
+  markTools as mark,
   mayHaveHooks as mayRun,
 } from './claude-code/mcp-parent.ts'
 import type { SessionKind } from './sessions.ts'
@@ -33,4 +34,9 @@ export function hasHooks({ kind, dir }: ParentSession): boolean {
 /** Returns whether a hook has started a sidecar for the session, or may be about to. */
 export function mayHaveHooks({ kind, dir }: ParentSession, home: Home): boolean {
   return kind === 'claude-code' && mayRun(home, dir)
+}
+
+/** Notes in the session's directory that its model has mesh's tools for as long as this process lives. */
+export function markTools({ kind, dir }: ParentSession): void {
+  if (kind === 'claude-code') mark(dir)
 }

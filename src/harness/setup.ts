@@ -16,4 +16,5 @@ export {
   refreshClaudeCode,
 } from './claude-code/install/install.ts'
 export { uninstallOf } from './claude-code/install/other-home.ts'
+export { openSandbox, shutSandbox } from './claude-code/install/sandbox.ts'
 export { type Place, uninstallClaudeCode } from './claude-code/install/uninstall.ts'

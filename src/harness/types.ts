@@ -118,6 +118,9 @@ export interface Door {
   withdraw(): Promise<boolean>
 }
 
+/** How the model can speak: by commands in its shell, by an MCP server's tools alone, or not at all. */
+export type Voice = 'shell' | 'tools' | 'none'
+
 /** A live session of a client. */
 export interface Harness {
   /** The client, as the names record has it. */
@@ -130,6 +133,8 @@ export interface Harness {
   readonly transcript?: string | null
   /** The ways in, best first. Empty: mail is read by the calls that the session makes. */
   readonly doors: readonly Door[]
+  /** Returns how the model can speak now. Absent: by commands. */
+  voice?(): Voice
   /** Begins to observe the session. The first status and conversation may come before it resolves. */
   start(events: HarnessEvents): Promise<void>
   /**

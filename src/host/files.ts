@@ -19,6 +19,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { MeshError } from '../errors.ts'
+import { isReadOnlyView, sandboxed } from './sandbox.ts'
 
 /**
  * Makes a directory that only its owner may enter, 0700, with its parents. Throws `denied` for a symbolic link, a
@@ -166,6 +167,7 @@ export function fileError(error: unknown, path: string): unknown {
   if (['ENOSPC', 'EDQUOT'].includes(code)) {
     return new MeshError('store_full', `no space left for ${path}`, { cause: error })
   }
+  if (code === 'EROFS' && isReadOnlyView(path)) return sandboxed(process.env, `writing ${path}`, error)
   if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP', 'ENAMETOOLONG'].includes(code)) {
     return new MeshError('denied', `${path} cannot be used: ${(error as Error).message}`, { cause: error })
   }

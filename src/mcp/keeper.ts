@@ -10,7 +10,7 @@ import { readRecord } from '../client/find.ts'
 import { lastWords, startError } from '../client/last-words.ts'
 import { answers, awaitSocket, scrub, sidecarPath } from '../client/spawn.ts'
 import { MeshError } from '../errors.ts'
-import { hasHooks, mayHaveHooks, type ParentSession, parentSession } from '../harness/mcp-parent.ts'
+import { hasHooks, markTools, mayHaveHooks, type ParentSession, parentSession } from '../harness/mcp-parent.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, socketPath } from '../host/home.ts'
 import { nodeFlags } from '../host/process/node-flags.ts'
@@ -68,6 +68,7 @@ export class Keeper {
     if (mayHaveHooks(this.session, this.#options.home)) await awaitSocket(this.socket, HOOKS_MS)
     if (this.session.kind !== 'mcp') this.#endStray()
     await this.revive().catch(() => {})
+    markTools(this.session)
   }
 
   /**

@@ -15,6 +15,7 @@ const contract: Record<ErrorCode, [exit: number, http: number]> = {
   sidecar_down: [5, 503],
   store_full: [5, 503],
   version_skew: [5, 426],
+  sandboxed: [5, 503],
   denied: [6, 403],
   timeout: [124, 504],
 }

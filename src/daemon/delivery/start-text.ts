@@ -18,6 +18,9 @@ interface Start {
   /** The model already knows how the session came to its name. */
   goesOn: boolean
   startedBy: string | null
+  isShutIn: boolean
+  alike: string | null
+  former: string | null
 }
 
 export function startText({
@@ -31,6 +34,9 @@ export function startText({
   goesOn,
   kept,
   startedBy,
+  isShutIn,
+  alike,
+  former,
 }: Start): string {
   const { outcome, previous, twin, heir } = claimed
   return renderStart({
@@ -45,5 +51,8 @@ export function startText({
     twin: twin?.name ?? null,
     heir: heir?.name ?? null,
     startedBy,
+    isShutIn,
+    alike,
+    former,
   })
 }

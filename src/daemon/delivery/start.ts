@@ -109,6 +109,9 @@ export class Beginnings {
       goesOn: source === 'compact',
       kept: session.state.document.entries.length + session.obligations.list().length,
       startedBy: session.run?.startedBy ?? null,
+      alike: place.alike ?? null,
+      former: place.former ?? null,
+      isShutIn: (session.harness.voice?.() ?? 'shell') !== 'shell',
     })
   }
 }

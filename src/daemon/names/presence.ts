@@ -62,12 +62,16 @@ export class PresenceKeeper {
 
   /** Returns the current heartbeat; null without a name. */
   #current(): Omit<Presence, 'v' | 'kind'> | null {
-    const { isNamed, isEnding, courier, loops, lastActivityAt, unread, version } = this.#session
+    const { isNamed, isEnding, courier, loops, lastActivityAt, unread, version, harness } = this.#session
     if (!isNamed || isEnding) return null
     const { name, epoch } = this.#session.record
     const { status, doors, shut } = courier
     const pairs = loops.pairs()
-    const further = { ...(shut.length > 0 ? { shut } : {}), ...(pairs.length > 0 ? { budget: pairs } : {}) }
+    const further = {
+      ...(shut.length > 0 ? { shut } : {}),
+      ...(pairs.length > 0 ? { budget: pairs } : {}),
+      ...(harness.voice?.() === 'none' ? { speaks: false } : {}),
+    }
     return { name, epoch, status, lastActivityAt, doors, unread, version, ...further }
   }
 

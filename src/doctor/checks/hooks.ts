@@ -15,7 +15,6 @@ import {
 } from '../../harness/setup.ts'
 import { readJson } from '../../host/files.ts'
 import type { Env } from '../../host/home.ts'
-import { readRepository } from '../../host/repository/git.ts'
 import { type Finding, fault, good, word } from '../finding.ts'
 import type { Setup } from '../setup.ts'
 
@@ -39,8 +38,7 @@ export async function lookAtHooks(setup: Setup): Promise<Finding[]> {
   return [...(findings.length > 0 ? findings : [good('hooks', `of this version, in ${where.join(', ')}`)]), ...client]
 }
 
-export function inspect({ env, home, options }: Setup): Inspection {
-  const top = readRepository(options.cwd)?.topLevel ?? options.cwd
+export function inspect({ env, home, top }: Setup): Inspection {
   return inspectClaudeCode({ env, home, top, packageDir })
 }
 

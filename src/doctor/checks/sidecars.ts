@@ -1,8 +1,9 @@
 /** The sidecars: each session directory, the process that locks it, the answer on its socket, its log. */
-import { readdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { call, Skew } from '../../client/client.ts'
+import { lastWords } from '../../client/last-words.ts'
 import { answers } from '../../client/spawn.ts'
 import { version } from '../../client/version.ts'
 import { MeshError } from '../../errors.ts'
@@ -145,9 +146,9 @@ function restarting(home: Home, session: SessionLook): Finding[] {
   return [unattended(session)]
 }
 
-function failing(home: Home, { name, failed, key }: SessionLook): Finding {
-  const log = join(home.root, 'logs', `${key}.log`)
-  const reason = sidecarCrashes(lastLines(log)).at(-1)?.words
+function failing(home: Home, { name, failed, key, dir }: SessionLook): Finding {
+  const log = [join(home.root, 'logs', `${key}.log`), join(dir, 'stderr')].find((path) => existsSync(path)) ?? dir
+  const reason = sidecarCrashes(lastLines(log)).at(-1)?.words || lastWords(join(dir, 'stderr'))
   const cause = `${name}: its sidecar ends at every start, last with code ${failed}${reason ? `: ${reason}` : ''}`
   return fault('sidecar.restarts', cause, `tail -n 20 ${word(log)}`)
 }
@@ -218,15 +219,22 @@ function logs(home: Home): Finding[] {
   return names.flatMap((name) => {
     const path = join(dir, name)
     const lines = lastLines(path)
-    return [...crashing(path, lines), ...alarms(path, lines)]
+    return [...crashing(path, lines), ...neverJoined(home, name, lines), ...alarms(path, lines)]
   })
 }
 
 function crashing(path: string, lines: string[]): Finding[] {
-  const recent = sidecarCrashes(lines).filter(({ at }) => Date.now() - at < RECENT_MS)
+  const recent = sidecarCrashes(lines).filter(({ at, isStart }) => !isStart && Date.now() - at < RECENT_MS)
   if (recent.length < LOOP) return []
   const cause = `it crashed ${recent.length} times within ten minutes: ${recent.at(-1)!.words}`
   return [fault('sidecar.crashes', `${path}: ${cause}`, `tail -n 50 ${word(path)}`)]
+}
+
+/** The last that is known of a session that has ended since: its last start had failed. */
+function neverJoined(home: Home, name: string, lines: string[]): Finding[] {
+  const last = sidecarCrashes(lines.slice(-1)).find(({ at, isStart }) => isStart && Date.now() - at < RECENT_MS)
+  if (!last || existsSync(join(home.run, name.replace(/\.log$/, '')))) return []
+  return [good('sidecar.start', `${name}: the session did not join before it ended: ${last.words}`)]
 }
 
 function alarms(path: string, lines: string[]): Finding[] {

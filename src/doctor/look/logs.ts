@@ -67,13 +67,17 @@ export function complaints(log: readonly EngineLogLine[]): EngineLogLine[] {
 export interface SidecarLogLine {
   at: number
   words: string
+  /** The hook wrote it: its sidecar did not get as far as logging. */
+  isStart?: true
 }
 
 /** Returns the crashes that a sidecar logged, each with its error. */
 export function sidecarCrashes(lines: readonly string[]): SidecarLogLine[] {
   return parseSidecarLog(lines)
     .filter(({ level }) => level === FATAL)
-    .map(({ time, error }) => ({ at: Date.parse(String(time)), words: String(error) }))
+    .map(({ time, error, msg }) => {
+      return { at: Date.parse(String(time)), words: String(error), ...(msg === NOT_STARTED ? { isStart: true } : {}) }
+    })
 }
 
 /** Returns what a sidecar logged that no session gets over by itself, each with its message. */
@@ -84,6 +88,8 @@ export function sidecarAlarms(lines: readonly string[]): SidecarLogLine[] {
 }
 
 const FATAL = 60
+/** As claude-code.sh writes it. */
+const NOT_STARTED = 'not started'
 const events = Object.values(alarms)
 /** Sidecars of 0.1.0 log no `event`. */
 const OLD_ALARM = /^(messages of this sender are missing|members whose key is not)/

@@ -1,9 +1,11 @@
 /** Recognizes a Claude Code session in the process that started an MCP server, and whether hooks start its sidecar. */
 import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { writeAtomic } from '../../host/files.ts'
 import { type Env, type Home, sessionDir } from '../../host/home.ts'
 import { SCRIPT_NAME } from './hooks/files.ts'
 import { configDir } from './status/registry.ts'
+import { TOOLS_FILE } from './status/voice.ts'
 
 /**
  * Returns true when process `pid` is the client. The environment alone does not show that: other clients inherit it
@@ -33,4 +35,13 @@ export function hasHooks(sessionDir: string): boolean {
 /** Returns true once a hook has started a sidecar for this session, or when one may be about to. */
 export function mayHaveHooks(home: Home, sessionDir: string): boolean {
   return hasHooks(sessionDir) || existsSync(join(home.hooks, SCRIPT_NAME))
+}
+
+/** Notes that this process gives the session's model mesh's tools. Without the note it is only said to be mute. */
+export function markTools(sessionDir: string): void {
+  try {
+    writeAtomic(join(sessionDir, TOOLS_FILE), String(process.pid))
+  } catch {
+    // The session is over, or its disk is full.
+  }
 }

@@ -6,7 +6,7 @@ import { ensurePrivateDir } from '../../host/files.ts'
 import { identifyProcess, type ProcessState } from '../../host/process/process.ts'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 import { sessionEnd } from '../../wire/session-end.ts'
-import type { Conversation, Door, Harness, HarnessEvents, Recalled, SessionOptions, TurnEnd } from '../types.ts'
+import type { Conversation, Door, Harness, HarnessEvents, Recalled, SessionOptions, TurnEnd, Voice } from '../types.ts'
 import { CurrentConversation } from './conversation.ts'
 import { HookDoor } from './doors/hook.ts'
 import { InboxDoor } from './doors/inbox.ts'
@@ -24,6 +24,7 @@ import { Lifeline } from './status/lifeline.ts'
 import { Registry } from './status/registry.ts'
 import { Subagents } from './status/subagents.ts'
 import { StatusTracker } from './status/tracker.ts'
+import { VoiceWatch } from './status/voice.ts'
 import { EditWatch } from './transcript/edits.ts'
 import { modelError } from './transcript/end-record.ts'
 import { EvidenceReader } from './transcript/evidence.ts'
@@ -65,6 +66,7 @@ class ClaudeCode implements Harness {
   readonly #subagents: Subagents
   readonly #status: StatusTracker
   readonly #startAnswer: StartAnswer
+  readonly #voice: VoiceWatch
   readonly #onSignal = () => this.#signalled()
   #beat: NodeJS.Timeout | null = null
 
@@ -74,6 +76,7 @@ class ClaudeCode implements Harness {
     this.process = identity
     this.#current = current
     this.#spoolDir = join(sessionDir, 'spool')
+    this.#voice = new VoiceWatch(options)
     const isHooked = () => hasHooks(sessionDir)
     const attended = (env.CLAUDE_CODE_ENTRYPOINT ?? 'cli') === 'cli'
     const lost = (what: string) => log('warn', 'a hook event was lost', { what })
@@ -145,6 +148,10 @@ class ClaudeCode implements Harness {
       if (isOpen) this.#seen.follow(offer.handover)
       return recallOffer(offer, isOpen, this.transcript, this.doors)
     })
+  }
+
+  voice(): Voice {
+    return this.#voice.in(this.conversation.cwd)
   }
 
   follow(token: string): void {

@@ -5,17 +5,18 @@
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { readText } from '../files.ts'
+import { parseConfig } from './config.ts'
 
 const POINTER_BYTES = 16 * 1024
 const CONFIG_BYTES = 1024 * 1024
-const SECTION = /^\s*\[\s*([\w.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]/
-const ASSIGNMENT = /^\s*([A-Za-z][A-Za-z0-9-]*)\s*=(.*)$/
 
 export interface Repository {
   /** The real path of the working tree's top directory. */
   topLevel: string
   /** The real path of the git directory that all worktrees share. */
   commonDir: string
+  /** The real path of the worktree's own git directory. */
+  gitDir: string
   /** Null when HEAD is detached. */
   branch: string | null
   /** The URL of `origin`, else of the first remote, as written; it may contain a password. */
@@ -34,14 +35,15 @@ export function readRepository(cwd: string): Repository | null {
 }
 
 function repositoryAt(topLevel: string): Repository | null {
-  const gitDir = gitDirOf(topLevel)
+  const found = gitDirOf(topLevel)
+  const gitDir = found && realPath(found)
   const head = gitDir && readBounded(join(gitDir, 'HEAD'), POINTER_BYTES)
   if (!gitDir || head === null) return null
   const common = readBounded(join(gitDir, 'commondir'), POINTER_BYTES)
   const commonDir = realPath(common === null ? gitDir : resolve(gitDir, common.trim()))
   if (commonDir === null || !existsSync(join(commonDir, 'objects'))) return null
   const config = readBounded(join(commonDir, 'config'), CONFIG_BYTES)
-  return { topLevel, commonDir, branch: branchOf(head), remote: config === null ? null : remoteIn(config) }
+  return { topLevel, commonDir, gitDir, branch: branchOf(head), remote: config === null ? null : remoteIn(config) }
 }
 
 /** `.git` is a directory, or in worktrees and submodules a file with the path of one. */
@@ -62,57 +64,12 @@ function branchOf(head: string): string | null {
   return branch === undefined || branch === '.invalid' ? null : branch
 }
 
+/** Of the repository's own file alone, as the first release read it: ids of projects are made of it. */
 function remoteIn(config: string): string | null {
-  const remotes = remoteUrls(config)
-  return remotes.get('origin') ?? remotes.values().next().value ?? null
-}
-
-/** The first URL of each remote, in the file's order. */
-function remoteUrls(config: string): Map<string, string> {
-  const urls = new Map<string, string>()
-  let remote: string | null = null
-  for (let line of config
-    .replace(/^\ufeff/, '')
-    .replace(/\\\r?\n/g, '')
-    .split(/\r?\n/)) {
-    const section = SECTION.exec(line)
-    if (section) {
-      remote = remoteOf(section)
-      line = line.slice(section[0].length)
-    }
-    const [, key, value] = ASSIGNMENT.exec(line) ?? []
-    if (remote === null || key?.toLowerCase() !== 'url' || value === undefined || urls.has(remote)) continue
-    const url = parseValue(value)
-    if (url !== '') urls.set(remote, url)
-  }
-  return urls
-}
-
-/** `[remote "name"]`, or the old form `[remote.name]`. */
-function remoteOf([, section = '', quoted]: RegExpExecArray): string | null {
-  const lower = section.toLowerCase()
-  if (quoted !== undefined) return lower === 'remote' ? quoted.replace(/\\(.)/g, '$1') : null
-  return lower.startsWith('remote.') ? lower.slice('remote.'.length) : null
-}
-
-/** A value without its quotes, escapes, comment and outer white space. */
-function parseValue(raw: string): string {
-  let value = ''
-  let kept = 0
-  let quoted = false
-  for (let i = 0; i < raw.length; i++) {
-    const c = raw.charAt(i)
-    if (c === '"') quoted = !quoted
-    else if (!quoted && (c === '#' || c === ';')) break
-    else if (c === '\\') value += unescaped(raw.charAt(++i))
-    else value += c
-    if (quoted || c.trim() !== '') kept = value.length
-  }
-  return value.slice(0, kept).trimStart()
-}
-
-function unescaped(c: string): string {
-  return { n: '\n', t: '\t', b: '\b' }[c] ?? c
+  const urls = parseConfig(config).filter(
+    ({ section, key, value }) => section === 'remote' && key === 'url' && value !== '',
+  )
+  return (urls.find(({ part }) => part === 'origin') ?? urls[0])?.value ?? null
 }
 
 function realPath(path: string): string | null {

@@ -37,7 +37,7 @@ export function locate(cwd: string, given: string): Located {
   if (here?.commonDir !== there?.commonDir || inside === null) throw outside(given, here, there)
   const path = [...inside, ...wild].join('/') || '**'
   checkPath(path)
-  return { repository: derivedProject(there, top), top, path }
+  return { repository: derivedProject(there, top, process.env), top, path }
 }
 
 /** Locates an edited file; outside of any repository it is one of the directory `worktree`, or null. */
@@ -47,7 +47,7 @@ export function locateFile(file: string, worktree: string): Located | null {
   const top = repository?.topLevel ?? worktree
   const inside = within(top, real)
   if (!inside || inside.length === 0) return null
-  return { repository: derivedProject(repository, top), top, path: inside.join('/') }
+  return { repository: derivedProject(repository, top, process.env), top, path: inside.join('/') }
 }
 
 function outside(given: string, here: Repository | null, there: Repository | null): MeshError {

@@ -1,6 +1,6 @@
 /** Finds the project, worktree and default name of a working directory. */
 import { createHash } from 'node:crypto'
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { MeshError } from '../../errors.ts'
 import { quote, slugOf, toName } from '../../wire/names.ts'
@@ -8,6 +8,7 @@ import { isProject } from '../../wire/subjects.ts'
 import { ensurePrivateDir, readJson, readText, writeAtomic } from '../files.ts'
 import type { Env, Home } from '../home.ts'
 import { type Repository, readRepository } from './git.ts'
+import { parseRemote, sameRemote } from './remote.ts'
 
 const PROJECT_FILE = '.mesh.json'
 const PROJECT_FILE_BYTES = 64 * 1024
@@ -23,6 +24,10 @@ export interface Place {
   project: string
   /** The real path of the worktree's top directory; without a repository, of the working directory. */
   worktree: string
+  /** Another project that is in use, of what looks like the same repository. */
+  alike?: string
+  /** The project that this folder was in before, of which nobody has been told. */
+  former?: string
   /** The name that a session here asks for by default. */
   defaultName: string
 }
@@ -35,10 +40,19 @@ export interface Place {
 export function resolvePlace(env: Env, cwd: string, home: Home): Place {
   const repository = readRepository(cwd)
   const worktree = repository?.topLevel ?? realPath(cwd)
-  const project = env.MESH_PROJECT
-    ? checkProject(env.MESH_PROJECT, 'MESH_PROJECT')
-    : ((repository && committedProject(repository, home)) ?? derivedProject(repository, worktree))
-  return { project, worktree, defaultName: defaultName(repository, worktree) }
+  return { ...projectOf(env, home, repository, worktree), worktree, defaultName: defaultName(repository, worktree) }
+}
+
+function projectOf(
+  env: Env,
+  home: Home,
+  repository: Repository | null,
+  worktree: string,
+): Pick<Place, 'project' | 'alike'> {
+  if (env.MESH_PROJECT) return { project: checkProject(env.MESH_PROJECT, 'MESH_PROJECT') }
+  if (!repository) return { project: derivedProject(null, worktree, env) }
+  const committed = committedProject(repository, home, env)
+  return committed === null ? knownProject(repository, home, env) : { project: committed }
 }
 
 /** Remembers that the operator lets `worktree` join `project`, although another repository may stand for it. */
@@ -58,11 +72,12 @@ function checkProject(value: string, source: string): string {
   })
 }
 
-function committedProject(repository: Repository, home: Home): string | null {
+function committedProject(repository: Repository, home: Home, env: Env): string | null {
   const named = readProjectFile(join(repository.topLevel, PROJECT_FILE))
   if (named === null) return null
   const project = checkProject(named, PROJECT_FILE)
-  const foreign = DERIVED.test(project) && project !== derivedProject(repository, repository.topLevel)
+  const own = [derivedProject(repository, repository.topLevel, env), firstProject(repository)]
+  const foreign = DERIVED.test(project) && !own.includes(project)
   if (foreign && !readAllowed(home)[repository.topLevel]?.includes(project)) {
     throw new MeshError('denied', `${PROJECT_FILE} names ${project}, which may be another repository's project`, {
       hint: 'if you trust this repository with it: mesh project allow',
@@ -92,12 +107,33 @@ function readAllowed(home: Home): Record<string, string[]> {
 }
 
 /** Returns a text that is the same for all worktrees and clones of a repository; without one, for a directory. */
-export function derivedProject(repository: Repository | null, worktree: string): string {
+export function derivedProject(repository: Repository | null, worktree: string, env: Env): string {
   if (!repository) return projectId(basename(worktree), worktree)
+  return ofSource(repository, sameRemote(repository, env))
+}
+
+/** The id as 0.1.0 derived it: of the remote as one file writes it. */
+function firstProject(repository: Repository): string {
   const { commonDir, remote } = repository
-  if (remote === null) return projectId(directoryName(commonDir), commonDir)
-  const source = normaliseRemote(remote, dirname(commonDir))
-  return projectId(basename(source), source)
+  if (remote === null) return ofSource(repository, null)
+  const { host, path } = parseRemote(remote, dirname(commonDir))
+  return ofSource(repository, host === '' ? path : `${host}/${path}`)
+}
+
+function ofSource({ commonDir }: Repository, source: string | null): string {
+  return source === null ? projectId(directoryName(commonDir), commonDir) : projectId(basename(source), source)
+}
+
+/** A project that was used here before keeps its id and its mail: `alike` then is the one of all other spellings. */
+function knownProject(repository: Repository, home: Home, env: Env): Pick<Place, 'project' | 'alike'> {
+  const derived = derivedProject(repository, repository.topLevel, env)
+  const first = firstProject(repository)
+  if (first === derived || !isKnown(home, first)) return { project: derived }
+  return isKnown(home, derived) ? { project: first, alike: derived } : { project: first }
+}
+
+function isKnown(home: Home, project: string): boolean {
+  return existsSync(join(home.projects, project))
 }
 
 function projectId(name: string, source: string): string {
@@ -109,21 +145,6 @@ function projectId(name: string, source: string): string {
 function directoryName(commonDir: string): string {
   const name = basename(commonDir)
   return name.startsWith('.') ? basename(dirname(commonDir)) : name.replace(/\.git$/, '')
-}
-
-/**
- * Normalises the ways to write a remote: `host/path` without scheme, user, password, port, outer slashes and
- * `.git`, the host in lower case. A path on this machine stays one, absolute.
- */
-export function normaliseRemote(url: string, base: string): string {
-  const withScheme = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/@]*@)*(\[[^\]]*\]|[^/:]*)(?::\d*)?(\/.*)?$/i.exec(url)
-  const scp = /^(?:[^/:@]*@)?(\[[^\]]*\]|[^/:]+):(.*)$/s.exec(url)
-  const [, host = '', path = ''] = withScheme ?? scp ?? [null, '', resolve(base, url)]
-  const trimmed = path
-    .replace(/\/+$/, '')
-    .replace(/\.git$/, '')
-    .replace(/\/+$/, '')
-  return host === '' ? trimmed : `${host.toLowerCase()}/${trimmed.replace(/^\/+/, '')}`
 }
 
 function defaultName(repository: Repository | null, worktree: string): string {

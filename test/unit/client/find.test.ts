@@ -2,9 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { operatorTarget, sessionTarget } from '../../../src/client/find.ts'
+import { operatorTarget, refuseHidden, sessionTarget } from '../../../src/client/find.ts'
 import { scrub } from '../../../src/client/spawn.ts'
 import { type Home, meshHome } from '../../../src/host/home.ts'
+import { ownSpace } from '../../../src/host/sandbox.ts'
 
 let home: Home
 beforeEach(() => {
@@ -17,6 +18,8 @@ function record(key: string, content: unknown): void {
   writeFileSync(join(home.run, key, 'sidecar.json'), typeof content === 'string' ? content : JSON.stringify(content))
 }
 
+/** A session that has ended, as its own process space shows. */
+const gone = { MESH_SESSION: 'cc-1999999999', MESH_SPACE: ownSpace() }
 const mine = `cc-${process.pid}`
 const good = { pid: 1, name: 'api', project: 'p', version: '0.1.0' }
 
@@ -34,7 +37,8 @@ test('no session: none named, no record, a dead process, another project, a path
   expect(sessionTarget({}, home)).toBeNull()
   expect(sessionTarget({ MESH_SESSION: mine }, home)).toBeNull()
   record('cc-1999999999', good)
-  expect(sessionTarget({ MESH_SESSION: 'cc-1999999999' }, home)).toBeNull()
+  expect(sessionTarget(gone, home)).toBeNull()
+  expect(() => refuseHidden(gone, home)).not.toThrow()
   record(mine, good)
   expect(sessionTarget({ MESH_SESSION: mine, MESH_PROJECT: 'other' }, home)).toBeNull()
   expect(sessionTarget({ MESH_SESSION: mine, MESH_PROJECT: 'p' }, home)).not.toBeNull()
@@ -43,9 +47,39 @@ test('no session: none named, no record, a dead process, another project, a path
   }
 })
 
+test.each([{ SANDBOX_RUNTIME: '1' }, { MESH_SPACE: 'pid:[1]' }])(
+  'a session whose process %j hides is one',
+  (hiding) => {
+    const hidden = { ...gone, ...hiding }
+    expect(sessionTarget(hidden, home)).toBeNull()
+    expect(() => refuseHidden(hidden, home)).toThrowError(expect.objectContaining({ code: 'sandboxed' }))
+    record('cc-1999999999', good)
+    expect(sessionTarget(hidden, home)).toMatchObject({ dir: join(home.run, 'cc-1999999999'), name: 'api' })
+  },
+)
+
+test('a shell of a session is nobody’s when the session is not on the mesh, or nothing shows it', () => {
+  for (const env of [{ MESH_SESSION: mine }, { CLAUDE_PID: String(process.pid), MESH_NAME: 'ann' }])
+    expect(() => refuseHidden(env, home)).toThrowError(expect.objectContaining({ code: 'sidecar_down' }))
+  const unnamed = { CLAUDE_CODE_SESSION_ID: 'x', SANDBOX_RUNTIME: '1' }
+  expect(() => refuseHidden(unnamed, home)).toThrowError(expect.objectContaining({ code: 'sandboxed' }))
+  for (const env of [{}, { SANDBOX_RUNTIME: '1' }, { MESH_NAME: 'ann' }])
+    expect(() => refuseHidden(env, home)).not.toThrow()
+  record(mine, good)
+  expect(() => refuseHidden({ MESH_SESSION: mine, MESH_PROJECT: 'other' }, home)).not.toThrow()
+})
+
+test('a session that has not joined yet has a directory and no name', () => {
+  mkdirSync(join(home.run, mine), { recursive: true })
+  expect(sessionTarget({ MESH_SESSION: mine, MESH_PROJECT: 'p' }, home)).toEqual({
+    dir: join(home.run, mine),
+    socket: join(home.run, mine, 'sock'),
+  })
+})
+
 test.each(['', '{', 'null', '[]', '{"pid":"1"}', '{"pid":1}'])('a record that is none: %j', (text) => {
   record(mine, text)
-  expect(sessionTarget({ MESH_SESSION: mine }, home)).toBeNull()
+  expect(sessionTarget({ MESH_SESSION: mine }, home)?.name).toBeUndefined()
 })
 
 test('operators have a directory each, by project and name', () => {

@@ -26,7 +26,12 @@ function makeRepository(name: string, branch = 'main'): string {
 /** What git itself says, in the same words. */
 function asGitSees(cwd: string) {
   const commonDir = git(cwd, 'rev-parse', '--path-format=absolute', '--git-common-dir')
-  return { topLevel: git(cwd, 'rev-parse', '--show-toplevel'), commonDir: realpathSync(commonDir) }
+  const gitDir = git(cwd, 'rev-parse', '--path-format=absolute', '--git-dir')
+  return {
+    topLevel: git(cwd, 'rev-parse', '--show-toplevel'),
+    commonDir: realpathSync(commonDir),
+    gitDir: realpathSync(gitDir),
+  }
 }
 
 beforeEach(() => {

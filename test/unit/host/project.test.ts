@@ -2,7 +2,8 @@ import { mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Home, meshHome } from '../../../src/host/home.ts'
-import { allowProject, normaliseRemote, resolvePlace } from '../../../src/host/repository/project.ts'
+import { allowProject, resolvePlace } from '../../../src/host/repository/project.ts'
+import { parseRemote } from '../../../src/host/repository/remote.ts'
 import { isName } from '../../../src/wire/names.ts'
 import { isProject } from '../../../src/wire/subjects.ts'
 import { temporaryDir } from '../../support/engine.ts'
@@ -20,6 +21,10 @@ function makeRepository(name: string, options: { remote?: string; branch?: strin
   return at(name)
 }
 
+const written = (url: string, base: string) => {
+  const { host, path } = parseRemote(url, base)
+  return host === '' ? path : `${host}/${path}`
+}
 const projectOf = (cwd: string) => resolvePlace({}, cwd, home).project
 
 beforeEach(() => {
@@ -36,15 +41,15 @@ test.each([
   'github.com:Team/Api',
   'ssh://git@github.com:22/Team/Api.git',
   'git://github.com/Team/Api.git',
-])('normaliseRemote - all forms of one repository are one: %s', (url) => {
-  expect(normaliseRemote(url, '/')).toBe('github.com/Team/Api')
+])('parseRemote - all forms of one repository are one: %s', (url) => {
+  expect(written(url, '/')).toBe('github.com/Team/Api')
 })
 
-test('normaliseRemote - paths of this machine, absolute and relative, and IPv6 hosts', () => {
-  expect(normaliseRemote('/srv/git/api.git', '/')).toBe('/srv/git/api')
-  expect(normaliseRemote('file:///srv/git/api.git', '/')).toBe('/srv/git/api')
-  expect(normaliseRemote('../api.git', '/srv/git/web')).toBe('/srv/git/api')
-  expect(normaliseRemote('ssh://git@[::1]:22/api.git', '/')).toBe('[::1]/api')
+test('parseRemote - paths of this machine, absolute and relative, and IPv6 hosts', () => {
+  expect(written('/srv/git/api.git', '/')).toBe('/srv/git/api')
+  expect(written('file:///srv/git/api.git', '/')).toBe('/srv/git/api')
+  expect(written('../api.git', '/srv/git/web')).toBe('/srv/git/api')
+  expect(written('ssh://git@[::1]:22/api.git', '/')).toBe('[::1]/api')
 })
 
 test('resolvePlace - clones by different URLs agree, other repositories do not', () => {

@@ -70,10 +70,12 @@ function withShortPath(row: readonly string[]): string[] {
   return [...row.slice(0, -1), path === home || path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path]
 }
 
-function notesOf({ name, reason, budget = [] }: Session): string[] {
+const MUTE = 'hears but cannot speak: a sandbox shuts its commands in, mesh doctor'
+
+function notesOf({ name, reason, budget = [], speaks }: Session): string[] {
   const holds = budget.filter(({ held }) => held > 0).map((pair) => `${pair.held} held from ${pair.with}`)
   const held = holds.length > 0 ? [`${holds.join(', ')}: mesh budget resume ${name}`] : []
-  return reason ? [reason, ...held] : held
+  return [...(reason ? [reason] : []), ...(speaks === false ? [MUTE] : []), ...held]
 }
 
 /** The door that a message would go through now, and whether one did. An older sidecar knows no doors. */

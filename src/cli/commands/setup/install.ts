@@ -9,10 +9,13 @@ import {
   installClaudeCode,
   installPlugin,
   installScript,
+  openSandbox,
   type PluginInstalled,
   permissionRules,
   refreshClaudeCode,
+  shutSandbox,
 } from '../../../harness/setup.ts'
+import { readRepository } from '../../../host/repository/git.ts'
 import { type Context, misuse, type Switches } from '../../command.ts'
 
 /** The folder of the package; the built command is in `dist`. */
@@ -33,7 +36,16 @@ export async function run(context: Context<Flags>): Promise<undefined> {
   } else await show(context, installClaudeCode({ ...options, ...(project ? { project: cwd } : {}) }))
   if (dryRun) return
   await prepareEngine(context)
+  offerSandbox(context)
   for (const path of refreshClaudeCode({ ...options, packageDir })) context.out.note(`brought up to date: ${path}`)
+}
+
+/** A session whose sandbox is on joins and hears; only a person may open it. */
+function offerSandbox({ env, home, cwd, out }: Context): void {
+  const shut = shutSandbox(env, home, readRepository(cwd)?.topLevel ?? cwd)
+  if (!shut) return
+  const cause = `${shut.path} turns Claude Code’s sandbox on: the model’s commands cannot reach mesh from it`
+  out.note(`${cause}. To let them, merge ${openSandbox(home)}`)
 }
 
 /** Fetches the engine so that the first session need not wait. Without one, a session fetches it itself. */

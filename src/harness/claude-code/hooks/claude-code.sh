@@ -84,6 +84,7 @@ export_to_shells() {
   [ -n "$CLAUDE_ENV_FILE" ] || return
   cat >>"$CLAUDE_ENV_FILE" <<END
 export MESH_SESSION="cc-\${CLAUDE_PID:-$pid}"
+export MESH_SPACE="$(readlink /proc/self/ns/pid)"
 END
   [ -n "$MESH_HOME" ] || cat >>"$CLAUDE_ENV_FILE" <<'END'
 export MESH_HOME=@HOME@
@@ -91,6 +92,45 @@ END
   cat >>"$CLAUDE_ENV_FILE" <<'END'
 if [ -r "$MESH_HOME/run/$MESH_SESSION/@RUN_ENV@" ]; then . "$MESH_HOME/run/$MESH_SESSION/@RUN_ENV@"; fi
 END
+}
+
+# Finds a Node besides those that were tried: the one of the install, that of PATH, one of the places where they usually are.
+find_node() {
+  for node in "$installed_node" "$(command -v node)" /usr/local/bin/node /opt/homebrew/bin/node /usr/bin/node \
+    "$HOME/.volta/bin/node" "$HOME/.asdf/shims/node" "$HOME/.local/share/mise/shims/node" \
+    "$HOME/.local/share/fnm/aliases/default/bin/node" "$HOME"/.nvm/versions/node/*/bin/node; do
+    case $tried in *":$node:"*) continue ;; esac
+    [ -f "$node" ] && [ -x "$node" ] && return 0
+  done
+  return 1
+}
+
+# Makes a text fit the inside of a JSON string: without controls, quotes and backslashes.
+plain() {
+  tr '\000-\037\042\134' ' ' | cut -c 1-300
+}
+
+# Prints why the sidecar did not start, as the inside of a JSON string: the message of its own error, else its last words.
+reason() {
+  words=$(sed -n 's/^{"error":{"code":"[a-z_]*","message":"\(.*\)","hint":".*/\1/p' "$dir/stderr" | tail -n 1)
+  [ -n "$words" ] || words=$(grep -E 'Error|Fatal|bad option|No such file|not found' "$dir/stderr" | tail -n 1)
+  [ -n "$words" ] || words=$(grep -v -e '^Warning: disabling flag' -e '^[[:space:]]*$' "$dir/stderr" | tail -n 1)
+  [ -n "$words" ] || words="its sidecar exits with $1 at its start"
+  printf '%s' "$words" | plain
+}
+
+# Tells the user, once in a client's life, that this session did not join. The text is the inside of a JSON string.
+tell() {
+  [ "$event" = SessionStart ] && [ ! -e "$dir/told" ] || return
+  [ ! -d "$dir" ] || : >"$dir/told"
+  printf '{"systemMessage":"mesh: this session did not join: %s (mesh doctor says more)"}\n' "$1"
+}
+
+# Keeps a failed start where mesh doctor looks, in the form of the sidecar's own log.
+log_failure() {
+  mkdir -p "$home/logs"
+  printf '{"level":60,"time":"%s","error":"%s","msg":"not started"}\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+    "$(reason "$1")" >>"$home/logs/cc-$pid.log"
 }
 
 # Waits for the sidecar's answer to this very event and prints it.
@@ -107,12 +147,13 @@ answer() {
     if [ "$step" -lt 60 ]; then sleep 0.004; else sleep 0.02; fi
     step=$((step + 1))
   done
+  [ -r "$dir/failed" ] && read -r code <"$dir/failed" && tell "$(reason "$code")"
 }
 
 # Keeps the sidecar running while the client lives. It exits 0 when it is done. Its standard output is the hook's
 # socket: the end of file on it is how it learns of the client's death. Nothing is ever written to it.
 keep_sidecar() {
-  [ -r "$dir/loop" ] && read -r other <"$dir/loop" && kill -0 "$other" && return
+  [ -r "$dir/loop" ] && read -r other <"$dir/loop" && [ "$other" != $$ ] && kill -0 "$other" && return
   echo $$ >"$dir/loop"
   rm -f "$dir/client.json"
   unset NODE_EXTRA_CA_CERTS NODE_OPTIONS
@@ -123,23 +164,40 @@ keep_sidecar() {
   stopping=
   trap 'stopping=1; kill -TERM $child' TERM
   pause=0.2
+  installed_node=$node
+  tried=:
   while [ -z "$stopping" ] && kill -0 "$pid"; do
     rm -f "$dir/failed"
     begun=$(date +%s)
     # On a full disk the sidecar starts all the same: its last words are lost.
     last_words=/dev/null
     (: >"$dir/stderr") && last_words=$dir/stderr
-    "$node" "$@" "$sidecar" claude-code "$dir" </dev/null 2>"$last_words" &
-    child=$!
-    outlive && break
-    [ -z "$stopping" ] || break
-    [ -d "$dir" ] || break
-    # A Node that does not know the flags starts without them.
-    if [ $code = 9 ] && [ $# -gt 0 ]; then
-      set --
-      continue
+    # Another install may have written this script anew.
+    [ -r "$sidecar" ] || exec sh "$home/hooks/@SCRIPT@" sidecar "$pid" "$form"
+    if find_node; then
+      "$node" "$@" "$sidecar" claude-code "$dir" </dev/null 2>"$last_words" &
+      child=$!
+      outlive && break
+      [ -z "$stopping" ] || break
+      [ -d "$dir" ] || break
+      # A Node that does not know the flags starts without them.
+      if [ $code = 9 ] && [ $# -gt 0 ]; then
+        set --
+        continue
+      fi
+      set -- @FLAGS@
+      # A Node that failed at once may be broken, or too old: the next one.
+      if [ $(($(date +%s) - begun)) -lt 5 ]; then
+        tried=$tried$node:
+        find_node && continue
+      fi
+      tried=:
+    else
+      code=127
+      echo 'no Node was found: run mesh install with one that stays' >"$last_words"
     fi
     echo "$code" >"$dir/failed"
+    log_failure "$code"
     [ $(($(date +%s) - begun)) -lt 60 ] || pause=0.2
     sleep $pause &
     child=$!
@@ -167,8 +225,15 @@ esac
 
 case $event in
 SessionStart | sidecar)
-  command -v "$node" >/dev/null || node=node
-  [ -r "$sidecar" ] && mkdir -p "$dir/spool" "$dir/start" && claim || exit 0
+  if ! mkdir -p "$dir/spool" "$dir/start"; then
+    tell "$(printf '%s' "$dir" | plain) cannot be made"
+    exit 0
+  fi
+  if [ ! -r "$sidecar" ]; then
+    tell 'its program is gone; run mesh install again, or mesh uninstall'
+    exit 0
+  fi
+  claim || exit 0
   if [ "$event" = sidecar ]; then
     keep_sidecar
   else

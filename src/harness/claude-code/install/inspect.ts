@@ -11,7 +11,7 @@ import { localSettings, userSettings } from './install.ts'
 import { otherHome } from './other-home.ts'
 import { pluginFiles } from './plugin.ts'
 import { listInstalls } from './record.ts'
-import { isObject, type Json, openSettings } from './settings-file.ts'
+import { isObject, type Json, managedPath, openSettings } from './settings-file.ts'
 import { pluginId } from './settings-merge.ts'
 
 const SCRIPT_BYTES = 1024 * 1024
@@ -143,12 +143,6 @@ function switchesOff(user: string, top: string, managed: string): Inspection['sw
     const keys = path === managed ? ['disableAllHooks', 'allowManagedHooksOnly'] : ['disableAllHooks']
     return keys.filter((key) => settings[key] === true).map((key) => ({ path, key }))
   })
-}
-
-/** Returns the path that Claude Code's documentation gives. */
-function managedPath(): string {
-  const dir = process.platform === 'darwin' ? '/Library/Application Support/ClaudeCode' : '/etc/claude-code'
-  return join(dir, 'managed-settings.json')
 }
 
 function handlers(entries: unknown): Json[] {

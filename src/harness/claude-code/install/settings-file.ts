@@ -23,6 +23,12 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Returns the path of an administrator's settings that Claude Code's documentation gives. */
+export function managedPath(): string {
+  const dir = process.platform === 'darwin' ? '/Library/Application Support/ClaudeCode' : '/etc/claude-code'
+  return join(dir, 'managed-settings.json')
+}
+
 /**
  * Reads settings; an empty file counts as none. Throws `bad_request` for anything but a JSON object in UTF-8, and
  * `denied`.

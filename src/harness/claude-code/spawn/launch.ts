@@ -22,7 +22,7 @@ const OF_SESSION =
   /^(CLAUDECODE|AI_AGENT|CLAUDE_(PID|EFFORT|ENV_FILE|PROJECT_DIR|JOB_DIR|SESSION_ID|PLUGIN_(ROOT|DATA)|BG_\w+)|CLAUDE_CODE_(CHILD_\w+|ENTRYPOINT|EXECPATH|SESSION_(ID|ATTENDED|KIND|NAME|LOG|ORIGIN)|MESSAGING_(SOCKET|TOKEN)|LAUNCHED_BY_SESSION_IDS|HOST_SHORT_TEMP_DIRS|TOOL_USE_ID))$/
 
 /** Variables of the calling session or run, not of the child. */
-const OF_MESH = new Set(['MESH_SESSION', 'MESH_RUN_ID', 'MESH_LINEAGE', 'MESH_NAME'])
+const OF_MESH = new Set(['MESH_SESSION', 'MESH_SPACE', 'MESH_RUN_ID', 'MESH_LINEAGE', 'MESH_NAME'])
 
 /** Returns the environment of a session that this one starts. */
 export function childEnv(env: Env): Env {

@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { hookScript } from '../../../../../src/harness/claude-code/hooks/script.ts'
 import { describeEachShell, silent } from './lab.ts'
 
 /** Stands for the sidecar: answers the first event that it finds. */
@@ -47,8 +48,8 @@ describeEachShell('SessionStart', (lab) => {
     expect(await ended).toEqual({ code: 0, text: '' })
   })
 
-  test('does not wait for a sidecar that cannot run', async () => {
-    writeFileSync(lab.sidecar, 'process.exit(3)')
+  test('does not wait for a sidecar that cannot run, and tells the user once why', async () => {
+    writeFileSync(lab.sidecar, `console.error('Error: no "room"'); process.exit(3)`)
     const [start, side] = lab.lines('SessionStart')
     const client = spawn('sleep', ['60'])
     lab.env.CLAUDE_PID = String(client.pid)
@@ -57,13 +58,44 @@ describeEachShell('SessionStart', (lab) => {
     const slept = join(lab.root, 'slept')
     const stub = '#!/bin/sh\necho "$1" >>"$(dirname "$0")/../slept"; exec /bin/sleep "$1"'
     writeFileSync(join(lab.root, 'bin', 'sleep'), stub, { mode: 0o755 })
+    const said = JSON.stringify({
+      systemMessage: 'mesh: this session did not join: Error: no  room  (mesh doctor says more)',
+    })
+    expect(lab.run('SessionStart', { line: start! })).toMatchObject({ ...silent, stdout: `${said}\n` })
     expect(lab.run('SessionStart', { line: start! })).toMatchObject(silent)
+    expect(readFileSync(join(lab.home, 'logs', `cc-${client.pid}.log`), 'utf8')).toMatch(
+      /^\{"level":60,"time":"[-0-9T:]+Z","error":"Error: no {2}room ","msg":"not started"\}\n/,
+    )
     const waits = existsSync(slept) ? readFileSync(slept, 'utf8').split('\n') : []
     // For a sidecar that is starting it looks 195 times.
     expect(waits.filter((time) => /^0\.0/.test(time)).length).toBeLessThan(100)
     client.kill('SIGKILL')
     hook.kill('SIGTERM')
     await ended
+  })
+
+  test('a Node that fails at once, or is gone, gives way to another one', async () => {
+    const broken = join(lab.root, 'broken')
+    for (const [at, node] of [broken, join(lab.root, 'gone')].entries()) {
+      writeFileSync(broken, '#!/bin/sh\nexit 134\n', { mode: 0o755 })
+      const starts = join(lab.root, `starts-${at}`)
+      writeFileSync(lab.sidecar, lasting(starts))
+      const script = hookScript({ home: lab.home, node, sidecar: lab.sidecar })
+      writeFileSync(join(lab.home, 'hooks', 'claude-code.sh'), script)
+      const client = spawn('sleep', ['60'])
+      lab.env.CLAUDE_PID = String(client.pid)
+      const { hook, ended } = lab.start(lab.lines('SessionStart')[1]!, 'stdout')
+      await expect.poll(() => existsSync(starts), { timeout: 10_000 }).toBe(true)
+      client.kill('SIGKILL')
+      hook.kill('SIGTERM')
+      await ended
+    }
+  })
+
+  test('the user is told when the program itself is gone', () => {
+    const { stdout } = lab.run('SessionStart')
+    expect(JSON.parse(stdout).systemMessage).toContain('its program is gone; run mesh install again')
+    expect(lab.run('SessionStart')).toMatchObject(silent)
   })
 
   test('the sidecar is started again after a crash, not after it is done, and ended with its hook', async () => {

@@ -1,0 +1,76 @@
+/** Recognizes a sandbox around this process. What it forbids and hides looks like other faults, to be mended elsewhere. */
+import { readFileSync, readlinkSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { MeshError } from '../errors.ts'
+import type { Env } from './home.ts'
+
+/** The process space that the kernel starts with (PROC_PID_INIT_INO): it hides no process of the machine. */
+const FIRST_SPACE = 'pid:[4026531836]'
+
+/** Returns the name of the sandbox whose variable is set: Claude Code's runtime sets it for the shells of a model. */
+export function sandboxName(env: Env): string | null {
+  return env.SANDBOX_RUNTIME ? 'Claude Code’s sandbox (SANDBOX_RUNTIME is set)' : null
+}
+
+/** Returns the error for what a sandbox keeps a command from, for example `connecting to …`. */
+export function sandboxed(env: Env, from: string, cause?: unknown): MeshError {
+  return new MeshError('sandboxed', `${sandboxName(env) ?? 'a sandbox'} keeps this command from ${from}`, { cause })
+}
+
+/** Profiles of macOS let single sockets through; a system call filter, as Linux has it, all or none. */
+export const filtersSocketsByPath = process.platform === 'darwin'
+
+/** Returns the process space that this process is in; the same text for processes that see each other. */
+export function ownSpace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch {
+    // macOS has one.
+    return ''
+  }
+}
+
+/** Returns true where a process of this machine may live and not be seen. */
+export function hidesProcesses(): boolean {
+  return ![FIRST_SPACE, ''].includes(ownSpace())
+}
+
+/** Resolves to true where no socket below `dir` can be reached. No socket need be there: the call before is refused. */
+export function refusesSockets(dir: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(filtersSocketsByPath ? join(dir, 'none') : '/none')
+    probe
+      .once('connect', () => resolve(false))
+      .once('error', (error: NodeJS.ErrnoException) => {
+        resolve(error.code === 'EPERM')
+      })
+    probe.once('close', () => probe.destroy())
+  })
+}
+
+/** Returns true if a path cannot be written here although its file system can be: only this view of it is read-only. */
+export function isReadOnlyView(path: string): boolean {
+  try {
+    return viewOf(path, readFileSync('/proc/self/mountinfo', 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+/** proc_pid_mountinfo(5): the fifth field is the mount point, the sixth the view's options, the last the file system's. */
+function viewOf(path: string, mounts: string): boolean {
+  const views = mounts.split('\n').flatMap((line) => {
+    const [left = '', right = ''] = line.split(' - ')
+    const [, , , , point = '', options = ''] = left.split(' ')
+    const at = point.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+    if (!`${path}/`.startsWith(at === '/' ? '/' : `${at}/`)) return []
+    return [{ at, isReadOnly: has(options, 'ro') && !has(right.split(' ').at(-1) ?? '', 'ro') }]
+  })
+  // Of several mounts on one point the last covers the others.
+  return views.toSorted((a, b) => a.at.length - b.at.length).at(-1)?.isReadOnly ?? false
+}
+
+function has(options: string, word: string): boolean {
+  return options.split(',').includes(word)
+}
