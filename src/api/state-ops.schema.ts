@@ -79,6 +79,8 @@ export const stateOps = {
       tasks: z.int(),
       claims: z.int(),
       messages: z.int(),
+      /** Unread messages that did not fit: they stay with the giver, who can hand over again. 0.1.0 does not say. */
+      stays: z.optional(z.int()),
     }),
   },
   state_show: {

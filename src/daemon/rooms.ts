@@ -12,9 +12,9 @@ import type { Place } from '../host/repository/project.ts'
 import type { Settings } from '../host/settings.ts'
 import { KeyRing, LOCAL_MEMBER, memberKey } from '../link/keys.ts'
 import { Link } from '../link/link.ts'
-import { Stalls } from '../link/stalls.ts'
 import type { NatsConnection } from '../nats/connect.ts'
 import { ProjectStore } from '../nats/project-store.ts'
+import type { StoreListener } from '../nats/writes.ts'
 import type { NameRecord } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
 import type { StartedIn } from '../wire/lineage.ts'
@@ -34,6 +34,7 @@ import { Roles } from './mail/roles.ts'
 import { enter } from './mail/send.ts'
 import { opened, type Storage } from './mail/storage.ts'
 import { actorOf, graceOf } from './names/actor.ts'
+import { Damage } from './names/damage.ts'
 import { type Names, openNames } from './names/names.ts'
 import { Naming } from './names/naming.ts'
 import { notifyPeople } from './names/people.ts'
@@ -86,7 +87,7 @@ export abstract class Rooms implements PolicySession {
   readonly key: KeyObject
   readonly ring: KeyRing
   readonly link: Link<ProjectStore>
-  readonly stalls: Stalls
+  readonly damage: Damage
   readonly naming: Naming
   readonly presence: PresenceKeeper
   readonly recipients = new Recipients()
@@ -114,7 +115,7 @@ export abstract class Rooms implements PolicySession {
   lastActivityAt = this.startedAt
 
   constructor(options: SidecarOptions) {
-    const { home, env, place, log, harness, settings, version, readRecord = () => null } = options
+    const { home, place, log, harness, settings, version, readRecord = () => null } = options
     this.run = findOwnRun(options)
     const asked = this.run?.name
     this.desired = asked === undefined ? options.desired : { name: asked, explicit: true }
@@ -130,7 +131,7 @@ export abstract class Rooms implements PolicySession {
     this.#names = openNames(home, place.project, version)
     this.#currentRuns = openCurrentRuns(home, place.project, version)
     this.link = this.#openLink()
-    this.stalls = new Stalls({ home, env, log })
+    this.damage = new Damage(this)
     this.naming = new Naming(this)
     this.presence = new PresenceKeeper(this)
     this.receipts = new Receipts(log)
@@ -154,7 +155,8 @@ export abstract class Rooms implements PolicySession {
 
   #openLink(): Link<ProjectStore> {
     const { home, env, log, place } = this.options
-    const open = (nc: NatsConnection) => ProjectStore.open(nc, place.project)
+    const listeners = (stalls: StoreListener) => [stalls, this.damage]
+    const open = (nc: NatsConnection, stalls: StoreListener) => ProjectStore.open(nc, place.project, listeners(stalls))
     const { name } = this.desired
     return new Link({ home, env, name, log, open, onUp: (store) => this.up(store), onDown: () => this.down() })
   }

@@ -50,6 +50,7 @@ export class Sidecar extends Rooms {
 
   async up(store: ProjectStore): Promise<void> {
     const { log, home, naming } = this
+    const compared = this.damage.compare(store)
     const before = this.isNamed ? this.record.name : null
     if (before === null || naming.isNewConversation || !(await naming.isStillMine(store))) await naming.join(store)
     await this.#open(store)
@@ -60,6 +61,7 @@ export class Sidecar extends Rooms {
     await this.roles.attach(store, record.roles)
     this.runs.attach(store, before === null && ['new', 'suffixed'].includes(naming.claimed!.outcome))
     this.board.resume(store)
+    void compared.then(() => this.damage.report())
     await this.save()
     void this.loops.notify()
     void this.beginnings.giveLate()
@@ -79,15 +81,17 @@ export class Sidecar extends Rooms {
     this.log.warn('the engine is away')
     this.board.close()
     this.storage?.detach()
-    for (const room of [this.receipts, this.presence, this.runs, this.obligations, this.roles]) room.detach()
+    for (const room of [this.receipts, this.presence, this.runs, this.obligations, this.roles, this.damage])
+      room.detach()
   }
 
   /** Opens the name's files on this machine, unless they are open, and reads its mail. */
   async #open(store: ProjectStore): Promise<void> {
-    const { home, log, incoming, stalls, registry } = this
+    const { home, log, incoming, link, registry } = this
     if (!this.storage) {
       await adoptFormer(home, store, registry)
-      this.storage = await Storage.open({ home, project: store.project, record: this.record, log, incoming, stalls })
+      const { project } = store
+      this.storage = await Storage.open({ home, project, record: this.record, log, incoming, stalls: link.stalls })
       // A crash may have come between its arrival and its answer.
       for (const entry of this.mailbox.inbox.unread()) if (isControl(entry.envelope)) await obey(this, entry)
       this.courier.attach(this.storage.mailbox)
@@ -174,7 +178,6 @@ export class Sidecar extends Rooms {
       this.runs.end(end, FAREWELL_MS),
     ])
     this.witness.stop()
-    this.stalls.stop()
     this.board.close()
     await this.harness.stop().catch(() => {})
     this.leave()
@@ -189,7 +192,12 @@ export class Sidecar extends Rooms {
       const { store } = this.link
       const { name } = this.record
       // Receipts of messages read just before the end are sent, too.
-      await Promise.all([this.registry.end(store, end, new Date().toISOString()), this.receipts.flush(), this.save()])
+      await Promise.all([
+        this.registry.end(store, end, new Date().toISOString()),
+        this.receipts.flush(),
+        this.save(),
+        this.damage.note(),
+      ])
       await store.presence.delete(name)
       return true
     } catch (error) {

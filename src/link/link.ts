@@ -7,8 +7,12 @@ import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
 import type { Logger } from '../host/log.ts'
 import { connectEngine, type NatsConnection } from '../nats/connect.ts'
+import type { StoreListener } from '../nats/writes.ts'
+import { Stalls } from './stalls.ts'
 
 const RETRY_MS = { first: 50, most: 2000 }
+/** A full disk is looked at this often: an engine that ended on it starts as soon as there is space. */
+const FULL_MS = 500
 /** A call waits this long for an engine that is being fetched, which usually takes a few seconds. */
 const FETCH_MS = 8000
 
@@ -17,14 +21,16 @@ interface LinkOptions<Store> {
   env: Env
   name: string
   log: Logger
-  /** Opens what the connection is for. */
-  open(nc: NatsConnection): Promise<Store>
+  /** Opens what the connection is for. `stalls` hears of its writes. */
+  open(nc: NatsConnection, stalls: StoreListener): Promise<Store>
   /** Called after every connect, with a store that works. Throwing counts as not connected: it is called again. */
   onUp(store: Store): Promise<void>
   onDown(): void
 }
 
 export class Link<Store> {
+  /** Judges whether the engine stores what it is given. */
+  readonly stalls: Stalls
   readonly #options: LinkOptions<Store>
   #nc: NatsConnection | null = null
   #store: Store | null = null
@@ -37,6 +43,7 @@ export class Link<Store> {
 
   constructor(options: LinkOptions<Store>) {
     this.#options = options
+    this.stalls = new Stalls(options)
   }
 
   /** The store, or `mesh_down`. */
@@ -111,6 +118,7 @@ export class Link<Store> {
 
   async stop(): Promise<void> {
     this.#stopped = true
+    this.stalls.stop()
     this.#lower()
     await this.#nc?.close().catch(() => {})
   }
@@ -136,12 +144,15 @@ export class Link<Store> {
   async #mendLoop(): Promise<void> {
     const since = performance.now()
     while (!this.#isReady && !this.#stopped) {
+      let most = RETRY_MS.most
       await this.#connect().catch((error) => {
+        const { code } = MeshError.from(error)
+        if (code === 'store_full') most = FULL_MS
         this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'engine not healed')
       })
       if (this.#isReady) return
       // In proportion to how long it is away already. With jitter: a thousand sidecars notice at once.
-      const wait = Math.min(Math.max(RETRY_MS.first, (performance.now() - since) / 4), RETRY_MS.most)
+      const wait = Math.min(Math.max(RETRY_MS.first, (performance.now() - since) / 4), most)
       await sleep(wait * (0.5 + Math.random()), undefined, { ref: false })
     }
   }
@@ -158,14 +169,16 @@ export class Link<Store> {
       this.#mend()
     })
     this.#nc = nc
+    this.stalls.connected(engine.pid)
     try {
-      const store = await this.#options.open(nc)
+      const store = await this.#options.open(nc, this.stalls)
       this.#checkOpen(nc)
       this.#store = store
       await this.#options.onUp(store)
       this.#checkOpen(nc)
       this.#isReady = true
     } catch (error) {
+      if (!nc.isClosed()) this.stalls.refusedAtOpen(MeshError.from(error))
       this.#lower()
       await nc.close().catch(() => {})
       throw error

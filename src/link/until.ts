@@ -4,6 +4,8 @@ import { MeshError } from '../errors.ts'
 
 /** Writers of one record that lose a race back off; so many losses in a row mean that something else is wrong. */
 const ATTEMPTS = 100
+/** No try begins later than this: each waits for the engine for some seconds at most. */
+const WRITE_MS = 10_000
 const BACKOFF_MS = 10
 const BACKOFF_STEPS = 10
 
@@ -85,10 +87,13 @@ class Bell {
 
 /**
  * Tries to write until `attempt` (given how many were made before it) returns a result; null means that another writer
- * was faster, or that the answer was lost. Throws what `attempt` throws, and `conflict` when none of the tries was the first.
+ * was faster, or that the answer was lost. Throws what `attempt` throws, `conflict` when none of the tries was the first, and
+ * `timeout` when they take too long: the write may have been made.
  */
 export async function untilWritten<T>(what: string, attempt: (earlier: number) => Promise<T | null>): Promise<T> {
+  const deadline = performance.now() + WRITE_MS
   for (let earlier = 0; earlier < ATTEMPTS; earlier++) {
+    if (performance.now() > deadline) throw new MeshError('timeout', `${what} was not written in time`)
     const written = await attempt(earlier)
     if (written !== null) return written
     // The first loss says only that the record had changed since it was read.

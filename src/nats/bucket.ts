@@ -4,10 +4,11 @@ import { type KV, Kvm } from '@nats-io/kv'
 import type { NatsConnection } from 'nats'
 import type * as z from 'zod/mini'
 import { MeshError } from '../errors.ts'
-import { decodeRecord, encodeRecord } from '../wire/codec.ts'
+import { decodeRecord, encodeRecord, isOfLaterVersion } from '../wire/codec.ts'
 import { whileOpen } from './connect.ts'
 import { readFrom, readLast } from './direct.ts'
 import { isConflict, isNotFound, toMeshError } from './errors.ts'
+import type { Writes } from './writes.ts'
 
 export interface Entry<T> {
   key: string
@@ -22,10 +23,18 @@ export interface Change<T> extends Omit<Entry<T>, 'value'> {
   value: T | null
 }
 
+export interface Look<T> {
+  value: T | null
+  revision: number
+  isThere: boolean
+  isLater: boolean
+}
+
 interface BucketOptions<S extends z.ZodMiniType> {
   nc: NatsConnection
   js: JetStreamClient
   jsm: JetStreamManager
+  writes: Writes
   name: string
   schema: S
   /** The subject on which the engine publishes a change of a key, if it does. */
@@ -37,14 +46,16 @@ export class Bucket<S extends z.ZodMiniType> {
   readonly #kv: KV
   readonly #js: JetStreamClient
   readonly #jsm: JetStreamManager
+  readonly #writes: Writes
   readonly #name: string
   readonly #schema: S
   readonly #changed: BucketOptions<S>['changed']
 
-  private constructor({ nc, js, jsm, name, schema, changed }: BucketOptions<S>, kv: KV) {
+  private constructor({ nc, js, jsm, writes, name, schema, changed }: BucketOptions<S>, kv: KV) {
     this.#nc = nc
     this.#js = js
     this.#jsm = jsm
+    this.#writes = writes
     this.#name = name
     this.#schema = schema
     this.#changed = changed
@@ -64,13 +75,14 @@ export class Bucket<S extends z.ZodMiniType> {
 
   /**
    * The value and the revision (0: it never was) at one moment: a key made between two looks would be written over.
-   * `isThere`: it has a value, be it unreadable.
+   * `isThere`: it has a value, be it unreadable; `isLater`: a later version of mesh wrote it.
    */
-  async look(key: string): Promise<{ value: z.output<S> | null; revision: number; isThere: boolean }> {
+  async look(key: string): Promise<Look<z.output<S>>> {
     const entry = await this.#kv.get(key).catch(nullIfMissing)
     const isThere = entry?.operation === 'PUT'
     const value = isThere ? decodeRecord(this.#schema, entry.value) : null
-    return { value, revision: entry?.revision ?? 0, isThere }
+    const isLater = isThere && value === null && isOfLaterVersion(entry.value)
+    return { value, revision: entry?.revision ?? 0, isThere, isLater }
   }
 
   /** Returns the revision at which `key` has no readable record, 0 if it never was; null while it has one. */
@@ -81,14 +93,14 @@ export class Bucket<S extends z.ZodMiniType> {
 
   /** Writes whatever is there. Resolves to the new revision. */
   async put(key: string, value: z.input<S>): Promise<number> {
-    return this.#kv.put(key, encodeRecord(value as object)).catch(rethrow)
+    return this.#write(() => this.#kv.put(key, encodeRecord(value as object))).catch(rethrow)
   }
 
   /** Writes if the key is still at `revision` (0: absent). Null: another writer was faster. */
   async update(key: string, value: z.input<S>, revision: number): Promise<number | null> {
     const bytes = encodeRecord(value as object)
-    const written = revision === 0 ? this.#kv.create(key, bytes) : this.#kv.update(key, bytes, revision)
-    return written.catch((error) => {
+    const write = () => (revision === 0 ? this.#kv.create(key, bytes) : this.#kv.update(key, bytes, revision))
+    return this.#write(write).catch((error) => {
       if (isConflict(error)) return null
       return rethrow(error)
     })
@@ -97,7 +109,7 @@ export class Bucket<S extends z.ZodMiniType> {
   /** Removes a key, if it is still at `revision` where one is given. False: another writer was faster. */
   async delete(key: string, revision?: number): Promise<boolean> {
     try {
-      await this.#kv.purge(key, revision === undefined ? {} : { previousSeq: revision })
+      await this.#write(() => this.#kv.purge(key, revision === undefined ? {} : { previousSeq: revision }))
       return true
     } catch (error) {
       if (isConflict(error)) return false
@@ -111,7 +123,7 @@ export class Bucket<S extends z.ZodMiniType> {
    */
   async all(filter = '>'): Promise<Entry<z.output<S>>[]> {
     const prefix = `$KV.${this.#name}.`
-    const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, `KV_${this.#name}`, prefix + filter)
+    const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, this.#stream, prefix + filter)
     return stored.flatMap(
       ({ subject, data, seq, time }) => this.#entry(subject.slice(prefix.length), data, seq, time.getTime()) ?? [],
     )
@@ -120,7 +132,7 @@ export class Bucket<S extends z.ZodMiniType> {
   /** The changes from position `seq` on that are still stored, oldest first. */
   async changesFrom(seq: number): Promise<Change<z.output<S>>[]> {
     const prefix = `$KV.${this.#name}.`
-    const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, `KV_${this.#name}`, `${prefix}>`, seq)
+    const stored = await readFrom({ nc: this.#nc, jsm: this.#jsm }, this.#stream, `${prefix}>`, seq)
     return stored.map(({ subject, data, seq: revision, time }) => {
       const value = decodeRecord(this.#schema, data)
       return { key: subject.slice(prefix.length), value, revision, writtenAt: time.getTime() }
@@ -130,7 +142,7 @@ export class Bucket<S extends z.ZodMiniType> {
   /** When the bucket was made (another time means another bucket), and its last position. */
   async extent(): Promise<{ createdAt: string; lastSeq: number }> {
     try {
-      const { created, state } = await this.#jsm.streams.info(`KV_${this.#name}`)
+      const { created, state } = await this.#jsm.streams.info(this.#stream)
       return { createdAt: created.toString(), lastSeq: state.last_seq }
     } catch (error) {
       throw toMeshError(error)
@@ -140,7 +152,7 @@ export class Bucket<S extends z.ZodMiniType> {
   /** The latest records of a bucket that keeps history. Costs a consumer for as long as it takes. */
   async latest(): Promise<Entry<z.output<S>>[]> {
     const prefix = `$KV.${this.#name}.`
-    const stored = await readLast({ js: this.#js, jsm: this.#jsm }, `KV_${this.#name}`)
+    const stored = await readLast({ js: this.#js, jsm: this.#jsm }, this.#stream)
     return stored.flatMap(
       ({ subject, data, seq, at }) => this.#entry(subject.slice(prefix.length), data, seq, at) ?? [],
     )
@@ -176,6 +188,14 @@ export class Bucket<S extends z.ZodMiniType> {
     } catch (error) {
       throw toMeshError(error)
     }
+  }
+
+  #write<T>(write: () => Promise<T>): Promise<T> {
+    return this.#writes.do(this.#stream, write)
+  }
+
+  get #stream(): string {
+    return `KV_${this.#name}`
   }
 
   #entry(key: string, bytes: Uint8Array, revision: number, writtenAt: number): Entry<z.output<S>> | null {

@@ -21,9 +21,11 @@ export async function readFrom(engine: Engine, stream: string, subject: string, 
   const found: StoredMsg[] = []
   for (;;) {
     const page = await whileOpen(engine.nc, readPage(engine.jsm, stream, subject, seq))
-    found.push(...page)
-    if (page.length < PAGE) return found
-    seq = page.at(-1)!.seq + 1
+    for (const message of page) found.push(message)
+    const last = page.at(-1)
+    // The server ends a page early at 64 MiB.
+    if (!last || last.pending === 0) return found
+    seq = last.seq + 1
   }
 }
 

@@ -40,7 +40,7 @@ export function toMeshError(error: unknown): MeshError {
   if (/^(consumer|stream) (deleted|not found)/i.test(message))
     return new MeshError('not_found', message, { cause: error })
   const unreachable = error instanceof NoRespondersError || error instanceof RequestError
-  if (unreachable || /not enabled|CLOSED|DRAINING|DISCONNECT|ECONN|connecti(on|ng)/i.test(message)) {
+  if (unreachable || /no responders|not enabled|CLOSED|DRAINING|DISCONNECT|ECONN|connecti(on|ng)/i.test(message)) {
     return new MeshError('mesh_down', 'the engine cannot be reached', { cause: error })
   }
   return new MeshError('internal', message, { cause: error })

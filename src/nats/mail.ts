@@ -12,6 +12,7 @@ import {
   type JsMsg,
 } from '@nats-io/jetstream'
 import { isNotFound, toMeshError } from './errors.ts'
+import type { Writes } from './writes.ts'
 
 export interface Delivery {
   subject: string
@@ -154,17 +155,21 @@ function acknowledge(message: JsMsg): void {
   }
 }
 
+interface RoleEngine {
+  js: JetStreamClient
+  jsm: JetStreamManager
+  writes: Writes
+}
+
 /** A role's shared durable: the reader that pulls gets the next message. */
 export class RoleReader {
-  readonly #js: JetStreamClient
-  readonly #jsm: JetStreamManager
+  readonly #engine: RoleEngine
   readonly #stream: string
   readonly #durable: string
   readonly #filter: string
 
-  constructor(js: JetStreamClient, jsm: JetStreamManager, stream: string, durable: string, filter: string) {
-    this.#js = js
-    this.#jsm = jsm
+  constructor(engine: RoleEngine, stream: string, durable: string, filter: string) {
+    this.#engine = engine
     this.#stream = stream
     this.#durable = durable
     this.#filter = filter
@@ -172,24 +177,22 @@ export class RoleReader {
 
   /** Makes the durable if it is missing; an existing one goes on where it was. */
   async ensure(): Promise<void> {
-    await this.#jsm.consumers
-      .add(this.#stream, {
-        durable_name: this.#durable,
-        filter_subject: this.#filter,
-        deliver_policy: DeliverPolicy.All,
-        ack_policy: AckPolicy.Explicit,
-        ack_wait: nanos(ACK_WAIT_MS),
-        max_ack_pending: MAX_ACK_PENDING,
-        inactive_threshold: nanos(INACTIVE_MS),
-      })
-      .catch((error) => {
-        throw toMeshError(error)
-      })
+    const { jsm, writes } = this.#engine
+    const durable = {
+      durable_name: this.#durable,
+      filter_subject: this.#filter,
+      deliver_policy: DeliverPolicy.All,
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: nanos(ACK_WAIT_MS),
+      max_ack_pending: MAX_ACK_PENDING,
+      inactive_threshold: nanos(INACTIVE_MS),
+    }
+    await writes.do(this.#stream, () => jsm.consumers.add(this.#stream, durable))
   }
 
   /** The next message, or null when none came within a few seconds. `decide` says what becomes of it. */
   async next(decide: (delivery: Delivery) => Promise<RoleVerdict>): Promise<boolean> {
-    const consumer = await this.#js.consumers.get(this.#stream, this.#durable)
+    const consumer = await this.#engine.js.consumers.get(this.#stream, this.#durable)
     const message: JsMsg | null = await consumer.next({ expires: ROLE_PULL_MS })
     if (!message) return false
     const verdict = await decide({ subject: message.subject, data: message.data, seq: message.seq }).catch(() => 'back')

@@ -9,11 +9,13 @@ import { limits } from '../wire/limits.ts'
 import { readFrom } from './direct.ts'
 import { toMeshError } from './errors.ts'
 import { objectInfo } from './object-info.schema.ts'
+import type { Writes } from './writes.ts'
 
 interface ObjectsOptions {
   nc: NatsConnection
   js: JetStreamClient
   jsm: JetStreamManager
+  writes: Writes
   name: string
   /** The noun for an object in errors. */
   what: string
@@ -35,11 +37,11 @@ export interface StoredObject {
 
 export class Objects {
   readonly #store: ObjectStore
-  readonly #engine: Pick<ObjectsOptions, 'nc' | 'jsm'>
+  readonly #engine: Pick<ObjectsOptions, 'nc' | 'jsm' | 'writes'>
   readonly #options: Pick<ObjectsOptions, 'name' | 'what' | 'renewMs'>
 
-  private constructor({ nc, jsm, ...options }: ObjectsOptions, store: ObjectStore) {
-    this.#engine = { nc, jsm }
+  private constructor({ nc, jsm, writes, ...options }: ObjectsOptions, store: ObjectStore) {
+    this.#engine = { nc, jsm, writes }
     this.#options = options
     this.#store = store
   }
@@ -52,7 +54,8 @@ export class Objects {
   async put(bytes: Uint8Array): Promise<string> {
     const name = sha256(bytes)
     try {
-      if (!isFresh(await this.#store.info(name), this.#options.renewMs)) await this.#store.putBlob({ name }, bytes)
+      if (!isFresh(await this.#store.info(name), this.#options.renewMs))
+        await this.#engine.writes.do(this.#stream, () => this.#store.putBlob({ name }, bytes))
       return name
     } catch (error) {
       throw toMeshError(error)
@@ -84,10 +87,12 @@ export class Objects {
 
   /** Removes an object as it was found: one that was put again since stays. */
   async remove({ subject, nuid, seq }: StoredObject): Promise<void> {
-    const { jsm } = this.#engine
+    const { jsm, writes } = this.#engine
     try {
-      await jsm.streams.purge(this.#stream, { filter: this.#chunks(nuid) })
-      await jsm.streams.purge(this.#stream, { filter: subject, seq: seq + 1 })
+      await writes.do(this.#stream, async () => {
+        await jsm.streams.purge(this.#stream, { filter: this.#chunks(nuid) })
+        await jsm.streams.purge(this.#stream, { filter: subject, seq: seq + 1 })
+      })
     } catch (error) {
       throw toMeshError(error)
     }

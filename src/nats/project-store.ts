@@ -22,26 +22,36 @@ import { isNotFound, toMeshError } from './errors.ts'
 import { type Delivery, MailReader, RoleReader } from './mail.ts'
 import { Objects } from './objects.ts'
 import { RunStore } from './run-store.ts'
-import { ensureStreams, type StoreHealth, storeHealth } from './streams.ts'
+import { type Extent, ensureStreams, readExtents, type StoreHealth, storeHealth } from './streams.ts'
+import { type StoreListener, Writes } from './writes.ts'
 
 /** A large body that is sent again is kept anew from then on, but not stored each time. */
 const BODY_RENEW_MS = 86_400_000
 /** A publish waits for its acknowledgement for this long. */
 const PUBLISH_TIMEOUT_MS = 2000
 
-async function openBuckets(nc: NatsConnection, js: JetStreamClient, jsm: JetStreamManager, project: string) {
+/** The connection to the engine, and how it is used. */
+interface Engine {
+  nc: NatsConnection
+  js: JetStreamClient
+  jsm: JetStreamManager
+  writes: Writes
+}
+
+async function openBuckets(engine: Engine, project: string) {
   const names = storeNames(project)
-  const engine = { nc, js, jsm }
+  // What is kept in memory has nothing to do with the disk.
+  const inMemory = { ...engine, writes: new Writes(engine.nc, []) }
   const changesOf = (bucket: 'names' | 'presence' | 'tasks') => (key: string) => changeSubject(project, bucket, key)
   const [nameBucket, presenceBucket, surfacedBucket, takers, members, tasks, claims, edits] = await Promise.all([
     Bucket.open({ ...engine, name: names.names, schema: nameRecord, changed: changesOf('names') }),
-    Bucket.open({ ...engine, name: names.presence, schema: presence, changed: changesOf('presence') }),
+    Bucket.open({ ...inMemory, name: names.presence, schema: presence, changed: changesOf('presence') }),
     Bucket.open({ ...engine, name: names.surfaced, schema: surfaced }),
     Bucket.open({ ...engine, name: names.takers, schema: taker }),
     Bucket.open({ ...engine, name: names.members, schema: memberRecord }),
     Bucket.open({ ...engine, name: names.tasks, schema: task, changed: changesOf('tasks') }),
     Bucket.open({ ...engine, name: names.claims, schema: fileClaims }),
-    Bucket.open({ ...engine, name: names.edits, schema: fileEdits }),
+    Bucket.open({ ...inMemory, name: names.edits, schema: fileEdits }),
   ])
   const [state, objects, documents] = await Promise.all([
     Bucket.open({ ...engine, name: names.state, schema: statePointer }),
@@ -71,20 +81,22 @@ export class ProjectStore {
   readonly #nc: NatsConnection
   readonly #js: JetStreamClient
   readonly #jsm: JetStreamManager
+  readonly #writes: Writes
+  readonly #listeners: readonly StoreListener[]
 
   private constructor(
     project: string,
-    nc: NatsConnection,
-    js: JetStreamClient,
-    jsm: JetStreamManager,
-    open: Buckets,
-    runs: RunStore,
+    { nc, js, jsm, writes }: Engine,
+    open: Buckets & { runs: RunStore },
+    listeners: readonly StoreListener[],
   ) {
     this.project = project
-    this.runs = runs
+    this.runs = open.runs
     this.#nc = nc
     this.#js = js
     this.#jsm = jsm
+    this.#writes = writes
+    this.#listeners = listeners
     this.names = open.names
     this.presence = open.presence
     this.surfaced = open.surfaced
@@ -99,31 +111,43 @@ export class ProjectStore {
   }
 
   /** Opens the project's store and makes what is missing of it. Throws `mesh_down`, `store_full`. */
-  static async open(nc: NatsConnection, project: string): Promise<ProjectStore> {
+  static async open(
+    nc: NatsConnection,
+    project: string,
+    listeners: readonly StoreListener[] = [],
+  ): Promise<ProjectStore> {
     try {
       const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
       const js = jetstream(nc, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
-      await ensureStreams(jsm, project)
-      const [buckets, runs] = await Promise.all([openBuckets(nc, js, jsm, project), RunStore.bind(nc, jsm, project)])
-      return new ProjectStore(project, nc, js, jsm, buckets, runs)
+      const engine = { nc, js, jsm, writes: new Writes(nc, listeners) }
+      await ensureStreams(jsm, project, engine.writes)
+      const opening = [openBuckets(engine, project), RunStore.bind(nc, jsm, project, listeners)] as const
+      const [buckets, runs] = await Promise.all(opening)
+      return new ProjectStore(project, engine, { ...buckets, runs }, listeners)
     } catch (error) {
       throw toMeshError(error)
     }
+  }
+
+  /** Reports that something cannot be read any more. `what` is a noun: the same again is the same damage. */
+  reportDamage(what: string): void {
+    for (const listener of this.#listeners) listener.damaged?.(what)
   }
 
   /** Returns the store of another project over this connection, for witnesses. */
   async sibling(project: string): Promise<ProjectStore> {
-    return project === this.project ? this : ProjectStore.open(this.#nc, project)
+    return project === this.project ? this : ProjectStore.open(this.#nc, project, this.#listeners)
   }
 
   /** Appends to the messages stream; resolves once it is on the engine's disk. The id makes a retry the same message. */
   async publish(subject: string, bytes: Uint8Array, messageId: string): Promise<{ seq: number; duplicate: boolean }> {
-    try {
+    let duplicate = false
+    const seq = await this.#writes.do(storeNames(this.project).messages, async () => {
       const ack = await this.#js.publish(subject, bytes, { msgID: messageId, timeout: PUBLISH_TIMEOUT_MS })
-      return { seq: ack.seq, duplicate: ack.duplicate }
-    } catch (error) {
-      throw toMeshError(error)
-    }
+      duplicate = ack.duplicate
+      return ack.seq
+    })
+    return { seq, duplicate }
   }
 
   async messagesState(): Promise<{ lastSeq: number }> {
@@ -133,6 +157,11 @@ export class ProjectStore {
     } catch (error) {
       throw toMeshError(error)
     }
+  }
+
+  /** Returns how far each stream that is on disk goes now. Throws `not_found`, `mesh_down`. */
+  extents(): Promise<Extent[]> {
+    return readExtents(this.#jsm, this.project)
   }
 
   /** Returns the engine's view of the project's streams and buckets. Throws `mesh_down`, `timeout`. */
@@ -167,7 +196,7 @@ export class ProjectStore {
     const { messages } = storeNames(this.project)
     const filter = mailFilters(this.project, name, [])[0]!
     try {
-      await this.#jsm.streams.purge(messages, { filter, seq: lastSeq + 1 })
+      await this.#writes.do(messages, () => this.#jsm.streams.purge(messages, { filter, seq: lastSeq + 1 }))
       await this.deleteDurable(durable)
     } catch (error) {
       throw toMeshError(error)
@@ -189,18 +218,30 @@ export class ProjectStore {
     return new MailReader(this.#js, this.#jsm, { ...options, stream }, onDelivery, onTrouble)
   }
 
+  /** Returns how many messages a durable's reader has not taken yet; 0 if there is none. */
+  async waitingFor(durable: string): Promise<number> {
+    try {
+      const info = await this.#jsm.consumers.info(storeNames(this.project).messages, durable)
+      return info.num_pending + info.num_ack_pending
+    } catch (error) {
+      if (isNotFound(error)) return 0
+      throw toMeshError(error)
+    }
+  }
+
   readRole(role: string): RoleReader {
     const stream = storeNames(this.project).messages
+    const engine = { js: this.#js, jsm: this.#jsm, writes: this.#writes }
     // Capitals: no session's durable has them.
-    return new RoleReader(this.#js, this.#jsm, stream, `ROLE-${role}`, roleFilter(this.project, role))
+    return new RoleReader(engine, stream, `ROLE-${role}`, roleFilter(this.project, role))
   }
 
   /** Publishes a receipt to the sender of a message. */
   async publishReceipt(to: string, found: Receipt): Promise<void> {
     const subject = receiptSubject(this.project, to, found.id, found.state, found.by)
     // Not deduplicated: a receipt published twice says the same.
-    await this.#js.publish(subject, encodeRecord(found)).catch((error) => {
-      throw toMeshError(error)
+    await this.#writes.do(storeNames(this.project).receipts, async () => {
+      return (await this.#js.publish(subject, encodeRecord(found))).seq
     })
   }
 

@@ -8,6 +8,7 @@ import { readFrom } from './direct.ts'
 import { isConflict, isNotFound, toMeshError } from './errors.ts'
 import type { Delivery } from './mail.ts'
 import { ensureRunStreams } from './streams.ts'
+import { type StoreListener, Writes } from './writes.ts'
 
 const PUBLISH_TIMEOUT_MS = 2000
 
@@ -22,42 +23,51 @@ export class RunStore {
   readonly #nc: NatsConnection
   readonly #js: JetStreamClient
   readonly #jsm: JetStreamManager
+  readonly #listeners: readonly StoreListener[]
+  readonly #writes: Writes
 
   private constructor(
     project: string,
-    nc: NatsConnection,
-    js: JetStreamClient,
-    jsm: JetStreamManager,
+    { nc, js, jsm, writes }: { nc: NatsConnection; js: JetStreamClient; jsm: JetStreamManager; writes: Writes },
+    listeners: readonly StoreListener[],
     records: Bucket<typeof runRecord>,
   ) {
     this.project = project
     this.#nc = nc
     this.#js = js
     this.#jsm = jsm
+    this.#listeners = listeners
+    this.#writes = writes
     this.records = records
   }
 
   /** Opens what runs of the project are kept in and makes what is missing. Throws `mesh_down`, `store_full`. */
-  static async open(nc: NatsConnection, project: string): Promise<RunStore> {
+  static async open(nc: NatsConnection, project: string, listeners: readonly StoreListener[] = []): Promise<RunStore> {
     try {
       const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
-      await ensureRunStreams(jsm, project)
-      return await RunStore.bind(nc, jsm, project)
+      await ensureRunStreams(jsm, project, new Writes(nc, listeners))
+      return await RunStore.bind(nc, jsm, project, listeners)
     } catch (error) {
       throw toMeshError(error)
     }
   }
 
   /** Opens what is there already. */
-  static async bind(nc: NatsConnection, jsm: JetStreamManager, project: string): Promise<RunStore> {
+  static async bind(
+    nc: NatsConnection,
+    jsm: JetStreamManager,
+    project: string,
+    listeners: readonly StoreListener[],
+  ): Promise<RunStore> {
     const js = jetstream(nc, { checkAPI: false, timeout: PUBLISH_TIMEOUT_MS })
-    const bucket = { nc, js, jsm, name: storeNames(project).runs, schema: runRecord }
-    return new RunStore(project, nc, js, jsm, await Bucket.open(bucket))
+    const engine = { nc, js, jsm, writes: new Writes(nc, listeners) }
+    const records = await Bucket.open({ ...engine, name: storeNames(project).runs, schema: runRecord })
+    return new RunStore(project, engine, listeners, records)
   }
 
   /** Returns the runs of another project over this connection. */
   async sibling(project: string): Promise<RunStore> {
-    return project === this.project ? this : RunStore.open(this.#nc, project)
+    return project === this.project ? this : RunStore.open(this.#nc, project, this.#listeners)
   }
 
   /**
@@ -74,8 +84,9 @@ export class RunStore {
   ): Promise<number | null> {
     const expect = { lastSubjectSequence: after, lastSubjectSequenceSubject: eventFilter(this.project, { run }) }
     try {
-      const ack = await this.#js.publish(subject, bytes, { msgID: messageId, expect, timeout: PUBLISH_TIMEOUT_MS })
-      return ack.seq
+      return await this.#writes.do(storeNames(this.project).events, async () => {
+        return (await this.#js.publish(subject, bytes, { msgID: messageId, expect, timeout: PUBLISH_TIMEOUT_MS })).seq
+      })
     } catch (error) {
       if (isConflict(error)) return null
       throw toMeshError(error)

@@ -5,6 +5,7 @@ import {
   RetentionPolicy,
   StorageType,
   type StreamConfig,
+  type StreamInfo,
 } from '@nats-io/jetstream'
 import { limits, maxConsumers, times } from '../wire/limits.ts'
 import {
@@ -15,6 +16,7 @@ import {
   storeNames,
 } from '../wire/subjects.ts'
 import { isNotFound, toMeshError } from './errors.ts'
+import type { Writes } from './writes.ts'
 
 type Definition = Partial<StreamConfig> & { name: string }
 
@@ -115,25 +117,51 @@ function runDefinitions(project: string): Definition[] {
 }
 
 /** Makes the streams and buckets that are missing. Safe to call at once from many sidecars. */
-export function ensureStreams(jsm: JetStreamManager, project: string): Promise<void> {
-  return ensure(jsm, definitions(project))
+export function ensureStreams(jsm: JetStreamManager, project: string, writes: Writes): Promise<void> {
+  return ensure(jsm, definitions(project), writes)
 }
 
 /** Makes the streams for runs, as `ensureStreams` does. */
-export function ensureRunStreams(jsm: JetStreamManager, project: string): Promise<void> {
-  return ensure(jsm, runDefinitions(project))
+export function ensureRunStreams(jsm: JetStreamManager, project: string, writes: Writes): Promise<void> {
+  return ensure(jsm, runDefinitions(project), writes)
 }
 
 /** Asks for the names of all streams at once: the start of a session waits for this. */
-async function ensure(jsm: JetStreamManager, wanted: Definition[]): Promise<void> {
+async function ensure(jsm: JetStreamManager, wanted: Definition[], writes: Writes): Promise<void> {
   try {
     const present = new Set<string>()
     for await (const name of jsm.streams.names()) present.add(name)
+    const missing = wanted.filter(({ name }) => !present.has(name))
     // Adding a stream that a peer has just made with the same definition is no error.
-    await Promise.all(wanted.filter(({ name }) => !present.has(name)).map((one) => jsm.streams.add(one)))
+    await Promise.all(missing.map((one) => writes.do(one.name, () => jsm.streams.add(one))))
   } catch (error) {
     throw toMeshError(error)
   }
+}
+
+/** How far a stream on disk goes. */
+export interface Extent {
+  stream: string
+  /** When it was made: another time means another stream. */
+  createdAt: string
+  lastSeq: number
+  /** Number of messages that the engine found damaged when it started. */
+  damaged: number
+}
+
+/** Returns how far each stream goes that does not go with the engine. */
+export async function readExtents(jsm: JetStreamManager, project: string): Promise<Extent[]> {
+  const onDisk = definitions(project).filter(({ storage }) => storage === StorageType.File)
+  try {
+    return await Promise.all(onDisk.map(async ({ name }) => extentOf(name, await jsm.streams.info(name))))
+  } catch (error) {
+    throw toMeshError(error)
+  }
+}
+
+function extentOf(stream: string, { created, state }: StreamInfo): Extent {
+  const damaged = state.lost?.msgs?.length ?? 0
+  return { stream, createdAt: created.toString(), lastSeq: state.last_seq, damaged }
 }
 
 export interface StoreHealth {

@@ -115,7 +115,7 @@ export class Supervisor {
       env,
       name: `run ${spec.name}`,
       log,
-      open: (nc) => RunStore.open(nc, spec.project),
+      open: (nc, stalls) => RunStore.open(nc, spec.project, [stalls]),
       onUp: async (store) => this.#announcer.attach(store),
       onDown: () => this.#announcer.detach(),
     })

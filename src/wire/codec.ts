@@ -150,6 +150,13 @@ export function decodeRecord<S extends z.ZodMiniType>(schema: S, bytes: Uint8Arr
   return parsed.success ? parsed.data : null
 }
 
+/** True for a record that a later version of mesh wrote: it is to be left alone, unlike garbage. */
+export function isOfLaterVersion(bytes: Uint8Array): boolean {
+  const value = parseJson(bytes)
+  if (value === undefined || value === null || typeof value !== 'object' || Array.isArray(value)) return false
+  return typeof value.v === 'number' && value.v > 1
+}
+
 export function encodeRecord(value: object): Uint8Array {
   return Buffer.from(JSON.stringify(value))
 }

@@ -6,13 +6,10 @@
  *
  * Needs the right to mount a tmpfs; skipped, and said so, where that is missing.
  */
-import { spawnSync } from 'node:child_process'
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Message } from '../../src/api/ops.schema.ts'
+import { FullDisk } from '../support/fault/full-disk.ts'
 import { chooseSeed, FaultHome, FULL, figures, type Ran, random, untilAsync } from '../support/fault/home.ts'
 
 const ROUNDS = FULL ? 20 : 2
@@ -24,37 +21,27 @@ const MOST_TRIES = 30
 const TRIES_AFTER = 4
 
 const dice = random(chooseSeed('disk-full'))
-const place = mkdtempSync(join(tmpdir(), 'mesh-full-'))
-const root = join(place, 'home')
-const canMount = mount()
-if (!canMount) console.log('disk-full: SKIPPED: this user may not mount a tmpfs')
+const disk = new FullDisk('disk-full', SIZE_MB)
 
 let mesh: FaultHome
 
-/** Mounted without the parents' options: a plain tmpfs of its own. */
-function mount(): boolean {
-  mkdirSync(root)
-  return spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${SIZE_MB}m,mode=0700`, 'mesh-fault', root]).status === 0
-}
-
 beforeAll(async () => {
-  if (!canMount) return
-  mesh = await FaultHome.make({ root })
+  if (!disk.isMounted) return
+  mesh = await FaultHome.make({ root: disk.root })
   await mesh.json('whoami', '--as', 'a')
   await mesh.json('whoami', '--as', 'b')
 })
 
 afterAll(async () => {
-  rmSync(ballast(), { force: true })
+  disk.free()
   try {
     await mesh?.close()
   } finally {
-    if (canMount) spawnSync('umount', ['-l', root])
-    rmSync(place, { recursive: true, force: true })
+    disk.close()
   }
 }, 60_000)
 
-test.runIf(canMount)(`a disk that is full ${ROUNDS} times`, { timeout: FULL ? 1_200_000 : 180_000 }, async () => {
+test.runIf(disk.isMounted)(`a disk that is full ${ROUNDS} times`, { timeout: FULL ? 1_200_000 : 180_000 }, async () => {
   const acknowledged = new Set<string>()
   const shown = new Map<string, number>()
   const answers: Ran[] = []
@@ -62,14 +49,14 @@ test.runIf(canMount)(`a disk that is full ${ROUNDS} times`, { timeout: FULL ? 1_
   const sidecars = () => [...mesh.sidecars().values()].map(({ pid }) => pid).sort()
   const before = sidecars()
   for (let round = 0; round < ROUNDS; round++) {
-    fill(dice.below(3) * 1024 * 1024)
+    disk.fill(dice.below(3) * 1024 * 1024)
     const large = dice.below(2) === 0
     for (let i = 0, after = 0; i < MOST_TRIES && after < TRIES_AFTER; i++) {
       const answer = await send(`${round}.${i}`, acknowledged, large ? 100_000 : 100)
       answers.push(answer)
       if (after > 0 || !answer.stdout.includes('"stored"')) after++
     }
-    rmSync(ballast())
+    disk.free()
     const freedAt = performance.now()
     await recover(`${round}.again`, acknowledged)
     recoveries.push(performance.now() - freedAt)
@@ -86,33 +73,6 @@ test.runIf(canMount)(`a disk that is full ${ROUNDS} times`, { timeout: FULL ? 1_
   )
   expect(sidecars()).toEqual(before)
 })
-
-// --- the disk
-
-function ballast(): string {
-  return join(root, 'ballast')
-}
-
-/** Takes all space but `left` bytes. */
-function fill(left: number): void {
-  const fd = openSync(ballast(), 'w')
-  try {
-    for (let chunk = Buffer.alloc(1024 * 1024); free() > left; ) {
-      const size = Math.min(chunk.length, free() - left)
-      if (size < 4096) break
-      writeSync(fd, chunk, 0, size)
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-  } finally {
-    closeSync(fd)
-  }
-}
-
-function free(): number {
-  const { bavail, bsize } = statfsSync(root)
-  return bavail * bsize
-}
 
 // --- traffic
 

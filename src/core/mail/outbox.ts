@@ -33,13 +33,24 @@ export interface Sent {
   storedAt: number | null
 }
 
+/** Bytes that a message takes in memory beside its envelope. */
+const OVERHEAD_BYTES = 512
+
 export class Outbox {
+  /** Bytes of stored messages that are kept; the oldest go first. */
+  readonly #sentBytes: number
+  /** Bytes of the stored messages that are here. */
+  #kept = 0
   readonly #messages = new Map<string, Sent>()
   /** Ids that wait or are in flight, oldest first: a day of sent messages is not looked through for each new one. */
   readonly #unstored = new Set<string>()
   readonly #inFlight = new Set<string>()
   readonly #next = new Map<string, number>()
   #epoch = 0
+
+  constructor(sentBytes = Number.POSITIVE_INFINITY) {
+    this.#sentBytes = sentBytes
+  }
 
   apply(step: OutboxStep): void {
     switch (step.t) {
@@ -58,9 +69,11 @@ export class Outbox {
       }
       case 'stored': {
         const sent = this.#messages.get(step.id)
+        if (sent && sent.position === null) this.#kept += sizeOf(sent)
         if (sent) Object.assign(sent, { position: step.position, storedAt: step.at })
         this.#unstored.delete(step.id)
         this.#inFlight.delete(step.id)
+        this.#trim()
         return
       }
       case 'refused':
@@ -68,6 +81,18 @@ export class Outbox {
         this.#unstored.delete(step.id)
         this.#inFlight.delete(step.id)
     }
+  }
+
+  #trim(): void {
+    for (const [id, sent] of this.#messages) {
+      if (this.#kept <= this.#sentBytes) return
+      if (sent.position !== null) this.#forget(id, sent)
+    }
+  }
+
+  #forget(id: string, sent: Sent): void {
+    this.#kept -= sizeOf(sent)
+    this.#messages.delete(id)
   }
 
   /** The last number given is given again: a hole would look like a loss. */
@@ -141,7 +166,10 @@ export class Outbox {
 
   /** Takes back that these are stored. Returns their ids. */
   lose(lost: readonly Sent[]): string[] {
-    for (const sent of lost) Object.assign(sent, { position: null, storedAt: null })
+    for (const sent of lost) {
+      this.#kept -= sizeOf(sent)
+      Object.assign(sent, { position: null, storedAt: null })
+    }
     // In the order in which they were written: what was lost goes before what never went.
     this.#unstored.clear()
     for (const [id, { position }] of this.#messages) if (position === null) this.#unstored.add(id)
@@ -154,16 +182,10 @@ export class Outbox {
     return stored.sort((a, b) => b.position! - a.position!)
   }
 
-  /**
-   * Forgets what was stored before `before` (milliseconds), and the oldest stored messages beyond `sentBytes`. Returns
-   * the steps of a compacted file.
-   */
-  compact(before: number, sentBytes: number): OutboxStep[] {
-    let room = sentBytes
-    for (const [id, { message, storedAt }] of [...this.#messages].reverse()) {
-      if (storedAt === null) continue
-      room -= message.bytes.length
-      if (storedAt < before || room < 0) this.#messages.delete(id)
+  /** Forgets what was stored before `before` (milliseconds). Returns the steps of a compacted file. */
+  compact(before: number): OutboxStep[] {
+    for (const [id, sent] of [...this.#messages]) {
+      if (sent.storedAt !== null && sent.storedAt < before) this.#forget(id, sent)
     }
     const steps: OutboxStep[] = [{ t: 'counters', epoch: this.#epoch, next: [...this.#next] }]
     for (const [id, { message, position, storedAt }] of this.#messages) {
@@ -173,4 +195,8 @@ export class Outbox {
     }
     return steps
   }
+}
+
+function sizeOf({ message }: Sent): number {
+  return message.bytes.length + OVERHEAD_BYTES
 }

@@ -129,6 +129,15 @@ function checkSize(document: StateDocument): StateDocument {
   })
 }
 
+/** Returns a document that goes on from revision `from`, because the one that `pointer` names is lost. */
+export function withLoss(document: StateDocument, { rev, change }: StatePointer, from: number): StateDocument {
+  if (!change) return document
+  const { at, by, what, key } = change
+  const done = key === undefined ? what : `${what} ${key}`
+  const text = `revision ${rev} (${done}) is lost: the store is damaged; this goes on from revision ${from}`
+  return { ...document, notes: [...document.notes, { at, by: by.name, text }].slice(-limits.stateNotes) }
+}
+
 /** UTF-8 bytes of all values and notes. */
 export function sizeOf({ entries, notes }: StateDocument): number {
   const texts = [...entries.map(({ value }) => value), ...notes.map(({ text }) => text)]

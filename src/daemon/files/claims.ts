@@ -90,8 +90,10 @@ type Change<T> = (all: readonly Standing[], stored: readonly FileClaim[]) => { c
 
 async function change<T>(store: ProjectStore, repository: string, grace: Grace, make: Change<T>): Promise<T> {
   const changed = await untilWritten('the list of file claims', async () => {
-    const { value, revision, isThere } = await store.claims.look(repository)
-    if (isThere && !value) throw new MeshError('version_skew', 'the claims of this repository are of a newer mesh')
+    const { value, revision, isThere, isLater } = await store.claims.look(repository)
+    if (isLater) throw new MeshError('version_skew', 'the claims of this repository are of a newer mesh')
+    // Garbage gives way: it is nobody's claim.
+    if (isThere && !value) store.reportDamage(`the file claims of ${repository}`)
     const stored = value?.claims ?? []
     const { claims, result } = make(await judged(store, stored, grace), stored)
     const isDone = claims === null || (await written(store, repository, claims, revision))

@@ -15,9 +15,10 @@ import type { ProjectStore } from '../../nats/project-store.ts'
 import { decodeRecord } from '../../wire/codec.ts'
 import { type Envelope, envelope } from '../../wire/envelope.schema.ts'
 import { limits, times } from '../../wire/limits.ts'
+import { storeNames } from '../../wire/subjects.ts'
 
-const COMPACT_BYTES = 32 * 1024 * 1024
-/** Bytes of stored messages kept, to send again what a damaged store lost. */
+const COMPACT_BYTES = 8 * 1024 * 1024
+/** Bytes of stored messages kept in memory and in the file, to send again what a damaged store lost. */
 const SENT_BYTES = 8 * 1024 * 1024
 /** Number of missing messages after which the search for lost ones ends. */
 const REMOVED = 32
@@ -35,14 +36,15 @@ interface SenderOptions {
   dir: string
   member: string
   log: Logger
-  /** Judges whether the engine takes messages. */
-  stalls: Pick<Stalls, 'check' | 'clear' | 'suspect'>
+  /** Judges whether the engine takes messages of the project. */
+  stalls: Pick<Stalls, 'begins'>
+  project: string
 }
 
 export class Sender {
   readonly #options: SenderOptions
   readonly #journal: Journal<OutboxStep>
-  readonly #outbox = new Outbox()
+  readonly #outbox = new Outbox(SENT_BYTES)
   readonly #pending = new Map<string, Pending>()
   /** Messages whose `send` has not resolved yet, and may still be refused. */
   readonly #unanswered = new Set<string>()
@@ -179,7 +181,8 @@ export class Sender {
   }
 
   #checkRoom(message: Outgoing): void {
-    this.#options.stalls.check()
+    const { stalls, project } = this.#options
+    stalls.begins(storeNames(project).messages)
     const { size } = this.#outbox
     if (size < limits.outbox && this.#journal.bytes + message.bytes.length < limits.outboxBytes) return
     throw new MeshError('store_full', `${size} messages wait in the outbox already`)
@@ -196,7 +199,6 @@ export class Sender {
     try {
       // Deduplication is per stream, not per sender: the member makes the id its own.
       const { seq } = await store.publish(message.subject, message.bytes, `${this.#options.member}.${message.id}`)
-      this.#options.stalls.clear()
       this.#noteStored(message.id, seq)
       this.#pending.get(message.id)?.resolve(seq)
       this.#pending.delete(message.id)
@@ -208,7 +210,6 @@ export class Sender {
   }
 
   #onFailure(message: Outgoing, error: MeshError): void {
-    this.#options.stalls.suspect(error)
     if (this.#refuse(message, error)) return
     this.#options.log.warn({ id: message.id, error: error.toBody() }, 'not stored yet')
     this.#outbox.release(message.id)
@@ -256,7 +257,7 @@ export class Sender {
 
   #compact(): void {
     try {
-      this.#journal.rewrite(this.#outbox.compact(Date.now() - times.sentAge, SENT_BYTES))
+      this.#journal.rewrite(this.#outbox.compact(Date.now() - times.sentAge))
       this.#compacted = this.#journal.bytes
     } catch (error) {
       this.#options.log.warn({ error }, 'outbox not compacted')

@@ -47,13 +47,13 @@ export class Storage {
   backlog = 0
 
   private constructor(options: StorageOptions, lock: Lock, dir: string) {
-    const { record, log, stalls } = options
+    const { record, log, stalls, project } = options
     this.#options = options
     this.#lock = lock
     this.mailbox = Mailbox.open(dir, log)
     this.book = BudgetBook.open(dir, log)
     this.ledger = LedgerBook.open(dir, log)
-    this.sender = new Sender({ dir, member: record.member, log, stalls })
+    this.sender = new Sender({ dir, member: record.member, log, stalls, project })
   }
 
   static async open(options: StorageOptions): Promise<Storage> {

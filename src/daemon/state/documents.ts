@@ -10,11 +10,12 @@ import {
   keptObjects,
   nextPointer,
   type StateChange,
+  withLoss,
 } from '../../core/state/state.ts'
 import { MeshError } from '../../errors.ts'
 import { untilWritten } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
-import { decodeRecord, encodeRecord } from '../../wire/codec.ts'
+import { decodeRecord, encodeRecord, isOfLaterVersion } from '../../wire/codec.ts'
 import { times } from '../../wire/limits.ts'
 import { type StateDocument, type StatePointer, stateDocument } from '../../wire/state.schema.ts'
 import type { Actor } from '../../wire/task.schema.ts'
@@ -43,18 +44,42 @@ export function keyOf(ref: DocumentRef): string {
 }
 
 export async function readDocument(store: ProjectStore, ref: DocumentRef): Promise<KeptDocument> {
-  const { pointer, revision } = await readPointer(store, keyOf(ref))
-  return { pointer, revision, document: await documentAt(store, pointer) }
+  const key = keyOf(ref)
+  const { pointer, revision } = await readPointer(store, key)
+  return { pointer, revision, document: await newestReadable(store, key, pointer) }
 }
 
 /** Reads a pointer and its revision together: between two reads another session may write a first revision. */
 async function readPointer(store: ProjectStore, key: string): Promise<{ pointer: StatePointer; revision: number }> {
-  const { value, revision, isThere } = await store.state.look(key)
+  const { value, revision, isThere, isLater } = await store.state.look(key)
   if (value || !isThere) return { pointer: value ?? emptyPointer, revision }
-  throw new MeshError('version_skew', 'this document was written by a later version of mesh')
+  if (isLater) throw new MeshError('version_skew', 'this document was written by a later version of mesh')
+  // Garbage gives way to the last pointer that can be read.
+  store.reportDamage(`the pointer of the state document ${key}`)
+  return { pointer: (await store.state.all(key)).at(-1)?.value ?? emptyPointer, revision }
 }
 
-/** Returns the document that a pointer names. Throws `not_found` when it is no longer kept. */
+/**
+ * Returns the document that a pointer names. If that is lost, returns the newest one before it that can be read, with a note
+ * of what was lost; the next change keeps that note.
+ */
+export async function newestReadable(store: ProjectStore, key: string, pointer: StatePointer): Promise<StateDocument> {
+  const document = await documentAt(store, pointer).catch(nullIfDamaged)
+  if (document) return document
+  store.reportDamage(`revision ${pointer.rev} of the state document ${key}`)
+  for (const { value } of (await store.state.all(key)).toReversed()) {
+    const older = value.rev < pointer.rev ? await documentAt(store, value).catch(nullIfDamaged) : null
+    if (older) return withLoss(older, pointer, value.rev)
+  }
+  return withLoss(emptyDocument, pointer, 0)
+}
+
+function nullIfDamaged(error: unknown): null {
+  if (MeshError.from(error).code !== 'not_found') throw error
+  return null
+}
+
+/** Returns the document that a pointer names. Throws `not_found` when it is no longer kept, or not readable. */
 export async function documentAt(store: ProjectStore, { object }: StatePointer): Promise<StateDocument> {
   if (object === undefined) return emptyDocument
   // An object that is stored again during a read changes its chunks under the reader.
@@ -62,7 +87,9 @@ export async function documentAt(store: ProjectStore, { object }: StatePointer):
   const bytes = await read().catch(read)
   const document = decodeRecord(stateDocument, bytes)
   if (document) return document
-  throw new MeshError('not_found', 'this revision of the document is of a version that is not understood here')
+  if (isOfLaterVersion(bytes))
+    throw new MeshError('version_skew', 'this revision of the document was written by a later version of mesh')
+  throw new MeshError('not_found', 'this revision of the document is damaged in the store')
 }
 
 /** Returns the kept pointers of a document, oldest first. */
@@ -166,7 +193,7 @@ export async function takeOwn(store: ProjectStore, ref: { own: string; epoch: nu
     const mine = { ...pointer, epoch: ref.epoch }
     const fenced = isMine ? revision : await store.state.update(key, mine, revision)
     if (fenced === null) return null
-    return { pointer: isMine ? pointer : mine, revision: fenced, document: await documentAt(store, pointer) }
+    return { pointer: isMine ? pointer : mine, revision: fenced, document: await newestReadable(store, key, pointer) }
   })
 }
 

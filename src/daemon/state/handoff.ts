@@ -14,12 +14,12 @@ import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import { checkName, quote } from '../../wire/names.ts'
-import type { StatePointer } from '../../wire/state.schema.ts'
+import type { StateDocument, StatePointer } from '../../wire/state.schema.ts'
 import { claimsOf, passClaims } from '../files/claims.ts'
 import { actorOf } from '../names/actor.ts'
-import { holderOf, type Registry } from '../names/registry.ts'
+import { durableOf, holderOf, type Registry } from '../names/registry.ts'
 import type { TasksSession } from '../tasks/handlers.ts'
-import { documentAt, readDocument } from './documents.ts'
+import { keyOf as documentKey, newestReadable, readDocument } from './documents.ts'
 import type { Obligations } from './obligations.ts'
 import type { OwnState } from './own-state.ts'
 
@@ -58,14 +58,22 @@ export async function handOff(
   const given = isCommitted ? await readHandoff(store, op) : await commit(session, op, await receiverOf(session, to))
   if (!given) return { to, state: 'taken', keys: 0, tasks: 0, claims: 0, messages: 0 }
   const claims = await claimsOf(store, session.record.name)
-  const keys = (await documentAt(store, given)).entries.length
+  const keys = (await documentOf(store, given)).entries.length
   const counts = { keys, tasks: given.handoff.tasks.length, claims: claims.length, messages: given.handoff.mail.length }
+  const stays = await staying(session, given)
   await letGo(session, op, given)
   await notify(session, op, given.handoff.to, counts)
   const until = performance.now() + TAKEN_MS
   while (performance.now() < until && (await readHandoff(store, op))) await sleep(LOOK_MS)
   const state = (await readHandoff(store, op)) ? 'committed' : 'taken'
-  return { to: given.handoff.to, state, ...counts }
+  return { to: given.handoff.to, state, ...counts, ...(stays > 0 ? { stays } : {}) }
+}
+
+/** Returns how much unread mail is not handed over: the stream keeps what does not fit in memory, as one step has a limit. */
+async function staying({ link, record, mailbox }: StateSession, { handoff }: Handoff): Promise<number> {
+  const given = new Set(handoff.mail)
+  const kept = mailbox.inbox.unread().filter((entry) => isMovable(entry) && !given.has(entry.seq))
+  return kept.length + (mailbox.hasRoom ? 0 : await link.store.waitingFor(durableOf(record)))
 }
 
 /** Returns the record of the receiver. Throws unless it is alive: a session that is gone would see to nothing. */
@@ -193,7 +201,7 @@ export async function takeHandoffs(session: StateSession): Promise<void> {
 async function take(session: StateSession, op: string, given: Handoff): Promise<void> {
   const { link, record, state, mailbox, log } = session
   const { handoff } = given
-  const document = await documentAt(link.store, given)
+  const document = await documentOf(link.store, given)
   const change = { do: 'merge', from: handoff.from.name, given: document } as const
   if (given.rev > 0) await state.change(link.store, record, change, derived(op, 'merge'))
   await passTasks(session, op, handoff, record)
@@ -219,6 +227,11 @@ export async function finishHandoffs(session: StateSession): Promise<void> {
 async function readHandoff(store: ProjectStore, op: string): Promise<Handoff | null> {
   const given = (await store.state.get(keyOf(op)))?.value
   return given?.handoff ? { ...given, handoff: given.handoff } : null
+}
+
+/** Returns the giver's document as it was handed over. */
+function documentOf(store: ProjectStore, given: Handoff): Promise<StateDocument> {
+  return newestReadable(store, documentKey({ own: given.handoff.from.name, epoch: 0 }), given)
 }
 
 function keyOf(op: string): string {

@@ -3,6 +3,7 @@ import { lstatSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { MIN_FREE_BYTES } from '../../engine/config.ts'
 import { dataDir, logPath, storeUse } from '../../engine/record.ts'
+import { changeDamage, projectsOf, readDamage } from '../../host/damage.ts'
 import { type Finding, fault, good, word } from '../finding.ts'
 import { serves } from '../look/engine.ts'
 import { complaints, lastLines, parseEngineLog } from '../look/logs.ts'
@@ -23,6 +24,7 @@ export async function lookAtStore(setup: Setup): Promise<Finding[]> {
     ...space(setup),
     ...limit(setup, isServing),
     ...(await streams(setup)),
+    ...losses(setup),
     ...log(setup),
   ]
 }
@@ -64,6 +66,22 @@ async function streams(setup: Setup): Promise<Finding[]> {
   if (missing.length === 0) return []
   const cause = `the engine lacks ${[...new Set(missing)].join(', ')}; sidecars make them again when they connect`
   return [fault('store.streams', cause, 'mesh down && mesh up', () => restart(setup))]
+}
+
+/** Records that sidecars found to be lost, in any project of this mesh home. */
+function losses({ home }: Setup): Finding[] {
+  return projectsOf(home).flatMap((project) => {
+    const lost = readDamage(home, project).losses.filter(({ isSeen }) => !isSeen)
+    if (lost.length === 0) return []
+    const cause = `project ${project} lost records: ${lost.map(({ at, what }) => `${what}, noticed ${at}`).join('; ')}`
+    const mend = async () => {
+      await changeDamage(home, project, (damage) => {
+        for (const loss of damage.losses) loss.isSeen = true
+      })
+      return `put the list aside: what is lost stays lost, unless you have a copy of ${dataDir(home)}`
+    }
+    return [fault('store.lost', cause, 'mesh doctor --fix', mend)]
+  })
 }
 
 /** The server's words for a full disk, which is no damage: it logs errors and goes on. */

@@ -1,8 +1,9 @@
 /** What a session coordinates goes to another one in one step: state, tasks, claims, unread mail, answers owed. */
 import { expect, vi } from 'vitest'
 import { MeshError } from '../../../src/errors.ts'
+import { limits } from '../../../src/wire/limits.ts'
 import { newOperation } from '../../../src/wire/names.ts'
-import { type Node, test, until } from '../../support/node.ts'
+import { type Node, type Project, test, until } from '../../support/node.ts'
 
 const set = (node: Node, key: string, value: string) =>
   node.call('state_change', { op: newOperation(), do: 'set', key, value })
@@ -162,3 +163,24 @@ test('handoff - a step whose answer was lost is not taken again: later mail stay
   expect(await api.texts(1)).toEqual(['two'])
   for (const node of [api, web]) await node.nothingElse()
 })
+
+test('handoff - what is unread beyond the limit of one step is counted, stays, and goes with the next', async ({
+  project,
+}) => {
+  const { api, web } = await project.nodes('api', 'web')
+  const { nc, signed, subject } = await speaker(project)
+  for (let n = 0; n < limits.unread + 50; n++) nc.publish(subject, signed(n))
+  await until(() => !api.sidecar.mailbox.hasRoom, 'as much as fits')
+  expect(await handOff(api, 'web')).toMatchObject({ messages: limits.unread, stays: 50 })
+  await until(() => api.sidecar.unread === 50, 'the rest came')
+  await web.messages(limits.unread)
+  const rest = await handOff(api, 'web')
+  expect(rest).toMatchObject({ messages: 50 })
+  expect(rest).not.toHaveProperty('stays')
+})
+
+async function speaker(project: Project) {
+  const attacker = await project.attacker()
+  const signed = (n: number) => attacker.signed('crowd', 'api', { seq: n + 1, body: { text: `${n}` } })
+  return { nc: attacker.nc, signed, subject: attacker.subject('crowd', 'api') }
+}

@@ -3,10 +3,17 @@ import { cpSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { engineStatus, startEngine, stopEngine } from '../../../src/engine/engine.ts'
+import { type Damage, readDamage } from '../../../src/host/damage.ts'
 import { storeNames } from '../../../src/wire/subjects.ts'
 import { type Node, type Project, test, until, WAIT } from '../../support/node.ts'
 
 const quiet = () => {}
+
+async function untilReported({ world, name }: Project): Promise<Damage> {
+  const isReported = () => readDamage(world.home, name).losses.some((loss) => loss.isReported)
+  await until(isReported, 'the people are notified of the damage')
+  return readDamage(world.home, name)
+}
 
 async function statuses(node: Node): Promise<string[]> {
   return (await node.call('ps', {})).map(({ name, status }) => `${name} ${status}`)
@@ -145,12 +152,14 @@ test('a reader reads on where a damaged store gave its positions to other messag
   await reader.crash()
   await loseTail(project, copy)
   const other = await back(carol)
+  const { losses } = await untilReported(project)
+  expect(losses[0]!.what).toBe('the last messages (positions 2 to 4)')
   for (const text of ['new one', 'new two', 'new three', 'new four']) await other.send('bob', text)
   const last = await back(bob)
   const messages = await last.messages(4)
   expect(messages.map(({ text }) => text)).toEqual(['new one', 'new two', 'new three', 'new four'])
-  // By their positions somebody may have read the first three.
-  expect(messages.map(({ repeat }) => repeat)).toEqual([true, true, true, false])
+  // By their positions somebody may have read the first three, of which one is the news of the damage.
+  expect(messages.map(({ repeat }) => repeat)).toEqual([true, true, false, false])
   await back(alice)
   await last.nothingElse()
 })

@@ -151,3 +151,21 @@ test('compareAndSet - an edit that writes nothing leaves the record as it is', a
   expect(await compareAndSet(record, 'key', () => ({ write: null, result: 'nothing' }))).toBe('nothing')
   expect(record.revision).toBe(0)
 })
+
+test('untilWritten - an engine whose answers are all lost is given up in seconds, not after a hundred tries', async () => {
+  vi.useFakeTimers()
+  try {
+    let tries = 0
+    const given = untilWritten('the list', async () => {
+      tries++
+      await new Promise((resolve) => setTimeout(resolve, 2000))
+      return null
+    })
+    const refused = expect(given).rejects.toMatchObject({ code: 'timeout' })
+    await vi.advanceTimersByTimeAsync(20_000)
+    await refused
+    expect(tries).toBeLessThan(8)
+  } finally {
+    vi.useRealTimers()
+  }
+})

@@ -100,7 +100,7 @@ class SendWorld {
         this.state.written = {}
         return
       case 'compact':
-        this.#journal.rewrite(this.#outbox.compact(0, Number.POSITIVE_INFINITY))
+        this.#journal.rewrite(this.#outbox.compact(0))
         this.#keep(true)
         return
       case 'crash':
