@@ -60,15 +60,16 @@ export class Incoming {
     return null
   }
 
-  /** Returns the message as verified only if the name that it is from belongs to the member that signed it. */
-  async bound<One extends Pick<Arrived, 'envelope' | 'verified'>>(arrived: One): Promise<One> {
+  /** Returns the message as verified only if the name that it is from belongs to the member that signed it, and who has it. */
+  async bound(arrived: Arrived): Promise<Arrived & { person: boolean }> {
     const { from } = arrived.envelope
-    const { loops, log } = this.#session
-    await loops.senders.know(from)
-    if (!arrived.verified || loops.senders.owns(from)) return arrived
+    const { log, loops } = this.#session
+    const { senders } = loops
+    await senders.know(from)
+    if (!arrived.verified || senders.owns(from)) return { ...arrived, person: senders.isPerson(from, arrived.verified) }
     const { member, name } = from
     log.error({ event: alarms.foreignName, member, name }, "a message under another member's name: not verified")
-    return { ...arrived, verified: false }
+    return { ...arrived, verified: false, person: false }
   }
 
   /** Takes mail for the name, for everybody, and for its topics. */
@@ -113,7 +114,7 @@ export class Incoming {
 
   async #receive(read: Arrived, repeat: boolean): Promise<void> {
     const arrived = await this.bound(read)
-    const { envelope, verified } = arrived
+    const { envelope, verified, person } = arrived
     const { loops, mailbox } = this.#session
     while (!mailbox.hasRoomFor(this.#session.isAwaiting ? limits.unreadAwaited : limits.unread)) {
       await sleep(NO_ROOM_MS)
@@ -121,7 +122,6 @@ export class Incoming {
     }
     const isNew = !mailbox.inbox.knows(envelope.id)
     const held = isNew && !isControl(envelope) && loops.judge(envelope, verified)
-    const person = loops.senders.isPerson(envelope.from, verified)
     mailbox.arrive(arrived, Date.now(), { repeat, held, person })
     this.#noticeGap(arrived)
     this.#session.arrived({ ...arrived, isNew, held })

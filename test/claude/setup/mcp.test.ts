@@ -99,9 +99,9 @@ describe.skipIf(missing)('without hooks', () => {
     const request = await readBy(word)
     console.log(`awaited by mesh_wait: ${request.at - at} ms after mesh send was started`)
     expect(request.fresh).toContain('task-notification')
-    expect(request.fresh).toContain("Peers' words")
-    // The client escapes what it puts into a notification, on top of our own escapes.
-    expect(request.fresh).toContain(`${word} &amp;lt;b&gt;`)
+    expect(request.fresh).toContain('From people at shells of this mesh, not from peer agents.')
+    // The client escapes what it puts into a notification.
+    expect(request.fresh).toContain(`${word} &lt;b&gt;`)
     expect((await mesh.traced(id, 'surfaced')).evidence).toBe('given to the client by an MCP tool')
     await mesh.reaches(current.pid, 'idle')
     expect(tellings(word)).toBe(1)

@@ -27,6 +27,8 @@ test('send - a message is stored, then read once', async () => {
     intent: null,
     verified: true,
     repeat: false,
+    person: true,
+    earlier: null,
   })
   expect(await mesh.json(['inbox'], { as: 'bob' })).toEqual([])
 })

@@ -227,6 +227,26 @@ describe('agent-end - wording', () => {
     expect(alarms).toEqual([])
   })
 
+  test('a last message that only points to others is suspected, and comes with what was said before', () => {
+    const report = `REAL REPORT ${'of what was found. '.repeat(400)}`
+    const pointer = 'I have provided the full report above.'
+    const seen = told(pointer)
+    const file = '/home/ann/.claude/projects/x/subagents/agent-a1.jsonl'
+    const suspect = `its last words only point to others (in agent-a1.jsonl): "${pointer}"`
+    const end = judgeAgentEnd({ ...seen, record: { ...seen.record!, earlier: report, file } })
+    expect(end).toMatchObject({ type: 'run_completed', suspect, result: pointer, earlier: report.slice(0, 4000) })
+    expect(needsWord(seen, end)).toBe(true)
+    // In one response with it, of which the client reports the last part.
+    const whole = judgeAgentEnd({ ...seen, record: { ...seen.record!, text: `The port is 8080.\n${pointer}` } })
+    expect(whole.earlier).toBe('The port is 8080.')
+    expect(judgeAgentEnd({ ...told(''), record: { ...seen.record!, text: '', earlier: 'It is 8080.' } })).toMatchObject(
+      {
+        suspect: 'no final message',
+        earlier: 'It is 8080.',
+      },
+    )
+  })
+
   test('a last message that only announces work is completed, and suspected', () => {
     const missed = announcements.filter((text) => {
       const end = judgeAgentEnd(told(text))

@@ -19,6 +19,9 @@ test('run-news - of a subagent a session reads what its client did not say, not 
   expect(newsText(end({ type: 'run_terminated', reason: 'stopped in the middle' }))).toBe(
     'r_0123456789 kid terminated: stopped in the middle after 1.5 s\nwhy',
   )
+  expect(newsText(end({ type: 'run_completed', suspect: 'x', earlier: 'The port\nis 8080.' }))).toBe(
+    'r_0123456789 kid completed after 1.5 s, suspect: x\nIt had said before that:\nThe port\nis 8080.',
+  )
   expect(newsText(end({ type: 'run_completed', reason: 'finished', suspect: 'no final message' }))).toBe(
     'r_0123456789 kid completed: finished after 1.5 s, suspect: no final message',
   )

@@ -251,3 +251,43 @@ test('why it waits is told once per reason, and not of what goes at once', async
   await pass(60_000)
   expect(told.filter((line) => line.includes('permission prompt'))).toHaveLength(1)
 })
+
+/** A turn takes what lies in a door, ends with words of the model's, and no transcript shows anything of it. */
+async function turnWithout(door: KeptDoor): Promise<void> {
+  const { token } = door.offers.at(-1)!
+  door.lying = ''
+  courier.evidence(token, 'handed', 'the prompt of a turn')
+  await status('busy')
+  courier.turnEnded()
+  await status('idle')
+  await pass(times.surfacedEvidence + 1)
+}
+
+test('a turn without a transcript is not repeated: once more with the next prompt, and then it lies in the inbox', async () => {
+  await arrive()
+  await shows('received')
+  await turnWithout(socket)
+  expect(told).toContain('1 handed: handed, no transcript to prove it')
+  await pass(3_600_000)
+  expect([socket.offers.length, hook.offers.length]).toEqual([1, 1])
+  expect(isMarked(hook.offers[0]!)).toBe(true)
+  // With the next prompt, which leaves no transcript either.
+  await turnWithout(hook)
+  await pass(3_600_000)
+  expect([socket.offers.length, hook.offers.length]).toEqual([1, 1])
+  expect(mailbox.inbox.unread()).toHaveLength(1)
+  await restart({ state: 'lost', evidence: '' })
+  await arrive('another')
+  expect(offered().text).toContain('another')
+  expect(offered().text).not.toContain('possible repeat')
+})
+
+test('a transcript that shows it late settles what was doubted', async () => {
+  await arrive()
+  await shows('received')
+  await turnWithout(socket)
+  courier.evidence(offered().token, 'surfaced', 'late')
+  await pass(0)
+  expect(told.at(-1)).toBe('1 surfaced')
+  expect(mailbox.inbox.unread()).toEqual([])
+})

@@ -78,3 +78,22 @@ test("end record - a subagent's lines in a session's own file are ignored", () =
   writeFileSync(path, `${fixture('session-print')}${fixture('subagent-call-last')}`)
   expect(readAgentRecord(path, { subagent: false })).toMatchObject({ last: 'text', text: 'The tool said one.' })
 })
+
+test('end record - what was said before the last words is kept: the report, not an announcement or a short remark', () => {
+  const words = (text: string, id: string) => assistant([{ type: 'text', text }], {}, id)
+  const report = `The port is 8080. ${'It is set in the environment. '.repeat(20)}`
+  const call = assistant(
+    [
+      { type: 'text', text: report },
+      { type: 'tool_use', id: 't' },
+    ],
+    {},
+    'msg_1',
+  )
+  write(call, words('Tests pass.', 'msg_2'), words('Now let me run the tests:', 'msg_3'), words('See above.', 'msg_4'))
+  expect(read()).toMatchObject({ text: 'See above.', earlier: report, file: path })
+  write(words('x', 'msg_1'), words('The port is 8080.', 'msg_2'), assistant([], {}, 'msg_3'), words('', 'msg_4'))
+  expect(read()).toMatchObject({ text: '', earlier: 'The port is 8080.' })
+  write(words('The port is 8080.', 'msg_1'))
+  expect(read()?.earlier).toBeUndefined()
+})
