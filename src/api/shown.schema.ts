@@ -35,6 +35,8 @@ export const session = z.object({
   doors: z.array(z.extend(door, { state: z.enum(['available', 'proven', 'none']) })),
   /** Null with `lost` and `gone`: only its own sidecar counts them. */
   unread: z.nullable(z.int()),
+  /** The title that a person gave it in its client; null without one. Sidecars of 0.1.0 leave it out. */
+  title: z.optional(z.nullable(z.string())),
   /** False: its model reads messages and cannot send any, since a sandbox shuts its commands in. */
   speaks: z.optional(z.boolean()),
   /** Peers that it answers and that answer it, without a person: after `limit` rounds their messages are held. */

@@ -26,8 +26,8 @@ import { changedProject } from '../host/repository/places.ts'
 import { type Place, resolvePlace } from '../host/repository/project.ts'
 import { defaultSettings, readSettings, type Settings } from '../host/settings.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
-import { times } from '../wire/limits.ts'
-import { toName } from '../wire/names.ts'
+import { limits, times } from '../wire/limits.ts'
+import { slugOf, toName } from '../wire/names.ts'
 import { sessionEnd } from '../wire/session-end.ts'
 import { readRecord } from './disk/session-dir.ts'
 import { answersOf } from './handlers.ts'
@@ -70,7 +70,8 @@ async function main(): Promise<void> {
   const place = isOperator ? findPlace(env, home) : sessionPlace(env, home, harness, readRecord(home, key))
   if (place instanceof MeshError) return isOperator ? Promise.reject(place) : refuse(harness, place, log, finish)
   const asked = askedName(env)
-  const desired = { name: asked ? toName(asked) : place.defaultName, explicit: asked !== undefined }
+  const name = asked ? toName(asked) : (namedBy(harness.title?.()) ?? place.defaultName)
+  const desired = { name, explicit: asked !== undefined }
   const sidecar = new Sidecar({
     env,
     home,
@@ -165,6 +166,11 @@ function withFormer(env: Env, home: Home, place: Place | MeshError): Place | Mes
   if (place instanceof MeshError || env.MESH_PROJECT) return place
   const former = changedProject(home, place.worktree, place.project)
   return former === null ? place : { ...place, former }
+}
+
+/** A title of letters that names do not have makes none. */
+function namedBy(title: string | null | undefined): string | null {
+  return title && slugOf(title, limits.name) !== '' ? toName(title) : null
 }
 
 /** Refuses a session that may not join: its start text says why. */

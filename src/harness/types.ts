@@ -133,6 +133,8 @@ export interface Harness {
   readonly transcript?: string | null
   /** The ways in, best first. Empty: mail is read by the calls that the session makes. */
   readonly doors: readonly Door[]
+  /** Returns the title that a person gave the session in the client; null without one. */
+  title?(): string | null
   /** Returns how the model can speak now. Absent: by commands. */
   voice?(): Voice
   /** Begins to observe the session. The first status and conversation may come before it resolves. */

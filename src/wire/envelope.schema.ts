@@ -203,6 +203,8 @@ export const presence = z.object({
   /** Doors of its client that lead nowhere now. Beside `doors`, because a reader refuses a state that it does not know. */
   shut: z.optional(z.array(doorName).check(z.maxLength(16))),
   unread: count,
+  /** The title that a person gave it in its client. */
+  title: z.optional(z.string().check(z.maxLength(limits.sessionTitle))),
   /** False: its model reads messages and has no way to send one. */
   speaks: z.optional(z.boolean()),
   budget: z.optional(z.array(pairState).check(z.maxLength(limits.pairsShown))),

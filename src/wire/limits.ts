@@ -65,6 +65,8 @@ export const limits = {
   shownHandoverChars: 8000,
   /** Messages of one hand-over to a model. */
   shownMessages: 20,
+  /** Characters of the title that a person gave a session in its client. */
+  sessionTitle: 200,
   /** Characters of a task's title. */
   taskTitle: 200,
   /** Characters of a task's body, result or comment. */

@@ -137,8 +137,12 @@ export function formatRecipient(to: Recipient): string {
   return to.kind === 'session' ? to.name : `${to.kind}:${to.name}`
 }
 
-/** A value as shown in an error: short, quoted, without control characters. */
+/** Has no glyph, or turns the line around. */
+const HIDDEN =
+  /\u034f|[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u115f\u1160\u17b4\u17b5\u3164\uffa0]|[\ufe00-\ufe0f]|[\u{e0000}-\u{e0fff}]/gu
+
+/** A value as shown in an error: short, quoted, in its own letters, without what hides. */
 export function quote(value: string): string {
   const short = value.length > 80 ? `${value.slice(0, 77)}...` : value
-  return JSON.stringify(short).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return JSON.stringify(short).replace(HIDDEN, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`)
 }

@@ -105,6 +105,7 @@ export function toSession(sighting: Sighting, status: ShownStatus): Session {
     wake: doors.map((door) => door.name),
     doors: [...doors, ...(open?.shut ?? []).map((name) => ({ name, state: 'none' as const }))],
     unread: status === 'lost' || status === 'gone' ? null : (presence?.unread ?? 0),
+    title: presence?.title ?? null,
     ...(open?.speaks === false ? { speaks: false } : {}),
     ...(presence?.budget ? { budget: presence.budget } : {}),
     epoch: record.epoch,

@@ -1,11 +1,11 @@
 /** Handles the operations of a sender: sends a message and follows it as far as the caller asks. */
-import type { Response } from '../../api/ops.schema.ts'
+import type { Parsed, Response } from '../../api/ops.schema.ts'
 import { isControlIntent } from '../../core/mail/control.ts'
 import { MeshError } from '../../errors.ts'
 import { localSender } from '../../link/keys.ts'
 import { untilAborted } from '../../link/until.ts'
 import { limits } from '../../wire/limits.ts'
-import { parseRecipient, type Recipient } from '../../wire/names.ts'
+import { parseRecipient, quote, type Recipient } from '../../wire/names.ts'
 import type { Sender as Address } from '../../wire/subjects.ts'
 import { checkId, findMessage, fullId, hopsAfter } from '../mail/lookup.ts'
 import { post } from '../mail/send.ts'
@@ -23,13 +23,13 @@ interface FollowingSession extends ReadingSession {
 
 export const sendHandlers = {
   async send(session, request, call) {
-    const to = parseRecipient(request.to)
     checkId(request.id)
-    const replyTo = request.replyTo === undefined ? undefined : await fullId(session, request.replyTo)
-    const { id, text, thread, intent } = request
-    checkIntent(intent)
-    const hops = replyTo ? hopsAfter(session.mailbox.inbox.origin(replyTo)) : 0
-    return sendAndFollow(session, { id, to, text, thread, replyTo, intent, hops }, request, call)
+    try {
+      return await sendTo(session, parseRecipient(request.to), request, call)
+    } catch (error) {
+      const to = await titled(session, request.to, error)
+      return sendTo(session, to, request, call)
+    }
   },
 
   async reply(session, request, call) {
@@ -44,6 +44,38 @@ export const sendHandlers = {
     return sendAndFollow(session, letter, request, call)
   },
 } satisfies HandlersOf<FollowingSession>
+
+async function sendTo(
+  session: FollowingSession,
+  to: Recipient,
+  request: Parsed<'send'>,
+  call: Call,
+): Promise<Response<'send'>> {
+  const replyTo = request.replyTo === undefined ? undefined : await fullId(session, request.replyTo)
+  const { id, text, thread, intent } = request
+  checkIntent(intent)
+  const hops = replyTo ? hopsAfter(session.mailbox.inbox.origin(replyTo)) : 0
+  return sendAndFollow(session, { id, to, text, thread, replyTo, intent, hops }, request, call)
+}
+
+/**
+ * Returns the one session whose title was given in place of a name. Throws `failed`, the reason why it is no name, when
+ * none has it, and `bad_name` with their names when several do.
+ */
+async function titled(session: FollowingSession, title: string, failed: unknown): Promise<Recipient> {
+  if (!['bad_name', 'not_found'].includes(MeshError.from(failed).code)) throw failed
+  const wanted = title.trim().normalize()
+  const peers = await session.sessions().catch(() => [])
+  const found = peers.filter((peer) => peer.title?.normalize() === wanted && wanted !== '')
+  if (found.length === 0) throw failed
+  if (found.length === 1) return { kind: 'session', name: found[0]!.name }
+  const names = found
+    .map(({ name }) => name)
+    .toSorted()
+    .join(', ')
+  const hint = 'name one of them instead'
+  throw new MeshError('bad_name', `${quote(title)} is the title of several sessions: ${names}`, { hint })
+}
 
 function checkIntent(intent: string | undefined): void {
   if (isControlIntent(intent)) throw new MeshError('bad_request', `the intent ${intent} is mesh's own`)

@@ -67,9 +67,11 @@ export class PresenceKeeper {
     const { name, epoch } = this.#session.record
     const { status, doors, shut } = courier
     const pairs = loops.pairs()
+    const title = harness.title?.()
     const further = {
       ...(shut.length > 0 ? { shut } : {}),
       ...(pairs.length > 0 ? { budget: pairs } : {}),
+      ...(title ? { title } : {}),
       ...(harness.voice?.() === 'none' ? { speaks: false } : {}),
     }
     return { name, epoch, status, lastActivityAt, doors, unread, version, ...further }

@@ -150,6 +150,10 @@ class ClaudeCode implements Harness {
     })
   }
 
+  title(): string | null {
+    return this.#registry.title
+  }
+
   voice(): Voice {
     return this.#voice.in(this.conversation.cwd)
   }

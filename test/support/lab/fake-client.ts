@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Offer } from '../../../src/core/mail/inbox.ts'
-import type { Conversation, Door, Harness, HarnessEvents, Recalled } from '../../../src/harness/types.ts'
+import type { Conversation, Door, Harness, HarnessEvents, Recalled, Voice } from '../../../src/harness/types.ts'
 import { identifyProcess } from '../../../src/host/process/process.ts'
 import type { ProcessIdentity, SessionStatus } from '../../../src/wire/envelope.schema.ts'
 
@@ -36,6 +36,8 @@ export class FakeHarness implements Harness {
   readonly conversation: Conversation
   readonly doors: readonly Door[]
   events!: HarnessEvents
+  title?: () => string | null
+  voice?: () => Voice
   /** What the model read at its start. */
   startText = ''
 

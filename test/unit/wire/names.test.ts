@@ -83,18 +83,19 @@ describe('names', () => {
   test('an error shows a bad name short, quoted and without control characters', () => {
     for (const name of badNames) {
       const { message } = MeshError.from(catchError(() => checkName(name)))
-      expect(message).toMatch(/^[\x20-\x7e]+$/)
+      expect(message).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
       expect(message.length).toBeLessThan(300)
     }
   })
 
-  test('quote gives printable ASCII of bounded length for any text', () => {
+  test('quote gives a line of bounded length that hides nothing for any text, in its own letters', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => {
-        expect(quote(text)).toMatch(/^"[\x20-\x7e]{0,480}"$/)
+        expect(quote(text)).toMatch(/^"[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]{0,800}"$/u)
       }),
     )
-    expect(quote('\ud83d\ude80')).toBe('"\\ud83d\\ude80"')
+    expect(quote('\ud83d\ude80 認証')).toBe('"\ud83d\ude80 認証"')
+    expect(quote('\ud83d \u202e\u200b')).toBe('"\\ud83d \\u{202e}\\u{200b}"')
   })
 })
 

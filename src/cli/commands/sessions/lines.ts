@@ -72,10 +72,11 @@ function withShortPath(row: readonly string[]): string[] {
 
 const MUTE = 'hears but cannot speak: a sandbox shuts its commands in, mesh doctor'
 
-function notesOf({ name, reason, budget = [], speaks }: Session): string[] {
+function notesOf({ name, reason, budget = [], speaks, title }: Session): string[] {
   const holds = budget.filter(({ held }) => held > 0).map((pair) => `${pair.held} held from ${pair.with}`)
   const held = holds.length > 0 ? [`${holds.join(', ')}: mesh budget resume ${name}`] : []
-  return [...(reason ? [reason] : []), ...(speaks === false ? [MUTE] : []), ...held]
+  const titled = title && title !== name ? [`titled ${title}`] : []
+  return [...titled, ...(reason ? [reason] : []), ...(speaks === false ? [MUTE] : []), ...held]
 }
 
 /** The door that a message would go through now, and whether one did. An older sidecar knows no doors. */

@@ -32,6 +32,9 @@ export type HookEvent = z.output<typeof hookEvent>
 export const registryEntry = z.object({
   sessionId: z.optional(id.check(z.regex(/^[\w-]+$/))),
   cwd: z.optional(path),
+  /** The session's title; with `nameSource` user a person gave it. */
+  name: z.catch(z.optional(z.string()), undefined),
+  nameSource: z.catch(z.optional(z.string()), undefined),
   /** Seen values: idle, busy, waiting. Absent in the first milliseconds. */
   status: z.optional(z.string()),
   statusUpdatedAt: z.optional(z.number()),

@@ -3,6 +3,7 @@ import { type FSWatcher, readFileSync, watch } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Env } from '../../../host/home.ts'
+import { limits } from '../../../wire/limits.ts'
 import { type RegistryEntry, registryEntry } from '../hooks/event.schema.ts'
 
 /** Retries soon: the file is rewritten in place, and about one read in 70 sees half of it. */
@@ -29,10 +30,17 @@ export class Registry {
   #watcher: FSWatcher | null = null
   #retry: NodeJS.Timeout | null = null
   #last = ''
+  #title: string | null
 
   constructor(env: Env, pid: number, onChange: (entry: RegistryEntry) => void) {
     this.#path = entryPath(env, pid)
     this.#onChange = onChange
+    this.#title = titleOf(readEntry(env, pid))
+  }
+
+  /** The title that a person gave the session; null without one. */
+  get title(): string | null {
+    return this.#title
   }
 
   /** Reads the entry if it changed. Called on a slow beat as well: the file may come late, a watcher may miss. */
@@ -44,6 +52,7 @@ export class Registry {
     const entry = parse(text)
     if (entry) {
       this.#last = text
+      this.#title = titleOf(entry)
       this.#onChange(entry)
     } else this.#readAgain()
   }
@@ -79,6 +88,17 @@ export class Registry {
     this.#watcher?.close()
     this.#watcher = null
   }
+}
+
+function titleOf(entry: RegistryEntry | null): string | null {
+  if (entry?.nameSource !== 'user') return null
+  return (
+    (entry.name ?? '')
+      .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\s]+/gu, ' ')
+      .trim()
+      .slice(0, limits.sessionTitle)
+      .replace(/\p{Cs}$/u, '') || null
+  )
 }
 
 function readIfThere(path: string): string | null {

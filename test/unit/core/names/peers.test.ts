@@ -175,6 +175,7 @@ describe('toSession', () => {
     expect(toSession(seen, 'busy')).toEqual({
       name: 'api',
       status: 'busy',
+      title: null,
       harness: 'claude-code',
       host: 'build-1',
       pid: 1,

@@ -36,6 +36,14 @@ describe('the start text', () => {
     expect(heir).toContain('Your name before, "api", and mail sent to it are another session\'s now.\nNo unread')
   })
 
+  test('points a model whose shell is shut in to the tools, and names another project of the repository', () => {
+    const text = renderStart(start({ isShutIn: true, alike: 'shop-2' }))
+    expect(text).toContain('MCP tools run outside of it: mesh_send')
+    expect(text).not.toContain('mesh send')
+    expect(text).toContain('Sessions of what looks like the same repository are in project shop-2; .mesh.json with')
+    expect(renderStart(start({ former: 'shop-1', alike: 'shop-2' }))).toContain('This folder was in project shop-1;')
+  })
+
   test('says when nobody is there', () => {
     expect(renderStart(start({ startedBy: 'api' }))).toContain(
       '\n"api" started you and is given your last message as your report.\n',

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { client, env, events, hook, registry, root, seen, start, useSession } from './lab.ts'
+import { client, create, dir, env, events, hook, registry, root, seen, start, useSession } from './lab.ts'
 
 useSession()
 
@@ -105,4 +105,39 @@ test('session - the hook at the end of a turn is read before idle is believed', 
   registry('idle', Date.now() + 10)
   await expect.poll(() => seen('status').at(-1)).toEqual(['idle'])
   expect(seen('interrupted')).toEqual([])
+})
+
+test('session - its title is the one that a person gave it, as one line', async () => {
+  const entitle = (name: string, nameSource: string) => {
+    const entry = { pid: client.pid, status: 'idle', statusUpdatedAt: Date.now(), name, nameSource }
+    writeFileSync(join(root, 'config', 'sessions', `${client.pid}.json`), JSON.stringify(entry))
+  }
+  entitle(' fe#142\u202e\n認証 ', 'user')
+  const session = await start()
+  expect(session.title?.()).toBe('fe#142 認証')
+  entitle('Fixing the login page', 'auto')
+  await vi.waitFor(() => expect(session.title?.()).toBeNull(), 5000)
+  entitle('x'.repeat(300), 'user')
+  await vi.waitFor(() => expect(session.title?.()).toBe('x'.repeat(200)), 5000)
+})
+
+test('session - a sandbox in the settings leaves its model the tools of an MCP server, or no voice', async () => {
+  const settings = (sandbox: object) =>
+    writeFileSync(join(root, 'config', 'settings.json'), JSON.stringify({ sandbox }))
+  const voice = () => create().voice?.()
+  expect(voice()).toBe('shell')
+  settings({ enabled: true })
+  expect(voice()).toBe('none')
+  writeFileSync(join(dir, 'tools'), String(process.pid))
+  expect(voice()).toBe('tools')
+  writeFileSync(join(dir, 'tools'), '999999999')
+  expect(voice()).toBe('none')
+  for (const open of [
+    { network: { allowAllUnixSockets: true } },
+    { excludedCommands: ['mesh *'] },
+    { enabled: false },
+  ]) {
+    settings({ enabled: true, ...open })
+    expect(voice()).toBe('shell')
+  }
 })
