@@ -17,6 +17,8 @@ const FREE_AGAIN_BYTES = MIN_FREE_BYTES
 /** With room on the disk, a stream that takes nothing for this long is wedged; before, the engine is busy. */
 const PATIENCE_MS = 10_000
 const CHECK_MS = 500
+/** An engine that stores answers long before. */
+const ANSWER_MS = 700
 /** With room on the disk all the time, another restart would not help sooner. */
 const RESTART_MS = 30_000
 /** Refusals that a full disk can be the reason of: without JetStream, which ends with the space, nobody answers. */
@@ -40,6 +42,9 @@ export class Stalls implements StoreListener {
   readonly #storedAt = new Map<string, number>()
   /** Streams that stored nothing since, although the engine was connected. */
   readonly #late = new Map<string, { since: number; last: number }>()
+  /** Streams that have not answered a write that began on a full disk, with when it began. */
+  readonly #unanswered = new Map<string, number>()
+  #watch: NodeJS.Timeout | null = null
   /** Streams that stored nothing when the wait for space began, or later. */
   readonly #stalled = new Set<string>()
 
@@ -59,17 +64,43 @@ export class Stalls implements StoreListener {
   /** Throws `store_full` while the disk under the store, or the stream, is known to take nothing. */
   begins(stream: string): void {
     const free = this.#free()
-    if (free < FREE_AGAIN_BYTES) this.#shortAt = Date.now()
+    if (free < FREE_AGAIN_BYTES) this.#noteShort(stream)
     if (this.#timer && (free < FULL_BYTES || (free < FREE_AGAIN_BYTES && this.#stalled.has(stream)))) throw fullError()
   }
 
+  #noteShort(stream: string): void {
+    this.#shortAt = Date.now()
+    if (!this.#unanswered.has(stream)) this.#unanswered.set(stream, this.#shortAt)
+    this.#watch ??= setInterval(() => this.#lookAtUnanswered(), CHECK_MS).unref()
+  }
+
+  /** A wedged stream does not answer at all: with space again there is nothing to wait for. */
+  #lookAtUnanswered(): void {
+    if (this.#unanswered.size === 0) this.#endWatch()
+    if (this.#free() < FREE_AGAIN_BYTES) return
+    const overdue = [...this.#unanswered].find(([, since]) => Date.now() - since > ANSWER_MS)
+    if (overdue) this.refused(overdue[0], new MeshError('timeout', 'the engine did not answer in time'))
+  }
+
+  #endWatch(): void {
+    this.#unanswered.clear()
+    if (this.#watch) clearInterval(this.#watch)
+    this.#watch = null
+  }
+
+  answered(stream: string): void {
+    this.#unanswered.delete(stream)
+  }
+
   stored(stream: string): void {
+    this.answered(stream)
     this.#late.delete(stream)
     this.#storedAt.set(stream, Date.now())
   }
 
   /** With the engine there and the disk full, the store is wedged until it is restarted. */
   refused(stream: string, error: MeshError): void {
+    this.answered(stream)
     if (!SUSPECT.includes(error.code)) return
     const { running, pid } = engineStatus(this.#options.home)
     if (running && pid === this.#pid && (error.code === 'store_full' || this.#isWedged(stream)))
@@ -109,6 +140,7 @@ export class Stalls implements StoreListener {
     if (this.#timer) clearInterval(this.#timer)
     this.#timer = null
     this.#stalled.clear()
+    this.#endWatch()
   }
 
   async #mend(): Promise<void> {

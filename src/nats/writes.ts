@@ -9,6 +9,8 @@ export interface StoreListener {
   begins?(stream: string): void
   /** Called once a write is stored, with its position where there is one. */
   stored?(stream: string, position: number | null): void
+  /** Called when the engine refused a write because another one was faster. */
+  answered?(stream: string): void
   /** Called when the engine, which is connected, did not store. */
   refused?(stream: string, error: MeshError): void
   /** Called when something in the store cannot be read any more, and was passed over. `what` is a noun. */
@@ -33,7 +35,10 @@ export class Writes {
       for (const listener of this.#listeners) listener.stored?.(stream, position)
       return written
     } catch (error) {
-      if (isConflict(error)) throw error
+      if (isConflict(error)) {
+        for (const listener of this.#listeners) listener.answered?.(stream)
+        throw error
+      }
       const refusal = toMeshError(error)
       // Over a connection that is gone, nothing was refused.
       if (!this.#nc.isClosed()) for (const listener of this.#listeners) listener.refused?.(stream, refusal)

@@ -58,6 +58,29 @@ test('stalls - space that was freed while a write waited for its answer does not
   expect(machine.restarts).toBe(1)
 })
 
+test('stalls - a write that the full disk left without an answer is not waited for once there is space', () => {
+  machine.free = MIB
+  stalls.begins('KV_tasks')
+  stalls.begins('KV_claims')
+  stalls.answered('KV_claims')
+  vi.advanceTimersByTime(800)
+  machine.free = 1024 * MIB
+  vi.advanceTimersByTime(500)
+  expect(machine.restarts).toBe(1)
+})
+
+test('stalls - writes that are answered on a full disk restart nothing', () => {
+  machine.free = MIB
+  stalls.begins('KV_tasks')
+  stalls.stored('KV_tasks')
+  stalls.begins('KV_claims')
+  stalls.answered('KV_claims')
+  vi.advanceTimersByTime(5000)
+  machine.free = 1024 * MIB
+  vi.advanceTimersByTime(5000)
+  expect(machine.restarts).toBe(0)
+})
+
 test('stalls - a stream that has stored since the disk was short is only slow, and others are judged alone', () => {
   machine.free = MIB
   stalls.begins('KV_tasks')
