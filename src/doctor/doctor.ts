@@ -13,6 +13,7 @@ import { faultOfSandbox, lookAtSandbox } from './checks/sandbox.ts'
 import { lookAtSettings } from './checks/settings.ts'
 import { lookAtSidecars } from './checks/sidecars.ts'
 import { lookAtStore } from './checks/store.ts'
+import { lookAtTranscripts } from './checks/transcripts.ts'
 import { type Finding, fault } from './finding.ts'
 import { Setup, type SetupOptions } from './setup.ts'
 
@@ -26,6 +27,7 @@ const checks: readonly { subject: string; look(setup: Setup): Promise<Finding[]>
   { subject: 'sidecars', look: lookAtSidecars },
   { subject: 'hooks', look: lookAtHooks },
   { subject: 'sandbox', look: lookAtSandbox },
+  { subject: 'transcripts', look: lookAtTranscripts },
   { subject: 'clock', look: lookAtClock },
   { subject: 'orphans', look: lookAtOrphans },
 ]

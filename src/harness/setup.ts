@@ -17,4 +17,5 @@ export {
 } from './claude-code/install/install.ts'
 export { uninstallOf } from './claude-code/install/other-home.ts'
 export { openSandbox, shutSandbox } from './claude-code/install/sandbox.ts'
+export { transcriptFolders } from './claude-code/install/transcripts.ts'
 export { type Place, uninstallClaudeCode } from './claude-code/install/uninstall.ts'
