@@ -1,7 +1,7 @@
 /** Finds where the client writes its transcripts, which prove what a model has read. */
 import { dirname, join } from 'node:path'
 import type { Env, Home } from '../../../host/home.ts'
-import { configDir } from '../status/registry.ts'
+import { userSettings } from './install.ts'
 import { listInstalls } from './record.ts'
 
 /** Returns the folders of transcripts of this user's configuration, and of those that mesh was installed in. */
@@ -9,5 +9,5 @@ export function transcriptFolders(env: Env, home: Home): string[] {
   const installed = listInstalls(home).flatMap(({ path, repository }) =>
     repository === undefined ? dirname(path) : [],
   )
-  return [...new Set([configDir(env), ...installed])].map((dir) => join(dir, 'projects'))
+  return [...new Set([dirname(userSettings(env).path), ...installed])].map((dir) => join(dir, 'projects'))
 }
