@@ -200,6 +200,7 @@ class ClaudeCode implements Harness {
   }
 
   #onStart(sidecar: HarnessEvents, id: string, event: HookEvent): void {
+    if (event.source === 'clear' || event.source === 'resume') this.#status.begunAnew()
     void this.#startAnswer.give(id, sidecar.conversation(this.#current.start(event)))
   }
 

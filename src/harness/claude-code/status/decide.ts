@@ -15,6 +15,8 @@ export interface Turn {
   at: number
   background?: boolean
   interrupted?: boolean
+  /** The interruption was reported: what makes the client busy and idle again without a turn is no other one. */
+  reported?: boolean
   /** A prompt came while it ran. It may run as the next turn, and no hook shows when that begins. */
   queued?: boolean
 }
@@ -28,6 +30,16 @@ export function promptedTurn(turn: Turn | null, at: number): Turn {
 export function registeredTurn({ turn, registry }: Pick<StatusEvidence, 'turn' | 'registry'>): Turn | null {
   const goesOn = turn?.queued && !turn.running && registry?.status === 'busy' && registry.at > turn.at
   return goesOn ? { running: true, at: registry.at } : turn
+}
+
+/** Returns the turn once its interruption is reported. */
+export function reportedTurn(turn: Turn): Turn {
+  return { ...turn, running: false, interrupted: true, reported: true }
+}
+
+/** Returns the turn that the transcript shows as stopped at a moment. */
+export function stoppedTurn(turn: Turn, at: number): Turn {
+  return { running: false, at, interrupted: true, reported: turn.reported === true }
 }
 
 /** Observations of one client. All times are of one clock that is never set back. */

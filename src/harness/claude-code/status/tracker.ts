@@ -3,12 +3,19 @@ import type { SessionStatus } from '../../../wire/envelope.schema.ts'
 import type { RegistryEntry } from '../hooks/event.schema.ts'
 import type { SidecarEvents } from '../sidecar-events.ts'
 import type { EvidenceReader } from '../transcript/evidence.ts'
-import { decideStatus, isInterrupted, promptedTurn, registeredTurn, type StatusEvidence } from './decide.ts'
+import {
+  decideStatus,
+  isInterrupted,
+  promptedTurn,
+  registeredTurn,
+  reportedTurn,
+  type StatusEvidence,
+  stoppedTurn,
+  type Turn,
+} from './decide.ts'
 
 /** Waits for the transcript's lines, which come up to 0.3 s late. */
 const STOP_LINE_MS = 500
-
-type Turn = StatusEvidence['turn']
 
 export class StatusTracker {
   readonly #seen: EvidenceReader
@@ -19,8 +26,8 @@ export class StatusTracker {
   #status: SessionStatus | null = null
   #waitingFor: string | undefined
   #interrupted = false
-  /** The turn that a person stopped just now. */
-  #stopped: { turn: Turn; timer: NodeJS.Timeout } | null = null
+  /** The turn that a person stopped just now. `unseen`: the transcript does not show it yet. */
+  #stopped: { turn: Turn; unseen: boolean; timer: NodeJS.Timeout } | null = null
 
   /** `seen` reads the transcript, and forgets what went with a prompt that a person took back. */
   constructor(attended: boolean, seen: EvidenceReader, sidecar: SidecarEvents) {
@@ -63,8 +70,14 @@ export class StatusTracker {
   /** The transcript shows that a person stopped the turn. */
   turnStopped(at: number): void {
     const moment = momentOf(at)
-    if (this.#evidence.turn && this.#evidence.turn.at < moment)
-      this.#know({ turn: { running: false, at: moment, interrupted: true } })
+    const { turn } = this.#evidence
+    if (turn && turn.at < moment) this.#know({ turn: stoppedTurn(turn, moment) })
+  }
+
+  /** Another conversation began in this process: what happened to the last turn of the one before is over with it. */
+  begunAnew(): void {
+    this.settleStop()
+    this.#know({ turn: null })
   }
 
   registered({ status, statusUpdatedAt, waitingFor }: RegistryEntry): void {
@@ -82,11 +95,11 @@ export class StatusTracker {
    */
   settleStop(): void {
     if (!this.#stopped) return
-    const { turn, timer } = this.#stopped
+    const { turn, unseen, timer } = this.#stopped
     clearTimeout(timer)
     this.#stopped = null
     this.#seen.read()
-    if (turn?.running && this.#evidence.turn === turn) this.#seen.onPromptTakenBack()
+    if (unseen && this.#evidence.turn === turn) this.#seen.onPromptTakenBack()
   }
 
   #know(news: Partial<StatusEvidence>): void {
@@ -101,18 +114,26 @@ export class StatusTracker {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = againMs === null ? null : setTimeout(() => this.#decide(), againMs)
     const interrupted = isInterrupted(this.#evidence, status)
-    const changed = interrupted !== this.#interrupted
+    const isOver = this.#interrupted && !interrupted
     this.#interrupted = interrupted
     // Nothing may go through a door between the two.
-    if (changed && interrupted) {
-      this.#sidecar.open?.interrupted(true)
-      this.#stopped = { turn: this.#evidence.turn, timer: setTimeout(() => this.settleStop(), STOP_LINE_MS) }
-    }
+    if (interrupted) this.#reportStop()
     if (status !== this.#status) {
       this.#status = status
       this.#sidecar.open?.status(status, status === 'waiting' ? this.#waitingFor : undefined)
     }
-    if (changed && !interrupted) this.#sidecar.open?.interrupted(false)
+    if (isOver) this.#sidecar.open?.interrupted(false)
+  }
+
+  /** Reports that a person stopped the turn, once. */
+  #reportStop(): void {
+    const { turn } = this.#evidence
+    if (!turn || turn.reported) return
+    this.#sidecar.open?.interrupted(true)
+    const reported = reportedTurn(turn)
+    this.#evidence.turn = reported
+    const timer = setTimeout(() => this.settleStop(), STOP_LINE_MS)
+    this.#stopped = { turn: reported, unseen: turn.running, timer }
   }
 }
 

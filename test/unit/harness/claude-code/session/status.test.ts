@@ -140,4 +140,47 @@ test('session - a sandbox in the settings leaves its model the tools of an MCP s
     settings({ enabled: true, ...open })
     expect(voice()).toBe('shell')
   }
+/** Esc in a turn, and what the person did then. */
+async function stopTurn(): Promise<void> {
+  await start()
+  registry('busy')
+  hook('UserPromptSubmit', { prompt: 'go' })
+  await expect.poll(() => seen('status').at(-1)).toEqual(['busy'])
+  await becomes('idle')
+  expect(seen('interrupted')).toEqual([[true]])
+}
+
+const becomes = (status: string) =>
+  expect
+    .poll(() => {
+      registry(status)
+      return seen('status').at(-1)
+    })
+    .toEqual([status])
+
+test('session - a compaction after Esc is no second Esc', async () => {
+  await stopTurn()
+  await becomes('busy')
+  await becomes('idle')
+  expect(seen('interrupted')).toEqual([[true], [false]])
+})
+
+test.each(['clear', 'resume'])('session - Esc is over with %s, which begins another conversation', async (source) => {
+  await stopTurn()
+  hook('SessionStart', { source, session_id: 'another' })
+  await expect.poll(() => seen('interrupted')).toEqual([[true], [false]])
+  await becomes('busy')
+  await becomes('idle')
+  expect(seen('interrupted')).toEqual([[true], [false]])
+})
+
+test('session - after Esc and a turn that ended, a busy client is in no turn', async () => {
+  await stopTurn()
+  hook('UserPromptSubmit', { prompt: 'rather this' })
+  await becomes('busy')
+  hook('Stop')
+  await becomes('idle')
+  await becomes('busy')
+  await becomes('idle')
+  expect(seen('interrupted')).toEqual([[true], [false]])
 })
