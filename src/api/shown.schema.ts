@@ -69,4 +69,6 @@ export const message = z.object({
   earlier: z.optional(
     z.nullable(z.object({ session: z.string(), endedAt: z.nullable(time), question: z.nullable(z.string()) })),
   ),
+  /** News of mesh itself: nobody said it, and nobody waits for an answer. */
+  author: z.optional(z.literal('mesh')),
 })

@@ -25,6 +25,8 @@ export interface Letter {
   thread?: string
   replyTo?: string
   intent?: string
+  /** News of mesh: nobody said it, and no loop budget counts it. */
+  author?: 'mesh'
   hops: number
   /** Sender of the message that this one answers; it gets a receipt. */
   answers?: Envelope['from']

@@ -63,6 +63,8 @@ export const envelope = z.object({
   thread: z.optional(z.string().check(z.maxLength(limits.thread))),
   replyTo: z.optional(messageId),
   intent: z.optional(intent),
+  /** News that the sender's sidecar made: nobody said it. Absent: the session's own words. */
+  author: z.optional(z.literal('mesh')),
   /** Number of replies that led to this one. */
   hops: count.check(z.maximum(limits.hops)),
   body,

@@ -22,6 +22,11 @@ export function isControlIntent(intent: string | undefined): boolean {
   return controlIntents.some((one) => one === intent)
 }
 
+/** Returns true for words of the session itself: neither between sidecars nor news that one of them made. */
+export function isSaid({ intent, author }: { intent?: string | undefined; author?: 'mesh' | undefined }): boolean {
+  return author === undefined && !isControlIntent(intent)
+}
+
 /** Returns true for what the sidecar of a session settles itself. Another text under one of these intents is mail. */
 export function isControl({ intent, to, body }: Envelope): boolean {
   if (!isControlIntent(intent) || !('text' in body) || parseRecipient(to).kind !== 'session') return false

@@ -48,8 +48,8 @@ const MOVE_MS = 30_000
 /**
  * Decides the name of a conversation that begins, in a new process or in one that had another.
  *
- * 1. Its own record: `kept` (same epoch) by the same process, `resumed` (epoch + 1) when no process speaks for it any
- *    more.
+ * 1. Its own record: `kept` (same epoch) by the same process, also if another conversation had the name there meanwhile;
+ *    `resumed` (epoch + 1) when no process speaks for it any more.
  * 2. The name that its process owns: `kept`. `/clear` and the like begin another conversation in the same process.
  * 3. That of the session that was moved here: `resumed`.
  * 4. The desired name: `new` when nobody has it, `taken_over` (epoch + 1, mail, topics and roles come along) when its
@@ -108,8 +108,16 @@ function claimOwn(claimant: Claimant, records: readonly NameRecord[], alive: Ali
   const ranked = own.toSorted((a, b) => rank(claimant, b, own) - rank(claimant, a, own) || latest(b, a))
   const mine = ranked.find((record) => record.state !== 'gone' && sameProcess(record.process, claimant.process))
   if (mine) return keep(claimant, mine)
+  const before = records.find((record) => isBack(claimant, record))
+  if (before) return keep(claimant, before)
   const best = ranked.find((record) => record.state === 'gone' || !alive(record))
   return best ? resume(claimant, best) : null
+}
+
+/** True for the name of this process that the conversation had here before: a copy that was open elsewhere got another. */
+function isBack({ session, member, process }: Claimant, record: NameRecord): boolean {
+  const isOurs = record.state !== 'gone' && !record.renamedTo && record.member === member
+  return isOurs && sameProcess(record.process, process) && (record.earlier ?? []).includes(session)
 }
 
 /** Also of a session that was renamed, or whose conversation changed while its sidecar was away. */

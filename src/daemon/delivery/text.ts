@@ -35,9 +35,10 @@ export function shownOf(session: Recipient, entry: Entry): Shown {
 /** Returns a message for `mesh inbox`. `text` is the whole body. */
 export function messageOf(session: Recipient, entry: Entry, text: string): Message {
   const { envelope, verified, repeat, person = false } = entry
+  const isNews = verified && envelope.author === 'mesh'
   return {
     id: envelope.id,
-    from: envelope.from.name,
+    from: isNews ? 'mesh' : envelope.from.name,
     to: envelope.to,
     text,
     sentAt: envelope.sentAt,
@@ -46,7 +47,8 @@ export function messageOf(session: Recipient, entry: Entry, text: string): Messa
     intent: envelope.intent ?? null,
     verified,
     repeat,
-    person,
+    person: person && !isNews,
     earlier: earlierOf(session, entry),
+    ...(isNews ? { author: 'mesh' } : {}),
   }
 }

@@ -56,6 +56,7 @@ export class LoopGuard {
       this.resume(null, `a message of ${name}`)
       return false
     }
+    if (verified && envelope.author === 'mesh') return false
     // A role's or topic's message is not said to this session alone.
     if (parseRecipient(envelope.to).kind !== 'session') return false
     const now = Date.now()

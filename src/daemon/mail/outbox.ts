@@ -5,7 +5,7 @@
 
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isControlIntent } from '../../core/mail/control.ts'
+import { isSaid } from '../../core/mail/control.ts'
 import { Outbox, type OutboxStep, type Outgoing, type Sent } from '../../core/mail/outbox.ts'
 import { MeshError } from '../../errors.ts'
 import { Journal } from '../../host/journal.ts'
@@ -119,11 +119,12 @@ export class Sender {
     return this.#outbox.get(id)
   }
 
-  /** Returns the last message that the session itself sent, among the latest few. */
+  /** Returns what the session itself said last to another one, among the latest few messages. */
   lastSaid(): { id: string; to: string; at: number; text: string } | null {
     for (const { id, to, at, bytes } of this.#outbox.latest(LATEST)) {
       const read = decodeRecord(envelope, bytes)
-      if (read && !isControlIntent(read.intent)) return { id, to, at, text: beginningOf(read) }
+      if (!read || !isSaid(read) || read.to === read.from.name) continue
+      return { id, to, at, text: beginningOf(read) }
     }
     return null
   }

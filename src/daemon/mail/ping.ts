@@ -23,8 +23,9 @@ export async function ping(session: MailSession, request: Parsed<'ping'>, call: 
   if (obstacle) return unsent(peer, obstacle)
   const startedAt = performance.now()
   const signal = deadline(call.signal, timeoutMs)
-  const letter = { id, to: { kind: 'session', name } as const, hops: 0 }
   const own = session.record.name
+  const author = name === own ? {} : ({ author: 'mesh' } as const)
+  const letter = { id, to: { kind: 'session', name } as const, ...author, hops: 0 }
   const whose = name === own ? 'mesh doctor tests this door' : `mesh ping from ${own}`
   const { state } = wake
     ? await post(session, { ...letter, text: `${whose}, no answer needed` })

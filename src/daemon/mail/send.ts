@@ -1,6 +1,6 @@
 /** Sends a message: resolves the recipient, seals the message, puts it into the outbox and follows its receipts. */
 import type { Response } from '../../api/ops.schema.ts'
-import { isControlIntent } from '../../core/mail/control.ts'
+import { isSaid } from '../../core/mail/control.ts'
 import { localSender } from '../../link/keys.ts'
 import { checkText, encodeEnvelope } from '../../wire/codec.ts'
 import type { Envelope } from '../../wire/envelope.schema.ts'
@@ -36,7 +36,7 @@ export async function enter(session: MailSession, letter: Letter): Promise<Enter
   const body = await bodyOf(session, letter.text, bytes)
   await session.settled()
   // Before it goes: the answer may be here sooner than we know that it went.
-  if (to.kind === 'session' && !isControlIntent(letter.intent)) session.loops.sent(to.name)
+  if (to.kind === 'session' && isSaid(letter)) session.loops.sent(to.name)
   // Without a pause: the sequence number is taken when the message enters the outbox.
   const stored = put(session, session.sender, { ...letter, to }, body, seenEpoch(letter, to, epoch))
   return { to, note, isNew: true, stored }
@@ -62,7 +62,7 @@ function put(
   const to = formatRecipient(letter.to)
   const seq = outbox.nextSeq(record.epoch, to)
   const at = Date.now()
-  const { id, thread, replyTo, intent, hops } = letter
+  const { id, thread, replyTo, intent, author, hops } = letter
   const envelope: Omit<Envelope, 'sig'> = {
     v: 1,
     kind: 'message',
@@ -78,6 +78,7 @@ function put(
     ...(thread === undefined ? {} : { thread }),
     ...(replyTo === undefined ? {} : { replyTo }),
     ...(intent === undefined ? {} : { intent }),
+    ...(author === undefined ? {} : { author }),
   }
   const subject = messageSubject(project, letter.to, localSender(record))
   return outbox.send({ id, subject, to, seq, epoch: record.epoch, at, bytes: encodeEnvelope(envelope, key) })

@@ -29,7 +29,7 @@ export async function notifyRenamed(session: Session, before: string): Promise<v
 
 async function notify(session: Session, to: Recipient, text: string, event?: string): Promise<void> {
   const id = event === undefined ? newId('m') : idOf(event, to)
-  const { stored } = await session.send({ id, to, text, hops: 0 })
+  const { stored } = await session.send({ id, to, text, author: 'mesh', hops: 0 })
   await stored
 }
 

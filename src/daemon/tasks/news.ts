@@ -23,7 +23,8 @@ export async function notifyConcerned(
     const hash = createHash('sha256')
       .update(JSON.stringify([after.change.op, to, text]))
       .digest('hex')
-    const letter = { id: `m_${hash.slice(0, 32)}`, to: parseRecipient(to), text, intent: 'task', hops: 0 }
+    const id = `m_${hash.slice(0, 32)}`
+    const letter = { id, to: parseRecipient(to), text, intent: 'task', ...authorOf(after), hops: 0 }
     const failed = (error: unknown) => {
       const { code, message } = MeshError.from(error)
       if (code === 'not_found') notes.push(`there is no session ${to} yet: it was not notified`)
@@ -39,6 +40,11 @@ export async function notifyConcerned(
     }
   }
   return notes.length > 0 ? notes.join('; ') : undefined
+}
+
+/** A comment is what its author says; all other news is the board's. */
+function authorOf({ change }: Task): { author?: 'mesh' } {
+  return change.what === 'commented' ? {} : { author: 'mesh' }
 }
 
 /** Returns the change `op` of a task as it was made earlier; null if it is no longer known. */

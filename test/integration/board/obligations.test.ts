@@ -60,6 +60,20 @@ test('open asks, waits and tasks survive the sidecar, and are in the start after
   expect(await kinds(again)).toEqual([open[0], ['wait', null, 'interrupted'], open[2]])
 })
 
+test('what a session said last is its own word, not news that its sidecar made', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  await alice.send('bob', 'the parser first')
+  const { id } = await alice.call('task_add', { op: newOperation(), title: 'port the parser', for: 'bob' })
+  await bob.messages(2)
+  await bob.call('task_claim', { op: newOperation(), id })
+  await bob.call('task_change', { op: newOperation(), id, do: 'done' })
+  expect(await alice.messages(1)).toMatchObject([{ from: 'mesh', author: 'mesh', verified: true }])
+  const saidBy = async (node: Node) =>
+    (await show(node)).filter(({ kind }) => kind === 'said').map(({ quote }) => quote)
+  expect(await saidBy(alice)).toEqual(['the parser first'])
+  expect(await saidBy(bob)).toEqual([])
+})
+
 test('a wait that returned or timed out is no longer open', async ({ project }) => {
   const { alice, bob } = await project.nodes('alice', 'bob')
   await expect(alice.call('wait', { targets: ['bob'], until: 'end', timeoutMs: 50 })).rejects.toThrow()

@@ -1,6 +1,6 @@
 /** Two agent sessions that only answer each other: bounded, held, told, and let go on by people alone. */
 import { expect } from 'vitest'
-import { newId } from '../../../src/wire/names.ts'
+import { newId, newOperation } from '../../../src/wire/names.ts'
 import type { SidecarProcess } from '../../support/lab/sidecar-process.ts'
 import { FakeDoor, type Node, type Project, test, until } from '../../support/node.ts'
 
@@ -190,4 +190,16 @@ test('a chain of replies ends with an error that names the way on', async ({ pro
   await expect(api.send('web', 'more', { replyTo: id })).rejects.toMatchObject(refused)
   await api.send('web', 'begun anew')
   expect(await web.texts(1)).toEqual(['begun anew'])
+})
+
+test('work through the board uses no budget up, whoever gives it to whom', async ({ project }) => {
+  const { api, web } = await pair(project)
+  for (let round = 0; round <= LIMIT + 1; round++) {
+    const { id } = await api.call('task_add', { op: newOperation(), title: `job ${round}`, for: 'web' })
+    expect(await web.texts(1)).toEqual([expect.stringContaining(`job ${round}`)])
+    await web.call('task_claim', { op: newOperation(), id })
+    await web.call('task_change', { op: newOperation(), id, do: 'done' })
+    expect(await api.texts(1)).toEqual([expect.stringMatching(/^task done: .*by web$/)])
+  }
+  expect(await budgetOf(web)).toEqual([])
 })

@@ -30,6 +30,18 @@ const scenarios: Record<string, [name: string, () => Claim]> = {
   '`--resume` after another session took the name over': ['api-2', () => decideClaim(talk, [taken], yes)],
   '`--resume` after that session has ended too': ['api', () => decideClaim(talk, [{ ...taken, ...ended }], never)],
   '`/resume ID` of a conversation with a name': ['web', () => decideClaim(talk, [here, { ...other, ...ended }], yes)],
+  '`/resume ID` of the conversation before `/clear`, which was open elsewhere meanwhile': [
+    'api',
+    () =>
+      decideClaim(
+        talk,
+        [
+          { ...here, earlier: ['talk'] },
+          { ...other, ...ended, name: 'api-2' },
+        ],
+        no,
+      ),
+  ],
   '`/resume ID` of a conversation without a name': ['api', () => decideClaim(talk, [here], yes)],
   '`/resume ID` of a conversation that is open elsewhere': ['api', () => decideClaim(talk, [here, other], yes)],
   '`--fork-session`': ['api-2', () => decideClaim(fork, [own], no)],
