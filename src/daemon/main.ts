@@ -61,7 +61,7 @@ async function main(): Promise<void> {
     process.exit(EXIT.done)
   }
   const isOperator = kind === 'operator'
-  const settings = settingsFor(isOperator, home, log)
+  const settings = settingsFor(home, log)
   const harness = openIfAlive(kind, {
     ...{ env, home, sessionDir, cwd: process.cwd() },
     log: (level, message, more) => log[level](more ?? {}, message),
@@ -130,13 +130,12 @@ function openIfAlive(kind: SessionKind, options: SessionOptions): Harness | null
   }
 }
 
-/** Reads the settings. A person at a shell sees errors in them; a session uses the defaults. */
-function settingsFor(isOperator: boolean, home: Home, log: Logger): Settings {
+/** Reads the settings. Damaged ones never keep anybody from working; `mesh doctor` names what is wrong with them. */
+function settingsFor(home: Home, log: Logger): Settings {
   try {
     return readSettings(home)
   } catch (error) {
     log.warn({ error: MeshError.from(error).toBody() }, 'settings not read: the defaults apply')
-    if (isOperator) throw error
     return defaultSettings
   }
 }

@@ -1,7 +1,9 @@
 /** The paths of mesh's files. */
 import { createHash } from 'node:crypto'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { userInfo } from 'node:os'
+import { isAbsolute, join, resolve } from 'node:path'
+import { MeshError } from '../errors.ts'
+import { quote } from '../wire/names.ts'
 
 /** `sun_path` has 104 bytes on macOS and 108 on Linux, the final NUL included. */
 const SOCKET_PATH_BYTES = 100
@@ -18,9 +20,12 @@ export interface Home {
   runs: string
 }
 
-/** `MESH_HOME`, else the platform's usual folder for state. Absolute: sidecars work in other directories. */
+/**
+ * `MESH_HOME`, else the platform's usual folder for state. Absolute: sidecars work in other directories, and hooks ignore
+ * another one. Throws `bad_request` for a relative one.
+ */
 export function meshHome(env: Env): Home {
-  const root = resolve(env.MESH_HOME || defaultRoot(env))
+  const root = resolve(absolute(env.MESH_HOME, 'MESH_HOME') ?? defaultRoot(env))
   return {
     root,
     memberKey: join(root, 'member.key'),
@@ -32,11 +37,38 @@ export function meshHome(env: Env): Home {
   }
 }
 
+/** Returns the path that a variable has; null without one. */
+function absolute(path: string | undefined, variable: string): string | null {
+  if (!path) return null
+  if (isAbsolute(path)) return path
+  throw new MeshError('bad_request', `${variable} has to be an absolute path, it is ${quote(path)}`, {
+    hint: `for example: export ${variable}="$PWD/${path}"`,
+  })
+}
+
+/** The passwd entry stands in for an empty HOME, which homedir() would take for the directory that this runs in. */
+export function userHome(env: Env): string {
+  return absolute(env.HOME, 'HOME') ?? passwdHome()
+}
+
+function passwdHome(): string {
+  try {
+    return userInfo().homedir
+  } catch {
+    // A user id without an entry, as in many containers.
+    throw new MeshError('bad_request', 'HOME is empty, and this user has no home directory', {
+      hint: 'set MESH_HOME to an absolute path',
+    })
+  }
+}
+
 function defaultRoot(env: Env): string {
-  const user = env.HOME || homedir()
+  const user = userHome(env)
   if (process.platform === 'darwin') return join(user, 'Library', 'Application Support', 'mesh')
   if (process.platform === 'win32') return join(env.LOCALAPPDATA || join(user, 'AppData', 'Local'), 'mesh')
-  return join(env.XDG_STATE_HOME || join(user, '.local', 'state'), 'mesh')
+  // Its specification has relative ones ignored.
+  const state = env.XDG_STATE_HOME ?? ''
+  return join(isAbsolute(state) ? state : join(user, '.local', 'state'), 'mesh')
 }
 
 /** The directory of one live session; `key` is `cc-<pid>`, `mcp-<pid>` or `operatorKey(...)`. */

@@ -38,6 +38,8 @@ export const files = {
   done: (dir: string) => join(dir, 'done.json'),
   log: (dir: string) => join(dir, 'supervisor.log'),
   output: (dir: string, stream: 'stdout' | 'stderr') => join(dir, stream),
+  /** What a session's client writes to standard output; its supervisor takes the words from it. */
+  events: (dir: string) => join(dir, 'events'),
   socket: socketPath,
   /** With a session whose id was not known before: its id, written by itself. */
   claim: (dir: string) => join(dir, 'session'),
@@ -90,11 +92,18 @@ export function readDone(dir: string): z.output<typeof doneWord> | null {
 
 /** The last words on standard error as its log has them; empty without a log. */
 export function loggedTail(dir: string): string {
+  const path = files.output(dir, 'stderr')
+  const end = endOf(path)
+  // Of a log that began anew a moment ago the last words are in the old one.
+  const words = end.length > limits.stderrTailBytes ? end : Buffer.concat([endOf(`${path}.1`), end])
+  return tailOf(words, limits.stderrTailBytes)
+}
+
+function endOf(path: string): Buffer {
   try {
-    const path = files.output(dir, 'stderr')
-    return tailOf(readEnd(path, limits.stderrTailBytes + 1), limits.stderrTailBytes)
+    return readEnd(path, limits.stderrTailBytes + 1)
   } catch {
-    return ''
+    return Buffer.alloc(0)
   }
 }
 

@@ -16,6 +16,8 @@ export interface RunSubject {
   readonly hasGroup: boolean
   /** The last bytes on standard error, as text. */
   readonly stderrTail: string
+  /** Its standard error is a terminal, which keeps no last words. */
+  readonly isOnTerminal?: boolean
   /** Lets it begin. */
   go(): void
   /** Resolves when the process itself has ended, whatever it left behind. */

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Duplex, Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isatty } from 'node:tty'
 import type { RunSpec } from '../api/supervisor.schema.ts'
 import { tailOf } from '../core/runs/process-end.ts'
 import { MeshError } from '../errors.ts'
@@ -24,59 +25,56 @@ const GATE = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"'
 const DRAIN_MS = 250
 const POLL_MS = 20
 
-/** A destination of output. */
-export interface Sink {
-  write(chunk: Buffer): void
-}
-
 interface ChildOptions {
   spec: RunSpec
   /** The command's file. */
   path: string
   env: Env
-  /** Null: the output goes to where the supervisor's own goes. */
-  logs: { stdout: Sink; stderr: Sink } | null
+  /** Descriptors that it writes to. Null: the output goes to where the supervisor's own goes. */
+  output: readonly [stdout: number, stderr: number] | null
 }
 
 export class RunChild implements RunSubject {
   readonly identity: ProcessIdentity
+  readonly isOnTerminal: boolean
   readonly #child: ChildProcess
   readonly #gate: Duplex
   #tail: Buffer = Buffer.alloc(0)
   #over = false
 
-  private constructor(child: ChildProcess, identity: ProcessIdentity, logs: ChildOptions['logs']) {
+  private constructor(child: ChildProcess, identity: ProcessIdentity, isOnTerminal: boolean) {
     this.#child = child
     this.identity = identity
+    this.isOnTerminal = isOnTerminal
     this.#gate = child.stdio[3] as Duplex
     this.#gate.on('error', () => {})
     child.once('exit', () => {
       this.#over = true
     })
-    child.stdout?.on('data', (chunk: Buffer) => logs?.stdout.write(chunk))
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#keep(chunk)
-      if (logs) logs.stderr.write(chunk)
-      else pass(chunk, child.stderr!)
+      pass(chunk, child.stderr!)
     })
   }
 
   /** Starts the process, which waits for `go`. Throws `internal` when not even a shell can be started. */
-  static async start({ spec, path, env, logs }: ChildOptions): Promise<RunChild> {
+  static async start({ spec, path, env, output }: ChildOptions): Promise<RunChild> {
     const words = [path, ...spec.command.slice(1)]
+    // Programs show colour and progress on a terminal alone, and a pipe is none.
+    const isOnTerminal = output === null && isatty(2)
     const child = spawn('/bin/sh', ['-c', GATE, 'mesh', ...words], {
       cwd: spec.cwd,
       env,
       detached: true,
-      stdio: logs
-        ? [spec.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', 'pipe']
-        : ['inherit', 'inherit', 'pipe', 'pipe'],
+      stdio: output
+        ? [spec.input === undefined ? 'ignore' : 'pipe', ...output, 'pipe']
+        : ['inherit', 'inherit', isOnTerminal ? 'inherit' : 'pipe', 'pipe'],
     })
     // A command that does not read it has its reasons.
     child.stdin?.on('error', () => {}).end(spec.input)
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error))])
     const identity = identifyProcess(child.pid!)
-    if (identity) return new RunChild(child, identity, logs)
+    if (identity) return new RunChild(child, identity, isOnTerminal)
     child.kill('SIGKILL')
     throw new MeshError('internal', 'the started process cannot be seen')
   }
@@ -94,11 +92,11 @@ export class RunChild implements RunSubject {
 
   /** Reads what the process had written before it ended. */
   async drain(): Promise<void> {
-    const streams = [this.#child.stdout, this.#child.stderr].filter((stream) => stream && !stream.readableEnded)
-    await Promise.race([Promise.all(streams.map((stream) => once(stream!, 'close'))), sleep(DRAIN_MS)])
+    const { stderr } = this.#child
+    if (stderr && !stderr.readableEnded) await Promise.race([once(stderr, 'close'), sleep(DRAIN_MS)])
   }
 
-  /** The last bytes on standard error, as text. */
+  /** The last bytes that came through a pipe from standard error, as text. */
   get stderrTail(): string {
     return tailOf(this.#tail, limits.stderrTailBytes)
   }

@@ -108,7 +108,9 @@ async function inBackground({ command, cwd, input = '' }: RunSpec, path: string,
   const { pid, said, stop } = await launchBackground({ path, env: process.env, cwd }, command.slice(1), input)
   const identity = identifyProcess(pid)
   // The session's output is the client's to show.
-  new RunLog(files.output(dir, 'stdout')).write(Buffer.from(said))
+  const log = new RunLog(files.output(dir, 'stdout'))
+  log.write(Buffer.from(said))
+  log.close()
   if (identity) return new BackgroundProcess(identity, stop)
   throw new MeshError('not_alive', 'the session ended as it began')
 }

@@ -21,7 +21,7 @@ import { memberKey } from '../link/keys.ts'
 import { Link } from '../link/link.ts'
 import { RunStore } from '../nats/run-store.ts'
 import { Announcer } from '../run/announcer.ts'
-import { files, type RunStep, readStop, writeStop } from '../run/dir.ts'
+import { files, loggedTail, type RunStep, readStop, writeStop } from '../run/dir.ts'
 import { endedOf, eventOf, recordOf, spawnedBy } from '../run/record.ts'
 import type { Exit, RunSubject } from '../run/subject.ts'
 import { limits, times } from '../wire/limits.ts'
@@ -31,7 +31,7 @@ import type { AgentRun } from './agent.ts'
 import { AttachedProcess } from './attached.ts'
 import { RunChild } from './child.ts'
 import { PostFollower } from './follower.ts'
-import { type Logs, RunLog, sinksOf } from './output.ts'
+import { RunOutput } from './output.ts'
 
 /** An end that the engine does not take for this long is left to the sidecars of this machine. */
 const LINGER_MS = 60_000
@@ -67,7 +67,7 @@ interface SupervisorOptions {
 interface Begun {
   child: RunSubject
   journal: Journal<RunStep>
-  logs: Logs
+  output: RunOutput | null
   started: RunStep & { t: 'started' }
 }
 
@@ -75,7 +75,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #dir: string
   readonly #journal: Journal<RunStep>
-  readonly #logs: Logs
+  readonly #output: RunOutput | null
   readonly #child: RunSubject
   readonly #announcer: Announcer
   readonly #follower: PostFollower
@@ -93,13 +93,13 @@ export class Supervisor {
   #timedOut = false
   #forwarded: ExitEvidence['forwarded'] = null
 
-  private constructor(options: SupervisorOptions, { child, journal, logs, started }: Begun) {
+  private constructor(options: SupervisorOptions, { child, journal, output, started }: Begun) {
     const { spec, home, env, log } = options
     this.#options = options
     this.#dir = runDir(home, spec.run)
     this.#child = child
     this.#journal = journal
-    this.#logs = logs
+    this.#output = output
     const process_ = { pid: child.identity.pid, supervisor: started.supervisor }
     this.#announcer = new Announcer({
       journal,
@@ -129,14 +129,13 @@ export class Supervisor {
     const { spec, path, home, subject, agent } = options
     const dir = runDir(home, spec.run)
     const { journal } = Journal.open<RunStep>(files.journal(dir))
-    const logOf = (stream: 'stdout' | 'stderr') => new RunLog(files.output(dir, stream))
-    const logs = spec.detach && !spec.attach ? { stdout: logOf('stdout'), stderr: logOf('stderr') } : null
+    const output = spec.detach && !spec.attach && !subject ? new RunOutput(dir, agent) : null
     const env = { ...options.env, ...runEnv(spec.lineage, spec.run) }
     const child =
       subject ??
       (spec.attach
         ? new AttachedProcess(spec.attach)
-        : await RunChild.start({ spec, path, env, logs: sinksOf(logs, agent) }))
+        : await RunChild.start({ spec, path, env, output: output?.descriptors ?? null }))
     const supervisor = identifyProcess(process.pid)!
     const started = { t: 'started', child: child.identity, supervisor, at: new Date().toISOString() } as const
     try {
@@ -145,7 +144,7 @@ export class Supervisor {
       if (!spec.attach) child.signal('SIGKILL')
       throw error
     }
-    return new Supervisor(options, { child, journal, logs, started })
+    return new Supervisor(options, { child, journal, output, started })
   }
 
   /** Lets the process begin, once the witness of this machine's runs knows of it. */
@@ -153,6 +152,7 @@ export class Supervisor {
     const { spec, send } = this.#options
     await Promise.race([this.#follower.start(), sleep(FOLLOW_MS)])
     this.#child.go()
+    this.#output?.start()
     this.#startedAt = performance.now()
     send({ started: { runId: spec.run, pid: this.#child.identity.pid } })
     const stopped = (is: boolean) => this.#noteStopped(is)
@@ -255,6 +255,7 @@ export class Supervisor {
     const leftInGroup = this.#child.hasGroup
     if (leftInGroup) void this.#child.end('SIGTERM', LEFT_MS)
     await this.#child.drain()
+    this.#output?.finish()
     const kills = oomKills()
     const grew = kills !== null && this.#oomKills !== null && kills > this.#oomKills
     const seen = {
@@ -263,13 +264,12 @@ export class Supervisor {
       outOfMemory: grew ? `the kernel killed for want of memory (oom_kill ${this.#oomKills} → ${kills})` : null,
       durationMs,
     }
-    const { stderrTail } = this.#child
+    const stderrTail = this.#output ? loggedTail(this.#dir) : this.#child.stderrTail
     const judged = agent
       ? agent.judge({ ...seen, exit: { code, signal } }, stderrTail)
       : judgeExit({ ...seen, code, signal, forwarded: this.#forwarded, leftInGroup, stderrTail })
-    const dropped = (this.#logs?.stdout.dropped ?? 0) + (this.#logs?.stderr.dropped ?? 0)
-    if (dropped > 0) judged.evidence = `${judged.evidence}; ${dropped} bytes of its output could not be logged`
-    return judged
+    const lost = this.#child.isOnTerminal ? '; its standard error went to a terminal' : (this.#output?.lost ?? '')
+    return { ...judged, evidence: `${judged.evidence}${lost}` }
   }
 
   #end(judged: ReturnType<typeof judgeExit>): void {

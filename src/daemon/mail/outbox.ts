@@ -23,6 +23,8 @@ const SENT_BYTES = 8 * 1024 * 1024
 /** Number of missing messages after which the search for lost ones ends. */
 const REMOVED = 32
 const RETRY_MS = 250
+/** Intent of the words that mesh finds for a hand-off, which a session makes. */
+const NOTICE = 'handoff'
 /** Number of messages searched for the last one that the session itself sent. */
 const LATEST = 8
 
@@ -123,7 +125,7 @@ export class Sender {
   lastSaid(): { id: string; to: string; at: number; text: string } | null {
     for (const { id, to, at, bytes } of this.#outbox.latest(LATEST)) {
       const read = decodeRecord(envelope, bytes)
-      if (!read || !isSaid(read) || read.to === read.from.name) continue
+      if (!read || !isSaid(read) || read.to === read.from.name || read.intent === NOTICE) continue
       return { id, to, at, text: beginningOf(read) }
     }
     return null

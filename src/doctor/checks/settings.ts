@@ -1,4 +1,4 @@
-/** The settings of a person: sessions go on with the defaults when they cannot be read, and say so in their logs only. */
+/** The settings of a person: everybody goes on with the defaults when they cannot be read. */
 import { existsSync } from 'node:fs'
 import { MeshError } from '../../errors.ts'
 import { settingsPath, unknownSettings } from '../../host/settings.ts'
@@ -15,7 +15,7 @@ export async function lookAtSettings({ home }: Setup): Promise<Finding[]> {
       fault('settings.unknown', `${path}: there is no setting ${unknown.join(', ')}`, `\${EDITOR:-vi} ${word(path)}`),
     ]
   } catch (error) {
-    const cause = `${MeshError.from(error).message}; sessions use the defaults`
+    const cause = `${MeshError.from(error).message}; all sessions use the defaults`
     return [fault('settings.value', cause, `\${EDITOR:-vi} ${word(path)}`)]
   }
 }

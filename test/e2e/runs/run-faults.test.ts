@@ -102,6 +102,18 @@ test('a command that outlives its supervisor runs on, unsupervised, until it is 
   expect(isThere(pid)).toBe(false)
 })
 
+test('a command whose supervisor was killed goes on writing, into its logs', async () => {
+  await mesh.join('tester')
+  const gate = join(mesh.home, 'gate')
+  const wait = `until [ -e "${gate}" ]; do sleep 0.05; done`
+  const { runId, pid } = await detach(`echo before; ${wait}; echo after; echo late >&2; sleep 0.2; echo last`)
+  tryKill(supervisorOf(runId))
+  writeFileSync(gate, '')
+  expect(await endOf(runId)).toMatchObject({ reason: 'supervisor lost', stderrTail: 'late\n' })
+  expect(isThere(pid)).toBe(false)
+  expect((await mesh.run(['logs', runId])).stdout).toBe('before\nafter\nlast\n')
+})
+
 test('a suspended supervisor is not lost', async () => {
   await mesh.join('tester')
   const { runId } = await detach('exit 6', {})

@@ -146,7 +146,7 @@ test('a run that exceeds its timeout is terminated with all its processes', asyn
   const done = await mesh.run(['run', '--json', '--timeout', '300ms', ...sh('sleep 100 & echo $!; wait')])
   const [pid, last] = done.stdout.trimEnd().split('\n')
   expect(JSON.parse(last!)).toMatchObject({ state: 'terminated', reason: 'timeout' })
-  expect(done.code).toBe(143)
+  expect(done.code).toBe(124)
   await eventually(() => !isThere(Number(pid)), 'the end of the child')
 })
 

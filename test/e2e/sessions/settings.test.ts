@@ -10,14 +10,19 @@ beforeAll(async () => {
 })
 afterAll(() => mesh.dispose())
 
-test('wrong settings are reported by the next command that needs a sidecar, until they are mended', async () => {
+test('damaged settings keep nobody from working: the defaults hold, and doctor says what is wrong', async () => {
   const path = join(mesh.home, 'settings.json')
-  writeFileSync(path, '{"floorSeconds": "long"}')
-  const refused = await mesh.run(['whoami', '--json'], { as: 'ann' })
-  expect([refused.code, refused.stdout]).toEqual([2, ''])
-  expect(refused.error.message).toBe(`${path}: floorSeconds must be a number from 0 to 3600`)
-  writeFileSync(path, '{"floorSeconds": 5, "unknown": true}')
-  expect(await mesh.json(['whoami'], { as: 'ann' })).toMatchObject({ name: 'ann' })
+  for (const [i, [text, what]] of [
+    ['{"floorSeconds": "long"}', 'floorSeconds must be a number from 0 to 3600'],
+    ['{"floorSeconds": 5', 'not readable'],
+    ['{"floorSeconds": 5, "unknown": true}', 'there is no setting unknown'],
+  ].entries()) {
+    writeFileSync(path, text!)
+    expect(await mesh.json(['whoami'], { as: `ann-${i}` })).toMatchObject({ name: `ann-${i}` })
+    const { json } = await mesh.run(['doctor', '--json'], { as: `ann-${i}` })
+    expect(json.filter(({ ok }: { ok: boolean }) => !ok)).toContainEqual(
+      expect.objectContaining({ detail: expect.stringContaining(`${path}: ${what}`) }),
+    )
+  }
   rmSync(path)
-  expect(await mesh.json(['whoami'], { as: 'bob' })).toMatchObject({ name: 'bob' })
 })

@@ -40,13 +40,16 @@ export async function run(context: Context<Flags>): Promise<undefined> {
   if (shown) await print(shown.end())
 }
 
-/** Prints the log as it grows, until the run is over. A log that was rotated is followed from its beginning. */
+/** Prints the log as it grows, until the run is over. One that began anew is followed from its beginning, after the rest of the old one. */
 async function follow(home: Home, id: string, path: string, from: Log): Promise<void> {
   let log = from
   for (;;) {
     const isOver = lockOwner(join(runDir(home, id), 'lock')) === null
     await copy(log)
-    if (exists(path) && log.isAnother(path)) {
+    if (log.isEmptied) {
+      await copy(new Log(`${path}.1`, log.position))
+      log.position = 0
+    } else if (exists(path) && log.isAnother(path)) {
       log.close()
       log = new Log(path)
     } else if (isOver) return
@@ -109,6 +112,11 @@ class Log {
   read(from: number, length: number): Buffer {
     const buffer = Buffer.alloc(length)
     return this.#fd === null ? buffer.subarray(0, 0) : buffer.subarray(0, readSync(this.#fd, buffer, 0, length, from))
+  }
+
+  /** True if it began anew: what was not read is in the old file. */
+  get isEmptied(): boolean {
+    return this.#fd !== null && fstatSync(this.#fd).size < this.position
   }
 
   isAnother(path: string): boolean {

@@ -17,8 +17,9 @@ const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINC
 
 /** Exit code of shells and env(1) when the fault is their own. */
 const OWN_FAILURE = 125
-/** The command was asked to end and then exited with 0: what comes after it must not take that for success. */
+/** As timeout(1) has it, whatever way the command took. */
 const OUT_OF_TIME = 124
+/** The command was asked to end and then exited with 0: what comes after it must not take that for success. */
 const ENDED = 11
 
 type Flags = Values<'name' | 'timeout' | 'cwd' | 'notify'> & Switches<'detach'>
@@ -43,7 +44,8 @@ async function supervise(context: Context<Flags>): Promise<number> {
   if (out.json) await out.value(ended)
   else if (ended.state === 'terminated' || ended.state === 'cancelled')
     out.note(`${spec.name} ${ended.state}: ${oneLine(ended.reason)}`)
-  if (ended.exitCode === 0 && ended.state !== 'completed') return ended.reasonCode === 'timeout' ? OUT_OF_TIME : ENDED
+  if (ended.reasonCode === 'timeout') return OUT_OF_TIME
+  if (ended.exitCode === 0 && ended.state !== 'completed') return ENDED
   if (ended.exitCode !== null) return ended.exitCode
   return 128 + (constants.signals[ended.signal as NodeJS.Signals] ?? 0)
 }

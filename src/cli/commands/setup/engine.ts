@@ -6,6 +6,8 @@ import { MeshError } from '../../../errors.ts'
 import type { Context } from '../../command.ts'
 import type { Output } from '../../output.ts'
 
+const DOWN = new MeshError('mesh_down', '').exit
+
 /** Starts the engine, fetching it the first time. */
 export async function up({ env, home, out }: Context): Promise<undefined> {
   const info = await startEngine(home, env, out.note)
@@ -13,10 +15,12 @@ export async function up({ env, home, out }: Context): Promise<undefined> {
   else await out.line(upLine(info))
 }
 
-export async function status({ home, out }: Context): Promise<undefined> {
+/** Exits as the error `mesh_down` does while it is down: scripts ask before they go on. */
+export async function status({ home, out }: Context): Promise<number> {
   const info = engineStatus(home)
   if (out.json) await out.value(info)
   else await out.line(info.running ? upLine(info) : `mesh is down, data in ${info.dataDir}; start it with: mesh up`)
+  return info.running ? 0 : DOWN
 }
 
 export async function which({ env, home, out }: Context): Promise<undefined> {

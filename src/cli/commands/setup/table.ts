@@ -18,7 +18,7 @@ export const setupCommands = [
   }),
   define({
     name: 'status',
-    about: 'show whether the engine runs, and where',
+    about: 'show whether the engine runs, and where: exit 0 if it does, else 5',
     examples: ['mesh status', 'mesh status --json'],
     load: async () => (await engine()).status,
   }),

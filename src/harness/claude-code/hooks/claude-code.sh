@@ -155,7 +155,7 @@ answer() {
 keep_sidecar() {
   [ -r "$dir/loop" ] && read -r other <"$dir/loop" && [ "$other" != $$ ] && kill -0 "$other" && return
   echo $$ >"$dir/loop"
-  rm -f "$dir/client.json"
+  [ "$event" = revive ] || rm -f "$dir/client.json"
   unset NODE_EXTRA_CA_CERTS NODE_OPTIONS
   MESH_HOME=$home
   export MESH_HOME
@@ -204,7 +204,20 @@ keep_sidecar() {
     outlive
     case $pause in 0.2) pause=1 ;; 1) pause=3 ;; 3) pause=10 ;; *) pause=30 ;; esac
   done
-  rm -f "$dir/loop"
+  read -r other <"$dir/loop" && [ "$other" = $$ ] && rm -f "$dir/loop"
+}
+
+# Starts the sidecar again in a session whose loop was killed and left its file; one that ended by itself removed it. A
+# sidecar that outlives its loop still serves.
+revive() {
+  [ -r "$dir/loop" ] && read -r other <"$dir/loop" || return
+  kill -0 "$other" && return
+  owner=
+  [ -r "$dir/lock" ] && read -r owner <"$dir/lock"
+  owner=${owner#*'"pid":'}
+  owner=${owner%%[!0-9]*}
+  [ -n "$owner" ] && kill -0 "$owner" && return
+  [ -r "$sidecar" ] && sh "$0" revive "$pid" "$form" </dev/null >/dev/null 2>&1 &
 }
 
 # Waits for the child's end. A signal ends "wait" early: wait again.
@@ -219,7 +232,7 @@ outlive() {
 }
 
 case $event in
-SessionStart | sidecar) ;;
+SessionStart | sidecar | revive) ;;
 *) [ -e "$dir/form" ] && read -r first <"$dir/form" && [ "$first" != "$form" ] && exit 0 ;;
 esac
 
@@ -241,12 +254,17 @@ SessionStart | sidecar)
     spool && answer
   fi
   ;;
+revive)
+  command -v "$node" >/dev/null || node=node
+  keep_sidecar
+  ;;
 PostToolBatch)
   # A subagent's batch names its agent before its calls: the mail is for the session itself.
   batch=$(head -c 16384)
   case ${batch%%'"tool_calls"'*} in *'"agent_id"'*) ;; *) give_mail ;; esac
   ;;
 Stop)
+  revive
   # Mail given here goes on with the turn: the session did not stop. A subagent that stops leaves it.
   if [ -e "$dir/mail" ]; then
     stop=$(head -c @EVENT_BYTES@)
@@ -259,6 +277,7 @@ Stop)
 UserPromptSubmit)
   # A prompt, or whatever else starts a turn, takes the mail along, else what mesh itself has to say.
   spool
+  revive
   give_mail || { give @LEFT@ && rm -f "$dir/taken-$$"; }
   ;;
 FileChanged)

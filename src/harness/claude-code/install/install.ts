@@ -1,10 +1,9 @@
 /** Puts mesh's hooks into Claude Code's settings, of the user or of one repository, or installs them as a plugin. */
 import { existsSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { MeshError } from '../../../errors.ts'
 import { ensurePrivateDir, readText, writeAtomic } from '../../../host/files.ts'
-import type { Env, Home } from '../../../host/home.ts'
+import { type Env, type Home, userHome } from '../../../host/home.ts'
 import { readRepository } from '../../../host/repository/git.ts'
 import { type CommandHook, settingsHooks } from '../hooks/entries.ts'
 import { SCRIPT_NAME } from '../hooks/files.ts'
@@ -251,7 +250,7 @@ interface SettingsPlace {
 
 /** Returns the user's settings: `settings.json` in CLAUDE_CONFIG_DIR or ~/.claude. */
 export function userSettings(env: Env): SettingsPlace {
-  return { path: join(env.CLAUDE_CONFIG_DIR || join(env.HOME || homedir(), '.claude'), 'settings.json') }
+  return { path: join(env.CLAUDE_CONFIG_DIR || join(userHome(env), '.claude'), 'settings.json') }
 }
 
 export function localSettings(repository: string): string {

@@ -1,8 +1,7 @@
 /** Reads the client's own status from its entry in `<config dir>/sessions`. */
 import { type FSWatcher, readFileSync, watch } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { Env } from '../../../host/home.ts'
+import { type Env, userHome } from '../../../host/home.ts'
 import { limits } from '../../../wire/limits.ts'
 import { type RegistryEntry, registryEntry } from '../hooks/event.schema.ts'
 
@@ -11,7 +10,7 @@ const RETRY_MS = 20
 
 /** Returns the folder where Claude Code keeps settings, transcripts and its session registry. */
 export function configDir(env: Env): string {
-  return env.CLAUDE_CONFIG_DIR || join(env.HOME || homedir(), '.claude')
+  return env.CLAUDE_CONFIG_DIR || join(userHome(env), '.claude')
 }
 
 /** Returns the entry of client `pid`; null when there is none that can be read. */

@@ -118,6 +118,42 @@ describeEachShell('SessionStart', (lab) => {
     client.kill('SIGKILL')
   })
 
+  test.each(['UserPromptSubmit', 'Stop'])('%s starts it again once it and its loop were killed', async (event) => {
+    const starts = join(lab.root, 'starts')
+    writeFileSync(lab.sidecar, lasting(starts))
+    const pids = () => (existsSync(starts) ? readFileSync(starts, 'utf8').trim().split('\n').map(Number) : [])
+    const client = spawn('sleep', ['60'])
+    lab.env.CLAUDE_PID = String(client.pid)
+    const dir = directory(client.pid)
+    const loop = () => Number(readFileSync(join(dir, 'loop'), 'utf8'))
+    // In the background: its shell is the loop.
+    const { hook, ended } = lab.start(lab.lines('SessionStart')[1]!, 'stdout')
+    await expect.poll(pids, { timeout: 10_000 }).toHaveLength(1)
+    expect(lab.run(event)).toMatchObject(silent)
+    const [first] = pids()
+    writeFileSync(join(dir, 'lock'), JSON.stringify({ host: 'h', pid: first, start: '1' }))
+    writeFileSync(join(dir, 'client.json'), '{}')
+    hook.kill('SIGKILL')
+    await ended.catch(() => {})
+    // One that outlives its loop still serves.
+    expect(lab.run(event)).toMatchObject(silent)
+    expect(pids()).toHaveLength(1)
+    process.kill(first!, 'SIGKILL')
+    await expect
+      .poll(() => {
+        expect(lab.run(event)).toMatchObject(silent)
+        return pids()
+      })
+      .toHaveLength(2)
+    expect(existsSync(join(dir, 'client.json'))).toBe(true)
+    // The one that it started is kept running like any other.
+    process.kill(pids()[1]!, 'SIGKILL')
+    await expect.poll(pids, { timeout: 10_000 }).toHaveLength(3)
+    client.kill('SIGKILL')
+    process.kill(loop(), 'SIGTERM')
+    await expect.poll(() => existsSync(join(dir, 'loop')), { timeout: 10_000 }).toBe(false)
+  })
+
   test('the sidecar takes the place of its shell, whose parent is the client', () => {
     const args = join(lab.root, 'args')
     writeFileSync(lab.sidecar, `require('node:fs').writeFileSync(${JSON.stringify(args)}, process.argv[3])`)

@@ -140,6 +140,8 @@ test('session - a sandbox in the settings leaves its model the tools of an MCP s
     settings({ enabled: true, ...open })
     expect(voice()).toBe('shell')
   }
+})
+
 /** Esc in a turn, and what the person did then. */
 async function stopTurn(): Promise<void> {
   await start()
