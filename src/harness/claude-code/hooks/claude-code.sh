@@ -207,17 +207,27 @@ keep_sidecar() {
   read -r other <"$dir/loop" && [ "$other" = $$ ] && rm -f "$dir/loop"
 }
 
+# A dead process that nobody has waited for yet, as in a container without init, takes signals like a living one.
+lives() {
+  kill -0 "$1" || return 1
+  read -r state <"/proc/$1/stat" || return 0
+  case ${state##*) } in Z*) return 1 ;; esac
+  return 0
+}
+
 # Starts the sidecar again in a session whose loop was killed and left its file; one that ended by itself removed it. A
 # sidecar that outlives its loop still serves.
 revive() {
   [ -r "$dir/loop" ] && read -r other <"$dir/loop" || return
-  kill -0 "$other" && return
+  lives "$other" && return
   owner=
   [ -r "$dir/lock" ] && read -r owner <"$dir/lock"
   owner=${owner#*'"pid":'}
   owner=${owner%%[!0-9]*}
-  [ -n "$owner" ] && kill -0 "$owner" && return
-  [ -r "$sidecar" ] && sh "$0" revive "$pid" "$form" </dev/null >/dev/null 2>&1 &
+  [ -n "$owner" ] && lives "$owner" && return
+  [ -r "$sidecar" ] || return
+  # Not as part of a list: its subshell would keep the hook's output open.
+  sh "$0" revive "$pid" "$form" </dev/null >/dev/null 2>&1 &
 }
 
 # Waits for the child's end. A signal ends "wait" early: wait again.

@@ -1,5 +1,6 @@
 /** The two hooks of a session's start: one waits for the sidecar's text, the other keeps the sidecar running. */
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -126,15 +127,15 @@ describeEachShell('SessionStart', (lab) => {
     lab.env.CLAUDE_PID = String(client.pid)
     const dir = directory(client.pid)
     const loop = () => Number(readFileSync(join(dir, 'loop'), 'utf8'))
-    // In the background: its shell is the loop.
-    const { hook, ended } = lab.start(lab.lines('SessionStart')[1]!, 'stdout')
+    const { hook } = lab.start(lab.lines('SessionStart')[1]!, 'stdout')
     await expect.poll(pids, { timeout: 10_000 }).toHaveLength(1)
     expect(lab.run(event)).toMatchObject(silent)
     const [first] = pids()
     writeFileSync(join(dir, 'lock'), JSON.stringify({ host: 'h', pid: first, start: '1' }))
     writeFileSync(join(dir, 'client.json'), '{}')
+    const isGone = once(hook, 'exit')
     hook.kill('SIGKILL')
-    await ended.catch(() => {})
+    await isGone
     // One that outlives its loop still serves.
     expect(lab.run(event)).toMatchObject(silent)
     expect(pids()).toHaveLength(1)
