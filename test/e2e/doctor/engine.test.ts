@@ -17,7 +17,7 @@ beforeAll(() => mesh.begin())
 afterAll(() => mesh.dispose())
 
 const file = (name: string) => join(mesh.home, 'engine', name)
-const status = () => mesh.json(['status'])
+const status = async () => (await mesh.run(['status', '--json'])).json
 const kill = async (signal: NodeJS.Signals = 'SIGKILL') => process.kill((await status()).pid, signal)
 
 /** No sidecar is there that would heal the engine. */

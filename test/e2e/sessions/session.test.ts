@@ -147,7 +147,7 @@ test('a sidecar that stays away is an error, and no operator speaks for the sess
   const done = await run('send', 'bob', '--json', '--', 'hi')
   expect(done).toMatchObject({ code: 5, stdout: '' })
   expect(done.error.code).toBe('sidecar_down')
-  expect(await mesh.json(['status'])).toMatchObject({ running: false })
+  expect((await mesh.run(['status', '--json'])).json).toMatchObject({ running: false })
 })
 
 test('a sidecar of another protocol is an error that says what to do; of another release it is not', async () => {

@@ -10,7 +10,7 @@ beforeEach(() => {
 afterEach(() => mesh.dispose())
 
 test('up, status and down tell the truth', async () => {
-  expect(await mesh.json(['status'])).toMatchObject({ running: false })
+  expect(await mesh.run(['status', '--json'])).toMatchObject({ code: 5, json: { running: false } })
   const up = await mesh.json(['up'])
   expect(up).toMatchObject({
     running: true,
@@ -22,7 +22,7 @@ test('up, status and down tell the truth', async () => {
   expect(await mesh.json(['status'])).toEqual(up)
   expect(await mesh.json(['up'])).toEqual(up)
   expect(await mesh.json(['down'])).toMatchObject({ stopped: true })
-  expect(await mesh.json(['status'])).toMatchObject({ running: false })
+  expect(await mesh.run(['status', '--json'])).toMatchObject({ code: 5, json: { running: false } })
   expect(await mesh.json(['down'])).toMatchObject({ stopped: false })
 })
 
@@ -46,7 +46,7 @@ test('after down nothing is started again until up', async () => {
   expect(refused.code).toBe(5)
   expect(refused.stdout).toBe('')
   expect(refused.error).toMatchObject({ code: 'mesh_down', hint: expect.stringContaining('mesh up') })
-  expect(await mesh.json(['status'])).toMatchObject({ running: false })
+  expect(await mesh.run(['status', '--json'])).toMatchObject({ code: 5, json: { running: false } })
   await mesh.json(['up'])
   expect(await mesh.json(['send', 'bob', '--', 'hi'], { as: 'alice' })).toMatchObject({ state: 'stored' })
 })
@@ -99,7 +99,7 @@ test('a MESH_ENGINE that is no nats-server is refused by name', async () => {
 test('engine run serves in the foreground until it is told to end', async () => {
   const run = mesh.start(['engine', 'run'])
   const status = await eventually(async () => {
-    const now = await mesh.json(['status'])
+    const now = (await mesh.run(['status', '--json'])).json
     return now.running && now
   }, 'the engine')
   await mesh.join('alice')
