@@ -25,6 +25,7 @@ export function eventsOf(session: LivingSession): HarnessEvents {
     prompted: () => void loops.resume(null, 'a person said something there'),
     edited: (path) => edits.edited(path),
     ...runs.subagentEvents,
+    doorsChanged: () => session.poke(),
     startMissed: () => beginnings.missed(),
     ended: (end) => void session.end(end),
   }

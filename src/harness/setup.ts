@@ -9,12 +9,16 @@ export {
 export {
   type Installed,
   installClaudeCode,
-  installPlugin,
   installScript,
-  type PluginInstalled,
   permissionRules,
   refreshClaudeCode,
 } from './claude-code/install/install.ts'
+export {
+  installModule,
+  installPlugin,
+  type ModuleInstalled,
+  type PluginInstalled,
+} from './claude-code/install/install-plugin.ts'
 export { uninstallOf } from './claude-code/install/other-home.ts'
 export { openSandbox, shutSandbox } from './claude-code/install/sandbox.ts'
 export { transcriptFolders } from './claude-code/install/transcripts.ts'

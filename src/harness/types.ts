@@ -38,9 +38,17 @@ export interface Conversation {
  * The progress of a hand-over, as the client shows it:
  * `received`: the client has read it off the door. `held`: the client screens it, its user decides. `refused`: the client
  * will not take it. `handed`: the client has it. `surfaced`: the model was given it. `answered`: the model went on from
- * there. `forgotten`: it left the conversation before an answer.
+ * there. `forgotten`: it left the conversation before an answer. `dropped`: the client gave it back unread.
  */
-export type EvidenceState = 'received' | 'held' | 'refused' | 'handed' | 'surfaced' | 'answered' | 'forgotten'
+export type EvidenceState =
+  | 'received'
+  | 'held'
+  | 'refused'
+  | 'handed'
+  | 'surfaced'
+  | 'answered'
+  | 'forgotten'
+  | 'dropped'
 
 export interface TurnEnd {
   /** The model's last words; null if the client gave none. */
@@ -87,6 +95,8 @@ export interface HarnessEvents {
   subagentEnded?(id: string, end: SubagentEnd): void
   /** The model, or a subagent, edited the file at this absolute path. */
   edited(path: string): void
+  /** A door opened or closed. */
+  doorsChanged?(): void
   /** The text that `conversation` gave came too late for the client. */
   startMissed?(): void
   /** The session is over. Called once. */
@@ -102,7 +112,7 @@ export interface Recalled {
 
 /** A way into a session's context. One hand-over is in flight at a time, whatever the door. */
 export interface Door {
-  readonly name: 'hook' | 'inbox-socket' | 'file-watch'
+  readonly name: 'mod' | 'hook' | 'inbox-socket' | 'file-watch'
   /** The statuses in which the door leads to the model soon. */
   readonly reaches: readonly SessionStatus[]
   /** Returns whether this session has the door at all, now. */

@@ -104,6 +104,13 @@ export function socketPath(dir: string): string {
   return `/tmp/mesh-${process.getuid!()}/${shortHash(dir)}.sock`
 }
 
+/** The socket for a module in the client of the session whose directory is `dir`, which makes the path by itself. */
+export function moduleSocketPath(dir: string): string {
+  const path = `${dir}/mod`
+  if (process.platform === 'win32') return `\\\\.\\pipe\\mesh-${shortHash(path)}`
+  return Buffer.byteLength(path) <= SOCKET_PATH_BYTES ? path : `/tmp/mesh-${process.getuid!()}/${shortHash(path)}.sock`
+}
+
 function shortHash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }

@@ -66,7 +66,9 @@ export type Decision =
   | { do: 'refuse'; why: string }
 
 /** A door whose offers can be taken back as long as nobody took them. */
-const WITHDRAWABLE = new Set(['hook', 'file-watch'])
+const WITHDRAWABLE = new Set(['mod', 'hook', 'file-watch'])
+/** Mail for a running turn lies there; an idle session is woken through it at once. */
+const MOD = 'mod'
 /** Starts no turn, and whatever starts one takes what lies there along. */
 export const KEEPER = 'hook'
 const DROPPED = 'the client did not take it: too much at once, or its settings keep messages out'
@@ -130,9 +132,19 @@ function decideUntaken(situation: Situation, inFlight: InFlight): Decision {
   const door = bestDoor(situation)
   const grows = situation.deliverable > 0 && !inFlight.isFull
   if (door?.name !== inFlight.door || situation.isWanted || grows) return { do: 'withdraw' }
+  if (door.name === MOD) return decideAtModule(situation, inFlight)
   if (door.name === KEEPER) return { do: 'nothing', until: keptUntil(situation, door) }
   const deadline = inFlight.offeredAt + times.takenEvidence
   return atDeadline(situation, deadline, { do: 'withdraw', why: 'no hook took it' })
+}
+
+function decideAtModule(situation: Situation, { offeredAt }: InFlight): Decision {
+  const { status, statusSince } = situation
+  if (status !== 'idle') return { do: 'nothing', until: null }
+  // It waited for a turn that is over now: it wakes the session.
+  if (statusSince > offeredAt) return { do: 'withdraw' }
+  const why = "mesh's module in the client does not answer"
+  return atDeadline(situation, offeredAt + times.handedEvidence, { do: 'expire', why, certain: false })
 }
 
 /**

@@ -8,11 +8,9 @@ import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 import { sessionEnd } from '../../wire/session-end.ts'
 import type { Conversation, Door, Harness, HarnessEvents, Recalled, SessionOptions, TurnEnd, Voice } from '../types.ts'
 import { CurrentConversation } from './conversation.ts'
-import { HookDoor } from './doors/hook.ts'
-import { InboxDoor } from './doors/inbox.ts'
 import { leaveText } from './doors/left-text.ts'
+import { type Doors, isAttended, openDoors } from './doors/open.ts'
 import { recallOffer } from './doors/recall.ts'
-import { WatchDoor } from './doors/watch.ts'
 import type { HookEvent, RegistryEntry } from './hooks/event.schema.ts'
 import { isPersons } from './hooks/prompt-author.ts'
 import { Spool, type Spooled } from './hooks/spool.ts'
@@ -61,7 +59,7 @@ class ClaudeCode implements Harness {
   readonly #lifeline: Lifeline
   readonly #seen: EvidenceReader
   readonly #edits: EditWatch
-  readonly #hook: HookDoor
+  readonly #doors: Doors
   readonly #end: SessionEnd
   readonly #subagents: Subagents
   readonly #status: StatusTracker
@@ -77,25 +75,20 @@ class ClaudeCode implements Harness {
     this.#current = current
     this.#spoolDir = join(sessionDir, 'spool')
     this.#voice = new VoiceWatch(options)
-    const isHooked = () => hasHooks(sessionDir)
-    const attended = (env.CLAUDE_CODE_ENTRYPOINT ?? 'cli') === 'cli'
     const lost = (what: string) => log('warn', 'a hook event was lost', { what })
     this.#spool = new Spool(this.#spoolDir, (spooled) => this.#onSpooled(spooled), lost)
     this.#registry = new Registry(env, identity.pid, (entry) => this.#onEntry(entry))
     this.#lifeline = new Lifeline(identity, (state) => this.#onProcess(state))
     const onRead = (token: string) => this.#seen.onReceived(token)
-    const inbox = new InboxDoor(env, onRead, () => !isHooked())
-    const watch = new WatchDoor(sessionDir, () => attended && isHooked() && !inbox.works())
-    const hook = new HookDoor(sessionDir, isHooked)
-    this.#hook = hook
+    this.#doors = openDoors(options, this.#sidecar, () => this.#status.status, onRead)
     const onInterrupt = (at: number) => this.#status.turnStopped(at)
-    this.#seen = new EvidenceReader(current.transcript, { hook, inbox }, this.#sidecar, onInterrupt)
-    this.#status = new StatusTracker(attended, this.#seen, this.#sidecar)
+    this.#seen = new EvidenceReader(current.transcript, this.#doors, this.#sidecar, onInterrupt)
+    this.#status = new StatusTracker(isAttended(env), this.#seen, this.#sidecar)
     this.#subagents = new Subagents(this.#sidecar, () => this.#spool.drain())
     this.#end = new SessionEnd(this.#seen, this.#subagents, this.#sidecar)
     this.#edits = new EditWatch(current.transcript, (path) => this.#sidecar.open?.edited(path))
     this.#startAnswer = new StartAnswer(options, this.#sidecar)
-    this.doors = [hook, watch, inbox].map((door) => this.#seen.observe(door))
+    this.doors = this.#doors.all.map((door) => this.#seen.observe(door))
   }
 
   get conversation(): Conversation {
@@ -119,6 +112,7 @@ class ClaudeCode implements Harness {
     process.prependListener('SIGTERM', this.#onSignal)
     this.#registry.read()
     if (isContinued && transcript) this.#subagents.recover(transcript)
+    await this.#doors.module.start()
     this.#spool.start()
     this.#status.begin()
     this.#lifeline.start()
@@ -131,6 +125,7 @@ class ClaudeCode implements Harness {
     this.#sidecar.close()
     process.off('SIGTERM', this.#onSignal)
     if (this.#beat) clearInterval(this.#beat)
+    this.#doors.module.stop()
     this.#status.stop()
     this.#spool.stop()
     this.#registry.stop()
@@ -205,7 +200,7 @@ class ClaudeCode implements Harness {
   }
 
   #onPrompt(sidecar: HarnessEvents, prompt: string, at: number): void {
-    this.#hook.onTurn()
+    this.#doors.hook.onTurn()
     this.#edits.read()
     this.#status.settleStop()
     this.#seen.onPrompt(prompt)
@@ -215,7 +210,7 @@ class ClaudeCode implements Harness {
   }
 
   #onStop(name: string, background: unknown[], at: number): void {
-    this.#hook.onTurn()
+    this.#doors.hook.onTurn()
     this.#edits.read()
     if (name === 'Stop') this.#seen.onTurnEnd()
     this.#status.turnEnded(at, background.length > 0)
@@ -256,6 +251,7 @@ class ClaudeCode implements Harness {
   }
 
   #onBeat(): void {
+    void this.#doors.module.start()
     this.#registry.read()
     this.#spool.drain()
     this.#seen.read()

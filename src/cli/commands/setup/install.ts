@@ -7,8 +7,10 @@ import { MeshError } from '../../../errors.ts'
 import {
   type Installed,
   installClaudeCode,
+  installModule,
   installPlugin,
   installScript,
+  type ModuleInstalled,
   openSandbox,
   type PluginInstalled,
   permissionRules,
@@ -33,7 +35,11 @@ export async function run(context: Context<Flags>): Promise<undefined> {
   if (plugin) {
     await showPlugin(context, await installPlugin({ ...options, packageDir }))
     if (allow) await showRules(context, installClaudeCode({ ...options, rulesOnly: true }))
-  } else await show(context, installClaudeCode({ ...options, ...(project ? { project: cwd } : {}) }))
+  } else {
+    const installed = installClaudeCode({ ...options, ...(project ? { project: cwd } : {}) })
+    const module = project || dryRun ? null : await installModule({ ...options, packageDir })
+    await show(context, installed, module)
+  }
   if (dryRun) return
   await prepareEngine(context)
   offerSandbox(context)
@@ -70,14 +76,15 @@ async function showRules({ flags, out }: Context<Flags>, { rulesAdded, settingsP
     await out.line(`${what} without a dialog, in ${settingsPath}: ${rulesAdded.join(' ')}`)
 }
 
-async function show(context: Context<Flags>, installed: Installed): Promise<void> {
+async function show(context: Context<Flags>, installed: Installed, module: ModuleInstalled | null): Promise<void> {
   const { flags, out } = context
   const { settingsPath, changed, hooksAdded, rulesAdded, files, merged } = installed
   if (flags.print) return showFiles(out, files, [], `merged into ${settingsPath}:\n${JSON.stringify(merged, null, 2)}`)
-  if (out.json) return void (await out.value({ settingsPath, changed, hooksAdded, rulesAdded }))
+  if (out.json) return void (await out.value({ settingsPath, changed, hooksAdded, rulesAdded, module }))
   const what = changed ? `mesh's hooks are in ${settingsPath}` : `mesh's hooks were in ${settingsPath} already`
   const whose = flags.project ? 'new Claude Code sessions in this repository' : 'new Claude Code sessions'
   await out.line(`${what}; ${whose} join by themselves`)
+  if (module?.why) out.note(`without mesh's module in the client, which is no loss of mail: ${module.why}`)
   if (flags.project) out.note('this file is yours alone: it names paths of this machine, so keep it out of git')
   if (flags.allow) await showRules(context, installed)
   if (!flags.allow) await out.line(offer)

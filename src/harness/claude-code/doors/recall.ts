@@ -16,7 +16,7 @@ export function recallOffer(
   if (seen?.state === 'surfaced') return { state: 'surfaced', evidence: seen.evidence }
   if (!isOpen || seen?.state === 'refused') return { state: 'lost', evidence: 'its client ended before it was read' }
   if (seen) return { state: seen.state, evidence: seen.evidence }
-  const isFile = door !== 'inbox-socket'
+  const isFile = door !== 'inbox-socket' && door !== 'mod'
   const lies = doors.some((one) => one.name === door && one.lies(token))
   return isFile && !lies ? { state: 'handed', evidence: 'taken by a hook' } : { state: 'open', evidence: '' }
 }

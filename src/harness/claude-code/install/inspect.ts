@@ -12,7 +12,8 @@ import { otherHome } from './other-home.ts'
 import { pluginFiles } from './plugin.ts'
 import { listInstalls } from './record.ts'
 import { isObject, type Json, managedPath, openSettings } from './settings-file.ts'
-import { pluginId } from './settings-merge.ts'
+import { isEnabled, moduleId, pluginId } from './settings-merge.ts'
+import { whySwitchedOff } from './why-no-module.ts'
 
 const SCRIPT_BYTES = 1024 * 1024
 
@@ -36,6 +37,8 @@ export interface Inspection {
   places: InstalledPlace[]
   /** The state of the enabled plugin. `other`: its files are not those of this version. */
   plugin: 'none' | 'current' | 'other'
+  /** The module in the client: as `plugin`, and why no session can load it; null if they can. */
+  module: { state: 'none' | 'current' | 'other'; why: string | null }
   script: 'current' | 'other' | 'missing'
   scriptPath: string
   /** The programs that the script starts; null without a script that can be read. */
@@ -64,6 +67,7 @@ export function inspectClaudeCode({ env, home, top, packageDir, managed = manage
   return {
     places: placesOf(user, home, top),
     plugin: pluginState(user, home, packageDir),
+    module: moduleState(user, home, packageDir, whySwitchedOff(env, managed)),
     script: script === null ? 'missing' : isCurrent ? 'current' : 'other',
     scriptPath,
     starts,
@@ -118,8 +122,16 @@ function stateOf(ours: Json[], wanted: object[], isElsewhere: boolean): HookStat
 }
 
 function pluginState(user: string, home: Home, packageDir: string): Inspection['plugin'] {
-  if (object(readSettings(user).settings.enabledPlugins)[pluginId] !== true) return 'none'
+  if (!isEnabled(readSettings(user).settings, pluginId)) return 'none'
   return pluginFiles(home, packageDir).some(({ changed }) => changed) ? 'other' : 'current'
+}
+
+/** The plugin with the hooks has the module too. */
+function moduleState(user: string, home: Home, packageDir: string, why: string | null): Inspection['module'] {
+  const { settings } = readSettings(user)
+  const form = isEnabled(settings, moduleId) ? 'module' : isEnabled(settings, pluginId) ? 'full' : null
+  if (form === null) return { state: 'none', why }
+  return { state: pluginFiles(home, packageDir, form).some(({ changed }) => changed) ? 'other' : 'current', why }
 }
 
 function startsOf(script: string): { node: string; sidecar: string } | null {

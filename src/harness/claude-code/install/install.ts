@@ -1,4 +1,4 @@
-/** Puts mesh's hooks into Claude Code's settings, of the user or of one repository, or installs them as a plugin. */
+/** Puts mesh's hooks into Claude Code's settings, of the user or of one repository. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { MeshError } from '../../../errors.ts'
@@ -9,15 +9,7 @@ import { type CommandHook, settingsHooks } from '../hooks/entries.ts'
 import { SCRIPT_NAME } from '../hooks/files.ts'
 import { hookScript } from '../hooks/script.ts'
 import { refuseOther } from './other-home.ts'
-import {
-  findClient,
-  installCommands,
-  marketplaceDir,
-  type PlacedFile,
-  placePlugin,
-  pluginFiles,
-  runClient,
-} from './plugin.ts'
+import { marketplaceDir, type PlacedFile, placePlugin, pluginFiles } from './plugin.ts'
 import { type InstallRecord, listInstalls, readInstall, writeInstall } from './record.ts'
 import { permissionRules } from './rules.ts'
 import {
@@ -29,7 +21,7 @@ import {
   replaceFile,
   type SettingsFile,
 } from './settings-file.ts'
-import { emptyOnes, hasHooks, hasOurs, isSame, type Merged, mergeOurs, takeOut } from './settings-merge.ts'
+import { hasHooks, hasOurs, type Merged, mergeOurs } from './settings-merge.ts'
 
 export { permissionRules } from './rules.ts'
 
@@ -117,8 +109,11 @@ function installOnce(options: InstallOptions): Installed {
  */
 export function refreshClaudeCode(options: InstallOptions & { packageDir: string }): string[] {
   const { env, home, packageDir } = options
-  const plugin = existsSync(marketplaceDir(home)) ? pluginFiles(home, packageDir) : []
-  placePlugin(home, plugin)
+  const plugin = (['full', 'module'] as const).flatMap((form) => {
+    const files = existsSync(marketplaceDir(home, form)) ? pluginFiles(home, packageDir, form) : []
+    placePlugin(home, files, form)
+    return files
+  })
   const scripts = plugin.length > 0 || existsSync(home.hooks) ? [scriptFile(options)] : []
   for (const script of scripts) placeScript(home, script)
   const places = [userSettings(env), ...listInstalls(home)]
@@ -152,7 +147,7 @@ export function installScript(options: InstallOptions): { path: string; changed:
   return { path: script.path, changed: script.changed }
 }
 
-function placeScript(home: Home, script: PlacedFile): void {
+export function placeScript(home: Home, script: PlacedFile): void {
   for (const dir of [home.root, home.run, home.hooks]) ensurePrivateDir(dir)
   if (script.changed) writeAtomic(script.path, script.text)
 }
@@ -175,7 +170,7 @@ function writeSettings(
 }
 
 /** Returns what is known of the file before mesh changed it, from an earlier install or from the file as it is. */
-function nextRecord(home: Home, file: SettingsFile): InstallRecord {
+export function nextRecord(home: Home, file: SettingsFile): InstallRecord {
   const earlier = readInstall(home, file.path)
   const bytes = file.bytes?.toString('base64') ?? null
   if (earlier && (earlier.after === hashOf(file.bytes) || earlier.before === bytes)) return earlier
@@ -192,55 +187,9 @@ function nextRecord(home: Home, file: SettingsFile): InstallRecord {
   }
 }
 
-export interface PluginInstalled {
-  changed: boolean
-  files: PlacedFile[]
-  /** The client's arguments that install what was written. */
-  commands: string[][]
-  /** True if the client ran them. False if there is no `claude` on PATH, or nothing was to be written. */
-  installed: boolean
-}
-
-/**
- * Writes the plugin into the mesh home and has the client install it, for all sessions of this user. Throws
- * `bad_request` if the user's settings are unreadable, `conflict` if they have another mesh home's hooks, `internal`
- * with the client's words if the client refuses.
- */
-export async function installPlugin(options: InstallOptions & { packageDir: string }): Promise<PluginInstalled> {
-  const { env, home, dryRun = false } = options
-  const file = openSettings(userSettings(env).path)
-  refuseOther(file.path, file.settings, home, and('--plugin'))
-  const script = scriptFile(options)
-  const plugin = pluginFiles(home, options.packageDir)
-  const client = findClient(env)
-  const commands = installCommands(home)
-  const files = [script, ...plugin]
-  const changed = files.some((one) => one.changed)
-  if (dryRun) return { changed, files, commands, installed: false }
-  placeScript(home, script)
-  placePlugin(home, plugin)
-  if (!client) return { changed, files, commands, installed: false }
-  const record: InstallRecord = { ...nextRecord(home, file), plugin: { configDir: env.CLAUDE_CONFIG_DIR || null } }
-  record.keptEmpty = [...new Set([...record.keptEmpty, ...emptyOnes(file.settings)])]
-  writeInstall(home, record)
-  const failure = await runClient(client, commands, env)
-  const now = openSettings(file.path)
-  record.after = hashOf(now.bytes)
-  // Another program wrote it meanwhile, or the client repaired it: that is not to be undone.
-  if (!isSame(takeOut(now.settings, record), takeOut(file.settings, record))) delete record.before
-  writeInstall(home, record)
-  if (failure === null)
-    return { changed: changed || !isSame(now.settings, file.settings), files, commands, installed: true }
-  throw new MeshError('internal', `the client refused the plugin: ${failure}`, { hint: hintOf(commands) })
-}
-
 /** Returns what to type after another mesh home's hooks are out. */
-function and(...flags: string[]): string {
+export function and(...flags: string[]): string {
   return [' && mesh install', ...flags].join(' ')
-}
-
-function hintOf(commands: readonly string[][]): string {
-  return `try: ${commands.map((args) => ['claude', ...args].join(' ')).join(' && ')}`
 }
 
 interface SettingsPlace {

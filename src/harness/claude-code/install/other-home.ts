@@ -5,7 +5,7 @@ import { MeshError } from '../../../errors.ts'
 import type { Home } from '../../../host/home.ts'
 import { homeOfLine, quoteWord } from '../hooks/entries.ts'
 import { isObject, type Json } from './settings-file.ts'
-import { marketplaceName, ourCommands } from './settings-merge.ts'
+import { marketplaceName, moduleMarketplace, ourCommands } from './settings-merge.ts'
 
 /** Returns the other mesh home that hooks or the plugin in these settings name; null if none does. */
 export function otherHome(settings: Json, home: Home): string | null {
@@ -29,8 +29,11 @@ export function refuseOther(path: string, settings: Json, home: Home, then = '')
 
 /** The client keeps the folder that the plugin's marketplace was added from, which is in the mesh home. */
 function homeOfPlugin({ extraKnownMarketplaces: markets }: Json): string | null {
-  const market = isObject(markets) ? markets[marketplaceName] : null
-  const source = isObject(market) ? market.source : null
-  const path = isObject(source) ? source.path : source
-  return typeof path === 'string' && basename(path) === 'claude-code' ? dirname(path) : null
+  const places = [marketplaceName, moduleMarketplace].map((name) => (isObject(markets) ? markets[name] : null))
+  const paths = places.map((market) => {
+    const source = isObject(market) ? market.source : null
+    return isObject(source) ? source.path : source
+  })
+  const path = paths.find((one) => typeof one === 'string' && /^claude-code(-module)?$/.test(basename(one)))
+  return typeof path === 'string' ? dirname(path) : null
 }

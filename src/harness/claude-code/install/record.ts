@@ -25,8 +25,11 @@ export interface InstallRecord {
   /** Permission rules that were added. */
   rules: string[]
   keptEmpty: string[]
-  /** The configuration folder that the plugin was installed with. Null: CLAUDE_CONFIG_DIR was not set. */
-  plugin?: { configDir: string | null }
+  /**
+   * The configuration folder that a plugin was installed with (null: CLAUDE_CONFIG_DIR was not set), and which. Without
+   * `forms` it is the one with hooks.
+   */
+  plugin?: { configDir: string | null; forms?: string[] }
 }
 
 export function readInstall(home: Home, path: string): InstallRecord | null {
@@ -80,7 +83,12 @@ function parse(value: unknown): InstallRecord | null {
     ...(before === null || typeof before === 'string' ? { before } : {}),
     ...(typeof repository === 'string' ? { repository } : {}),
     ...(isObject(plugin)
-      ? { plugin: { configDir: typeof plugin.configDir === 'string' ? plugin.configDir : null } }
+      ? {
+          plugin: {
+            configDir: typeof plugin.configDir === 'string' ? plugin.configDir : null,
+            ...(Array.isArray(plugin.forms) ? { forms: strings(plugin.forms) } : {}),
+          },
+        }
       : {}),
   }
 }

@@ -4,6 +4,9 @@ import { isObject, type Json, unreadable } from './settings-file.ts'
 
 export const marketplaceName = 'sessionmesh'
 export const pluginId = `mesh@${marketplaceName}`
+/** The plugin with the module alone, beside the hooks in the settings. */
+export const moduleMarketplace = 'sessionmesh-module'
+export const moduleId = `mesh@${moduleMarketplace}`
 
 /** Settings with mesh's entries, and the changes that were made. */
 export interface Merged {
@@ -92,6 +95,8 @@ export function takeOut(before: Json, { rules, keptEmpty, plugin }: Ours): Json 
 const PLUGIN_ENTRIES = [
   ['enabledPlugins', pluginId],
   ['extraKnownMarketplaces', marketplaceName],
+  ['enabledPlugins', moduleId],
+  ['extraKnownMarketplaces', moduleMarketplace],
 ] as const
 
 /** Returns the command lines of mesh's hooks, of any mesh home. */
@@ -109,8 +114,15 @@ export function hasHooks(settings: Json): boolean {
   return ourCommands(settings).length > 0
 }
 
-export function hasPlugin(settings: Json): boolean {
-  return PLUGIN_ENTRIES.some(([key, name]) => isObject(settings[key]) && Object.hasOwn(settings[key], name))
+export function hasPlugin(settings: Json, names: readonly string[] = PLUGIN_ENTRIES.map(([, name]) => name)): boolean {
+  return PLUGIN_ENTRIES.some(([key, name]) => {
+    return names.includes(name) && isObject(settings[key]) && Object.hasOwn(settings[key], name)
+  })
+}
+
+/** Returns true where the client loads the plugin with this id. */
+export function isEnabled({ enabledPlugins }: Json, id: string): boolean {
+  return isObject(enabledPlugins) && enabledPlugins[id] === true
 }
 
 /** Returns true if the two mean the same, whatever the order of keys. */
@@ -139,7 +151,7 @@ export function emptyOnes(settings: Json): string[] {
     ...events.map(([event]) => `hooks.${event}`),
     ...(isEmpty(permissions) ? ['permissions'] : []),
     ...(isObject(permissions) && isEmpty(permissions.allow) ? ['permissions.allow'] : []),
-    ...PLUGIN_ENTRIES.map(([key]) => key).filter((key) => isEmpty(settings[key])),
+    ...['enabledPlugins', 'extraKnownMarketplaces'].filter((key) => isEmpty(settings[key])),
   ]
 }
 

@@ -6,7 +6,7 @@ import type { Env, Home } from '../../../host/home.ts'
 import { readRepository } from '../../../host/repository/git.ts'
 import { localSettings, userSettings } from './install.ts'
 import { refuseOther } from './other-home.ts'
-import { findClient, removePlugin, runClient, uninstallCommands } from './plugin.ts'
+import { findClient, namesOf, removePlugins, runClient, uninstallCommands } from './plugin.ts'
 import { type InstallRecord, listInstalls, readInstall, removeInstall } from './record.ts'
 import {
   checkWithin,
@@ -62,7 +62,7 @@ export async function uninstallClaudeCode({ env, home, cwd }: Where): Promise<Un
   const places: Place[] = []
   for (const [path, repository] of found) places.push(await leave(env, home, path, repository))
   rmSync(home.hooks, { recursive: true, force: true })
-  removePlugin(home)
+  removePlugins(home)
   forgetForms(home)
   return {
     settingsPath: user.path,
@@ -104,14 +104,20 @@ async function leave(env: Env, home: Home, path: string, repository: string | un
 
 /** Returns the commands that are left to be typed; null if there are none. */
 async function uninstallPlugin(env: Env, path: string, record: InstallRecord | null) {
-  if (!record?.plugin && !hasPlugin(openSettings(path).settings)) return null
+  const { settings } = openSettings(path)
+  const recorded = record?.plugin ? (record.plugin.forms ?? ['full']) : []
+  const forms = (['full', 'module'] as const).filter(
+    (one) => recorded.includes(one) || hasPlugin(settings, namesOf(one)),
+  )
+  if (forms.length === 0) return null
+  const commands = forms.flatMap(uninstallCommands)
   const client = findClient(env)
   const theirs = { ...env }
   if (record?.plugin?.configDir) theirs.CLAUDE_CONFIG_DIR = record.plugin.configDir
   else if (record?.plugin) delete theirs.CLAUDE_CONFIG_DIR
-  if (!client) return uninstallCommands
+  if (!client) return commands
   const left: string[][] = []
-  for (const command of uninstallCommands) {
+  for (const command of commands) {
     if ((await runClient(client, [command], theirs)) !== null) left.push(command)
   }
   return left.length > 0 ? left : null

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import type { Door, EvidenceState } from '../../types.ts'
 import type { HookDoor } from '../doors/hook.ts'
 import type { InboxDoor } from '../doors/inbox.ts'
+import type { ModuleDoor } from '../doors/module.ts'
 import type { SidecarEvents } from '../sidecar-events.ts'
 import { type Evidence, isAnswer, readInterrupt, readLine } from './line-evidence.ts'
 import { Tail } from './tail.ts'
@@ -19,6 +20,7 @@ interface Followed {
 
 /** Doors that learn from evidence. */
 interface Learning {
+  module: ModuleDoor
   hook: HookDoor
   inbox: InboxDoor
 }
@@ -182,6 +184,7 @@ export class EvidenceReader {
   /** Nothing comes after `answered` or `forgotten`. */
   #onSeen(token: string, state: EvidenceState, evidence: string): void {
     if (state !== 'received') this.#doors.inbox.onEvidence(token)
+    if (state === 'surfaced') this.#doors.module.onEvidence(token)
     this.#sidecar.open?.evidence(token, state, evidence)
   }
 

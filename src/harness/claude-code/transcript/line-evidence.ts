@@ -12,7 +12,7 @@ const LINE_CHARS = 1024 * 1024
 
 export interface Evidence {
   token: string
-  state: Exclude<EvidenceState, 'received' | 'answered' | 'forgotten'>
+  state: Exclude<EvidenceState, 'received' | 'answered' | 'forgotten' | 'dropped'>
   evidence: string
   /** A hook gave it; at a turn's very end the client lets that happen only so many times in a row. */
   hook?: string
@@ -74,7 +74,11 @@ interface Meaning extends Omit<Evidence, 'token'> {
 }
 
 /** User lines that no person typed: a frame of the inbox socket, and the wake by a hook (2.1.197 and 2.1.329). */
-const origins: Record<string, string | undefined> = { peer: 'peer message', 'task-notification': 'wake by a hook' }
+const origins: Record<string, string | undefined> = {
+  peer: 'peer message',
+  'task-notification': 'wake by a hook',
+  plugin: "mesh's module",
+}
 
 /** Returns what a line means (types of 2.1.329): a queued text may still be lost, an absorbed one is read. */
 function meaningOf(line: TranscriptLine | null): Meaning | null {
@@ -92,6 +96,9 @@ function meaningOf(line: TranscriptLine | null): Meaning | null {
       const shown = meaning('surfaced', 'hook context', line.attachment)
       return { ...shown, hook: String(line.attachment?.hookEvent) }
     }
+    // Without `sentAs` it is a copy that no request has carried (2.1.332).
+    if (kind === 'plugin_note' && line.attachment?.sentAs)
+      return meaning('surfaced', 'note of a module', line.attachment)
     if (kind === 'queued_command') return meaning('surfaced', 'queued command', line.attachment)
     return null
   }

@@ -1,5 +1,5 @@
 /** The plugin folder: the same hooks as the settings', and what goes with every session's context. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,10 +7,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import manifest from '../../../../../package.json' with { type: 'json' }
 import { commands } from '../../../../../src/cli/table.ts'
 import { pluginHooks, settingsHooks } from '../../../../../src/harness/claude-code/hooks/entries.ts'
-import { installPlugin } from '../../../../../src/harness/claude-code/install/install.ts'
+import { installClaudeCode } from '../../../../../src/harness/claude-code/install/install.ts'
+import { installModule, installPlugin } from '../../../../../src/harness/claude-code/install/install-plugin.ts'
 import { hooksFile } from '../../../../../src/harness/claude-code/install/plugin.ts'
 import { permissionRules } from '../../../../../src/harness/claude-code/install/rules.ts'
 import { uninstallClaudeCode } from '../../../../../src/harness/claude-code/install/uninstall.ts'
+import { whySwitchedOff } from '../../../../../src/harness/claude-code/install/why-no-module.ts'
 import { meshHome } from '../../../../../src/host/home.ts'
 
 const packageDir = fileURLToPath(new URL('../../../../..', import.meta.url))
@@ -30,7 +32,7 @@ test("the plugin's hooks are the settings' hooks", () => {
     const asSettings = JSON.stringify(plugin[event][0].hooks).replace(/ plugin (?=[23]>)/g, ' ')
     expect(JSON.parse(asSettings)).toEqual(hooks)
   }
-  // Bring it up to date with: npx vitest run --project unit test/unit/harness-plugin.test.ts -u
+  // Bring it up to date with: npx vitest run --project unit test/unit/harness/claude-code/install/plugin.test.ts -u
   return expect(hooksFile(null)).toMatchFileSnapshot('../../../../../plugin/hooks/hooks.json')
 })
 
@@ -72,19 +74,32 @@ test('rules allow commands that there are, none that runs programs, changes the 
 /** A client that does what the real one does to the settings: in its own order, and empty objects stay. */
 const FAKE = `#!/usr/bin/env node
 const { readFileSync, writeFileSync } = require('node:fs')
+const [first, what, sub, name] = process.argv.slice(2)
+if (first === '--version') {
+  console.log((process.env.FAKE_VERSION ?? '2.1.332') + ' (Claude Code)')
+  process.exit()
+}
+if (process.env.FAKE_REFUSAL) {
+  console.error(process.env.FAKE_REFUSAL)
+  process.exit(1)
+}
 const path = process.env.CLAUDE_CONFIG_DIR + '/settings.json'
 const { model, ...old } = JSON.parse(readFileSync(path, 'utf8'))
-const [, what, sub] = process.argv.slice(2)
 const settings = { enabledPlugins: {}, extraKnownMarketplaces: {}, ...old, model }
-if (what === 'marketplace' && sub === 'add') settings.extraKnownMarketplaces.sessionmesh = { source: process.argv[5] }
-if (what === 'install') settings.enabledPlugins['mesh@sessionmesh'] = true
-if (what === 'uninstall') delete settings.enabledPlugins['mesh@sessionmesh']
-if (what === 'marketplace' && sub === 'remove') delete settings.extraKnownMarketplaces.sessionmesh
+const marketplace = () => JSON.parse(readFileSync(name + '/.claude-plugin/marketplace.json', 'utf8')).name
+if (what === 'marketplace' && sub === 'add') settings.extraKnownMarketplaces[marketplace()] = { source: { path: name } }
+if (what === 'install') settings.enabledPlugins[sub] = true
+if (what === 'uninstall') delete settings.enabledPlugins[sub]
+if (what === 'marketplace' && sub === 'remove') delete settings.extraKnownMarketplaces[name]
 writeFileSync(path, JSON.stringify(settings, null, 2))
 `
 
 function lab(withClient: boolean) {
-  const env = { CLAUDE_CONFIG_DIR: root, MESH_HOME: join(root, 'mesh'), PATH: `${root}:${process.env.PATH}` }
+  const env: Record<string, string> = {
+    CLAUDE_CONFIG_DIR: root,
+    MESH_HOME: join(root, 'mesh'),
+    PATH: `${root}:${process.env.PATH}`,
+  }
   if (withClient) writeFileSync(join(root, 'claude'), FAKE, { mode: 0o755 })
   else env.PATH = root
   const settings = join(root, 'settings.json')
@@ -129,4 +144,59 @@ test('without the client install and uninstall say what to type', async () => {
   const { places } = await uninstallClaudeCode({ env, home })
   expect(places).toEqual([{ path: settings, did: 'edited', commands: expect.arrayContaining([expect.anything()]) }])
   expect(readFileSync(settings, 'utf8')).toBe(JSON.stringify(JSON.parse(text)))
+})
+
+test('install - the module comes beside the hooks, and uninstall undoes both to the byte', async () => {
+  const { env, home, settings, text, options, read } = lab(true)
+  installClaudeCode(options)
+  expect(await installModule(options)).toEqual({ installed: true, why: null })
+  expect(read()).toMatchObject({ enabledPlugins: { 'mesh@sessionmesh-module': true }, hooks: expect.anything() })
+  expect([installClaudeCode(options).changed, await installModule(options)]).toEqual([
+    false,
+    { installed: true, why: null },
+  ])
+  const placed = (name: string) => readFileSync(join(home.root, 'claude-code-module/plugin', name), 'utf8')
+  expect(JSON.parse(placed('hooks/hooks.json'))).toEqual({ hooks: {}, modules: ['./register.js'] })
+  expect(JSON.parse(placed('.claude-plugin/plugin.json')).version).toBe(manifest.version)
+  expect(placed('hooks/register.js')).toContain(`const HOME = ${JSON.stringify(home.root)}`)
+  expect((await uninstallClaudeCode({ env, home })).places).toEqual([{ path: settings, did: 'restored' }])
+  expect(readFileSync(settings, 'utf8')).toBe(text)
+  expect(existsSync(join(home.root, 'claude-code-module'))).toBe(false)
+})
+
+test('install - with the plugin that has the hooks the module does not come twice', async () => {
+  const { options, read } = lab(true)
+  await installPlugin(options)
+  expect(await installModule(options)).toEqual({ installed: true, why: null })
+  expect(read().enabledPlugins).toEqual({ 'mesh@sessionmesh': true })
+})
+
+test.each<[string, Record<string, string>, object, string]>([
+  ['an older client', { FAKE_VERSION: '2.1.286' }, {}, 'Claude Code 2.1.286 has no modules'],
+  ['settings that switch hooks off', {}, { disableAllHooks: true }, 'disableAllHooks'],
+  ['a client that refuses', { FAKE_REFUSAL: 'no plugins here' }, {}, 'no plugins here'],
+])('install - %s goes without the module and is told why', async (_, more, extra, why) => {
+  const { options, env, settings, text } = lab(true)
+  const before = { ...JSON.parse(text), ...extra }
+  writeFileSync(settings, JSON.stringify(before))
+  Object.assign(env, more)
+  expect(await installModule(options)).toEqual({ installed: false, why: expect.stringContaining(why) })
+  expect(readFileSync(settings, 'utf8')).toBe(JSON.stringify(before))
+})
+
+test("an administrator's settings keep the module out", () => {
+  const { env } = lab(true)
+  const managed = join(root, 'managed.json')
+  for (const [key, policy] of Object.entries({
+    disableAllHooks: { disableAllHooks: true },
+    allowManagedHooksOnly: { allowManagedHooksOnly: true },
+    allowManagedModsOnly: {
+      pluginConfigs: { 'cc-plugin-sec-default@builtin': { options: { allowManagedModsOnly: true } } },
+    },
+  })) {
+    writeFileSync(managed, JSON.stringify(policy))
+    expect(whySwitchedOff(env, managed)).toContain(key)
+  }
+  writeFileSync(managed, '{}')
+  expect(whySwitchedOff(env, managed)).toBeNull()
 })
