@@ -20,6 +20,8 @@ import { join } from 'node:path'
 import { eventually } from './eventually.ts'
 
 export const clientVersion = '2.1.329'
+/** Loads modules of plugins, as the one before does. */
+export const newestVersion = '2.1.332'
 /** Has neither an inbox socket nor CLAUDE_PID. What npm installs on Node 20 when no version is named. */
 export const olderVersion = '2.1.197'
 

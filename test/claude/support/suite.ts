@@ -1,5 +1,6 @@
 /** What the files of this suite share: a model, a lab with mesh installed, and the test that nothing is left. */
 import { rmSync } from 'node:fs'
+import { delimiter, dirname } from 'node:path'
 import { afterAll, beforeAll, test } from 'vitest'
 import { testEngineBinary } from '../../support/engine.ts'
 import { clientVersion, findClient, hasTmux, kill, type Lab, makeLab, processesWith, Terminal } from './client.ts'
@@ -30,8 +31,11 @@ const client = lookFor(clientVersion)
 /** Why the real client cannot be driven here; null if it can. */
 export const missing = 'missing' in client ? client.missing : null
 
-/** Registers set-up and tear-down. The returned object is filled before the first test. */
-export function useSuite(version = clientVersion): Suite {
+/**
+ * Registers set-up and tear-down. The returned object is filled before the first test. `withModule`: the client is on
+ * PATH, so that `mesh install` adds the module where the client has such.
+ */
+export function useSuite(version = clientVersion, withModule = false): Suite {
   const found = version === clientVersion ? client : lookFor(version)
   const suite = { version, missing: 'missing' in found } as Suite
   beforeAll(async () => {
@@ -39,6 +43,7 @@ export function useSuite(version = clientVersion): Suite {
     const model = await startModel()
     const lab = makeLab(model.url)
     lab.env.MESH_ENGINE = await testEngineBinary()
+    if (withModule) lab.env.PATH = [dirname(found.path), lab.env.PATH].join(delimiter)
     const mesh = new Mesh(lab)
     const terminal = new Terminal(lab, found.path)
     Object.assign(suite, { claude: found.path, model, lab, mesh, terminal })
