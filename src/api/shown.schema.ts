@@ -41,6 +41,9 @@ export const session = z.object({
   speaks: z.optional(z.boolean()),
   /** Peers that it answers and that answer it, without a person: after `limit` rounds their messages are held. */
   budget: z.optional(z.array(pairState)),
+  /** Messages of other sessions are not let in: `hold` keeps `held` of them for a person, `refuse` keeps none. */
+  inbound: z.optional(z.enum(['hold', 'refuse'])),
+  held: z.optional(z.int()),
   epoch: z.int(),
   /** With `lost` and `gone`: since when and why. */
   endedAt: z.optional(time),

@@ -15,10 +15,10 @@ export interface PolicySession extends ControlledSession {
 }
 
 /** Handles a message that has been journalled. */
-export function arrived(session: PolicySession, { envelope, verified, isNew, held }: Arrival): void {
+export function arrived(session: PolicySession, { envelope, verified, isNew, held, heldWhy }: Arrival): void {
   const { steps, loops, obligations, handoffs } = session
   if (isControl(envelope)) void obey(session, { envelope, verified })
-  else if (held) steps.note(envelope, 'held', loops.evidence(envelope.from.name))
+  else if (held) steps.note(envelope, 'held', heldWhy ?? loops.evidence(envelope.from.name))
   else if (isNew && isDirect(envelope)) steps.note(envelope, 'delivered', 'in the journal of its sidecar')
   if (held) void loops.notify()
   if (isNew) obligations.arrived(envelope)

@@ -20,6 +20,7 @@ import { limits } from '../wire/limits.ts'
 import type { StartedIn } from '../wire/lineage.ts'
 import type { SessionEnd } from '../wire/session-end.ts'
 import { Courier } from './delivery/courier.ts'
+import { InboundGuard } from './delivery/inbound.ts'
 import { Beginnings } from './delivery/start.ts'
 import { Context } from './delivery/state-context.ts'
 import { writeRecord } from './disk/session-dir.ts'
@@ -95,6 +96,7 @@ export abstract class Rooms implements PolicySession {
   readonly steps: Steps
   readonly incoming: Incoming
   readonly loops: LoopGuard
+  readonly inbound: InboundGuard
   readonly roles: Roles
   readonly edits: EditNews
   readonly board: Board
@@ -138,6 +140,7 @@ export abstract class Rooms implements PolicySession {
     this.steps = new Steps(this.receipts, this)
     this.incoming = new Incoming(this)
     this.loops = new LoopGuard(this)
+    this.inbound = new InboundGuard(this)
     this.roles = new Roles(this)
     this.edits = new EditNews(this)
     this.board = this.#openBoard()
@@ -235,7 +238,7 @@ export abstract class Rooms implements PolicySession {
   }
 
   get isFree(): boolean {
-    return this.courier.isFree
+    return this.inbound.isOpen && this.courier.isFree
   }
 
   get isAwaiting(): boolean {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { MeshError } from '../errors.ts'
 import { readText } from './files.ts'
 import type { Home } from './home.ts'
+import { INBOUND_RULE, type InboundSetting, readInbound } from './inbound.ts'
 
 const SETTINGS_BYTES = 64 * 1024
 
@@ -27,11 +28,16 @@ const known = {
 /** Settings of earlier versions that a file may still have. */
 const former = ['stateTokens']
 
-export type Settings = Record<keyof typeof known, number>
+type Numbers = Record<keyof typeof known, number>
 
-const names = Object.keys(known) as (keyof Settings)[]
+export interface Settings extends Numbers {
+  inbound: InboundSetting
+}
 
-export const defaultSettings = Object.fromEntries(names.map((name) => [name, known[name].unless])) as Settings
+const names = Object.keys(known) as (keyof Numbers)[]
+
+const defaultNumbers = Object.fromEntries(names.map((name) => [name, known[name].unless])) as Numbers
+export const defaultSettings: Settings = { ...defaultNumbers, inbound: {} }
 
 /** Unknown keys are ignored. Throws `bad_request` naming the file and the first thing that is wrong with it. */
 export function readSettings(home: Home): Settings {
@@ -47,14 +53,16 @@ export function readSettings(home: Home): Settings {
     if (wrong) throw fault(`${name} ${wrong}`)
     return [name, value]
   })
-  return Object.fromEntries(entries) as Settings
+  const inbound = readInbound(set.inbound ?? {})
+  if (!inbound) throw fault(`inbound ${INBOUND_RULE}, or name one of them per project`)
+  return { ...(Object.fromEntries(entries) as Numbers), inbound }
 }
 
 /** Keys that mean nothing: perhaps misspelled. Throws as `readSettings`. */
 export function unknownSettings(home: Home): string[] {
   readSettings(home)
   const set = readObject(settingsPath(home), (what) => new MeshError('bad_request', what))
-  return Object.keys(set).filter((key) => !Object.hasOwn(known, key) && !former.includes(key))
+  return Object.keys(set).filter((key) => key !== 'inbound' && !Object.hasOwn(known, key) && !former.includes(key))
 }
 
 export function settingsPath(home: Home): string {

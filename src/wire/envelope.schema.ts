@@ -210,6 +210,9 @@ export const presence = z.object({
   /** False: its model reads messages and has no way to send one. */
   speaks: z.optional(z.boolean()),
   budget: z.optional(z.array(pairState).check(z.maxLength(limits.pairsShown))),
+  /** Messages of other sessions are not let in: `hold` keeps `held` of them for a person, `refuse` keeps none. */
+  inbound: z.optional(z.enum(['hold', 'refuse'])),
+  held: z.optional(count),
   /** Version of the sidecar's program. */
   version: z.string().check(z.maxLength(32)),
 })

@@ -129,13 +129,20 @@ function atDeadline({ now }: Situation, deadline: number, decision: Decision): D
 function decideUntaken(situation: Situation, inFlight: InFlight): Decision {
   if (inFlight.count === 0 && !situation.hasAside) return { do: 'withdraw' }
   // Either another way leads there sooner now, or more has come and goes with it.
-  const door = bestDoor(situation)
+  const door = keptAt(situation, inFlight) ?? bestDoor(situation)
   const grows = situation.deliverable > 0 && !inFlight.isFull
   if (door?.name !== inFlight.door || situation.isWanted || grows) return { do: 'withdraw' }
   if (door.name === MOD) return decideAtModule(situation, inFlight)
   if (door.name === KEEPER) return { do: 'nothing', until: keptUntil(situation, door) }
   const deadline = inFlight.offeredAt + times.takenEvidence
   return atDeadline(situation, deadline, { do: 'withdraw', why: 'no hook took it' })
+}
+
+/** What lies in the mail file when a prompt begins its turn stays: the prompt's own hook takes it in a moment. */
+function keptAt({ doors, status }: Situation, { door }: InFlight): DoorView | undefined {
+  return doors.find(({ name, available, reaches }) => {
+    return name === KEEPER && door === name && available && reaches.includes(status)
+  })
 }
 
 function decideAtModule(situation: Situation, { offeredAt }: InFlight): Decision {

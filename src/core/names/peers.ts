@@ -108,6 +108,7 @@ export function toSession(sighting: Sighting, status: ShownStatus): Session {
     title: presence?.title ?? null,
     ...(open?.speaks === false ? { speaks: false } : {}),
     ...(presence?.budget ? { budget: presence.budget } : {}),
+    ...(open?.inbound ? { inbound: open.inbound, held: open.held ?? 0 } : {}),
     epoch: record.epoch,
     ...ending(record, status),
     ...(presence ? { version: presence.version } : {}),

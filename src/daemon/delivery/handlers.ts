@@ -19,11 +19,11 @@ export const readHandlers = {
     const { mailbox, courier } = session
     if (id !== undefined) return { messages: [await recall(session, await fullId(session, id))], more: 0 }
     if (peek) {
-      const waiting = mailbox.inbox.unread()
+      const waiting = mailbox.inbox.unread().filter(({ held }) => !held || showsHeld(session))
       const messages = await Promise.all(batchOf(waiting, limit).map((entry) => readMessage(session, entry)))
       return { messages, more: waiting.length - messages.length }
     }
-    const taken = await courier.take(limit, follow !== true)
+    const taken = await courier.take(limit, follow !== true && showsHeld(session))
     // Mail behind an unconfirmed hand-over of the same sender waits its turn, but it is there.
     const more = mailbox.inbox.deliverable().length
     if (!taken) return { messages: [], more: more + givenToOthers(session).length }
@@ -63,6 +63,11 @@ function sessionEventOf({ type, name, at, reason }: ShownEvent): Response<'wait'
   const why = reason === undefined ? {} : { reason }
   if (type === 'run_idle') return { type: 'session_idle', name, status: 'idle', at }
   return { type: 'session_ended', name, status: 'gone', at, ...why }
+}
+
+/** What `inbound: hold` keeps is for a person to let in, not for the model to fetch. */
+function showsHeld({ inbound }: ReadingSession): boolean {
+  return inbound.policy !== 'hold'
 }
 
 /** Returns the messages that another caller was given and has not confirmed: it may not have shown them. */

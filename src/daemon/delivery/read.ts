@@ -6,11 +6,13 @@ import type { MailSession } from '../mail/session.ts'
 import type { Call } from '../socket/call.ts'
 import type { Handover } from './callers.ts'
 import type { Courier } from './courier.ts'
+import type { InboundGuard } from './inbound.ts'
 import { messageOf } from './text.ts'
 
 /** A session whose messages are delivered to readers. */
 export interface ReadingSession extends MailSession {
   readonly courier: Courier
+  readonly inbound: Pick<InboundGuard, 'policy'>
 }
 
 /** Reads the bodies of a hand-over. A caller that went away has certainly not shown it. */

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isControl } from '../../core/mail/control.ts'
 import { isDirect, isFor } from '../../core/mail/recipients.ts'
 import { MeshError } from '../../errors.ts'
+import type { Inbound } from '../../host/inbound.ts'
 import { alarms } from '../../host/log.ts'
 import type { Delivery } from '../../nats/mail.ts'
 import { decodeEnvelope } from '../../wire/codec.ts'
@@ -28,8 +29,19 @@ export interface Arrived {
 export interface Arrival extends Arrived {
   /** False for one that was in the journal before. */
   isNew: boolean
-  /** The loop budget holds it. */
+  /** The loop budget, or the setting `inbound`, holds it. */
   held: boolean
+  /** Why, where it is not the loop budget. */
+  heldWhy?: string
+}
+
+/** Decides about messages of other sessions by the setting `inbound`. */
+interface Gate {
+  judge(envelope: Envelope, verified: boolean): Inbound
+  /** Why a message is held. */
+  readonly evidence: string
+  held(envelope: Envelope): Promise<void>
+  refused(envelope: Envelope, verified: boolean): Promise<void>
 }
 
 /** A session that reads its mail. */
@@ -37,6 +49,7 @@ interface IncomingSession extends Session {
   readonly mailbox: Mailbox
   readonly sender: Sender
   readonly loops: LoopGuard
+  readonly inbound: Gate
   /** True while a call awaits one particular message, which gets extra room. */
   readonly isAwaiting: boolean
   /** Lets every room handle a message that arrived. */
@@ -115,16 +128,29 @@ export class Incoming {
   async #receive(read: Arrived, repeat: boolean): Promise<void> {
     const arrived = await this.bound(read)
     const { envelope, verified, person } = arrived
-    const { loops, mailbox } = this.#session
+    const { loops, inbound, mailbox } = this.#session
     while (!mailbox.hasRoomFor(this.#session.isAwaiting ? limits.unreadAwaited : limits.unread)) {
       await sleep(NO_ROOM_MS)
       if (mailbox !== this.#session.mailbox) throw new MeshError('conflict', 'the name was given up')
     }
     const isNew = !mailbox.inbox.knows(envelope.id)
-    const held = isNew && !isControl(envelope) && loops.judge(envelope, verified)
+    const policy = isNew && !isControl(envelope) ? inbound.judge(envelope, verified) : 'accept'
+    if (policy === 'refuse') return this.#refuse(arrived)
+    const isOver = isNew && !isControl(envelope) && loops.judge(envelope, verified)
+    const held = isOver || policy === 'hold'
     mailbox.arrive(arrived, Date.now(), { repeat, held, person })
     this.#noticeGap(arrived)
-    this.#session.arrived({ ...arrived, isNew, held })
+    this.#session.arrived({ ...arrived, isNew, held, ...(held && !isOver ? { heldWhy: inbound.evidence } : {}) })
+    if (held && !isOver) void inbound.held(envelope)
+  }
+
+  /** Passes over a message that is not let in: it counts as read, so that it does not come again. */
+  #refuse(arrived: Arrived): void {
+    const { mailbox, inbound } = this.#session
+    mailbox.arrive(arrived, Date.now(), { held: true })
+    mailbox.surface([arrived.envelope.id], Date.now())
+    this.#noticeGap(arrived)
+    void inbound.refused(arrived.envelope, arrived.verified)
   }
 
   /**

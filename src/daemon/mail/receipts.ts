@@ -137,7 +137,7 @@ export class Receipts {
   }
 }
 
-type Step = 'delivered' | 'held' | 'handed' | 'surfaced'
+type Step = 'delivered' | 'held' | 'handed' | 'surfaced' | 'dead_lettered'
 
 /**
  * Returns false for mail that a sidecar made for its own session, as no sender waits for a receipt. Runs are traced.

@@ -19,6 +19,7 @@ interface BeatingSession extends Session {
   readonly unread: number
   readonly courier: Pick<Presence, 'status' | 'doors'> & { readonly shut: string[] }
   readonly loops: { pairs(): PairState[] }
+  readonly inbound: { shown(): Pick<Presence, 'inbound' | 'held'> }
   /** Checks whether this session still owns its name. */
   checkName(): Promise<void>
 }
@@ -62,7 +63,7 @@ export class PresenceKeeper {
 
   /** Returns the current heartbeat; null without a name. */
   #current(): Omit<Presence, 'v' | 'kind'> | null {
-    const { isNamed, isEnding, courier, loops, lastActivityAt, unread, version, harness } = this.#session
+    const { isNamed, isEnding, courier, loops, inbound, lastActivityAt, unread, version, harness } = this.#session
     if (!isNamed || isEnding) return null
     const { name, epoch } = this.#session.record
     const { status, doors, shut } = courier
@@ -73,6 +74,7 @@ export class PresenceKeeper {
       ...(pairs.length > 0 ? { budget: pairs } : {}),
       ...(title ? { title } : {}),
       ...(harness.voice?.() === 'none' ? { speaks: false } : {}),
+      ...inbound.shown(),
     }
     return { name, epoch, status, lastActivityAt, doors, unread, version, ...further }
   }

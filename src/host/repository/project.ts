@@ -7,6 +7,7 @@ import { quote, slugOf, toName } from '../../wire/names.ts'
 import { isProject } from '../../wire/subjects.ts'
 import { ensurePrivateDir, readJson, readText, writeAtomic } from '../files.ts'
 import type { Env, Home } from '../home.ts'
+import { INBOUND_RULE, type Inbound, isInbound } from '../inbound.ts'
 import { type Repository, readRepository } from './git.ts'
 import { parseRemote, sameRemote } from './remote.ts'
 
@@ -30,6 +31,8 @@ export interface Place {
   former?: string
   /** The name that a session here asks for by default. */
   defaultName: string
+  /** What the repository asks to be done with messages of other sessions. */
+  inbound?: Inbound
 }
 
 /**
@@ -40,7 +43,13 @@ export interface Place {
 export function resolvePlace(env: Env, cwd: string, home: Home): Place {
   const repository = readRepository(cwd)
   const worktree = repository?.topLevel ?? realPath(cwd)
-  return { ...projectOf(env, home, repository, worktree), worktree, defaultName: defaultName(repository, worktree) }
+  const inbound = repository && readProjectFile(join(repository.topLevel, PROJECT_FILE)).inbound
+  return {
+    ...projectOf(env, home, repository, worktree),
+    worktree,
+    defaultName: defaultName(repository, worktree),
+    ...(inbound ? { inbound } : {}),
+  }
 }
 
 function projectOf(
@@ -73,7 +82,7 @@ function checkProject(value: string, source: string): string {
 }
 
 function committedProject(repository: Repository, home: Home, env: Env): string | null {
-  const named = readProjectFile(join(repository.topLevel, PROJECT_FILE))
+  const { project: named } = readProjectFile(join(repository.topLevel, PROJECT_FILE))
   if (named === null) return null
   const project = checkProject(named, PROJECT_FILE)
   const own = [derivedProject(repository, repository.topLevel, env), firstProject(repository)]
@@ -86,13 +95,17 @@ function committedProject(repository: Repository, home: Home, env: Env): string 
   return project
 }
 
-/** The `project` of a committed file; null if there is no file, or it has other things to say. */
-function readProjectFile(path: string): string | null {
-  if (readText(path, PROJECT_FILE_BYTES) === null) return null
+/** Reads a committed file; null for what it does not say. */
+function readProjectFile(path: string): { project: string | null; inbound: Inbound | null } {
+  if (readText(path, PROJECT_FILE_BYTES) === null) return { project: null, inbound: null }
   const value = readJson(path, PROJECT_FILE_BYTES)
   const project = isObject(value) ? (value.project ?? null) : undefined
-  if (project === null || typeof project === 'string') return project
-  throw new MeshError('bad_request', `${path} is malformed`, { hint: 'it should read {"project": "NAME"}' })
+  const inbound = isObject(value) ? (value.inbound ?? null) : undefined
+  const hint = 'it should read {"project": "NAME"}'
+  if (inbound !== null && inbound !== undefined && !isInbound(inbound))
+    throw new MeshError('bad_request', `${path}: inbound ${INBOUND_RULE}`, { hint })
+  if (project === null || typeof project === 'string') return { project, inbound: inbound ?? null }
+  throw new MeshError('bad_request', `${path} is malformed`, { hint })
 }
 
 function allowedPath(home: Home): string {

@@ -1,5 +1,5 @@
 /** Mesh's module in the real client: the contract that the first door rests on. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { clientVersion, type Interactive, kill, makeLab, newestVersion, runPrint, submit } from '../support/client.ts'
@@ -20,6 +20,10 @@ describe.each(FULL ? [newestVersion, clientVersion] : [newestVersion])('the modu
   const readBy = (word: string) => eventually(`the model reads ${word}`, () => suite.model.saw(word)[0])
 
   afterEach(async () => {
+    if (process.env.DBG) {
+      const d = join(suite.lab.meshHome, 'logs')
+      for (const f of readdirSync(d)) console.log(f, readFileSync(join(d, f), 'utf8').slice(-6000))
+    }
     if (!current) return
     kill(current.pid, 'SIGKILL')
     await suite.mesh.reaches(current.pid, 'gone')

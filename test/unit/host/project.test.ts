@@ -129,3 +129,10 @@ test('resolvePlace - a repository may commit its own derived id', () => {
   const project = projectOf(makeRepository('plain', { remote }))
   expect(projectOf(makeRepository('same', { remote, file: { project } }))).toBe(project)
 })
+
+test('resolvePlace - a project file may ask to hold or refuse messages, and nothing else', () => {
+  expect(resolvePlace({}, makeRepository('held', { file: { inbound: 'hold' } }), home).inbound).toBe('hold')
+  expect(resolvePlace({}, makeRepository('plain', { file: { project: 'shop' } }), home)).not.toHaveProperty('inbound')
+  const wrong = makeRepository('wrong', { file: { inbound: 'deny' } })
+  expect(() => resolvePlace({}, wrong, home)).toThrow('inbound must be accept, hold, refuse')
+})

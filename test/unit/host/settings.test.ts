@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { meshHome } from '../../../src/host/home.ts'
+import { inboundIn, readInbound } from '../../../src/host/inbound.ts'
 import { defaultSettings, readSettings, unknownSettings } from '../../../src/host/settings.ts'
 
 let root: string
@@ -24,6 +25,7 @@ test('without a file the defaults hold', () => {
     loopRounds: 20,
     claimGraceSeconds: 60,
     claimLostSeconds: 600,
+    inbound: {},
   })
   expect(defaultSettings).toEqual(read())
 })
@@ -51,4 +53,23 @@ test.each([
   const error = expect.objectContaining({ code: 'bad_request', message: expect.stringContaining(place) })
   expect(() => read(text)).toThrow(error)
   expect(() => read(text)).toThrow(join(root, 'settings.json'))
+})
+
+test.each<[unknown, string | null]>([
+  ['hold', 'hold'],
+  [{ shop: 'refuse' }, 'refuse'],
+  [{ '*': 'hold', shop: 'accept' }, 'accept'],
+  [{ other: 'hold' }, 'accept'],
+  ['deny', null],
+  [{ shop: 1 }, null],
+  [['hold'], null],
+])('inbound %j is %s in the project shop', (value, expected) => {
+  const setting = readInbound(value)
+  expect(setting && inboundIn(setting, 'shop')).toBe(expected)
+})
+
+test("a repository's own file makes it stricter, never more open", () => {
+  expect(inboundIn({ '*': 'hold' }, 'shop', 'accept')).toBe('hold')
+  expect(inboundIn({ '*': 'hold' }, 'shop', 'refuse')).toBe('refuse')
+  expect(inboundIn({}, 'shop', 'hold')).toBe('hold')
 })

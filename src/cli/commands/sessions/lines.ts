@@ -72,11 +72,19 @@ function withShortPath(row: readonly string[]): string[] {
 
 const MUTE = 'hears but cannot speak: a sandbox shuts its commands in, mesh doctor'
 
-function notesOf({ name, reason, budget = [], speaks, title }: Session): string[] {
+function notesOf(session: Session): string[] {
+  const { name, reason, budget = [], speaks, title } = session
   const holds = budget.filter(({ held }) => held > 0).map((pair) => `${pair.held} held from ${pair.with}`)
   const held = holds.length > 0 ? [`${holds.join(', ')}: mesh budget resume ${name}`] : []
   const titled = title && title !== name ? [`titled ${title}`] : []
-  return [...titled, ...(reason ? [reason] : []), ...(speaks === false ? [MUTE] : []), ...held]
+  const why = reason ? [reason] : []
+  return [...titled, ...why, ...(speaks === false ? [MUTE] : []), ...inboundOf(session), ...held]
+}
+
+function inboundOf({ name, inbound, held = 0 }: Session): string[] {
+  if (inbound === 'refuse') return ['refuses messages of other sessions (inbound)']
+  if (inbound !== 'hold') return []
+  return [held > 0 ? `inbound: ${held} held: mesh budget resume ${name}` : 'holds messages of other sessions (inbound)']
 }
 
 /** The door that a message would go through now, and whether one did. An older sidecar knows no doors. */

@@ -108,6 +108,41 @@ describe('what lies in a file', () => {
   })
 })
 
+describe('the module in the client', () => {
+  const mod = { name: 'mod', reaches: ['idle', 'busy', 'waiting'] as SessionStatus[], available: true }
+  const doors = [mod, hook, shut(watch), inbox]
+  const offered = (more: Partial<Situation>, flight: Partial<InFlight> = {}) =>
+    decideOn({ doors, deliverable: 0, inFlight: flying('mod', flight), ...more })
+
+  test.each<SessionStatus>(['idle', 'busy', 'waiting'])('comes first when the session is %s', (status) => {
+    expect(decideOn({ doors, status })).toEqual({ do: 'offer', door: 'mod' })
+  })
+  test('leaves the floor to the person: the mail file waits for their prompt', () => {
+    expect(decideOn({ doors, floorUntil: NOW + 1000 })).toEqual({ do: 'offer', door: 'hook' })
+  })
+  test('what lies in the mail file when their prompt begins its turn stays for its hook', () => {
+    expect(decideOn({ doors, status: 'busy', deliverable: 0, inFlight: flying('hook') })).toMatchObject({
+      do: 'nothing',
+    })
+  })
+  test('keeps what waits for the running turn, however long that is', () => {
+    expect(offered({ status: 'busy' }, { offeredAt: NOW - 3_600_000 })).toEqual({ do: 'nothing', until: null })
+  })
+  test('gives it back for more, for a waiting call, and when it is silent: then the next door has it at once', () => {
+    expect(offered({ status: 'busy', deliverable: 1 })).toEqual({ do: 'withdraw' })
+    expect(offered({ status: 'busy', isWanted: true })).toEqual({ do: 'withdraw' })
+    expect(offered({ status: 'busy', doors: [shut(mod), hook, shut(watch), inbox] })).toEqual({ do: 'withdraw' })
+  })
+  test('what waited for a turn that is over now wakes the session', () => {
+    expect(offered({ statusSince: NOW - 10 }, { offeredAt: NOW - 1000 })).toEqual({ do: 'withdraw' })
+  })
+  test('an order that it does not take is given up within two seconds', () => {
+    expect(offered({}, { offeredAt: NOW - 1 })).toEqual({ do: 'nothing', until: NOW - 1 + times.handedEvidence })
+    const silent = { do: 'expire', certain: false, why: expect.any(String) }
+    expect(offered({}, { offeredAt: NOW - times.handedEvidence })).toEqual(silent)
+  })
+})
+
 describe('a watched file', () => {
   const doors = [hook, watch, shut(inbox)]
   const watched = (more: Partial<Situation>) =>

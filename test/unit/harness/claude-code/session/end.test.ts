@@ -31,7 +31,7 @@ test('session - the end of -p is finished after its last turn, else a signal', a
 test('session - evidence that comes with the end is reported before it', async () => {
   env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli'
   hook('SessionStart', { source: 'startup' })
-  const [door] = (await start()).doors
+  const [, door] = (await start()).doors
   await door!.offer(TOKEN, TOKEN)
   hook('SessionEnd', { reason: 'other' })
   const line = { type: 'attachment', attachment: { type: 'hook_additional_context', content: [TOKEN] } }

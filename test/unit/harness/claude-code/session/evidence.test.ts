@@ -8,7 +8,7 @@ useSession()
 
 test('session - mail that a hook took is handed, and surfaced once the transcript has it', async () => {
   hook('SessionStart', { source: 'startup' })
-  const [door] = (await start()).doors
+  const [, door] = (await start()).doors
   await door!.offer(`<${TOKEN}>hello</${TOKEN}>`, TOKEN)
   renameSync(join(dir, 'mail'), join(dir, 'spool', 'MailTaken-7.json'))
   await expect.poll(() => seen('evidence')).toEqual([[TOKEN, 'handed', 'taken by a hook']])
@@ -24,7 +24,7 @@ test('session - lines from before the offer are no evidence of it', async () => 
   const line = JSON.stringify({ type: 'queue-operation', operation: 'enqueue', content: TOKEN })
   writeFileSync(transcript(), `${line}\n`)
   hook('SessionStart', { source: 'startup' })
-  const [door] = (await start()).doors
+  const [, door] = (await start()).doors
   await door!.offer(TOKEN, TOKEN)
   appendFileSync(transcript(), `${line}\n`)
   await expect.poll(() => seen('evidence'), { timeout: 5000 }).toEqual([[TOKEN, 'handed', 'transcript: enqueue']])
@@ -32,7 +32,7 @@ test('session - lines from before the offer are no evidence of it', async () => 
 
 test('session - a prompt with the token may still be blocked: handed, also in the conversation that follows', async () => {
   hook('SessionStart', { source: 'startup' })
-  const [door] = (await start()).doors
+  const [, door] = (await start()).doors
   await door!.offer(TOKEN, TOKEN)
   const next = { session_id: 'next', transcript_path: join(root, 'next.jsonl') }
   hook('SessionEnd', { reason: 'clear' })
@@ -49,7 +49,7 @@ test('session - a prompt with the token may still be blocked: handed, also in th
 
 test('session - a client that keeps no transcript has read a prompt when its turn is over', async () => {
   hook('SessionStart', { source: 'startup' })
-  const [door] = (await start()).doors
+  const [, door] = (await start()).doors
   await door!.offer(TOKEN, TOKEN)
   hook('UserPromptSubmit', { prompt: TOKEN })
   hook('Stop')
@@ -64,7 +64,7 @@ const lineWith = (type: 'enqueue' | 'peer' | 'assistant') => {
 
 test("session - a read message is answered by the model's next words, not by earlier ones", async () => {
   hook('SessionStart', { source: 'startup' })
-  const [door] = (await start()).doors
+  const [, door] = (await start()).doors
   await door!.offer(TOKEN, TOKEN)
   appendFileSync(transcript(), lineWith('assistant') + lineWith('peer'))
   await expect.poll(() => seen('evidence').at(-1), { timeout: 5000 }).toMatchObject([TOKEN, 'surfaced', {}])
@@ -91,7 +91,7 @@ test.each([
 test('session - mail of an earlier sidecar stays until a hook takes it', async () => {
   hook('SessionStart', { source: 'startup' })
   const first = await start()
-  await first.doors[0]!.offer(`<${TOKEN}>`, TOKEN)
+  await first.doors[1]!.offer(`<${TOKEN}>`, TOKEN)
   await first.stop()
   const second = await start()
   expect(second.recall!(offer('hook'))).toMatchObject([{ state: 'open' }])
@@ -123,7 +123,7 @@ test.each([
   ['is in the conversation that was stopped is not', '[Request interrupted by user]', null],
 ])('session - mail that a prompt took along and that %s', async (_, line, state) => {
   hook('SessionStart', { source: 'startup' })
-  const [door] = (await start()).doors
+  const [, door] = (await start()).doors
   registry('busy')
   await door!.offer(TOKEN, TOKEN)
   hook('UserPromptSubmit', { prompt: 'go' })
