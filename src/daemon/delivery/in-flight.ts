@@ -172,7 +172,7 @@ export class Handovers {
     else if (state === 'answered') this.#unanswered.delete(token)
     else if (state === 'forgotten') this.#forget([token], evidence)
     else if (state === 'refused') this.refuse(evidence, token)
-    else if (state === 'dropped') this.#drop(token, evidence)
+    else if (state === 'dropped') this.refuse(evidence, token, false)
     else if (current) this.#progress(current, state, evidence, isAsking)
   }
 
@@ -241,29 +241,18 @@ export class Handovers {
   }
 
   /**
-   * Takes back an offer that the client refused, so is certainly unread. Keeps the door shut for long, or until
-   * something comes through it.
+   * Takes back an offer that the client refused, so is certainly unread. `shuts`: keeps the door shut for long, or
+   * until something comes through it.
    */
-  refuse(why: string, token = this.#current?.token): void {
+  refuse(why: string, token = this.#current?.token, shuts = true): void {
     const current = this.#current
     if (!current || current.token !== token) return
     const entries = this.#entries(current.token)
     this.#current = null
-    this.#doors.refuse(current.door, why)
+    if (shuts) this.#doors.refuse(current.door, why)
     this.giveBack(current.token, true, current.door)
     const isStillScreened = current.screenedAt !== null && !current.asked
     this.#reasons.refused(entries, isStillScreened ? 'held' : 'delivered', why)
-  }
-
-  /** Takes back an offer that the client gave back unread. Its door is as good as before. */
-  #drop(token: string, why: string): void {
-    const current = this.#current
-    if (!current || current.token !== token) return
-    const entries = this.#entries(token)
-    this.#current = null
-    if (this.#aside?.token === token) this.#aside.lost()
-    this.giveBack(token, true, current.door)
-    this.#reasons.refused(entries, 'delivered', why)
   }
 
   /** Makes the messages of an unproven hand-over unread again, marked as repeats. `certain`: they were not read. */
