@@ -1,6 +1,6 @@
 /** Has the client install mesh's plugins: the one with the hooks, and the one with the module alone. */
 import { MeshError } from '../../../errors.ts'
-import { and, type InstallOptions, nextRecord, placeScript, scriptFile, userSettings } from './install.ts'
+import { and, type InstallOptions, nextRecord, placeScript, scriptFile } from './install.ts'
 import { refuseOther } from './other-home.ts'
 import {
   findClient,
@@ -12,7 +12,7 @@ import {
   runClient,
 } from './plugin.ts'
 import { type InstallRecord, writeInstall } from './record.ts'
-import { hashOf, openSettings, type SettingsFile } from './settings-file.ts'
+import { hashOf, openSettings, type SettingsFile, userSettings } from './settings-file.ts'
 import { emptyOnes, isEnabled, isSame, moduleId, pluginId, takeOut } from './settings-merge.ts'
 import { whyNoModule } from './why-no-module.ts'
 

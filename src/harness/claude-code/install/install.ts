@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { MeshError } from '../../../errors.ts'
 import { ensurePrivateDir, readText, writeAtomic } from '../../../host/files.ts'
-import { type Env, type Home, userHome } from '../../../host/home.ts'
+import type { Env, Home } from '../../../host/home.ts'
 import { readRepository } from '../../../host/repository/git.ts'
 import { type CommandHook, settingsHooks } from '../hooks/entries.ts'
 import { SCRIPT_NAME } from '../hooks/files.ts'
@@ -16,10 +16,13 @@ import {
   checkWithin,
   format,
   hashOf,
+  localSettings,
   missingDirs,
   openSettings,
   replaceFile,
   type SettingsFile,
+  type SettingsPlace,
+  userSettings,
 } from './settings-file.ts'
 import { hasHooks, hasOurs, type Merged, mergeOurs } from './settings-merge.ts'
 
@@ -190,20 +193,6 @@ export function nextRecord(home: Home, file: SettingsFile): InstallRecord {
 /** Returns what to type after another mesh home's hooks are out. */
 export function and(...flags: string[]): string {
   return [' && mesh install', ...flags].join(' ')
-}
-
-interface SettingsPlace {
-  path: string
-  repository?: string
-}
-
-/** Returns the user's settings: `settings.json` in CLAUDE_CONFIG_DIR or ~/.claude. */
-export function userSettings(env: Env): SettingsPlace {
-  return { path: join(env.CLAUDE_CONFIG_DIR || join(userHome(env), '.claude'), 'settings.json') }
-}
-
-export function localSettings(repository: string): string {
-  return join(repository, '.claude', 'settings.local.json')
 }
 
 /**

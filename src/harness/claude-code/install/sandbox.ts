@@ -2,8 +2,7 @@
 import { join } from 'node:path'
 import type { Env, Home } from '../../../host/home.ts'
 import { filtersSocketsByPath } from '../../../host/sandbox.ts'
-import { localSettings, userSettings } from './install.ts'
-import { isObject, type Json, managedPath, openSettings } from './settings-file.ts'
+import { isObject, type Json, localSettings, managedPath, openSettings, userSettings } from './settings-file.ts'
 
 /** A file of settings, and what it says of the sandbox. */
 export interface SandboxSettings {

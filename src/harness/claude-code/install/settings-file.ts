@@ -4,6 +4,7 @@ import { chmodSync, lstatSync, mkdirSync, readlinkSync, realpathSync, rmdirSync,
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { MeshError } from '../../../errors.ts'
 import { readBytes, writeAtomic } from '../../../host/files.ts'
+import { type Env, userHome } from '../../../host/home.ts'
 
 const SETTINGS_BYTES = 4 * 1024 * 1024
 const NEW_FILE_INDENT = '  '
@@ -21,6 +22,20 @@ export interface SettingsFile {
 
 export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export interface SettingsPlace {
+  path: string
+  repository?: string
+}
+
+/** Returns the user's settings: `settings.json` in CLAUDE_CONFIG_DIR or ~/.claude. */
+export function userSettings(env: Env): SettingsPlace {
+  return { path: join(env.CLAUDE_CONFIG_DIR || join(userHome(env), '.claude'), 'settings.json') }
+}
+
+export function localSettings(repository: string): string {
+  return join(repository, '.claude', 'settings.local.json')
 }
 
 /** Returns the path of an administrator's settings that Claude Code's documentation gives. */

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { MeshError } from '../../../errors.ts'
 import type { Env, Home } from '../../../host/home.ts'
 import { readRepository } from '../../../host/repository/git.ts'
-import { localSettings, userSettings } from './install.ts'
 import { refuseOther } from './other-home.ts'
 import { findClient, namesOf, removePlugins, runClient, uninstallCommands } from './plugin.ts'
 import { type InstallRecord, listInstalls, readInstall, removeInstall } from './record.ts'
@@ -15,10 +14,12 @@ import {
   hashOf,
   isObject,
   type Json,
+  localSettings,
   openSettings,
   removeEmptyDirs,
   removeFile,
   replaceFile,
+  userSettings,
 } from './settings-file.ts'
 import { hasPlugin, isSame, takeOut } from './settings-merge.ts'
 

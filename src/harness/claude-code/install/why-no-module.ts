@@ -1,8 +1,7 @@
 /** Finds out whether the client loads modules of plugins, and if not, why. Reads only. */
 import { execFile } from 'node:child_process'
 import type { Env } from '../../../host/home.ts'
-import { userSettings } from './install.ts'
-import { isObject, type Json, managedPath, openSettings } from './settings-file.ts'
+import { isObject, type Json, managedPath, openSettings, userSettings } from './settings-file.ts'
 
 const VERSION_MS = 10_000
 /** The first version with modules. */
