@@ -29,7 +29,9 @@ export interface PlacedFile {
 /** Returns the text of `hooks/hooks.json`, for one mesh home, or with null for any. */
 export function hooksFile(homeRoot: string | null): string {
   const hooks = Object.entries(pluginHooks(homeRoot)).map(([event, list]) => [event, [{ hooks: list }]])
-  return `${JSON.stringify({ hooks: Object.fromEntries(hooks), modules: [MODULE_FILE] }, null, 2)}\n`
+  const text = JSON.stringify({ hooks: Object.fromEntries(hooks), modules: [MODULE_FILE] }, null, 2)
+  // As the formatter writes a short list.
+  return `${text.replace(`[\n    "${MODULE_FILE}"\n  ]`, `["${MODULE_FILE}"]`)}\n`
 }
 
 /** A plugin of mesh's, in a marketplace of its own. `full`: hooks, module and skill; `module`: the module alone. */
