@@ -25,9 +25,10 @@ const packageDir = dirname(dirname(sidecarPath))
 export async function lookAtHooks(setup: Setup): Promise<Finding[]> {
   const seen = inspect(setup)
   const client = await lookAtClient(setup.env)
-  if (!isInstalled(seen))
-    return [good('hooks', 'not installed: mesh install lets Claude Code sessions join'), ...client]
+  const beside = [...others(seen), ...client]
+  if (!isInstalled(seen) || isElsewhereAlone(seen)) return [good('hooks', notHere(seen)), ...beside]
   const findings = [
+    ...unreached(setup, seen),
     ...seen.places.flatMap((place) => settings(setup, seen, place)),
     ...plugin(setup, seen),
     ...script(setup, seen),
@@ -35,7 +36,35 @@ export async function lookAtHooks(setup: Setup): Promise<Finding[]> {
   ]
   const where = seen.places.filter(hasAny).map(({ path }) => path)
   if (seen.plugin !== 'none') where.push('the plugin')
-  return [...(findings.length > 0 ? findings : [good('hooks', `of this version, in ${where.join(', ')}`)]), ...client]
+  return [...(findings.length > 0 ? findings : [good('hooks', `of this version, in ${where.join(', ')}`)]), ...beside]
+}
+
+function isElsewhereAlone({ places, plugin, elsewhere }: Inspection): boolean {
+  return elsewhere.length > 0 && plugin === 'none' && !places.some(hasAny)
+}
+
+function notHere({ userPath, elsewhere }: Inspection): string {
+  const also = elsewhere.length > 0 ? ` (but in ${elsewhere.join(', ')}, for sessions of that configuration)` : ''
+  return `not installed in ${userPath}${also}: mesh install lets Claude Code sessions join`
+}
+
+/** Each is somebody's wish: none is a fault. */
+function others(seen: Inspection): Finding[] {
+  const { elsewhere, strangers } = seen
+  const findings: Finding[] = []
+  if (elsewhere.length > 0 && !isElsewhereAlone(seen))
+    findings.push(good('hooks.elsewhere', `also in ${elsewhere.join(', ')}, for sessions of that configuration`))
+  for (const { path, what } of strangers)
+    findings.push(good('hooks.others', `another product is in ${path}: ${what}; it is none of mesh's`))
+  return findings
+}
+
+/** Hooks of other folders alone: sessions that start here do not join, without a word. */
+function unreached({ top }: Setup, { isReached, places, userPath }: Inspection): Finding[] {
+  const where = places.filter(hasAny).map(({ path }) => path)
+  if (isReached || where.length === 0) return []
+  const cause = `the hooks in ${where.join(', ')} do not reach sessions in ${top}, nor does ${userPath} have any`
+  return [fault('hooks.reach', `${cause}; for all folders: mesh install`, `cd ${word(top)} && mesh install --project`)]
 }
 
 export function inspect({ env, home, top }: Setup): Inspection {

@@ -105,12 +105,9 @@ function removeLock(path: string, pid: number): string {
   return `removed ${path}; process ${pid} was left alone`
 }
 
-async function judgeHealth({ name, health, owner, dir }: SessionLook, isServing: boolean): Promise<Finding[]> {
-  const theirs = health!.version
-  if (health!.connected || !isServing)
-    return theirs === version
-      ? []
-      : [good('sidecar.version', `${name} is mesh ${theirs}, this command ${version}: they understand each other`)]
+async function judgeHealth(session: SessionLook, isServing: boolean): Promise<Finding[]> {
+  const { name, health, owner, dir } = session
+  if (health!.connected || !isServing) return otherBuild(session)
   const deadline = performance.now() + LINK_MS
   while (performance.now() < deadline) {
     await sleep(POLL_MS * 4)
@@ -118,6 +115,15 @@ async function judgeHealth({ name, health, owner, dir }: SessionLook, isServing:
     if (now?.connected) return []
   }
   return [fault('sidecar.link', `${name}: not connected although the engine runs`, `kill ${owner!.pid}`)]
+}
+
+/** Releases of one protocol live side by side; which sessions are behind is worth a line. */
+function otherBuild({ name, health, isOldBuild, isOperator }: SessionLook): Finding[] {
+  const { version: theirs } = health!
+  if (theirs !== version)
+    return [good('sidecar.version', `${name} is mesh ${theirs}, this command ${version}: they understand each other`)]
+  if (!isOldBuild || isOperator) return []
+  return [good('sidecar.build', `${name} runs the build before the last update; started anew it has the new one`)]
 }
 
 /** An operator's makes way; a session's belongs to the session; a newer one is not to be replaced by an older. */

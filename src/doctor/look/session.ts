@@ -14,6 +14,7 @@ const RECORD_BYTES = 64 * 1024
 /** Asked twice: a machine under load is slow. */
 const ANSWER_MS = 4000
 const TRIES = 2
+const BUILD_MS = 5000
 
 export interface SessionLook {
   /** `cc-<pid>` (Claude Code), `op-<hash>` (an operator) or of another client. */
@@ -24,6 +25,8 @@ export interface SessionLook {
   isOperator: boolean
   /** Null where no sidecar got as far as writing one. */
   record: { sidecar: ProcessIdentity; process: ProcessIdentity; version: string } | null
+  /** The program that it runs was replaced since it started. */
+  isOldBuild: boolean
   /** The process that is the session: by the record, else by the key's pid. Null for an operator without a record. */
   client: ProcessIdentity | null
   clientState: ProcessState
@@ -72,6 +75,7 @@ export async function lookAtSession(home: Home, key: string): Promise<SessionLoo
     name: typeof value?.name === 'string' ? value.name.slice(0, 64) : key,
     isOperator: key.startsWith('op-'),
     record,
+    isOldBuild: isReplaced(value?.program, value?.startedAt),
     client,
     clientState: client ? processState(client) : 'dead',
     owner,
@@ -82,6 +86,13 @@ export async function lookAtSession(home: Home, key: string): Promise<SessionLoo
     ...asked,
     quietMs: Date.now() - lastChange(dir),
   }
+}
+
+/** A build takes a moment longer to be written than its first process to start. */
+function isReplaced(program: unknown, startedAt: unknown): boolean {
+  if (typeof program !== 'string') return false
+  const written = statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  return written > Date.parse(String(startedAt)) + BUILD_MS
 }
 
 async function ask(dir: string): Promise<Pick<SessionLook, 'health' | 'error' | 'askedAt'>> {

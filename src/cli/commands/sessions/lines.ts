@@ -1,6 +1,7 @@
 /** Sessions as people read them at a terminal. */
 import { homedir } from 'node:os'
 import type { Session } from '../../../api/ops.schema.ts'
+import { version } from '../../../client/version.ts'
 import { paint } from '../../show/colour.ts'
 import { columns, indent, oneLine } from '../../show/columns.ts'
 import { ago } from '../../show/time.ts'
@@ -73,12 +74,13 @@ function withShortPath(row: readonly string[]): string[] {
 const MUTE = 'hears but cannot speak: a sandbox shuts its commands in, mesh doctor'
 
 function notesOf(session: Session): string[] {
-  const { name, reason, budget = [], speaks, title } = session
+  const { name, reason, budget = [], speaks, title, version: theirs = version } = session
   const holds = budget.filter(({ held }) => held > 0).map((pair) => `${pair.held} held from ${pair.with}`)
   const held = holds.length > 0 ? [`${holds.join(', ')}: mesh budget resume ${name}`] : []
   const titled = title && title !== name ? [`titled ${title}`] : []
+  const older = theirs === version ? [] : [`of mesh ${theirs}`]
   const why = reason ? [reason] : []
-  return [...titled, ...why, ...(speaks === false ? [MUTE] : []), ...inboundOf(session), ...held]
+  return [...titled, ...older, ...why, ...(speaks === false ? [MUTE] : []), ...inboundOf(session), ...held]
 }
 
 function inboundOf({ name, inbound, held = 0 }: Session): string[] {

@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { MeshError } from '../../../errors.ts'
 import { readText } from '../../../host/files.ts'
 import type { Env, Home } from '../../../host/home.ts'
+import { readRepository } from '../../../host/repository/git.ts'
 import { homeOfLine, isOurs, settingsHooks, unquoteWord } from '../hooks/entries.ts'
 import { SCRIPT_NAME } from '../hooks/files.ts'
 import { hookScript } from '../hooks/script.ts'
+import { mainCheckout, otherConfigurations, type Stranger, strangers } from './neighbours.ts'
 import { otherHome } from './other-home.ts'
 import { pluginFiles } from './plugin.ts'
 import { listInstalls } from './record.ts'
@@ -34,6 +36,14 @@ export interface InstalledPlace {
 
 export interface Inspection {
   places: InstalledPlace[]
+  /** The path of the user's settings. */
+  userPath: string
+  /** Sessions that start in the folder in question run hooks of mesh's. */
+  isReached: boolean
+  /** Settings of other configuration folders that have mesh's hooks or plugin. */
+  elsewhere: string[]
+  /** Other products with mesh's name. */
+  strangers: Stranger[]
   /** The state of the enabled plugin. `other`: its files are not those of this version. */
   plugin: 'none' | 'current' | 'other'
   /** The module in the client: as `plugin`, and why no session can load it; null if they can. */
@@ -63,15 +73,28 @@ export function inspectClaudeCode({ env, home, top, packageDir, managed = manage
   const script = readText(scriptPath, SCRIPT_BYTES)
   const starts = script === null ? null : startsOf(script)
   const isCurrent = starts !== null && script === hookScript({ home: home.root, ...starts })
+  const places = placesOf(user, home, top)
+  const plugin = pluginState(user, home, packageDir)
   return {
-    places: placesOf(user, home, top),
-    plugin: pluginState(user, home, packageDir),
+    places,
+    userPath: user,
+    isReached: plugin !== 'none' || places.some((place) => hasAny(place) && reaches(place, top)),
+    elsewhere: otherConfigurations(env, home),
+    strangers: strangers(env, top),
+    plugin,
     module: moduleState(user, home, packageDir, whySwitchedOff(env, managed)),
     script: script === null ? 'missing' : isCurrent ? 'current' : 'other',
     scriptPath,
     starts,
     switchedOff: switchesOff(user, top, managed),
   }
+}
+
+/** A worktree has the local settings of its main checkout; a submodule, or one of a bare repository, has its own alone. */
+function reaches({ repository }: InstalledPlace, top: string): boolean {
+  if (repository === null || repository === top) return true
+  const here = readRepository(top)
+  return here !== null && repository === mainCheckout(here.commonDir)
 }
 
 /** Returns the line of the settings that a hook of the session itself runs at `event`. */
