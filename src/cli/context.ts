@@ -112,8 +112,8 @@ function loginName(env: Env): string {
 
 /** A sidecar starts the engine itself; what needs a person's eye comes first: the stop mark, and a first download. */
 async function prepareEngine(env: Env, home: Home, say: (line: string) => void): Promise<void> {
-  const { engineStatus } = await import('../engine/engine.ts')
-  if (engineStatus(home).running) return
+  const { engineElsewhere, engineStatus } = await import('../engine/engine.ts')
+  if (engineStatus(home).running || (await engineElsewhere(home))) return
   if (existsSync(join(home.engine, 'stopped'))) {
     throw new MeshError('mesh_down', 'mesh is down', { hint: 'start it with: mesh up' })
   }

@@ -3,10 +3,9 @@
  * <session directory>`.
  */
 import { basename, join } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import type { SidecarRecord } from '../api/sidecar-record.schema.ts'
 import { visible } from '../core/render.ts'
-import { isStopped } from '../engine/engine.ts'
+import { isStopped } from '../engine/record.ts'
 import { MeshError } from '../errors.ts'
 import {
   askedName,
@@ -20,12 +19,12 @@ import {
 import type { Harness, SessionOptions } from '../harness/types.ts'
 import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, meshHome, socketPath } from '../host/home.ts'
-import { FOREIGN_HINT, foreignOwner, type Lock, tryLock } from '../host/lock.ts'
+import { foreignOwner, hintFor, type Lock, tryLock, whereabouts } from '../host/lock.ts'
 import { type Logger, openLog } from '../host/log.ts'
 import { changedProject } from '../host/repository/places.ts'
 import { type Place, resolvePlace } from '../host/repository/project.ts'
 import { defaultSettings, readSettings, type Settings } from '../host/settings.ts'
-import type { ProcessIdentity } from '../wire/envelope.schema.ts'
+import { isSameProcess, type ProcessIdentity } from '../wire/envelope.schema.ts'
 import { limits, times } from '../wire/limits.ts'
 import { slugOf, toName } from '../wire/names.ts'
 import { sessionEnd } from '../wire/session-end.ts'
@@ -67,7 +66,9 @@ async function main(): Promise<void> {
     log: (level, message, more) => log[level](more ?? {}, message),
   })
   if (!harness) return finish()
-  const place = isOperator ? findPlace(env, home) : sessionPlace(env, home, harness, readRecord(home, key))
+  const earlier = readRecord(home, key)
+  const isRestart = earlier !== null && isSameProcess(earlier.process, harness.process)
+  const place = isOperator ? findPlace(env, home) : sessionPlace(env, home, harness, isRestart ? earlier : null)
   if (place instanceof MeshError) return isOperator ? Promise.reject(place) : refuse(harness, place, log, finish)
   const asked = askedName(env)
   const name = asked ? toName(asked) : (namedBy(harness.title?.()) ?? place.defaultName)
@@ -94,7 +95,8 @@ async function main(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal)
   const server = await serve(socketPath(sessionDir), MESH_VERSION, answersOf(sidecar), log)
   if (isOperator) endWhenIdle(server, () => void sidecar.end(sessionEnd('idle')))
-  await sidecar.start()
+  // No new session: whatever `mesh down` there was holds.
+  await sidecar.start(isRestart ? 0 : performance.timeOrigin)
 }
 
 /**
@@ -116,8 +118,10 @@ function lockSession(sessionDir: string): Lock | null {
   }
 }
 
-function lockedElsewhere(path: string, { pid, host }: ProcessIdentity): MeshError {
-  return new MeshError('sidecar_down', `${path} is locked by process ${pid} of host ${host}`, { hint: FOREIGN_HINT })
+function lockedElsewhere(path: string, owner: ProcessIdentity): MeshError {
+  return new MeshError('sidecar_down', `${path} is locked by process ${owner.pid} of host ${whereabouts(owner)}`, {
+    hint: hintFor(owner),
+  })
 }
 
 /** Returns null when the session is over already. */
@@ -154,7 +158,7 @@ function findPlace(env: Env, home: Home): Place | MeshError {
  */
 function sessionPlace(env: Env, home: Home, harness: Harness, earlier: SidecarRecord | null): Place | MeshError {
   const place = findPlace(env, home)
-  if (!earlier || !isDeepStrictEqual(earlier.process, harness.process)) return withFormer(env, home, place)
+  if (!earlier) return withFormer(env, home, place)
   const { project, name } = earlier
   if (place instanceof MeshError) return { project, worktree: harness.conversation.cwd, defaultName: name }
   return { ...place, project }

@@ -30,10 +30,11 @@ export class Sidecar extends Rooms {
   /** Serializes changes of the name. */
   #renaming: Promise<unknown> = Promise.resolve()
 
-  async start(): Promise<void> {
+  /** A `mesh down` that came after `began` (milliseconds) is obeyed; an earlier one is over with this new session. */
+  async start(began?: number): Promise<void> {
     // First of all: a session that dies at its very start has a witness too.
     this.witness.start()
-    this.#linked = this.link.start()
+    this.#linked = this.link.start(began)
     await this.harness.start(eventsOf(this))
     await this.#linked
   }

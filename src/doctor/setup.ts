@@ -2,7 +2,7 @@
 import type { Sidecar } from '../client/sidecar.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
-import { ownProcesses, type ProcessInfo } from '../host/process/process.ts'
+import { ownProcesses, type ProcessInfo } from '../host/process/list.ts'
 import { readRepository } from '../host/repository/git.ts'
 import { type EngineLook, lookAtEngine } from './look/engine.ts'
 import { lookAtSessions, type SessionLook } from './look/session.ts'

@@ -1,11 +1,12 @@
 /** The embedded server's life as others see it: start, heal, stop, each under the engine's lock. */
 import type { ChildProcess } from 'node:child_process'
-import { existsSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir, writeAtomic } from '../host/files.ts'
+import { isHeld } from '../host/hold.ts'
 import type { Env, Home } from '../host/home.ts'
 import { type Lock, lock } from '../host/lock.ts'
 import { processState } from '../host/process/process.ts'
@@ -17,16 +18,24 @@ import {
   dataDir,
   type EngineRecord,
   isRunning,
+  isStopped,
+  isStoppedSince,
   readRecord,
   recordPath,
   stopMark,
+  storeLock,
   strayRecord,
   writeRecord,
 } from './record.ts'
 import { endProcess, launch } from './server.ts'
+import { elsewhere, heldElsewhere, standingOf } from './standing.ts'
 
 const LOCK_MS = 60_000
 const GUARD_POLL_MS = 250
+/** The sessions of another process space start their engine anew within two seconds. */
+const ELSEWHERE_MS = 4000
+/** An engine that has its store open and is to be reached from here answers within this long. */
+const UNREACHABLE_MS = 500
 
 export interface EngineInfo {
   running: boolean
@@ -43,21 +52,55 @@ export function engineStatus(home: Home): EngineInfo {
 }
 
 /**
- * Starts the engine unless it runs, and waits until it serves; clears the mark of `stopEngine`. The binary is found or
- * fetched. Ten callers start one. Throws `mesh_down`, `store_full`, `denied`, `timeout`.
+ * Returns the engine as it is for this process, which may be in another process space than the engine: its port is asked
+ * then. Throws `mesh_down` where another space holds the store and does not answer here.
  */
-export async function startEngine(home: Home, env: Env, say: Say): Promise<EngineInfo> {
-  const running = await underLock(home, () => unstop(home))
+export async function askEngine(home: Home): Promise<EngineInfo> {
+  const record = readRecord(home)
+  const standing = record ? await standingOf(home, record) : 'over'
+  if (!record || standing === 'over') return stoppedInfo(home)
+  if (standing === 'held' || standing === 'unsure') throw elsewhere(home, record, standing)
+  return infoOf(home, record)
+}
+
+/**
+ * Starts the engine unless it runs, and waits until it serves; clears the mark of a `stopEngine` from before `began`
+ * (milliseconds), which is when the caller began. The binary is found or fetched. Ten callers start one. Throws
+ * `mesh_down`, `store_full`, `denied`, `timeout`.
+ */
+export async function startEngine(home: Home, env: Env, say: Say, began = Date.now() + 1): Promise<EngineInfo> {
+  const there = await engineElsewhere(home)
+  if (there) return infoOf(home, there)
+  const running = await underLock(home, () => unstop(home, began))
   if (running) return infoOf(home, running)
   const binary = await chooseBinary(home, env, say)
   return underLock(home, async () => {
-    return infoOf(home, (await unstop(home)) ?? (await launch(home, binary, env, true)).record)
+    return infoOf(home, (await unstop(home, began)) ?? (await launch(home, binary, env, true)).record)
   })
 }
 
-function unstop(home: Home): Promise<EngineRecord | null> {
+/**
+ * The engine of another process space, which is spoken to and left alone; null if it is ours to start or to find. One that
+ * has just ended is started anew by its sessions. Throws `mesh_down` if it does not answer here.
+ */
+export async function engineElsewhere(home: Home): Promise<EngineRecord | null> {
+  for (const since = performance.now(); ; await sleep(GUARD_POLL_MS)) {
+    const record = readRecord(home)
+    const standing = record ? await standingOf(home, record) : 'over'
+    if (record && standing === 'serves') return record
+    if (!record || standing !== 'held') return null
+    const limit = isHeld(storeLock(home)) ? UNREACHABLE_MS : ELSEWHERE_MS
+    if (performance.now() - since > limit) throw elsewhere(home, record, standing)
+  }
+}
+
+/** Throws `mesh_down` when the mesh was stopped since: who began before that does not undo it. */
+async function unstop(home: Home, began: number): Promise<EngineRecord | null> {
+  if (isStoppedSince(home, began))
+    throw new MeshError('mesh_down', 'mesh is down: it was stopped meanwhile', { hint: 'start it with: mesh up' })
+  const running = await runningEngine(home)
   rmSync(stopMark(home), { force: true })
-  return runningEngine(home)
+  return running
 }
 
 /**
@@ -67,20 +110,19 @@ function unstop(home: Home): Promise<EngineRecord | null> {
 export async function healEngine(home: Home, env: Env): Promise<EngineInfo | null> {
   if (isStopped(home)) return null
   const record = readRecord(home)
-  if (record && isRunning(record)) return infoOf(home, record)
+  const standing = record ? await standingOf(home, record) : 'over'
+  if (record && standing !== 'over') {
+    if (standing === 'held' || standing === 'unsure') throw elsewhere(home, record, standing)
+    return infoOf(home, record)
+  }
   const binary = findEngine(env, home)
   if (!binary) return null
   checkUsable(binary)
   return underLock(home, async () => {
-    if (existsSync(stopMark(home))) return null
+    if (isStopped(home)) return null
     const running = await runningEngine(home)
     return infoOf(home, running ?? (await launch(home, binary, env, true)).record)
   })
-}
-
-/** True after `mesh down`, until `mesh up` or a new session. */
-export function isStopped(home: Home): boolean {
-  return existsSync(stopMark(home))
 }
 
 /** Restarts the engine if it is still the process `pid`: of many callers one does it. */
@@ -95,8 +137,20 @@ export async function restartEngine(home: Home, env: Env, pid: number): Promise<
   })
 }
 
-/** Stops the engine and leaves the mark that healing obeys. False if none ran. Killed if it does not end in 10 s. */
+/** Throws `mesh_down` if the engine is another process space's: it is stopped there. */
+export async function checkStoppable(home: Home): Promise<void> {
+  const record = readRecord(home)
+  const standing = record ? await standingOf(home, record) : 'over'
+  if (record && (standing === 'serves' || standing === 'held'))
+    throw heldElsewhere(`its engine, process ${record.pid}, is not stopped from here`)
+}
+
+/**
+ * Stops the engine and leaves the mark that healing obeys. False if none ran. Killed if it does not end in 10 s. Throws as
+ * `checkStoppable`.
+ */
 export async function stopEngine(home: Home): Promise<boolean> {
+  await checkStoppable(home)
   prepare(home)
   writeAtomic(stopMark(home), '')
   return underLock(home, async () => {
@@ -118,6 +172,7 @@ export async function stopEngine(home: Home): Promise<boolean> {
  */
 export async function runEngineForeground(home: Home, env: Env, say: Say): Promise<number> {
   prepare(home)
+  await engineElsewhere(home)
   rmSync(stopMark(home), { force: true })
   const binary = await chooseBinary(home, env, say)
   const stop = new AbortController()
@@ -140,10 +195,10 @@ async function keepRunning(home: Home, binary: EngineBinary, env: Env, say: Say,
       say(`engine ready on ${started.record.url}, pid ${started.record.pid}`)
       const code = await supervise(started.child, stop)
       // A calm end that neither we nor `mesh down` asked for is a restart by another process.
-      if (stop.aborted || code !== 0 || existsSync(stopMark(home))) return code
+      if (stop.aborted || code !== 0 || isStopped(home)) return code
     } else if (!said) say('another process started the engine; this one takes over when it ends')
     while (engineStatus(home).running && !stop.aborted) await sleep(GUARD_POLL_MS)
-    if (existsSync(stopMark(home))) return 0
+    if (isStopped(home)) return 0
   }
   return 0
 }
@@ -201,21 +256,16 @@ function prepare(home: Home): void {
 /** The live engine, once it serves; null if there is none. Under the lock. Throws `mesh_down` if it does not answer. */
 async function runningEngine(home: Home): Promise<EngineRecord | null> {
   const known = readRecord(home)
-  if (known && processState(known) === 'unknown') throw elsewhere(home, known)
+  const standing = known ? await standingOf(home, known) : 'over'
+  if (known && (standing === 'held' || standing === 'unsure')) throw elsewhere(home, known, standing)
+  if (known && standing === 'serves') return known
   const record = known && isRunning(known) ? known : strayRecord(home)
   if (!record) return null
   if (record !== known) writeRecord(home, record)
-  const serves = await untilServing(record.port, serverName(home), () => isRunning(record))
-  if (serves || !isRunning(record)) return serves ? record : null
+  const isServing = await untilServing(record.port, serverName(home), () => isRunning(record))
+  if (isServing || !isRunning(record)) return isServing ? record : null
   throw new MeshError('mesh_down', `the engine (pid ${record.pid}) does not answer on ${record.url}`, {
     hint: 'if it hangs: mesh down, then mesh up',
-  })
-}
-
-function elsewhere(home: Home, record: EngineRecord): MeshError {
-  const what = `process ${record.pid} of host ${record.host} was the last to open the store ${dataDir(home)}`
-  return new MeshError('mesh_down', `${what}, and two engines on one store would damage it`, {
-    hint: `if that host is gone or was renamed: mesh down, then mesh up`,
   })
 }
 

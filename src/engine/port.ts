@@ -49,7 +49,7 @@ export async function untilServing(port: number, name: string, alive: () => bool
 }
 
 /** True if the server of that name answers on the port. It greets with `INFO {...}`; an nkey server sends a nonce. */
-function serves(port: number, name: string, prove: Prove = async () => {}): Promise<boolean> {
+export function serves(port: number, name: string, prove: Prove = async () => {}): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: HOST, port, timeout: PROBE_MS })
     const finish = (answer: boolean) => {

@@ -1,9 +1,10 @@
 /** Facts about the engine without asking it: its files, the record of the last server, whether that one lives. */
-import { readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { readJson, readText, writeAtomic } from '../host/files.ts'
 import type { Home } from '../host/home.ts'
-import { commandLine, identifyProcess, processState } from '../host/process/process.ts'
+import { ownProcesses, type ProcessInfo } from '../host/process/list.ts'
+import { commandLine, identifyProcess, processState, worksIn } from '../host/process/process.ts'
 import type { ProcessIdentity } from '../wire/envelope.schema.ts'
 import { urlOf } from './port.ts'
 
@@ -12,6 +13,8 @@ const LOG_BYTES = 64 * 1024 * 1024
 
 /** `engine.json`: the last server that was started here. */
 export interface EngineRecord extends ProcessIdentity {
+  /** It holds the store's lock. Absent: it cannot here, or an earlier release started it. */
+  held?: boolean
   port: number
   url: string
   version: string
@@ -20,8 +23,9 @@ export interface EngineRecord extends ProcessIdentity {
 
 export function readRecord(home: Home): EngineRecord | null {
   const value = (readJson(recordPath(home), RECORD_BYTES) ?? {}) as { [Key in keyof EngineRecord]?: unknown }
-  const { host, boot, pid, start, port, version, path } = value
+  const { host, boot, pid, start, space, port, version, path } = value
   if (!isPort(port) || !Number.isSafeInteger(pid)) return null
+  if (space !== undefined && typeof space !== 'string') return null
   const texts = [host, boot, start, version, path]
   if (texts.some((text) => typeof text !== 'string')) return null
   return { ...(value as EngineRecord), url: urlOf(port) }
@@ -48,6 +52,13 @@ export function strayRecord(home: Home): EngineRecord | null {
   return { ...identity, port, url: urlOf(port), version: 'unknown', path: 'unknown' }
 }
 
+/** Servers on this store that no record names, as an earlier release leaves them. They have the store open. */
+export function strayServers(home: Home): ProcessInfo[] {
+  const isOurs = ({ pid, command }: ProcessInfo) =>
+    command.endsWith(` -c ${configPath(home)}`) && worksIn(pid, home.engine)
+  return ownProcesses().filter(isOurs)
+}
+
 export function isRunning(record: EngineRecord): boolean {
   const state = processState(record)
   return state === 'alive' || state === 'paused'
@@ -61,6 +72,11 @@ export function lastWords(home: Home): string {
 
 export function dataDir(home: Home): string {
   return join(home.engine, 'data')
+}
+
+/** The file that a server holds for its life, so that every process space with this store sees that one runs. */
+export function storeLock(home: Home): string {
+  return join(dataDir(home), 'lock')
 }
 
 /** The store's size, and the size to which the running server may let it grow; null where the configuration does not say. */
@@ -99,6 +115,16 @@ export function pidPath(home: Home): string {
 
 export function logPath(home: Home): string {
   return join(home.engine, 'log')
+}
+
+/** True after `mesh down`, until `mesh up` or a new session. */
+export function isStopped(home: Home): boolean {
+  return existsSync(stopMark(home))
+}
+
+/** True if `mesh down` came after this time, milliseconds. */
+export function isStoppedSince(home: Home, since: number): boolean {
+  return (statSync(stopMark(home), { throwIfNoEntry: false })?.mtimeMs ?? 0) > since
 }
 
 export function stopMark(home: Home): string {

@@ -1,14 +1,15 @@
 /**
  * The server's process: configured, spawned, ended. Two servers on one store would both run (nats-server takes no lock),
- * so callers have the engine's lock, and a server is started only through the gate below.
+ * so callers have the engine's lock, a server is started only through the gate below, and it inherits the store's lock.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, statfsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import { writeAtomic } from '../host/files.ts'
+import { type Held, openHeld } from '../host/hold.ts'
 import type { Env, Home } from '../host/home.ts'
-import { identifyProcess } from '../host/process/process.ts'
+import { endProcess as endByIdentity, identifyProcess } from '../host/process/process.ts'
 import type { EngineBinary } from './binary.ts'
 import { renderConfig, storeCap } from './config.ts'
 import { engineUser, serverName } from './nkey.ts'
@@ -23,12 +24,17 @@ import {
   pidPath,
   readRecord,
   storedBytes,
+  storeLock,
+  strayServers,
   writeRecord,
 } from './record.ts'
+import { heldElsewhere } from './standing.ts'
 
 const START_TRIES = 3
 const STOP_MS = 10_000
 const STOP_POLL_MS = 10
+/** A server that was killed gives the store up within a moment. */
+const RELEASE_MS = 1000
 
 /**
  * The child waits for a word before it becomes the server. The starter records the child's identity first, then says
@@ -43,11 +49,33 @@ export interface Started {
 
 /** Starts a server and waits until it serves. Under the lock, and only when no server runs. */
 export async function launch(home: Home, binary: EngineBinary, env: Env, detached: boolean): Promise<Started> {
+  for (const stray of strayServers(home)) await endByIdentity(stray, STOP_MS)
+  const store = await holdStore(home)
+  try {
+    return await launchOn(store, home, binary, env, detached)
+  } finally {
+    closeSync(store.fd)
+  }
+}
+
+/**
+ * Holds the store for the server, which inherits it: whoever else may start one, in whatever process space, sees that.
+ * Throws `mesh_down` if another server has it.
+ */
+async function holdStore(home: Home): Promise<Held> {
+  for (const deadline = performance.now() + RELEASE_MS; ; await sleep(STOP_POLL_MS)) {
+    const held = openHeld(storeLock(home))
+    if (held) return held
+    if (performance.now() > deadline) throw heldElsewhere('another engine has the store open')
+  }
+}
+
+async function launchOn(store: Held, home: Home, binary: EngineBinary, env: Env, detached: boolean): Promise<Started> {
   let kept = readRecord(home)?.port
   const { prove } = engineUser(home)
   for (let i = 0; i < START_TRIES; i++) {
     const port = await choosePort(kept)
-    const started = spawnServer(home, binary, env, detached, port)
+    const started = spawnServer(home, binary, env, detached, port, store)
     const alive = () => started.child.exitCode === null && started.child.signalCode === null
     if (await untilServing(port, serverName(home), alive, prove)) return started
     if (alive()) {
@@ -61,7 +89,14 @@ export async function launch(home: Home, binary: EngineBinary, env: Env, detache
   throw new MeshError('mesh_down', 'no free port for the engine was found', { hint: 'try again: mesh up' })
 }
 
-function spawnServer(home: Home, binary: EngineBinary, env: Env, detached: boolean, port: number): Started {
+function spawnServer(
+  home: Home,
+  binary: EngineBinary,
+  env: Env,
+  detached: boolean,
+  port: number,
+  store: Held,
+): Started {
   writeConfig(home, port)
   const log = openSync(logPath(home), 'a', 0o600)
   const stderr = detached ? log : 'inherit'
@@ -69,13 +104,13 @@ function spawnServer(home: Home, binary: EngineBinary, env: Env, detached: boole
     cwd: home.engine,
     detached,
     env: { PATH: env.PATH, HOME: env.HOME, TMPDIR: env.TMPDIR },
-    stdio: ['pipe', log, stderr],
+    stdio: ['pipe', log, stderr, store.fd],
   })
   closeSync(log)
   child.on('error', () => {})
   child.stdin?.on('error', () => {})
   try {
-    const record = recordOf(child, binary, port)
+    const record = { ...recordOf(child, binary, port), ...(store.isHeld ? { held: true } : {}) }
     writeRecord(home, record)
     child.stdin?.end('go\n')
     if (detached) child.unref()

@@ -36,6 +36,8 @@ export class Link<Store> {
   #store: Store | null = null
   #isReady = false
   #progress: string | null = null
+  /** The reason why the last try to connect failed. */
+  #fault: MeshError | null = null
   #stopped = false
   #mending = false
   #awaiting: (() => void)[] = []
@@ -49,12 +51,18 @@ export class Link<Store> {
   /** The store, or `mesh_down`. */
   get store(): Store {
     if (this.#store) return this.#store
-    throw new MeshError('mesh_down', this.whyDown)
+    throw this.down
   }
 
   /** Why there is no store; while the engine is started, also how far that is. */
   get whyDown(): string {
-    return this.#progress === null ? 'the engine is not running' : `the engine is not running yet: ${this.#progress}`
+    return this.down.message
+  }
+
+  /** The error of whoever needs the store while there is none. */
+  get down(): MeshError {
+    if (this.#progress !== null) return new MeshError('mesh_down', `the engine is not running yet: ${this.#progress}`)
+    return this.#fault?.code === 'mesh_down' ? this.#fault : new MeshError('mesh_down', 'the engine is not running')
   }
 
   /** There is a store, though perhaps not yet everything that `onUp` does. */
@@ -78,28 +86,29 @@ export class Link<Store> {
   }
 
   /**
-   * Starts the engine if it does not run, also after `mesh down`: this is a new session. Connects. Resolves once connected
-   * or once it is clear that it will take time; then it goes on in the background.
+   * Starts the engine if it does not run, also after a `mesh down` before `began`: this is a new session. Connects.
+   * Resolves once connected or once it is clear that it will take time; then it goes on in the background.
    */
-  start(): Promise<void> {
+  start(began?: number): Promise<void> {
     return new Promise((resolve) => {
       const say = (line: string) => {
         this.#progress = line
         this.#options.log.info({ engine: line }, 'engine')
         if (line.startsWith(FETCHING)) setTimeout(resolve, FETCH_MS).unref()
       }
-      void this.#start(say).then(resolve)
+      void this.#start(say, began).then(resolve)
     })
   }
 
-  async #start(say: Say): Promise<void> {
+  async #start(say: Say, began?: number): Promise<void> {
     const { home, env, log } = this.#options
     this.#mending = true
     try {
-      await startEngine(home, env, say)
+      await startEngine(home, env, say, began)
       await this.#connect()
     } catch (error) {
-      log.warn({ error: MeshError.from(error).toBody() }, 'not connected')
+      this.#fault = MeshError.from(error)
+      log.warn({ error: this.#fault.toBody() }, 'not connected')
     }
     this.#progress = null
     this.#mending = false
@@ -146,9 +155,9 @@ export class Link<Store> {
     while (!this.#isReady && !this.#stopped) {
       let most = RETRY_MS.most
       await this.#connect().catch((error) => {
-        const { code } = MeshError.from(error)
-        if (code === 'store_full') most = FULL_MS
-        this.#options.log.warn({ error: MeshError.from(error).toBody() }, 'engine not healed')
+        this.#fault = MeshError.from(error)
+        if (this.#fault.code === 'store_full') most = FULL_MS
+        this.#options.log.warn({ error: this.#fault.toBody() }, 'engine not healed')
       })
       if (this.#isReady) return
       // In proportion to how long it is away already. With jitter: a thousand sidecars notice at once.
@@ -161,6 +170,7 @@ export class Link<Store> {
   async #connect(): Promise<void> {
     const { home, env, name } = this.#options
     const engine = await healEngine(home, env)
+    this.#fault = null
     if (!engine?.url || this.#stopped) return
     const nc = await connectEngine({ url: engine.url, user: engineUser(home), name: `mesh ${name}` }, () => {
       if (this.#nc !== nc) return

@@ -8,7 +8,7 @@ import type { EndedRun, FromSupervisor, RunAnswer, RunRequest, RunSpec } from '.
 import { deferred } from '../core/deferred.ts'
 import { type ExitEvidence, type Judged, judgeExit } from '../core/runs/process-end.ts'
 import { advance, isOver, type Run } from '../core/runs/run.ts'
-import { isStopped } from '../engine/engine.ts'
+import { isStopped } from '../engine/record.ts'
 import { MeshError } from '../errors.ts'
 import type { Env, Home } from '../host/home.ts'
 import { runDir } from '../host/home.ts'

@@ -104,8 +104,16 @@ export const processIdentity = z.object({
   pid: z.int().check(z.minimum(1)),
   /** The operating system's own start time of the process, opaque. */
   start: z.string().check(z.maxLength(64)),
+  /** The space in which it has that pid: a PID namespace of Linux. Absent: the system has one, or an earlier release wrote it. */
+  space: z.optional(z.string().check(z.maxLength(64))),
 })
 export type ProcessIdentity = z.output<typeof processIdentity>
+
+/** True if both are the same process. What an earlier release wrote has no space. */
+export function isSameProcess(a: ProcessIdentity, b: ProcessIdentity): boolean {
+  const isSameSpace = a.space === undefined || b.space === undefined || a.space === b.space
+  return isSameSpace && a.host === b.host && a.boot === b.boot && a.pid === b.pid && a.start === b.start
+}
 
 export const membership = z.object({
   name: token,

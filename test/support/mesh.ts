@@ -7,6 +7,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import type { Space } from './lab/space.ts'
 
 export const meshBin = fileURLToPath(new URL('../../bin/mesh.js', import.meta.url))
 
@@ -27,6 +28,8 @@ export interface RunOptions {
   cwd?: string
   /** Another build's command. */
   bin?: string
+  /** The process space that it runs in. */
+  space?: Space
 }
 
 export interface Finished {
@@ -89,7 +92,9 @@ export class TestMesh {
 
   /** Starts the command. */
   start(args: string[], options: RunOptions = {}): Running {
-    const child = spawn(process.execPath, [options.bin ?? meshBin, ...args], {
+    const argv = [process.execPath, options.bin ?? meshBin, ...args]
+    const [command, ...rest] = options.space?.wrap(argv) ?? argv
+    const child = spawn(command!, rest, {
       cwd: options.cwd ?? this.cwd,
       env: this.env(options),
       stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],

@@ -1,6 +1,6 @@
 /** `mesh` alone: the state of this project, and the commands to begin with. Quick, and starts nothing. */
 import type { Response, Session } from '../../api/ops.schema.ts'
-import { type EngineInfo, engineStatus } from '../../engine/engine.ts'
+import { askEngine, type EngineInfo } from '../../engine/engine.ts'
 import { MeshError } from '../../errors.ts'
 import type { Context } from '../command.ts'
 import { findLiving, projectOf } from '../living.ts'
@@ -52,7 +52,7 @@ export async function run(context: Context<ViewFlags>): Promise<undefined> {
 const FOOTER = 'mesh help lists all commands; mesh up and mesh down start and stop the engine.'
 
 async function look({ home, sidecar }: Context): Promise<State> {
-  const engine = engineStatus(home)
+  const engine = await askEngine(home)
   const { target } = sidecar()
   const ask = await findLiving(home, target, ANSWER_MS)
   const [sessions, runs, tasks] = ask

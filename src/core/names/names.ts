@@ -1,5 +1,5 @@
 /** Decides who gets which name, from records. Writing the decision (by compare-and-set) is the caller's. Pure. */
-import type { NameRecord, ProcessIdentity } from '../../wire/envelope.schema.ts'
+import { isSameProcess, type NameRecord, type ProcessIdentity } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import { checkName, suffixed } from '../../wire/names.ts'
 import { isOwned } from './kinds.ts'
@@ -88,7 +88,7 @@ export function leftBehind(mine: NameRecord, records: readonly NameRecord[]): Na
   return records.filter((record) => {
     const isOther = record.name !== mine.name && record.name !== mine.formerly?.name
     return (
-      isOther && record.state !== 'gone' && record.member === mine.member && sameProcess(record.process, mine.process)
+      isOther && record.state !== 'gone' && record.member === mine.member && isSameProcess(record.process, mine.process)
     )
   })
 }
@@ -106,7 +106,7 @@ function claimOwn(claimant: Claimant, records: readonly NameRecord[], alive: Ali
     (record) => record.session === claimant.session && record.member === claimant.member && !record.renamedTo,
   )
   const ranked = own.toSorted((a, b) => rank(claimant, b, own) - rank(claimant, a, own) || latest(b, a))
-  const mine = ranked.find((record) => record.state !== 'gone' && sameProcess(record.process, claimant.process))
+  const mine = ranked.find((record) => record.state !== 'gone' && isSameProcess(record.process, claimant.process))
   if (mine) return keep(claimant, mine)
   const before = records.find((record) => isBack(claimant, record))
   if (before) return keep(claimant, before)
@@ -117,14 +117,14 @@ function claimOwn(claimant: Claimant, records: readonly NameRecord[], alive: Ali
 /** True for the name of this process that the conversation had here before: a copy that was open elsewhere got another. */
 function isBack({ session, member, process }: Claimant, record: NameRecord): boolean {
   const isOurs = record.state !== 'gone' && !record.renamedTo && record.member === member
-  return isOurs && sameProcess(record.process, process) && (record.earlier ?? []).includes(session)
+  return isOurs && isSameProcess(record.process, process) && (record.earlier ?? []).includes(session)
 }
 
 /** Also of a session that was renamed, or whose conversation changed while its sidecar was away. */
 function claimOwned(claimant: Claimant, records: readonly NameRecord[]): Claim | null {
   const own = records.filter((record) => {
     const hasName = record.state !== 'gone' && !record.renamedTo && record.member === claimant.member
-    return hasName && sameProcess(record.process, claimant.process)
+    return hasName && isSameProcess(record.process, claimant.process)
   })
   const [best] = own.toSorted((a, b) => rank(claimant, b, own) - rank(claimant, a, own) || latest(b, a))
   return best ? keep(claimant, best) : null
@@ -142,7 +142,7 @@ function claimMoved({ movedAt, ...claimant }: Claimant, records: readonly NameRe
 }
 
 function isTwin({ session, process }: Claimant, record: NameRecord, alive: Alive): boolean {
-  const isElsewhere = record.session === session && record.state !== 'gone' && !sameProcess(record.process, process)
+  const isElsewhere = record.session === session && record.state !== 'gone' && !isSameProcess(record.process, process)
   return isElsewhere && !record.renamedTo && alive(record)
 }
 
@@ -186,10 +186,6 @@ function isHeir(claimant: Claimant, record: NameRecord, isDesired: boolean): boo
 
 function hasEnded(record: NameRecord, alive: Alive): boolean {
   return record.state === 'gone' || (isOwned(record) && !alive(record))
-}
-
-function sameProcess(a: ProcessIdentity, b: ProcessIdentity): boolean {
-  return a.host === b.host && a.boot === b.boot && a.pid === b.pid && a.start === b.start
 }
 
 function fresh(claimant: Claimant, name: string): NameRecord {

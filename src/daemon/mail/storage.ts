@@ -31,7 +31,8 @@ interface StorageOptions {
 /** Returns the name's open storage. Throws `mesh_down` before the session has a name. */
 export function opened({ storage, link }: Pick<Session, 'link'> & { storage: Storage | null }): Storage {
   if (storage) return storage
-  throw new MeshError('mesh_down', `this session has not joined the mesh: ${link.whyDown}`)
+  const { message, hint } = link.down
+  throw new MeshError('mesh_down', `this session has not joined the mesh: ${message}`, { hint })
 }
 
 export class Storage {

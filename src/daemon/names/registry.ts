@@ -5,7 +5,7 @@ import { isShell } from '../../core/names/kinds.ts'
 import { type Claim, type Claimant, decideClaim, deposed, leftBehind } from '../../core/names/names.ts'
 import { MeshError } from '../../errors.ts'
 import { operatorSession } from '../../harness/shell.ts'
-import { processState } from '../../host/process/process.ts'
+import { isOfOtherSpace, processState } from '../../host/process/process.ts'
 import { compareAndSet, untilWritten } from '../../link/until.ts'
 import type { Entry } from '../../nats/bucket.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
@@ -29,6 +29,11 @@ export function durableOf(record: Pick<NameRecord, 'name' | 'epoch'>): string {
 function isAlive(record: NameRecord): boolean {
   const state = processState(record.process)
   return record.state === 'lost' ? state === 'alive' || state === 'paused' : state !== 'dead'
+}
+
+/** A person's sidecar has the lock of its directory: one of another process space that had it before is dead. */
+function isPredecessor({ session, harness }: Pick<Claimant, 'session' | 'harness'>, record: NameRecord): boolean {
+  return isShell(harness) && record.session === session && isOfOtherSpace(record.process)
 }
 
 export class Registry {
@@ -59,7 +64,9 @@ export class Registry {
     const attempt = async (earlier: number) => {
       const [entries, { lastSeq }] = await Promise.all([this.#session.names(), messages])
       const records = entries.map(({ value }) => value)
-      const decision = decideClaim({ ...claimant, highWater: lastSeq }, records, isAlive)
+      const decision = decideClaim({ ...claimant, highWater: lastSeq }, records, (record) => {
+        return isAlive(record) && !isPredecessor(claimant, record)
+      })
       // The session that moved here may be about to report its end.
       const isExpected = claimant.movedAt !== undefined && ['new', 'suffixed'].includes(decision.outcome)
       if (isExpected && earlier < MOVE_LOOKS) return sleep(MOVE_LOOK_MS, null)

@@ -1,11 +1,10 @@
 /** Finds a session's own run: the one that a supervisor started it as, else one made for its process. */
 import { existsSync } from 'node:fs'
-import { isDeepStrictEqual } from 'node:util'
 import type { RunSpec } from '../../api/supervisor.schema.ts'
 import { readText, writeAtomic, writeNew } from '../../host/files.ts'
 import { type Env, type Home, runDir, runEnvPath, sessionDir } from '../../host/home.ts'
 import { files, isBySidecar, isOverHere, readSpec, readSteps } from '../../run/dir.ts'
-import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
+import { isSameProcess, type ProcessIdentity } from '../../wire/envelope.schema.ts'
 import { bounded, lineageIn, runEnv, type StartedIn, sessionRunId } from '../../wire/lineage.ts'
 import { isRunId } from '../../wire/names.ts'
 import { readRecord } from '../disk/session-dir.ts'
@@ -60,7 +59,7 @@ function claimed(home: Home, id: string | undefined, sessionId: string, process:
   if (!spec || spec.session !== undefined) return null
   // The client restarts a killed session, maybe before the end of the run is published.
   const started = readSteps(runDir(home, spec.run)).find((step) => step.t === 'started')
-  if (started && !isDeepStrictEqual(started.child, process)) return null
+  if (started && !isSameProcess(started.child, process)) return null
   const path = files.claim(runDir(home, spec.run))
   return writeNew(path, sessionId) || readText(path, 256) === sessionId ? spec : null
 }
@@ -85,7 +84,7 @@ function supervised(home: Home, id: string): RunSpec | null {
 export function findOwnRun({ home, key, place, harness, startedIn: started = {}, env }: Started): OwnRun | null {
   if (harness.kind === 'shell') return null
   const before = readRecord(home, key)
-  const isSame = before !== null && isDeepStrictEqual(before.process, harness.process)
+  const isSame = before !== null && isSameProcess(before.process, harness.process)
   const { sessionId } = harness.conversation
   const earlier = (isSame && before.run) || null
   const session = { sessionId, process: harness.process, env: started, candidate: env.MESH_RUN_ID, earlier }

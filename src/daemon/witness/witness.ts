@@ -7,12 +7,13 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SidecarRecord } from '../../api/sidecar-record.schema.ts'
 import type { ReadRecord } from '../../core/runs/agent-end.ts'
+import { readRecord as readEngine } from '../../engine/record.ts'
 import { MeshError } from '../../errors.ts'
 import { type Home, sessionDir, socketPath } from '../../host/home.ts'
 import { connectPrivately, listenPrivately } from '../../host/listen.ts'
-import { foreignOwner, type Lock, tryLock } from '../../host/lock.ts'
+import { foreignOwner, type Lock, lockOwner, tryLock } from '../../host/lock.ts'
 import type { Logger } from '../../host/log.ts'
-import { processState } from '../../host/process/process.ts'
+import { isOfOtherSpace, processState } from '../../host/process/process.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import { isRunId } from '../../wire/names.ts'
 import { readSessionEnd, sessionEnd } from '../../wire/session-end.ts'
@@ -28,6 +29,8 @@ const RETRY_MAX_MS = 5000
 const RETURN_MS = 200
 /** Time between looks at a session whose sidecar died and may come back. */
 const POLL_MS = 200
+/** Time between looks at one of another process space, whose lock shows whether it lives. */
+const SPACE_POLL_MS = 1000
 const KEY_LINE_BYTES = 64
 const SWEEP_MS = 3_600_000
 
@@ -81,7 +84,7 @@ export class Witness {
     for (let pause = RETRY_MS; !this.#stopped; pause = foreignOwner(path) ? pause * 2 : RETRY_MS) {
       if (await this.#follow()) return
       if (this.#stopped) return
-      this.#lock = tryLock(path)
+      this.#lock = isGuest(this.#options.home) ? null : tryLock(path)
       if (this.#lock) return this.#serve().catch((error) => this.#options.log.warn({ error }, 'no witness'))
       await sleep(Math.min(pause, RETRY_MAX_MS) * (0.5 + Math.random()))
     }
@@ -154,7 +157,12 @@ export class Witness {
         const record = readRecord(this.#options.home, key)
         // It published its end itself, but perhaps not that of its runs.
         if (!record) this.#runs.scan()
-        if (!record || this.#followed.has(key) || processState(record.sidecar) === 'unknown') return
+        if (!record || this.#followed.has(key)) return
+        if (processState(record.sidecar) === 'unknown') {
+          if (!isOfOtherSpace(record.sidecar) || (await this.#tidy(key, record))) return
+          await sleep(SPACE_POLL_MS, undefined, { ref: false })
+          continue
+        }
         // A dying process closes its sockets before it is dead: if it seems alive, look again.
         const isOver =
           processState(record.sidecar) !== 'alive' && (record.ended || processState(record.process) === 'dead')
@@ -163,6 +171,24 @@ export class Witness {
       }
     } finally {
       this.#watched.delete(key)
+    }
+  }
+
+  /**
+   * Sends what a dead sidecar of another process space left, and removes its directory. Whether its session has ended is
+   * not to be seen from here: its heartbeat says.
+   */
+  async #tidy(key: string, record: SidecarRecord): Promise<boolean> {
+    const { home, log } = this.#options
+    const own = this.#options.store()
+    if (!own || lockOwner(join(sessionDir(home, key), 'lock'))) return false
+    try {
+      await drainOutbox(home, await own.sibling(record.project), record.name, log)
+      this.#clear(key, record)
+      return true
+    } catch (error) {
+      log.warn({ error: MeshError.from(error).toBody(), name: record.name }, 'outbox not sent yet')
+      return false
     }
   }
 
@@ -195,4 +221,10 @@ export class Witness {
     if (current?.startedAt === record.startedAt && current.pid === record.pid) removeLocked(dir)
     lock.release()
   }
+}
+
+/** True in another process space than the engine's: the sessions there are not to be judged from here. */
+function isGuest(home: Home): boolean {
+  const engine = readEngine(home)
+  return engine !== null && isOfOtherSpace(engine)
 }

@@ -7,7 +7,15 @@ import { installEngine } from '../../engine/fetch.ts'
 import { configPath, isRunning, lastWords, logPath, readRecord } from '../../engine/record.ts'
 import { MeshError } from '../../errors.ts'
 import { lockOwner } from '../../host/lock.ts'
-import { bootId, commandLine, endProcess, processState, sendSignal } from '../../host/process/process.ts'
+import {
+  bootId,
+  commandLine,
+  endProcess,
+  isOfOtherSpace,
+  type ProcessIdentity,
+  processState,
+  sendSignal,
+} from '../../host/process/process.ts'
 import { type Finding, fault, good, word } from '../finding.ts'
 import { type EngineLook, serves } from '../look/engine.ts'
 import { crashes, lastLines, parseEngineLog } from '../look/logs.ts'
@@ -91,6 +99,7 @@ function running(setup: Setup, look: EngineLook): Finding[] {
     const { pid, url } = await startEngine(home, env, () => {})
     return `the engine runs: process ${pid}, ${url}`
   }
+  if (state === 'unknown' && (serves(look) || isOfOtherSpace(record!))) return [inOtherSpace(look)]
   if (state === 'unknown') {
     const cause = `the store was last opened by process ${record!.pid} of host ${record!.host}`
     return [fault('engine.host', `${cause}; if that host is gone or was renamed:`, 'mesh down && mesh up')]
@@ -121,6 +130,14 @@ function running(setup: Setup, look: EngineLook): Finding[] {
   return [fault('engine.ended', `process ${record!.pid} ended unforeseen: ${lastWords(home)}`, 'mesh up', start)]
 }
 
+function inOtherSpace(look: EngineLook): Finding {
+  const { pid, port, version } = look.record!
+  const which = `nats-server ${version}, process ${pid} of another process space`
+  if (serves(look)) return good('engine.running', `${which}, answers on port ${port} and takes our key`)
+  const cause = `another process space holds this mesh home: its ${which}, does not answer here on port ${port}`
+  return fault('engine.space', cause, 'mesh doctor   # outside of this sandbox or container')
+}
+
 function markBesideEngine(start: () => Promise<string>): Finding {
   return fault('engine.mark', 'it runs, but is marked as stopped: it would not be healed', 'mesh up', start)
 }
@@ -146,19 +163,26 @@ function alive(setup: Setup, look: EngineLook): Finding[] {
   ]
 }
 
-/** Two servers on one store would ruin it: nats-server takes no lock. */
-async function second(setup: Setup, { record, stray }: EngineLook): Promise<Finding[]> {
+/** Two servers on one store would ruin it, and those of earlier releases take no lock. Where none is known, one serves. */
+async function second(setup: Setup, look: EngineLook): Promise<Finding[]> {
+  const { record, stray, state } = look
   const isEngine = (command: string) => command.endsWith(` -c ${configPath(setup.home)}`)
   const known = record && isRunning(record) ? record.pid : stray?.pid
   const others = (await setup.processes()).filter(({ pid, command }) => isEngine(command) && pid !== known)
   const [other] = others
   if (!other) return []
+  if (known === undefined && !(state === 'unknown' && serves(look))) return [unrecorded(setup, other)]
   const mend = async () => {
     for (const one of others) await endProcess(one, END_MS)
     return `ended process ${others.map(({ pid }) => pid).join(', ')}; ${await restart(setup)}, so that it reads the store anew`
   }
   const cause = `process ${other.pid} is a second server on the same store`
   return [fault('engine.second', cause, `kill ${other.pid} && mesh down && mesh up`, mend)]
+}
+
+function unrecorded(setup: Setup, { pid }: ProcessIdentity): Finding {
+  const cause = `process ${pid} has the store open, but engine.json does not say so: sessions cannot find it`
+  return fault('engine.record', cause, 'mesh up', () => restart(setup))
 }
 
 /** Starts, stops and heals take this lock for seconds. */

@@ -9,7 +9,7 @@ import { version } from '../../client/version.ts'
 import { MeshError } from '../../errors.ts'
 import { type Home, socketPath } from '../../host/home.ts'
 import { foreignOwner, tryLock } from '../../host/lock.ts'
-import { commandLine, endProcess, sendSignal } from '../../host/process/process.ts'
+import { commandLine, endProcess, isOfOtherSpace, sendSignal } from '../../host/process/process.ts'
 import { type Finding, fault, good, word } from '../finding.ts'
 import { serves } from '../look/engine.ts'
 import { lastLines, sidecarAlarms, sidecarCrashes } from '../look/logs.ts'
@@ -59,6 +59,8 @@ function isStarting({ owner, isForeign, clientState, hasLoop, failed }: SessionL
 }
 
 async function judge(setup: Setup, session: SessionLook, isServing: boolean): Promise<Finding[]> {
+  // Its own witness, or its heartbeat, says what becomes of one of another process space.
+  if (session.isOfOtherSpace) return []
   if (session.isForeign) {
     const cause = `${session.name}: its lock was taken on another host; if that is gone or was renamed:`
     return [fault('sidecar.host', cause, 'mesh down && mesh up')]
@@ -199,11 +201,16 @@ function foreignLocks({ run, engine, projects }: Home): Finding[] {
     const dir = join(projects, project, 'names')
     return list(dir).map((name) => join(dir, name, 'lock'))
   })
-  const foreign = [join(run, 'witness.lock'), join(engine, 'lock'), ...names].filter((path) => foreignOwner(path))
+  const foreign = [join(run, 'witness.lock'), join(engine, 'lock'), ...names].filter(isForeign)
   if (foreign.length === 0) return []
   const others = foreign.length > 1 ? ` (and ${foreign.length - 1} more)` : ''
   const cause = `${foreign[0]}${others} was taken on another host; if that is gone or was renamed:`
   return [fault('sidecar.host', cause, 'mesh down && mesh up')]
+}
+
+function isForeign(path: string): boolean {
+  const owner = foreignOwner(path)
+  return owner !== null && !isOfOtherSpace(owner)
 }
 
 /** Directories that a sidecar had put aside and died before it removed them. */

@@ -1,15 +1,14 @@
 /** Looks at the engine without starting it or asking for anything but its greeting. */
-import { isStopped } from '../../engine/engine.ts'
 import { type EngineUser, knownEngineUser, nameOf } from '../../engine/nkey.ts'
 import { type Answer, probeEngine } from '../../engine/probe.ts'
-import { type EngineRecord, readRecord, strayRecord } from '../../engine/record.ts'
+import { type EngineRecord, isStopped, readRecord, strayRecord } from '../../engine/record.ts'
 import { MeshError } from '../../errors.ts'
 import type { Home } from '../../host/home.ts'
 import { processState } from '../../host/process/process.ts'
 
 export interface EngineLook {
   record: EngineRecord | null
-  /** State of the recorded process. `unknown`: it was on another host. */
+  /** State of the recorded process. `unknown`: it was on another host or in another process space. */
   state: 'alive' | 'paused' | 'dead' | 'unknown' | 'none'
   /** A server of ours that the record does not name. */
   stray: EngineRecord | null
@@ -38,7 +37,7 @@ function readUser(home: Home): { user: EngineUser | null; badKey: MeshError | nu
   }
 }
 
-/** It runs, answers and takes our key. */
+/** It runs, or is not to be seen from this process space, answers and takes our key. */
 export function serves({ state, answer }: EngineLook): boolean {
-  return state === 'alive' && answer === 'ours'
+  return (state === 'alive' || state === 'unknown') && answer === 'ours'
 }

@@ -10,13 +10,12 @@ import { configPath, isRunning, readRecord as readEngineRecord, strayRecord } fr
 import { readJson } from '../../host/files.ts'
 import type { Home } from '../../host/home.ts'
 import { lockOwner } from '../../host/lock.ts'
+import { ownProcesses, type ProcessInfo } from '../../host/process/list.ts'
 import {
   commandLine,
   endProcess,
   environmentOf,
   identifyProcess,
-  ownProcesses,
-  type ProcessInfo,
   processState,
   workingDirectory,
 } from '../../host/process/process.ts'

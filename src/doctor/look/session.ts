@@ -7,7 +7,7 @@ import { MeshError } from '../../errors.ts'
 import { readJson, readText } from '../../host/files.ts'
 import { type Home, sessionDir, socketPath } from '../../host/home.ts'
 import { foreignOwner, lockOwner } from '../../host/lock.ts'
-import { identifyProcess, type ProcessState, processState } from '../../host/process/process.ts'
+import { identifyProcess, isOfOtherSpace, type ProcessState, processState } from '../../host/process/process.ts'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
 
 const RECORD_BYTES = 64 * 1024
@@ -34,6 +34,8 @@ export interface SessionLook {
   owner: ProcessIdentity | null
   ownerState: ProcessState
   isForeign: boolean
+  /** Its sidecar runs, or ran, in another process space of this machine. */
+  isOfOtherSpace: boolean
   /** Code of the sidecar's last exit, as the hook's loop noted it; null while it runs. */
   failed: string | null
   /** The hook's loop, or the MCP server, which starts the sidecar again, lives. */
@@ -68,7 +70,8 @@ export async function lookAtSession(home: Home, key: string): Promise<SessionLoo
   const client = process ?? clientOf(key)
   const owner = lockOwner(join(dir, 'lock'))
   const ownerState = owner ? processState(owner) : 'dead'
-  const asked = ownerState === 'alive' ? await ask(dir) : { health: null, error: null, askedAt: 0 }
+  const mayAnswer = ownerState === 'alive' || (owner !== null && isOfOtherSpace(owner))
+  const asked = mayAnswer ? await ask(dir) : { health: null, error: null, askedAt: 0 }
   return {
     key,
     dir,
@@ -80,6 +83,7 @@ export async function lookAtSession(home: Home, key: string): Promise<SessionLoo
     clientState: client ? processState(client) : 'dead',
     owner,
     ownerState,
+    isOfOtherSpace: [owner, sidecar].some((one) => one !== null && isOfOtherSpace(one)),
     isForeign: foreignOwner(join(dir, 'lock')) !== null,
     failed: readText(join(dir, 'failed'), RECORD_BYTES)?.trim() ?? null,
     hasLoop: isAlive(readText(join(dir, 'loop'), RECORD_BYTES) ?? serverOf(key)),

@@ -9,7 +9,8 @@ import { endianness } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
-import { isDescendant, ownProcesses, processState } from './process.ts'
+import { ownProcesses } from './list.ts'
+import { isDescendant, processState } from './process.ts'
 
 /** The kernel connects before the process accepts: until then the other end is nobody's. */
 const ACCEPT_MS = 1000

@@ -1,9 +1,10 @@
 /** Identifies processes and judges whether they still live. The only place that reads /proc, `ps` and the boot id. */
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
-import { hostname, userInfo } from 'node:os'
+import { readFileSync, readlinkSync, statSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProcessIdentity } from '../../wire/envelope.schema.ts'
+import { isNested, processSpace, seesOwnSpace } from './space.ts'
 
 const END_POLL_MS = 20
 
@@ -56,23 +57,43 @@ export function bootId(): string {
   return thisMachine().boot
 }
 
-/** The identity of a process of this machine; null if there is none, or it has ended and waits to be reaped. */
+/** The identity of a process of this space; null if there is none, or it has ended and waits to be reaped. */
 export function identifyProcess(pid: number): ProcessIdentity | null {
   const seen = observe(pid)
-  if (!seen || ended(seen)) return null
-  return { host: hostName(), boot: bootId(), pid, start: seen.start }
+  return seen && !ended(seen) ? identityWith(pid, seen.start) : null
+}
+
+/** The identity of a process of this space that was seen to have this start time. */
+export function identityWith(pid: number, start: string): ProcessIdentity {
+  const space = processSpace()
+  return { host: hostName(), boot: bootId(), pid, start, ...(space === undefined ? {} : { space }) }
 }
 
 /**
- * The state of a process. `unknown` is one of another host; one of an earlier boot of this host is `dead`, and
- * so is one whose pid has come round; `paused` is stopped by a signal or a debugger.
+ * The state of a process. `unknown` is one of another host or of another process space; one of an earlier boot of this
+ * host is `dead`, and so is one whose pid has come round; `paused` is stopped by a signal or a debugger.
  */
 export function processState(identity: ProcessIdentity): ProcessState {
   if (identity.host !== hostName()) return 'unknown'
   if (identity.boot !== bootId()) return 'dead'
+  if (isOfOtherSpace(identity)) return 'unknown'
   const seen = observe(identity.pid)
-  if (!seen || ended(seen) || seen.start !== identity.start) return 'dead'
+  if (!seen || ended(seen) || seen.start !== identity.start) return mayBeElsewhere(identity) ? 'unknown' : 'dead'
   return seen.letter === 'T' || seen.letter === 't' ? 'paused' : 'alive'
+}
+
+/** True of a process of this boot whose pid belongs to another process space, whatever the machine is named in it. */
+export function isOfOtherSpace({ boot, space }: ProcessIdentity): boolean {
+  return boot === bootId() && space !== undefined && space !== processSpace()
+}
+
+/**
+ * True if a process that is not to be seen may live all the same: where /proc is another space's, and of one that an
+ * earlier release wrote down before the first process of this space was there.
+ */
+function mayBeElsewhere({ space, start }: ProcessIdentity): boolean {
+  if (!seesOwnSpace()) return true
+  return space === undefined && isNested() && Number(start) < Number(observe(1)?.start)
 }
 
 /**
@@ -133,11 +154,13 @@ function ended(seen: Sighting): boolean {
 
 function observe(pid: number): Sighting | null {
   if (!Number.isSafeInteger(pid) || pid < 1) return null
-  return process.platform === 'darwin' ? observeByPs(pid) : observeByProc(pid)
+  if (process.platform === 'darwin') return observeByPs(pid)
+  if (seesOwnSpace()) return observeByProc(pid)
+  return pid === process.pid ? observeByProc('self') : null
 }
 
 /** proc(5): after the command in parentheses come the state (field 3), threads (20), start time (22), wait status (52). */
-function observeByProc(pid: number): Sighting | null {
+function observeByProc(pid: number | 'self'): Sighting | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
@@ -186,41 +209,6 @@ export function commandLine(pid: number): string {
   }
 }
 
-export interface ProcessInfo extends ProcessIdentity {
-  /** Command line as `commandLine` returns it. */
-  command: string
-}
-
-/** Every living process of this user, on this machine. */
-export function ownProcesses(): ProcessInfo[] {
-  const found = process.platform === 'darwin' ? listByPs() : listByProc()
-  return found.map(({ pid, start, command }) => ({ host: hostName(), boot: bootId(), pid, start, command }))
-}
-
-function listByProc(): { pid: number; start: string; command: string }[] {
-  const uid = process.getuid?.()
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && ownerOf(`/proc/${name}`) === uid)
-  return pids.map(Number).flatMap((pid) => {
-    const seen = observeByProc(pid)
-    return seen && !ended(seen) ? [{ pid, start: seen.start, command: commandLine(pid) }] : []
-  })
-}
-
-function ownerOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.uid
-}
-
-/** `lstart` is five words. */
-function listByPs(): { pid: number; start: string; command: string }[] {
-  const columns = 'pid=,stat=,lstart=,args='
-  const lines = output('/bin/ps', ['-ww', '-o', columns, '-U', String(userInfo().uid)]).split('\n')
-  return lines.flatMap((line) => {
-    const [, pid, letter, start, command] = /^\s*(\d+)\s+(\S)\S*\s+((?:\S+\s+){4}\S+)\s+(.*)$/.exec(line) ?? []
-    if (!pid || !start || letter === 'Z') return []
-    return [{ pid: Number(pid), start: start.split(/\s+/).join(' '), command: command!.trim() }]
-  })
-}
-
 /** A variable of the environment that a process of this user was started with; null if it has none or cannot be read. */
 export function environmentOf(pid: number, name: string): string | null {
   if (process.platform === 'darwin') {
@@ -244,6 +232,17 @@ export function workingDirectory(pid: number): string | null {
     return readlinkSync(`/proc/${pid}/cwd`).replace(/ \(deleted\)$/, '')
   } catch {
     return null
+  }
+}
+
+/** True if a process of this user works in `dir`, by whatever path it came there. */
+export function worksIn(pid: number, dir: string): boolean {
+  if (process.platform === 'darwin') return workingDirectory(pid) === dir
+  try {
+    const [a, b] = [statSync(`/proc/${pid}/cwd`), statSync(dir)]
+    return a.dev === b.dev && a.ino === b.ino
+  } catch {
+    return false
   }
 }
 
@@ -276,7 +275,8 @@ export function sendSignal(identity: ProcessIdentity, signal: NodeJS.Signals | 0
   }
 }
 
-function output(command: string, args: string[]): string {
+/** Returns the standard output of a tool of the system; empty if it fails. */
+export function output(command: string, args: string[]): string {
   const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
   return spawnSync(command, args, { encoding: 'utf8', env, timeout: 5000 }).stdout ?? ''
 }

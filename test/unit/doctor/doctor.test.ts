@@ -14,12 +14,12 @@ import { probeEngine } from '../../../src/engine/probe.ts'
 import { inspectClaudeCode } from '../../../src/harness/claude-code/install/inspect.ts'
 import { installClaudeCode } from '../../../src/harness/claude-code/install/install.ts'
 import { meshHome } from '../../../src/host/home.ts'
+import { ownProcesses } from '../../../src/host/process/list.ts'
 import {
   commandLine,
   endProcess,
   environmentOf,
   identifyProcess,
-  ownProcesses,
   workingDirectory,
 } from '../../../src/host/process/process.ts'
 import { temporaryDir } from '../../support/engine.ts'

@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { openHeld } from '../../../src/host/hold.ts'
 import { foreignOwner, forgetLock, lock, lockOwner, tryLock } from '../../../src/host/lock.ts'
 import { identifyProcess } from '../../../src/host/process/process.ts'
 import { temporaryDir } from '../../support/engine.ts'
@@ -105,4 +106,22 @@ test('forgetLock - what no process of this machine holds, whatever the machine w
   writeFileSync(path, JSON.stringify(me))
   forgetLock(path)
   expect(lockOwner(path)).toEqual(identifyProcess(process.pid))
+})
+
+test('tryLock - respects the lock of another process space as long as its holder has it open', () => {
+  const theirs = { ...me, space: 'pid:[1]', start: '1' }
+  writeFileSync(path, JSON.stringify(theirs))
+  expect(tryLock(path)).toBe(null)
+  expect(foreignOwner(path)?.space).toBe('pid:[1]')
+  forgetLock(path)
+  expect(existsSync(path)).toBe(true)
+})
+
+test.skipIf(process.platform !== 'linux')('tryLock - breaks the lock of another space once its holder is dead', () => {
+  const holder = openHeld(path)!
+  writeFileSync(path, JSON.stringify({ ...me, space: 'pid:[1]', held: true }))
+  expect(tryLock(path)).toBe(null)
+  closeSync(holder.fd)
+  expect(lockOwner(path)).toBe(null)
+  expect(tryLock(path)).not.toBe(null)
 })

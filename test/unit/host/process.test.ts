@@ -3,7 +3,15 @@ import { once } from 'node:events'
 import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { bootId, hostName, identifyProcess, isDescendant, processState } from '../../../src/host/process/process.ts'
+import {
+  bootId,
+  hostName,
+  identifyProcess,
+  isAbsent,
+  isDescendant,
+  processState,
+} from '../../../src/host/process/process.ts'
+import { processSpace } from '../../../src/host/process/space.ts'
 import { temporaryDir } from '../../support/engine.ts'
 
 const children: ChildProcess[] = []
@@ -20,9 +28,24 @@ afterEach(() => {
 
 test('identifyProcess - this process, the same each time', () => {
   const me = identifyProcess(process.pid)
-  expect(me).toEqual({ host: hostName(), boot: bootId(), pid: process.pid, start: expect.stringMatching(/./) })
+  const start = expect.stringMatching(/./)
+  expect(me).toEqual({ host: hostName(), boot: bootId(), pid: process.pid, start, space: processSpace() })
   expect(bootId()).toMatch(/^[0-9a-f-]{36}$/i)
   expect(identifyProcess(process.pid)).toEqual(me)
+})
+
+test('processState - of another process space nothing is known, whatever has that pid here', () => {
+  const me = { ...identifyProcess(process.pid)!, space: 'pid:[1]' }
+  expect(processState(me)).toBe('unknown')
+  expect(processState({ ...me, start: '1' })).toBe('unknown')
+  expect(isAbsent({ ...me, start: '1' })).toBe(false)
+  expect(processState({ ...me, boot: 'earlier' })).toBe('dead')
+})
+
+test('processState - what an earlier release wrote down has no space, and is judged by its pid', () => {
+  const { space: _, ...me } = identifyProcess(process.pid)!
+  expect(processState(me)).toBe('alive')
+  expect(processState({ ...me, start: '1' })).toBe('dead')
 })
 
 test('identifyProcess - null for what is no process', () => {

@@ -4,10 +4,10 @@ import { readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { call } from '../../../client/client.ts'
-import { stopEngine } from '../../../engine/engine.ts'
+import { checkStoppable, stopEngine } from '../../../engine/engine.ts'
 import { type Home, socketPath } from '../../../host/home.ts'
 import { forgetLock, lockOwner } from '../../../host/lock.ts'
-import { isAbsent, processState } from '../../../host/process/process.ts'
+import { isAbsent, isOfOtherSpace, processState } from '../../../host/process/process.ts'
 import type { ProcessIdentity } from '../../../wire/envelope.schema.ts'
 import type { Context } from '../../command.ts'
 
@@ -16,6 +16,7 @@ const STEP_MS = 3000
 const POLL_MS = 20
 
 export async function run({ home, out }: Context): Promise<undefined> {
+  await checkStoppable(home)
   forgetLocks(home)
   // While the engine is up, so that the operators' ends are announced.
   const first = await stopOperators(home)
@@ -60,14 +61,15 @@ function entries(dir: string): string[] {
 
 /** True if one ran there. Who it is comes from its lock, so that no other process is ever signalled. */
 async function stopOperator(dir: string): Promise<boolean> {
-  const owner = lockOwner(join(dir, 'lock'))
+  const path = join(dir, 'lock')
+  const owner = lockOwner(path)
   if (!owner) return false
   await call(socketPath(dir), 'stop', {}, { timeoutMs: STEP_MS }).catch(() => {})
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    if (await hasEnded(owner)) return true
+    if (await hasEnded(owner, path)) return true
     if (!sendSignal(owner, signal)) return isAbsent(owner)
   }
-  await hasEnded(owner)
+  await hasEnded(owner, path)
   return true
 }
 
@@ -83,9 +85,10 @@ function sendSignal(owner: ProcessIdentity, signal: NodeJS.Signals): boolean {
   return true
 }
 
-async function hasEnded(owner: ProcessIdentity): Promise<boolean> {
+/** One of another process space is not to be seen: its lock goes with it. */
+async function hasEnded(owner: ProcessIdentity, path: string): Promise<boolean> {
   const deadline = performance.now() + STEP_MS
-  while (!isAbsent(owner)) {
+  while (isOfOtherSpace(owner) ? lockOwner(path) : !isAbsent(owner)) {
     if (performance.now() > deadline) return false
     await sleep(POLL_MS)
   }

@@ -1,6 +1,6 @@
 /** `mesh up`, `mesh status` and `mesh engine`: the nats-server behind the mesh. */
 import { findEngine } from '../../../engine/binary.ts'
-import { engineStatus, runEngineForeground, startEngine } from '../../../engine/engine.ts'
+import { askEngine, type EngineInfo, runEngineForeground, startEngine } from '../../../engine/engine.ts'
 import { installEngine } from '../../../engine/fetch.ts'
 import { MeshError } from '../../../errors.ts'
 import type { Context } from '../../command.ts'
@@ -10,14 +10,14 @@ const DOWN = new MeshError('mesh_down', '').exit
 
 /** Starts the engine, fetching it the first time. */
 export async function up({ env, home, out }: Context): Promise<undefined> {
-  const info = await startEngine(home, env, out.note)
+  const info = await startEngine(home, env, out.note, performance.timeOrigin)
   if (out.json) await out.value(info)
   else await out.line(upLine(info))
 }
 
 /** Exits as the error `mesh_down` does while it is down: scripts ask before they go on. */
 export async function status({ home, out }: Context): Promise<number> {
-  const info = engineStatus(home)
+  const info = await askEngine(home)
   if (out.json) await out.value(info)
   else await out.line(info.running ? upLine(info) : `mesh is down, data in ${info.dataDir}; start it with: mesh up`)
   return info.running ? 0 : DOWN
@@ -44,6 +44,6 @@ async function printEngine(engine: { path: string; version: string; source: stri
   else await out.line(`${engine.path} ${engine.version} (from ${engine.source})`)
 }
 
-function upLine({ version, pid, url, dataDir }: ReturnType<typeof engineStatus>): string {
+function upLine({ version, pid, url, dataDir }: EngineInfo): string {
   return `mesh is up: nats-server ${version}, process ${pid}, ${url}, data in ${dataDir}`
 }

@@ -35,6 +35,8 @@ export const registryEntry = z.object({
   /** The session's title; with `nameSource` user a person gave it. */
   name: z.catch(z.optional(z.string()), undefined),
   nameSource: z.catch(z.optional(z.string()), undefined),
+  /** The process space of its pid: `linux:<machine id>:pid:[4026531836]`. */
+  pidDomain: z.optional(z.string()),
   /** Seen values: idle, busy, waiting. Absent in the first milliseconds. */
   status: z.optional(z.string()),
   statusUpdatedAt: z.optional(z.number()),

@@ -2,6 +2,7 @@
 import { type FSWatcher, readFileSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { type Env, userHome } from '../../../host/home.ts'
+import { processSpace } from '../../../host/process/space.ts'
 import { limits } from '../../../wire/limits.ts'
 import { type RegistryEntry, registryEntry } from '../hooks/event.schema.ts'
 
@@ -110,8 +111,15 @@ function readIfThere(path: string): string | null {
 
 function parse(text: string): RegistryEntry | null {
   try {
-    return registryEntry.safeParse(JSON.parse(text)).data ?? null
+    const entry = registryEntry.safeParse(JSON.parse(text)).data
+    return entry && isOfThisSpace(entry) ? entry : null
   } catch {
     return null
   }
+}
+
+/** The folder may be shared with a sandbox or a container, whose clients have the same pids. */
+function isOfThisSpace({ pidDomain }: RegistryEntry): boolean {
+  const space = /pid:\[\d+\]$/.exec(pidDomain ?? '')?.[0]
+  return space === undefined || space === (processSpace() ?? space)
 }
