@@ -6,6 +6,7 @@ import { lookAtDoors } from './checks/doors.ts'
 import { lookAtEngine } from './checks/engine.ts'
 import { faultOfHome } from './checks/home.ts'
 import { lookAtHooks } from './checks/hooks.ts'
+import { lookAtModule } from './checks/module.ts'
 import { lookAtOrphans } from './checks/orphans.ts'
 import { lookAtPermissions } from './checks/permissions.ts'
 import { lookAtPlace } from './checks/place.ts'
@@ -26,6 +27,7 @@ const checks: readonly { subject: string; look(setup: Setup): Promise<Finding[]>
   { subject: 'store', look: lookAtStore },
   { subject: 'sidecars', look: lookAtSidecars },
   { subject: 'hooks', look: lookAtHooks },
+  { subject: 'module', look: lookAtModule },
   { subject: 'sandbox', look: lookAtSandbox },
   { subject: 'transcripts', look: lookAtTranscripts },
   { subject: 'clock', look: lookAtClock },

@@ -147,7 +147,7 @@ function switchedOff({ switchedOff: found }: Inspection): Finding[] {
   )
 }
 
-async function refreshed({ env, home }: Setup): Promise<string> {
+export async function refreshed({ env, home }: Setup): Promise<string> {
   const changed = refreshClaudeCode({ env, home, sidecarPath, nodePath: process.execPath, packageDir })
   return `brought up to date: ${changed.join(', ') || 'nothing had to be'}`
 }
@@ -158,12 +158,21 @@ async function remakeScript({ env, home }: Setup): Promise<string> {
   return `made ${path} anew, for this version`
 }
 
+/** Returns the version of the client on PATH; null without one. */
+export async function clientVersion(env: Env): Promise<string | null> {
+  const path = find('claude', env)
+  return path ? versionIn(await ask(path, env)) : null
+}
+
+function versionIn(said: string): string | null {
+  return /^\d+\.\d+\.\d+/.exec(said)?.[0] ?? null
+}
+
 /** Not having Claude Code is no fault: mesh has other users. */
 async function lookAtClient(env: Env): Promise<Finding[]> {
   const path = find('claude', env)
   if (!path) return [good('version.claude', 'no claude on PATH')]
-  const said = await ask(path, env)
-  const found = /^\d+\.\d+\.\d+/.exec(said)?.[0]
+  const found = versionIn(await ask(path, env))
   if (found) return [good('version.claude', `Claude Code ${found}, ${path}`)]
   return [fault('version.claude', `${path} --version does not print a version`, 'claude doctor')]
 }

@@ -1,5 +1,5 @@
 /** Mesh's module in the real client: the contract that the first door rests on. */
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { clientVersion, type Interactive, kill, makeLab, newestVersion, runPrint, submit } from '../support/client.ts'
@@ -14,16 +14,12 @@ const WRAPPER = 'The mesh plugin sent a message:'
 const NOTE = 'Note from the mesh plugin, not from the user:'
 const times = (text: string, word: string) => text.split(word).length - 1
 
-describe.each(FULL ? [newestVersion, clientVersion] : [newestVersion])('the module in Claude Code %s', (version) => {
+describe.each(FULL ? [newestVersion, clientVersion] : [clientVersion])('the module in Claude Code %s', (version) => {
   const suite: Suite = useSuite(version, true)
   let current: Interactive | undefined
   const readBy = (word: string) => eventually(`the model reads ${word}`, () => suite.model.saw(word)[0])
 
   afterEach(async () => {
-    if (process.env.DBG) {
-      const d = join(suite.lab.meshHome, 'logs')
-      for (const f of readdirSync(d)) console.log(f, readFileSync(join(d, f), 'utf8').slice(-6000))
-    }
     if (!current) return
     kill(current.pid, 'SIGKILL')
     await suite.mesh.reaches(current.pid, 'gone')
@@ -80,7 +76,7 @@ describe.each(FULL ? [newestVersion, clientVersion] : [newestVersion])('the modu
     },
   )
 
-  test.skipIf(suite.missing)('claude -p ends at once and its output is its own', async () => {
+  test.skipIf(suite.missing || !FULL)('claude -p ends at once and its output is its own', async () => {
     const { model, mesh, lab, claude } = suite
     const held = heldTool()
     model.script('print', [{ call: [held.call] }, { say: 'all done' }])

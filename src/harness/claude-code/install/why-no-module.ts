@@ -12,8 +12,12 @@ const POLICY_PLUGIN = 'cc-plugin-sec-default@builtin'
 export async function whyNoModule(env: Env, client: string, managed = managedPath()): Promise<string | null> {
   const version = await versionOf(client, env)
   if (version === null) return `${client} --version does not print a version`
-  if (isBefore(version)) return `Claude Code ${version} has no modules; ${LEAST.join('.')} has`
-  return whySwitchedOff(env, managed)
+  return whyTooOld(version) ?? whySwitchedOff(env, managed)
+}
+
+/** Returns a sentence about a client that has no modules; null for a later one. */
+export function whyTooOld(version: string): string | null {
+  return isBefore(version) ? `Claude Code ${version} has no modules; ${LEAST.join('.')} has` : null
 }
 
 /** Returns the setting that keeps modules out; null without one. */
