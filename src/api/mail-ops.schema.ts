@@ -88,9 +88,14 @@ export const mailOps = {
     tool: takes,
     awaits: awaitedMail,
     request: z.object({
-      targets: z
-        .array(someName)
-        .check(z.maxLength(limits.recipients), z.describe('names of sessions, or one message id; empty: any message')),
+      targets: z.optional(
+        z
+          .array(someName)
+          .check(
+            z.maxLength(limits.recipients),
+            z.describe('names of sessions, or one message id; none: the next message'),
+          ),
+      ),
       until: z.optional(z.enum(['idle', 'end', 'message']).check(z.describe('for sessions; default: idle or end'))),
       all: z.optional(z.boolean().check(z.describe('wait for all sessions instead of the first'))),
       timeoutMs: content.timeoutMs,

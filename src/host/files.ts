@@ -151,7 +151,8 @@ export function readEnd(path: string, maxBytes: number): Buffer {
 /** The JSON value in a file; undefined if the file is absent, unreadable, too large or not JSON. */
 export function readJson(path: string, maxBytes: number): unknown {
   try {
-    return JSON.parse(readText(path, maxBytes) ?? '') as unknown
+    // Some editors put a byte order mark first.
+    return JSON.parse((readText(path, maxBytes) ?? '').replace(/^\ufeff/, '')) as unknown
   } catch {
     return undefined
   }

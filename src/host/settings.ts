@@ -72,7 +72,7 @@ export function settingsPath(home: Home): string {
 function readObject(path: string, fault: (what: string) => MeshError): Record<string, unknown> {
   let value: unknown
   try {
-    value = JSON.parse(readText(path, SETTINGS_BYTES) ?? '{}')
+    value = JSON.parse((readText(path, SETTINGS_BYTES) ?? '{}').replace(/^\ufeff/, ''))
   } catch (error) {
     throw fault(`not readable: ${(error as Error).message}`)
   }

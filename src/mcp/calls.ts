@@ -33,7 +33,7 @@ export async function callTool(sidecar: Sidecar, name: string, args: unknown, ca
     return await run(sidecar, tool, (args ?? {}) as Record<string, unknown>, call)
   } catch (error) {
     if (call.signal.aborted) throw error
-    return errorResult(error)
+    return errorResult(error, name)
   } finally {
     clearInterval(beat)
   }
@@ -47,7 +47,9 @@ async function run(sidecar: Sidecar, tool: Tool, args: Record<string, unknown>, 
     sidecar.call(op, body as Request<O>, { signal: call.signal, timeoutMs: patience(op, body) })
   const { op, mark } = tool
   // What the caller makes, so that a retry is the same message; a model cannot choose it.
-  const body = mark.made ? { ...args, [mark.made]: made[mark.made]() } : args
+  const asked = mark.made ? { ...args, [mark.made]: made[mark.made]() } : args
+  // A sidecar of 0.1.0 wants them.
+  const body = op === 'wait' ? { targets: [], ...asked } : asked
   if (op === 'inbox') return textResult(await readInbox(ask, body, confirm))
   const answer = await ask(op, body)
   if (!mark.messages) return dataResult(tool, answer)

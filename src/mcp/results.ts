@@ -30,9 +30,11 @@ export function dataResult(tool: Tool, value: unknown): Result {
   return { ...textResult(JSON.stringify(structuredContent)), structuredContent }
 }
 
-export function errorResult(error: unknown): Result {
+export function errorResult(error: unknown, tool: string): Result {
   const { code, message, hint } = MeshError.from(error).toBody()
-  const body = { code, message: bounded(message), hint: forTools(bounded(hint)) }
+  // No client has the help of a command.
+  const way = hint.replace(/^see:? mesh .*--help$/, `see the input schema of ${tool}`)
+  const body = { code, message: bounded(message), hint: forTools(bounded(way)) }
   return { ...textResult(JSON.stringify({ error: body })), isError: true }
 }
 

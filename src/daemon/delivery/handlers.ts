@@ -31,7 +31,7 @@ export const readHandlers = {
   },
 
   async wait(session, request, call) {
-    const { targets, until = 'idle', all = false } = request
+    const { targets = [], until = 'idle', all = false } = request
     const timeout = deadline(call.signal, request.timeoutMs ?? FOREVER_MS)
     if (targets.length === 0) return waitForMessage(session, { kind: 'any' }, timeout, call)
     const messageIds = targets.filter((target) => target.startsWith('m_'))

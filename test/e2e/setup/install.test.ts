@@ -171,15 +171,6 @@ test('a repository that was moved away keeps nobody from uninstalling', async ()
 test.each([
   ['settings that are a directory', () => mkdirSync(settings, { recursive: true }), 2, 'settings.json'],
   ['a configuration folder that is a file', () => writeFileSync(join(settings, '..'), ''), 2, 'settings.json'],
-  [
-    'a byte order mark',
-    () => {
-      mkdirSync(join(settings, '..'))
-      writeFileSync(settings, '\ufeff{}')
-    },
-    2,
-    'byte order mark',
-  ],
 ] as const)('%s: reported, and nothing is left behind', async (_, make, code, words) => {
   make()
   const failed = await mesh.run(['install', '--json'])

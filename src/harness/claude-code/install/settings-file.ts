@@ -8,7 +8,7 @@ import { type Env, userHome } from '../../../host/home.ts'
 
 const SETTINGS_BYTES = 4 * 1024 * 1024
 const NEW_FILE_INDENT = '  '
-const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
+const BYTE_ORDER_MARK = '\ufeff'
 
 export type Json = Record<string, unknown>
 
@@ -45,7 +45,7 @@ export function managedPath(): string {
 }
 
 /**
- * Reads settings; an empty file counts as none. Throws `bad_request` for anything but a JSON object in UTF-8, and
+ * Reads settings, after a byte order mark too, as the client does; an empty file counts as none. Throws `bad_request` for anything but a JSON object in UTF-8, and
  * `denied`.
  */
 export function openSettings(path: string): SettingsFile {
@@ -78,25 +78,25 @@ export function unreadable(path: string, why: string): MeshError {
 function parse(bytes: Buffer | null, path: string): Json {
   let value: unknown
   try {
-    const text = bytes ? new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) : ''
+    const text = bytes ? new TextDecoder('utf-8', { fatal: true }).decode(bytes) : ''
     value = text.trim() === '' ? {} : JSON.parse(text)
   } catch (error) {
-    const isMarked = bytes?.subarray(0, 3).equals(BYTE_ORDER_MARK)
-    const why = isMarked ? 'it begins with a byte order mark' : (error as Error).message
-    throw unreadable(path, `not valid JSON: ${why}`)
+    throw unreadable(path, `not valid JSON: ${(error as Error).message}`)
   }
   if (isObject(value)) return value
   throw unreadable(path, 'not a JSON object')
 }
 
-/** Returns `settings` as the file's text, with the indentation, line ends and final newline that it has. */
+/** Returns `settings` as the file's text, with the mark, indentation, line ends and final newline that it has. */
 export function format(settings: Json, { bytes }: SettingsFile): string {
-  const before = bytes?.toString('utf8') ?? null
+  const whole = bytes?.toString('utf8') ?? null
+  const mark = whole?.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK : ''
+  const before = whole?.slice(mark.length) ?? null
   const indent = before === null ? NEW_FILE_INDENT : (/\{\r?\n([ \t]+)"/.exec(before)?.[1] ?? '')
   const oneLine = before !== null && before.trim() !== '' && indent === '' && !/\{\r?\n"/.test(before)
   const text = JSON.stringify(settings, null, oneLine ? undefined : indent || NEW_FILE_INDENT)
   const end = before === null ? '\n' : (/\s*$/.exec(before)?.[0] ?? '')
-  return (before?.includes('\r\n') ? text.replaceAll('\n', '\r\n') : text) + end
+  return mark + (before?.includes('\r\n') ? text.replaceAll('\n', '\r\n') : text) + end
 }
 
 export function hashOf(bytes: string | Uint8Array | null): string {

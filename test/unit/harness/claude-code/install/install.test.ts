@@ -116,9 +116,11 @@ test.each([
   ['tabs', `${JSON.stringify(others, null, '\t')}\n`],
   ['one line', JSON.stringify(others)],
   ['CRLF', `${JSON.stringify(others, null, 2)}\n`.replaceAll('\n', '\r\n')],
+  ['a byte order mark, which the client reads over', `\ufeff${JSON.stringify(others, null, 2)}\n`],
 ])('install - keeps the formatting: %s', async (_, text) => {
   writeFileSync(settings, text)
   install()
+  expect(readFileSync(settings, 'utf8').slice(0, 2)).toBe(text.slice(0, 2))
   await uninstall()
   expect(readFileSync(settings, 'utf8')).toBe(text)
 })
