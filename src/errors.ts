@@ -38,7 +38,7 @@ const codes = {
 export type ErrorCode = keyof typeof codes
 
 /** Distinguishes errors of one code where a program acts on the difference. */
-const details = ['no_operation', 'not_reached'] as const
+const details = ['no_operation', 'not_reached', 'needs_consent'] as const
 export type ErrorDetail = (typeof details)[number]
 
 export interface ErrorBody {

@@ -135,6 +135,7 @@ export const runOps = {
       run: someRun,
       signal: z.optional(z.string().check(z.regex(/^SIG[A-Z0-9]{1,12}$/))),
       graceMs: z.optional(milliseconds),
+      yes: z.optional(z.boolean().check(z.describe('it may be a session that a person started'))),
     }),
     response: shownEvent,
   },

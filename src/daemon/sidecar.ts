@@ -3,11 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isControl } from '../core/mail/control.ts'
 import { isShell } from '../core/names/kinds.ts'
 import { MeshError } from '../errors.ts'
-import { sessionDir } from '../host/home.ts'
+import { runDir, sessionDir } from '../host/home.ts'
 import { alarms } from '../host/log.ts'
 import { exchangeKeys, LOCAL_MEMBER } from '../link/keys.ts'
 import type { ProjectStore } from '../nats/project-store.ts'
-import type { SessionEnd } from '../wire/session-end.ts'
+import { readStop } from '../run/dir.ts'
+import { type SessionEnd, sessionEnd } from '../wire/session-end.ts'
 import { obey } from './control.ts'
 import { removeLocked } from './disk/session-dir.ts'
 import { eventsOf } from './events.ts'
@@ -166,10 +167,17 @@ export class Sidecar extends Rooms {
     return changed
   }
 
+  /** Returns the end with who asked for it through mesh, where the process shows only its signal. */
+  #stopped(end: SessionEnd): SessionEnd {
+    const stop = this.run && end.code === 'signalled' ? readStop(runDir(this.home, this.run.id)) : null
+    return stop ? sessionEnd(end.code, `stopped by ${stop.by}`) : end
+  }
+
   /** Ends the session. While the engine is away, a witness reports it from the session directory. */
-  async end(end: SessionEnd): Promise<void> {
+  async end(seen: SessionEnd): Promise<void> {
     if (this.isEnding) return
     this.isEnding = true
+    const end = this.#stopped(seen)
     this.log.info(end, 'session ended')
     // A witness that reports it in our place reads the reason here.
     if (this.isNamed) this.writeRecord(end)

@@ -32,6 +32,7 @@ export class Recipients {
     me: string,
   ): Promise<{ to: Recipient; epoch?: number; note: { note?: string } }> {
     if (to.kind === 'role' && store) return { to, note: await takerNote(store, to.name, me).catch(() => ({})) }
+    if (to.kind === 'topic' && store) return { to, note: await readerNote(store, to.name, me).catch(() => ({})) }
     if (to.kind !== 'session' || !store) return { to, note: {} }
     const found = await this.#inTurn(to.name, this.#holderOf(store, to.name).catch(undefinedIfAway))
     if (found === undefined) return { to, note: {} }
@@ -101,6 +102,14 @@ async function takerNote(store: ProjectStore, role: string, me: string): Promise
   return {
     note: `nobody ${takers.length > 0 ? 'else ' : ''}has the role ${role} now; the message waits for one who does`,
   }
+}
+
+/** Returns a note when no other session reads the topic. Who joins it later reads from then on. */
+async function readerNote(store: ProjectStore, topic: string, me: string): Promise<{ note?: string }> {
+  const records = (await store.names.all()).map(({ value }) => value)
+  const isReader = ({ name, topics, renamedTo }: NameRecord) =>
+    name !== me && !renamedTo && topics.some((one) => one.name === topic)
+  return records.some(isReader) ? {} : { note: `nobody reads the topic ${topic}; who joins it reads from then on` }
 }
 
 /** Returns undefined if the engine went away during the lookup: the message goes to the outbox unchecked. */

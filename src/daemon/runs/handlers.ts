@@ -5,6 +5,7 @@ import { hostName } from '../../host/process/process.ts'
 import { untilFound } from '../../link/until.ts'
 import { times } from '../../wire/limits.ts'
 import { checkName, quote } from '../../wire/names.ts'
+import type { RunRecord } from '../../wire/run.schema.ts'
 import { deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
 import { findRun, recentRecords } from './find.ts'
 import type { RunsSession } from './runs.ts'
@@ -48,7 +49,7 @@ export const runHandlers = {
     return { events: await answering(session, ids, until, call, work) }
   },
 
-  async run_stop(session, { run, signal = 'SIGTERM', graceMs = times.runGrace }, call) {
+  async run_stop(session, { run, signal = 'SIGTERM', graceMs = times.runGrace, yes = false }, call) {
     const record = await findRun(session, run)
     const me = session.record
     if (record.owner !== me.name && !me.roles.includes('operator'))
@@ -68,6 +69,11 @@ export const runHandlers = {
       )
     if (record.host !== hostName())
       throw new MeshError('conflict', `${record.id} runs on ${quote(record.host ?? '?')}`, { hint: 'stop it there' })
+    if (!yes && record.owner !== me.name && isOfPerson(record))
+      throw new MeshError('conflict', `${record.name} is a session that a person started: nothing was stopped`, {
+        detail: 'needs_consent',
+        hint: `to end it all the same: mesh stop ${run} --yes`,
+      })
     const ends = await answering(session, [record.id], 'end', call, async () => {
       await stopRun(session, record, signal, graceMs)
       return waitForRuns(session, [record.id], 'end', true, call.signal)
@@ -75,3 +81,8 @@ export const runHandlers = {
     return ends[0]!
   },
 } satisfies HandlersOf<RunsSession>
+
+/** A session that nobody spawned owns itself. */
+function isOfPerson({ runKind, name, owner }: RunRecord): boolean {
+  return runKind === 'session' && owner === name
+}

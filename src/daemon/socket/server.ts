@@ -2,6 +2,7 @@
  * Serves the local API as HTTP on a Unix socket that only its owner may open. Checks, parses, dispatches, maps errors.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type * as z from 'zod/mini'
 import type { Marks } from '../../api/op.ts'
 import { type Op, ops, type Parsed, type Response } from '../../api/ops.schema.ts'
 import { apiVersion } from '../../api/version.ts'
@@ -145,9 +146,16 @@ async function dispatch<O extends Op>(op: O, body: unknown, answerTo: Answer, ca
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     const code = issue?.code === 'too_big' ? 'too_large' : 'bad_request'
-    throw new MeshError(code, `${op}: ${issue?.path.join('.') || 'request'}: ${issue?.message}`)
+    throw new MeshError(code, `${op}: ${issue?.path.join('.') || 'request'}: ${faultOf(issue, body)}`)
   }
   return answerTo(op, parsed.data as Parsed<O>, call)
+}
+
+/** Says what is wrong with a field: the schema's own words name neither what is missing nor the type. */
+function faultOf(issue: z.core.$ZodIssue | undefined, body: unknown): string | undefined {
+  if (issue?.code !== 'invalid_type') return issue?.message
+  const value = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], body)
+  return value === undefined ? 'it is missing' : `it has to be of type ${issue.expected}`
 }
 
 function reply(response: ServerResponse, status: number, value: unknown): Promise<boolean> {

@@ -108,6 +108,16 @@ test('attach - a process is one run of a project; an unknown pid is refused', as
   expect(waited).toMatchObject({ code: 11, json: { reason: 'supervisor lost' } })
 })
 
+test('attach - init, what the command runs in and a process of another user are refused', async () => {
+  const codeOf = async (pid: number) => (await mesh.run(['attach', String(pid), '--json'])).error.code
+  expect(await codeOf(1)).toBe('bad_request')
+  expect(await codeOf(process.pid)).toBe('bad_request')
+  if (process.getuid?.() !== 0) return
+  const other = spawn('sleep', ['600'], { uid: 65_534, stdio: 'ignore' })
+  children.push(other)
+  expect(await codeOf(other.pid!)).toBe('denied')
+})
+
 test('attach - a suspended process is reported as waiting, and as running when it goes on', async () => {
   const pid = await strange('exec sleep 600', true)
   const { runId } = await mesh.json(['attach', String(pid)])

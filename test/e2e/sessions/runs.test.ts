@@ -79,7 +79,11 @@ test('a session says how far it is, and is stopped by its people', async () => {
   await reached('root', 'running')
   await mesh.json(['progress', 'half of it', '--percent', '50'], { as: 'root', env })
   await eventually(async () => (await tree()).some((shown) => 'percent' in shown && shown.percent === 50), 'progress')
-  const ended = await mesh.json(['stop', run], { as: 'onlooker' })
+  // Nobody can be asked here.
+  const refused = await mesh.run(['stop', run, '--json'], { as: 'onlooker' })
+  expect(refused).toMatchObject({ code: 4, error: { code: 'conflict', hint: expect.stringContaining('--yes') } })
+  expect(await reached('root', 'running')).toMatchObject({ runId: run })
+  const ended = await mesh.json(['stop', run, '--yes'], { as: 'onlooker' })
   expect(ended).toMatchObject({ type: 'run_cancelled', reason: 'cancelled by onlooker' })
 })
 

@@ -108,11 +108,13 @@ test('results - what is waited for and did not come', () => {
 })
 
 test('results - errors are results with a code, one line each', () => {
-  const { isError, content } = errorResult(new MeshError('not_found', `no ${EVIL}`))
+  const { isError, content } = errorResult(new MeshError('not_found', `no ${EVIL}`), 'mesh_wait')
   expect(isError).toBe(true)
   expect(content[0]!.text).not.toMatch(/[\u202e\u001b]/)
   expect(JSON.parse(content[0]!.text)).toMatchObject({
     error: { code: 'not_found', hint: expect.stringContaining('mesh_ps') },
   })
-  expect(JSON.parse(errorResult(new Error('boom')).content[0]!.text).error.code).toBe('internal')
+  const errorOf = (error: Error) => JSON.parse(errorResult(error, 'mesh_wait').content[0]!.text).error
+  expect(errorOf(new Error('boom')).code).toBe('internal')
+  expect(errorOf(new MeshError('bad_request', 'no')).hint).toBe('see the input schema of mesh_wait')
 })

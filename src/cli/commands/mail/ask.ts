@@ -15,6 +15,10 @@ export async function run(context: Context<Values<'thread' | 'intent' | 'timeout
   const thread = flags.thread !== undefined && { thread: checkThread(flags.thread) }
   const sidecar = context.sidecar()
   context.onInterrupt = `interrupted; the question may have been sent: mesh trace ${content.id}; a reply comes to: mesh inbox`
+  // First on its way, then awaited: what stands in the way of an answer is said at once.
+  const { wait: _, timeoutMs: __, ...question } = content
+  const { note } = await transmit(sidecar, 'send', { ...question, ...thread, to })
+  if (note) out.note(`${note}; Ctrl-C to stop waiting`)
   const sent = await transmit(sidecar, 'send', { ...content, ...thread, to })
   context.onInterrupt = null
   if (out.json) await out.value(withoutHandover(sent))

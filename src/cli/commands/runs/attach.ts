@@ -5,9 +5,11 @@ import type { RunSpec } from '../../../api/supervisor.schema.ts'
 import { startRun } from '../../../client/runs.ts'
 import { MeshError } from '../../../errors.ts'
 import { runDir } from '../../../host/home.ts'
+import { userOf } from '../../../host/process/owner.ts'
 import {
   commandLine,
   identifyProcess,
+  isDescendant,
   leaderOf,
   type ProcessIdentity,
   workingDirectory,
@@ -24,10 +26,11 @@ const COMMAND_CHARS = 4096
 export async function run(context: Context<Values<'name'>>): Promise<number> {
   const { args, flags, env, home } = context
   const pid = parseCount(args[0]!, 'the process id', 1, MAX_PID)
-  const process = identify(pid)
+  const identity = identify(pid)
+  refuseUnfit(pid)
   const command = commandLine(pid).slice(0, COMMAND_CHARS) || `process ${pid}`
   const { owner, project } = ownerOf(context)
-  const id = attachedRunId(project, process)
+  const id = attachedRunId(project, identity)
   if (existsSync(runDir(home, id)))
     throw new MeshError('conflict', `process ${pid} is supervised already: ${id}`, {
       hint: `wait for its end with: mesh wait ${id}`,
@@ -44,18 +47,29 @@ export async function run(context: Context<Values<'name'>>): Promise<number> {
     cwd: workingDirectory(pid) ?? '/',
     detach: true,
     timeoutMs: null,
-    attach: process,
+    attach: identity,
   }
   await startRun(spec, env, home)
   return printStarted(context, id, pid)
+}
+
+/** Refuses a process whose end is not for a session to ask for: `mesh stop` would signal it. */
+function refuseUnfit(pid: number): void {
+  const hint = 'attach a process that you started: ps -f lists them'
+  if (pid === 1) throw new MeshError('bad_request', 'process 1 is the init of this system', { hint })
+  if (pid === process.pid || isDescendant(process.pid, pid))
+    throw new MeshError('bad_request', `process ${pid} is one that this command runs in`, { hint })
+  const user = userOf(pid)
+  if (user !== null && user !== process.getuid?.())
+    throw new MeshError('denied', `process ${pid} belongs to another user`, { hint })
 }
 
 function identify(pid: number): ProcessIdentity {
   const leader = leaderOf(pid)
   if (leader !== null && leader !== pid)
     throw new MeshError('bad_request', `${pid} is a thread of process ${leader}`, { hint: `mesh attach ${leader}` })
-  const process = identifyProcess(pid)
-  if (process) return process
+  const found = identifyProcess(pid)
+  if (found) return found
   throw new MeshError('not_found', `there is no process ${pid} here`, {
     hint: 'it may have ended; ps -ef lists processes',
   })

@@ -93,6 +93,7 @@ export const runCommands = [
     flags: {
       signal: ['--signal <name>', 'the first signal (default: TERM)'],
       grace: ['--grace <time>', 'the time until SIGKILL (default: 10s)'],
+      yes: ['--yes', 'end also a session that a person started, unasked'],
     },
     examples: ['mesh stop build', 'mesh stop r_3f2a9c41d0 --signal INT --grace 30s'],
     load: async () => (await import('./stop.ts')).run,
