@@ -263,6 +263,17 @@ export class ProjectStore {
     return () => subscription.unsubscribe()
   }
 
+  /** Calls `onReplied` with the id of each message that is answered, whoever sent it, as that happens. */
+  followReplies(onReplied: (id: string) => void): () => void {
+    const subscription = this.#nc.subscribe(receiptFilter(this.project, { state: 'replied' }), {
+      callback: (error, message) => {
+        const found = error ? null : this.#readReceipt(message.subject, message.data)
+        if (found) onReplied(found.id)
+      },
+    })
+    return () => subscription.unsubscribe()
+  }
+
   #readReceipt(subject: string, data: Uint8Array): Receipt | null {
     const route = parseReceiptSubject(this.project, subject)
     const found = decodeRecord(receipt, data)

@@ -64,8 +64,9 @@ export function receiptSubject(project: string, to: string, id: string, state: s
   return `${ROOT}.${project}.rcpt.${to}.${id}.${state}.${from.member}.${from.name}`
 }
 
-export function receiptFilter(project: string, scope: { to?: string; id?: string } = {}): string {
-  return `${ROOT}.${project}.rcpt.${scope.to ?? '*'}.${scope.id ?? '*'}.>`
+export function receiptFilter(project: string, scope: { to?: string; id?: string; state?: string } = {}): string {
+  const state = scope.state === undefined ? '' : `${scope.state}.`
+  return `${ROOT}.${project}.rcpt.${scope.to ?? '*'}.${scope.id ?? '*'}.${state}>`
 }
 
 export function receiptStreamSubjects(project: string): string[] {

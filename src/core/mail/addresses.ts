@@ -1,5 +1,8 @@
 /** Kinds of mail by its address (`to`). Pure. */
 
+/** The role of the people at their shells. */
+export const PEOPLE = 'operator'
+
 /** True for mail without a position: a role's messages, and news that the sidecar makes by itself. */
 export function isAside(to: string): boolean {
   return isOfRole(to) || isOwnMade(to)
@@ -13,6 +16,11 @@ export function isOwnMade(to: string): boolean {
 /** True for mail made of a run's events. */
 export function isOfRun(to: string): boolean {
   return to.startsWith('run:')
+}
+
+/** True for mail to the people, of which each of their shells has a copy. */
+export function isOfPeople(to: string): boolean {
+  return to === `role:${PEOPLE}`
 }
 
 /** True for a role's messages, which are settled by their takers record. */

@@ -1,5 +1,6 @@
 /** Takes messages from the stream's reader into the mailbox, each once, if they are for this session. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isOfPeople, PEOPLE } from '../../core/mail/addresses.ts'
 import { isControl } from '../../core/mail/control.ts'
 import { isDirect, isFor } from '../../core/mail/recipients.ts'
 import { MeshError } from '../../errors.ts'
@@ -49,6 +50,8 @@ interface IncomingSession extends Session {
   readonly mailbox: Mailbox
   readonly sender: Sender
   readonly loops: LoopGuard
+  /** ISO 8601. */
+  readonly startedAt: string
   readonly inbound: Gate
   /** True while a call awaits one particular message, which gets extra room. */
   readonly isAwaiting: boolean
@@ -89,6 +92,7 @@ export class Incoming {
   async deliver(delivery: Delivery): Promise<void> {
     const arrived = this.read(delivery)
     const { seq } = delivery
+    if (arrived && isOfPeople(arrived.envelope.to)) return this.#deliverCopy(arrived)
     const isMine = arrived !== null && !this.#isEcho(arrived) && (await this.#isForMe(arrived))
     const { mailbox } = this.#session
     if (!isMine) return mailbox.skip(seq)
@@ -98,6 +102,36 @@ export class Incoming {
       return mailbox.skip(seq)
     }
     await this.#receive(arrived, false)
+  }
+
+  /** Takes a copy of mail to the people: each of their shells reads it, until one answers. */
+  async #deliverCopy(arrived: Arrived): Promise<void> {
+    const { record, mailbox } = this.#session
+    const isMine = record.roles.includes(PEOPLE) && arrived.seq > record.since
+    if (!isMine || !(await this.#copy(arrived))) mailbox.skip(arrived.seq)
+  }
+
+  /** Takes a copy of mail to the people from before this session's name, which another shell has and nobody has read. */
+  async deliverOpen(delivery: Delivery): Promise<void> {
+    const arrived = this.read(delivery)
+    if (arrived) await this.#copy(arrived)
+  }
+
+  async #copy(arrived: Arrived): Promise<boolean> {
+    const { envelope } = arrived
+    const isNew = !this.isOwn(envelope) && !this.#session.mailbox.inbox.knows(envelope.id)
+    if (!isNew || (await this.#isSettled(envelope))) return false
+    await this.#receive(arrived, false)
+    return true
+  }
+
+  /** Returns true for mail to the people from before this sidecar's time that one of them has read or answered. */
+  async #isSettled({ id, sentAt }: Envelope): Promise<boolean> {
+    const { link, startedAt } = this.#session
+    if (Date.parse(sentAt) >= Date.parse(startedAt)) return false
+    const taken = await link.store.takers.get(`${PEOPLE}.${id}`)
+    if (taken?.value.state === 'surfaced') return true
+    return (await link.store.receiptsOf(id)).some(({ state }) => state === 'replied')
   }
 
   /** Takes a role's message. `repeat`: another session took it before, and may have shown it. */

@@ -4,7 +4,8 @@
  * none of its own messages.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isOfRole } from '../../core/mail/addresses.ts'
+import { isOfPeople, isOfRole, PEOPLE } from '../../core/mail/addresses.ts'
+import { isShell } from '../../core/names/kinds.ts'
 import type { Entry } from '../../nats/bucket.ts'
 import type { Delivery, RoleVerdict } from '../../nats/mail.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
@@ -32,6 +33,7 @@ export class Roles {
   readonly #running = new Map<string, AbortController>()
   #store: ProjectStore | null = null
   #unwatch: (() => void) | null = null
+  #unfollow: (() => void) | null = null
 
   constructor(session: RolesSession) {
     this.#session = session
@@ -42,6 +44,7 @@ export class Roles {
     this.detach()
     this.#store = store
     if (roles.length === 0) return
+    if (this.#isPerson && roles.includes(PEOPLE)) this.#unfollow = store.followReplies((id) => this.#answered(id))
     this.#unwatch = await store.names.watch('>', (record) => {
       if (record?.state === 'gone') void this.#retake(roles)
     })
@@ -55,10 +58,27 @@ export class Roles {
 
   detach(): void {
     this.#unwatch?.()
+    this.#unfollow?.()
     this.#unwatch = null
+    this.#unfollow = null
     for (const stop of this.#running.values()) stop.abort()
     this.#running.clear()
     this.#store = null
+  }
+
+  /** True for a person's shell, which has a copy of all mail to the people. */
+  get #isPerson(): boolean {
+    return isShell(this.#session.harness.kind)
+  }
+
+  /** Settles the unread copy of a message to the people that one of them has answered. */
+  #answered(id: string): void {
+    const { mailbox } = this.#session
+    const entry = mailbox.inbox.get(id)
+    if (!entry || entry.handover !== null || !isOfPeople(entry.envelope.to)) return
+    mailbox.surface([id], Date.now())
+    void this.settle(PEOPLE, id).catch(() => {})
+    this.#session.poke()
   }
 
   /** Records that the taken message was read, so that no session retakes it. */
@@ -106,6 +126,9 @@ export class Roles {
     const created = await store.takers.update(key, mine, 0)
     // Another session has it: if that is gone, the retake will find it.
     if (created !== null || (await this.#isMine(store, key))) await this.#session.incoming.deliverTaken(delivery, false)
+    // A copy of it was read before.
+    const { inbox } = this.#session.mailbox
+    if (inbox.knows(id) && !inbox.get(id)) await this.settle(role, id)
     return 'settled'
   }
 
@@ -140,10 +163,18 @@ export class Roles {
   /** Drops messages that another session retook while this one was away. */
   async #dropLost(store: ProjectStore): Promise<void> {
     for (const { envelope, handover } of this.#session.mailbox.inbox.unread()) {
-      if (!isOfRole(envelope.to) || handover !== null) continue
+      const isCopy = this.#isPerson && isOfPeople(envelope.to)
+      if (!isOfRole(envelope.to) || isCopy || handover !== null) continue
       const taker = await store.takers.get(`${envelope.to.slice('role:'.length)}.${envelope.id}`)
       if (taker && !this.#isOwn(taker.value)) this.#session.mailbox.drop(envelope.id)
     }
+  }
+
+  /** Takes a copy of what another person's shell has taken and has not read. */
+  async #copyOpen(store: ProjectStore, role: string, position: number): Promise<void> {
+    if (!this.#isPerson || role !== PEOPLE) return
+    const delivery = await store.messageAt(position)
+    if (delivery) await this.#session.incoming.deliverOpen(delivery)
   }
 
   async #retakeOne(store: ProjectStore, role: string, entry: Entry<Taker>): Promise<void> {
@@ -151,7 +182,7 @@ export class Roles {
     const isOwn = this.#isOwn(entry.value)
     if (!isOwn) {
       const holder = await holderOf(store, entry.value.name)
-      if (holder && holder.state !== 'gone') return
+      if (holder && holder.state !== 'gone') return this.#copyOpen(store, role, entry.value.seq)
     }
     const delivery = await store.messageAt(entry.value.seq)
     const arrived = delivery && this.#session.incoming.read(delivery)

@@ -1,5 +1,7 @@
 /** Opens a name's directory on this machine (lock, mailbox, outbox, counted rounds, ledger) and reads its mail. */
 
+import { PEOPLE } from '../../core/mail/addresses.ts'
+import { isShell } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
 import { ensurePrivateDir } from '../../host/files.ts'
 import { type Home, nameDir } from '../../host/home.ts'
@@ -9,7 +11,7 @@ import type { Stalls } from '../../link/stalls.ts'
 import type { Delivery, MailReader } from '../../nats/mail.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
-import { mailFilters } from '../../wire/subjects.ts'
+import { mailFilters, roleFilter } from '../../wire/subjects.ts'
 import { BudgetBook } from '../disk/budget-book.ts'
 import { LedgerBook } from '../disk/ledger-book.ts'
 import { durableOf } from '../names/registry.ts'
@@ -90,7 +92,8 @@ export class Storage {
     if (wentBack || (await this.mailbox.isRewound(store))) start = this.mailbox.rewind()
     const topics = record.topics.map(({ name }) => name)
     const formerly = record.formerly ? mailFilters(store.project, record.formerly.name, []).slice(0, 1) : []
-    const filters = [...mailFilters(store.project, record.name, topics), ...formerly]
+    const people = isShell(record.harness) ? [roleFilter(store.project, PEOPLE)] : []
+    const filters = [...mailFilters(store.project, record.name, topics), ...formerly, ...people]
     const onDelivery = async (delivery: Delivery) => {
       await this.#options.incoming.deliver(delivery)
       // Journalled messages need not come again when the consumer is created anew.

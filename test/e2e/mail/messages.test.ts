@@ -198,12 +198,26 @@ test('operator - means role:operator, which operators hold', async () => {
   expect(await mesh.json(['send', 'operator', '--', 'a person, please'], { as: 'alice' })).toMatchObject({
     to: 'role:operator',
   })
-  const found: string[] = []
-  await eventually(async () => {
-    for (const name of ['alice', 'bob', 'carol', 'tester']) found.push(...(await mesh.texts(name)))
-    return found.includes('a person, please')
-  }, 'the message to the operators')
-  expect(found).toEqual(['a person, please'])
+  // Every person reads it, once, but for the one who sent it.
+  for (const name of ['bob', 'carol', 'tester'])
+    await eventually(async () => (await mesh.texts(name)).includes('a person, please'), name)
+  for (const name of ['alice', 'bob', 'carol', 'tester']) expect(await mesh.texts(name)).toEqual([])
+})
+
+test('operator - one answer settles a question to the people, for every shell of theirs', async () => {
+  const asking = mesh.json(['ask', 'operator', '--', 'May I drop it?'], { as: 'alice' })
+  const unread = async (name: string) => (await mesh.json(['inbox', '--peek'], { as: name })) as { id: string }[]
+  for (const name of ['bob', 'carol']) await eventually(async () => (await unread(name)).length === 1, name)
+  const [question] = await unread('carol')
+  await mesh.json(['reply', question!.id, '--', 'yes'], { as: 'bob' })
+  expect((await asking).reply).toMatchObject({ from: 'bob', text: 'yes' })
+  for (const name of ['bob', 'carol', 'tester'])
+    await eventually(async () => (await unread(name)).length === 0, `nothing left at ${name}`)
+  // One who comes later finds nothing that is settled, and all that is not.
+  const { id } = await mesh.json(['send', 'operator', '--', 'still open'], { as: 'alice' })
+  await eventually(async () => (await unread('bob')).some((message) => message.id === id), 'bob')
+  await eventually(async () => (await unread('dora')).length > 0, 'dora')
+  expect((await unread('dora')).map((message) => message.id)).toEqual([id])
 })
 
 test('@all - everybody but the sender', async () => {
