@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { lookAtModule } from '../../../src/doctor/checks/module.ts'
 import type { SessionLook } from '../../../src/doctor/look/session.ts'
 import type { Setup } from '../../../src/doctor/setup.ts'
@@ -10,6 +10,12 @@ import { installClaudeCode } from '../../../src/harness/claude-code/install/inst
 import { placePlugin, pluginFiles } from '../../../src/harness/claude-code/install/plugin.ts'
 import { meshHome } from '../../../src/host/home.ts'
 import { temporaryDir } from '../../support/engine.ts'
+
+// From the source the command would look for its package elsewhere.
+vi.mock(import('../../../src/client/spawn.ts'), async (original) => ({
+  ...(await original()),
+  sidecarPath: fileURLToPath(new URL('../../../dist/sidecar.js', import.meta.url)),
+}))
 
 const packageDir = fileURLToPath(new URL('../../..', import.meta.url))
 let temporary: ReturnType<typeof temporaryDir>
