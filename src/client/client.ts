@@ -2,7 +2,7 @@
 import type { Op, Request, Response } from '../api/ops.schema.ts'
 import { apiVersion } from '../api/version.ts'
 import { MeshError } from '../errors.ts'
-import { sandboxed } from '../host/sandbox.ts'
+import { isRefusal, sandboxed } from '../host/sandbox.ts'
 import { Broken, post, TimedOut } from './http.ts'
 import { version } from './version.ts'
 
@@ -59,8 +59,9 @@ async function exchange(socket: string, op: Op, json: string, { signal, timeoutM
 function unreachable(error: Broken, op: Op, socket: string): MeshError {
   if (error.cause instanceof MeshError) return error.cause
   const code = (error.cause as NodeJS.ErrnoException | undefined)?.code
-  // The directory is our own. File modes answer EACCES; EPERM is what a system call filter or a profile answers.
-  if (code === 'EPERM') return sandboxed(process.env, `connecting to the session’s sidecar (${socket})`, error)
+  // The directory is our own.
+  if (isRefusal(error.cause, socket))
+    return sandboxed(process.env, `connecting to the session’s sidecar (${socket})`, error)
   if (code === 'EACCES') return new MeshError('denied', `the sidecar’s socket ${socket} is shut to you`)
   const what = error.sent ? `the sidecar went away during ${op}` : 'no sidecar serves this session'
   return new Unreachable(what, error.sent, error)

@@ -1,5 +1,5 @@
 /** Recognizes a sandbox around this process. What it forbids and hides looks like other faults, to be mended elsewhere. */
-import { readFileSync, readlinkSync } from 'node:fs'
+import { accessSync, constants, readFileSync, readlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { MeshError } from '../errors.ts'
@@ -36,6 +36,26 @@ export function hidesProcesses(): boolean {
   return ![FIRST_SPACE, ''].includes(ownSpace())
 }
 
+/** What filters of system calls and profiles answer to the making of a socket; a file's mode answers EACCES. */
+const REFUSALS = new Set(['EPERM', 'EAFNOSUPPORT', 'ENOSYS'])
+
+/** Returns true if a connection to a socket of ours failed because of a sandbox. */
+export function isRefusal(error: unknown, path: string): boolean {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException
+  if (code === 'EACCES') return mayWrite(path)
+  return code !== undefined && REFUSALS.has(code)
+}
+
+/** The mode lets us: what refused is a profile. */
+function mayWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Resolves to true where no socket below `dir` can be reached. No socket need be there: the call before is refused. */
 export function refusesSockets(dir: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -43,7 +63,7 @@ export function refusesSockets(dir: string): Promise<boolean> {
     probe
       .once('connect', () => resolve(false))
       .once('error', (error: NodeJS.ErrnoException) => {
-        resolve(error.code === 'EPERM')
+        resolve(error.code !== undefined && REFUSALS.has(error.code))
       })
     probe.once('close', () => probe.destroy())
   })

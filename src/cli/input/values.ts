@@ -1,7 +1,7 @@
 /** Checks of what a person typed, before anything is asked of a sidecar. Pure. */
 import { MeshError } from '../../errors.ts'
 import { limits } from '../../wire/limits.ts'
-import { checkName, quote } from '../../wire/names.ts'
+import { checkName, formatRecipient, isName, parseRecipient, quote } from '../../wire/names.ts'
 
 /** A full id or a beginning of one that may be unique. */
 const MESSAGE_ID = /^m_[0-9a-f]{8,32}$/
@@ -29,4 +29,14 @@ export function checkTarget(text: string): string {
 export function checkThread(text: string): string {
   if (text !== '' && text.length <= limits.thread && !/[\u0000-\u001f\u007f-\u009f]/.test(text)) return text
   throw new MeshError('bad_request', `--thread is one line of 1 to ${limits.thread} characters`)
+}
+
+/** Reads a recipient. What is no name may be the title of a session, which its sidecar knows. Throws `bad_name`. */
+export function readRecipient(text: string): string {
+  try {
+    return formatRecipient(parseRecipient(text))
+  } catch (error) {
+    if (isName(text) || !/^(?![mrt]_|@|topic:|role:)[^\p{C}]{1,200}$/u.test(text)) throw error
+    return text
+  }
 }

@@ -2,8 +2,10 @@
 import { spawn } from 'node:child_process'
 import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, dirname, isAbsolute, join } from 'node:path'
+import { refuseHidden, sessionTarget } from '../../client/find.ts'
 import { sidecarPath } from '../../client/spawn.ts'
 import { version } from '../../client/version.ts'
+import { MeshError } from '../../errors.ts'
 import {
   hasAny,
   type Inspection,
@@ -29,6 +31,7 @@ export async function lookAtHooks(setup: Setup): Promise<Finding[]> {
   if (!isInstalled(seen) || isElsewhereAlone(seen)) return [good('hooks', notHere(seen)), ...beside]
   const findings = [
     ...unreached(setup, seen),
+    ...unjoined(setup, seen),
     ...seen.places.flatMap((place) => settings(setup, seen, place)),
     ...plugin(setup, seen),
     ...script(setup, seen),
@@ -57,6 +60,14 @@ function others(seen: Inspection): Finding[] {
   for (const { path, what } of strangers)
     findings.push(good('hooks.others', `another product is in ${path}: ${what}; it is none of mesh's`))
   return findings
+}
+
+/** The session that this command runs in: it reads its hooks once, at its start. */
+function unjoined({ env, home }: Setup, { isReached }: Inspection): Finding[] {
+  const refused = MeshError.orValue(() => refuseHidden(env, home))
+  if (!isReached || !(refused instanceof MeshError) || sessionTarget(env, home)) return []
+  const cause = 'it began before mesh install, or its start failed'
+  return [fault('hooks.session', `${refused.message}: ${cause}`, 'claude --continue   # after ending that session')]
 }
 
 /** Hooks of other folders alone: sessions that start here do not join, without a word. */

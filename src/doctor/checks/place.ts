@@ -6,6 +6,7 @@ import { version } from '../../client/version.ts'
 import { MeshError } from '../../errors.ts'
 import { readText } from '../../host/files.ts'
 import { type Env, sessionDir, socketPath } from '../../host/home.ts'
+import { resolvePlace } from '../../host/repository/project.ts'
 import { isName } from '../../wire/names.ts'
 import { isProject } from '../../wire/subjects.ts'
 import { type Finding, fault, good, word } from '../finding.ts'
@@ -34,10 +35,11 @@ function programs(): Finding[] {
   ]
 }
 
-function environment({ env, options }: Setup): Finding[] {
+function environment(setup: Setup): Finding[] {
+  const { env, options } = setup
   try {
     options.operator()
-    return [good('environment.project', 'the project and the operator of this directory are valid')]
+    return [good('environment.project', projectLine(setup))]
   } catch (thrown) {
     const error = MeshError.from(thrown)
     const variable = culpritOf(env)
@@ -46,6 +48,13 @@ function environment({ env, options }: Setup): Finding[] {
       error.code === 'denied' ? 'mesh project allow' : `"\${EDITOR:-vi}" "$(git rev-parse --show-toplevel)"/.mesh.json`
     return [fault('environment.project', error.message, command)]
   }
+}
+
+function projectLine({ env, options, home }: Setup): string {
+  const { project, alike } = resolvePlace(env, options.cwd, home)
+  const other =
+    alike && `; what looks like the same repository is in ${alike} too: {"project": "${alike}"} in .mesh.json joins it`
+  return `the project and the operator of this directory are valid: ${project}${other ?? ''}`
 }
 
 /** Returns the environment variable whose value is not valid. */

@@ -164,3 +164,14 @@ test('the project comes from the directory when MESH_PROJECT is not set', async 
   expect(here.project).toMatch(/^work-[0-9a-f]{8}$/)
   expect(there.project).toMatch(/^other-place-[0-9a-f]{8}$/)
 })
+
+test('a text that is no name is looked for among titles where it stands alone, and shown in its own letters', async () => {
+  for (const [args, message] of [
+    [['send', '認証', '--json', '--', 'x'], '"認証" is not a session name'],
+    [['send', 'bob', 'fe#1', '--json', '--', 'x'], '"fe#1" is not a session name'],
+  ] as const) {
+    const done = await mesh.run([...args], { as: 'alice' })
+    expect([done.code, done.error.message]).toEqual([2, message])
+  }
+  expect(await mesh.texts('bob')).toEqual([])
+})

@@ -1,15 +1,15 @@
 /** `mesh ask`: send, and print the reply. */
 
 import { visible } from '../../../core/render.ts'
-import { formatRecipient, newId, parseRecipient } from '../../../wire/names.ts'
+import { newId } from '../../../wire/names.ts'
 import type { Context, Values } from '../../command.ts'
-import { checkThread } from '../../input/values.ts'
+import { checkThread, readRecipient } from '../../input/values.ts'
 import { taken } from './messages.ts'
 import { readContent, transmit, withoutHandover } from './sending.ts'
 
 export async function run(context: Context<Values<'thread' | 'intent' | 'timeout'>>): Promise<undefined> {
   const { flags, out } = context
-  const to = formatRecipient(parseRecipient(context.args[0]!))
+  const to = readRecipient(context.args[0]!)
   const read = readContent(context.flags, await context.text())
   const content = { intent: 'request', ...read, wait: 'reply' as const, id: newId('m') }
   const thread = flags.thread !== undefined && { thread: checkThread(flags.thread) }

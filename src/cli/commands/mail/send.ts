@@ -5,7 +5,7 @@ import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
 import { formatRecipient, parseRecipient } from '../../../wire/names.ts'
 import { type Context, needs, type Values } from '../../command.ts'
-import { checkId, checkThread } from '../../input/values.ts'
+import { checkId, checkThread, readRecipient } from '../../input/values.ts'
 import { fail, type Output } from '../../output.ts'
 import { type Content, readContent, sentLine, transmit, withoutHandover } from './sending.ts'
 
@@ -35,6 +35,8 @@ function readRecipients(args: readonly string[]): string[] {
   if (args.length > limits.recipients) {
     throw new MeshError('bad_request', `${args.length} recipients are too many, the limit is ${limits.recipients}`)
   }
+  // Of several all are checked here, before anything is sent.
+  if (args.length === 1) return [readRecipient(args[0]!)]
   return [...new Set(args.map((arg) => formatRecipient(parseRecipient(arg))))]
 }
 
