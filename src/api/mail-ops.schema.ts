@@ -2,7 +2,7 @@
 import * as z from 'zod/mini'
 import { intent, pairState } from '../wire/envelope.schema.ts'
 import { limits } from '../wire/limits.ts'
-import { awaitedMail, type ToolMark } from './op.ts'
+import { awaitedMail, blockedBySend, blockedByWait, type ToolMark } from './op.ts'
 import { shownEvent } from './run-ops.schema.ts'
 import { id, message, sendState, shownStatus, someName, time, timeoutMs } from './shown.schema.ts'
 
@@ -51,6 +51,7 @@ export const mailOps = {
     about:
       'Send a message to a session (NAME), a topic (topic:T), a role (role:R), the people (operator) or everybody (@all).',
     tool: sends,
+    blocks: blockedBySend,
     isLocal: true,
     isLarge: true,
     request: z.object({
@@ -87,6 +88,7 @@ export const mailOps = {
       'Block until something happened: the next message (no targets), a named session is idle, ends or is lost, a message is replied to. For a session that you spawned: how its run ended, and its result.',
     tool: takes,
     awaits: awaitedMail,
+    blocks: blockedByWait,
     request: z.object({
       targets: z.optional(
         z

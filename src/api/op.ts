@@ -1,5 +1,7 @@
 /** The marks of an operation in the operations table, besides its request and its response. Pure. */
 
+import type { Cause } from '../wire/envelope.schema.ts'
+
 /** Form of an operation as an MCP tool. */
 export interface ToolMark {
   effect: 'reads' | 'changes' | 'removes'
@@ -13,6 +15,8 @@ export interface ToolMark {
 
 /** Requests that may wait, as far as their words are concerned. */
 interface Waiting {
+  to?: string
+  text?: string
   targets?: readonly string[]
   runs?: readonly string[]
   until?: string
@@ -25,6 +29,9 @@ export interface Awaited {
   /** The message whose answer it is: a question that the session asked is open already. */
   answerTo?: string
 }
+
+/** Whom or what a call waits for, as the cause of its session's state. */
+export type Blocked = Pick<Cause, 'kind' | 'name' | 'run' | 'text'>
 
 export interface Marks {
   about: string
@@ -40,6 +47,8 @@ export interface Marks {
   opens?: 'task' | 'files'
   /** Returns what a call waits for; null if for nothing. */
   awaits?(request: object): Awaited | null
+  /** Returns the same for those who look at the session; null if for nothing. */
+  blocks?(request: object): Blocked | null
 }
 
 const IDLE = 'until it is idle or ends'
@@ -51,6 +60,27 @@ export function awaitedMail({ targets = [], until }: Waiting): Awaited {
   if (targets[0]!.startsWith('m_')) return { what: `an answer to ${names}`, answerTo: targets[0]! }
   if (until === 'message') return { what: `a message from ${names}` }
   return { what: `${names}, ${until === 'end' ? 'until its end' : IDLE}` }
+}
+
+/** Returns `Marks.blocks` of `send`. */
+export function blockedBySend({ to = '', text = '', wait }: Waiting): Blocked | null {
+  return wait === 'reply' ? { kind: 'session', name: to, text } : null
+}
+
+/** Returns `Marks.blocks` of `wait`. */
+export function blockedByWait({ targets = [] }: Waiting): Blocked {
+  const names = targets.join(', ')
+  return targets.length === 0 || targets[0]!.startsWith('m_') ? { kind: 'message' } : { kind: 'session', name: names }
+}
+
+/** Returns `Marks.blocks` of `run_wait`. */
+export function blockedByRuns({ runs = [] }: Waiting): Blocked {
+  return { kind: 'run', run: runs.join(', ') }
+}
+
+/** Returns `Marks.blocks` of `task_claim`. */
+export function blockedByTask({ wait }: Waiting): Blocked | null {
+  return wait === true ? { kind: 'task' } : null
 }
 
 /** Returns `Marks.awaits` of `run_wait`. */

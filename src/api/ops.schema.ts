@@ -3,7 +3,7 @@
  * calls and the MCP tools. Every operation is `POST /v0/<op>` with one JSON object. Pure.
  */
 import * as z from 'zod/mini'
-import { door } from '../wire/envelope.schema.ts'
+import { cause, door } from '../wire/envelope.schema.ts'
 import { fileOps } from './file-ops.schema.ts'
 import { mailOps } from './mail-ops.schema.ts'
 import type { Marks, ToolMark } from './op.ts'
@@ -35,6 +35,7 @@ export const ops = {
       member: z.string(),
       epoch: z.int(),
       status: shownStatus,
+      cause: z.optional(z.nullable(cause)),
       unread: z.int(),
       topics: z.array(z.string()),
       roles: z.array(z.string()),
@@ -124,6 +125,8 @@ export const ops = {
       version: z.string(),
       connected: z.boolean(),
       doors: z.array(door),
+      /** Words of its client about its own state that this release does not know. Sidecars of 0.1.0 leave it out. */
+      unknownWords: z.optional(z.array(z.string())),
       /** The sidecar's own clock. */
       at: time,
       /** Null while the engine is away, or does not answer. */

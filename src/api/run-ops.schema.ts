@@ -2,7 +2,7 @@
 import * as z from 'zod/mini'
 import { limits } from '../wire/limits.ts'
 import { eventType, runKind, runState, usage } from '../wire/run.schema.ts'
-import { awaitedRuns } from './op.ts'
+import { awaitedRuns, blockedByRuns } from './op.ts'
 
 /** An id, a beginning of one that may be unique, or a name: of the run that goes on, else of the newest. */
 const someRun = z.string().check(z.minLength(1), z.maxLength(4096))
@@ -119,6 +119,7 @@ export const runOps = {
       'Block until one of the runs, or all of them, ended (or are idle, or made progress), and return how: reason, exit code, last words, result. Without it the ends of your own runs arrive as messages.',
     tool: { effect: 'reads', words: true },
     awaits: awaitedRuns,
+    blocks: blockedByRuns,
     request: z.object({
       runs: z.array(someRun).check(z.minLength(1), z.maxLength(limits.recipients)),
       all: z.optional(z.boolean()),

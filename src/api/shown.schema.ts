@@ -1,6 +1,6 @@
 /** Sessions and messages as answers show them. Part of the operations table. Pure. */
 import * as z from 'zod/mini'
-import { door, pairState } from '../wire/envelope.schema.ts'
+import { cause, door, pairState } from '../wire/envelope.schema.ts'
 
 export const time = z.string()
 /** Its grammar is checked by the handler, which answers `bad_name`. */
@@ -8,7 +8,19 @@ export const someName = z.string().check(z.maxLength(4096))
 export const id = z.string().check(z.maxLength(64))
 export const timeoutMs = z.int().check(z.minimum(0), z.maximum(2_147_483_647))
 
-export const shownStatus = z.enum(['starting', 'busy', 'idle', 'waiting', 'paused', 'unreachable', 'lost', 'gone'])
+/** A sidecar answers none of the two last ones: its callers make them of status and cause. */
+export const shownStatus = z.enum([
+  'starting',
+  'busy',
+  'idle',
+  'waiting',
+  'paused',
+  'unreachable',
+  'lost',
+  'gone',
+  'failed',
+  'compacting',
+])
 export const sendState = z.enum([
   'queued',
   'stored',
@@ -24,6 +36,10 @@ export const sendState = z.enum([
 export const session = z.object({
   name: z.string(),
   status: shownStatus,
+  /** What it does or waits for; null if nothing is known. Sidecars of 0.1.0 leave it out, and `since`. */
+  cause: z.optional(z.nullable(cause)),
+  /** Since when it does or waits for that, else has its status; null if that is not known. */
+  since: z.optional(z.nullable(time)),
   harness: z.string(),
   host: z.string(),
   pid: z.int(),

@@ -10,7 +10,7 @@ import {
   taskReason,
   taskText,
 } from '../wire/task.schema.ts'
-import { awaitedTask } from './op.ts'
+import { awaitedTask, blockedByTask } from './op.ts'
 
 const time = z.string()
 /** A full id, or a beginning that only one task has. */
@@ -110,6 +110,7 @@ export const taskOps = {
     tool: changes,
     opens: 'task',
     awaits: awaitedTask,
+    blocks: blockedByTask,
     request: z.object({
       op: operationId,
       id: z.optional(taskKey),

@@ -1,6 +1,6 @@
 /** Routes what a client shows of its session to the rooms concerned. */
 import type { Conversation, HarnessEvents } from '../harness/types.ts'
-import type { SessionStatus } from '../wire/envelope.schema.ts'
+import type { Cause, SessionStatus } from '../wire/envelope.schema.ts'
 import type { SessionEnd } from '../wire/session-end.ts'
 import type { Rooms } from './rooms.ts'
 
@@ -11,7 +11,7 @@ interface LivingSession extends Rooms {
 export function eventsOf(session: LivingSession): HarnessEvents {
   const { context, courier, runs, loops, edits, beginnings } = session
   return {
-    status: (status, waitingFor) => onStatus(session, status, waitingFor),
+    status: (status, cause = null) => onStatus(session, status, cause),
     turnEnded: (turn) => {
       runs.session?.turnEnded(turn)
       if (turn.text) courier.turnEnded()
@@ -31,11 +31,12 @@ export function eventsOf(session: LivingSession): HarnessEvents {
   }
 }
 
-function onStatus(session: LivingSession, status: SessionStatus, waitingFor?: string): void {
+function onStatus(session: LivingSession, status: SessionStatus, cause: Cause | null): void {
   session.touch()
+  session.doing.client = cause
   session.courier.status = status
   session.context.onStatus(status)
-  session.runs.session?.status(status, waitingFor)
+  session.runs.session?.status(status, cause)
 }
 
 /** Handles the beginning of a conversation. Resolves to the text for its model. */

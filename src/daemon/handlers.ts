@@ -16,7 +16,7 @@ import { stateHandlers } from './state/handlers.ts'
 import { taskHandlers } from './tasks/handlers.ts'
 
 const sidecarHandlers = {
-  async whoami({ record, courier, link, place, run, sessionId, unread, version }) {
+  async whoami({ record, courier, doing, link, place, run, sessionId, unread, version }) {
     return {
       name: record.name,
       project: place.project,
@@ -27,6 +27,7 @@ const sidecarHandlers = {
       member: record.member,
       epoch: record.epoch,
       status: courier.status,
+      cause: doing.cause,
       unread,
       topics: record.topics.map(({ name }) => name),
       roles: record.roles,
@@ -40,7 +41,9 @@ const sidecarHandlers = {
     const { link, courier, version, isNamed } = session
     const engine = link.up ? await link.store.health().catch(() => null) : null
     const name = isNamed ? session.record.name : null
-    return { name, version, connected: link.up, doors: courier.doors, at: new Date().toISOString(), engine }
+    const { unknownWords = [] } = session.harness
+    const at = new Date().toISOString()
+    return { name, version, connected: link.up, doors: courier.doors, unknownWords: [...unknownWords], at, engine }
   },
 
   async stop(session, _request, call) {
@@ -71,9 +74,10 @@ export function answersOf(session: Sidecar): Answer {
 }
 
 async function answer<O extends Op>(session: Sidecar, op: O, request: Parsed<O>, call: Call): Promise<Response<O>> {
-  const { awaits, opens } = marksOf(op)
+  const { awaits, blocks, opens } = marksOf(op)
   const { obligations } = session
-  const work = () => handlers[op](session, request, call)
+  const over = session.doing.wait(blocks?.(request) ?? null)
+  const work = () => handlers[op](session, request, call).finally(over)
   const awaited = awaits?.(request) ?? null
   const result = await (awaited === null ? work() : obligations.during(awaited, call, work))
   if (opens === 'task' && 'id' in result) obligations.touched(String(result.id))

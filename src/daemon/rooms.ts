@@ -36,6 +36,7 @@ import { enter } from './mail/send.ts'
 import { opened, type Storage } from './mail/storage.ts'
 import { actorOf, graceOf } from './names/actor.ts'
 import { Damage } from './names/damage.ts'
+import { Doing } from './names/doing.ts'
 import { type Names, openNames } from './names/names.ts'
 import { Naming } from './names/naming.ts'
 import { notifyPeople } from './names/people.ts'
@@ -91,6 +92,7 @@ export abstract class Rooms implements PolicySession {
   readonly damage: Damage
   readonly naming: Naming
   readonly presence: PresenceKeeper
+  readonly doing: Doing
   readonly recipients = new Recipients()
   readonly receipts: Receipts
   readonly steps: Steps
@@ -136,6 +138,7 @@ export abstract class Rooms implements PolicySession {
     this.damage = new Damage(this)
     this.naming = new Naming(this)
     this.presence = new PresenceKeeper(this)
+    this.doing = new Doing(this)
     this.receipts = new Receipts(log)
     this.steps = new Steps(this.receipts, this)
     this.incoming = new Incoming(this)
@@ -178,16 +181,10 @@ export abstract class Rooms implements PolicySession {
   }
 
   #openWitness(readRecord: ReadRecord): Witness {
-    const { home, log } = this
-    return new Witness({
-      home,
-      key: this.options.key,
-      log,
-      name: () => this.called,
-      store: () => (this.link.up ? this.link.store : null),
-      readRecord,
-      notifyPeople: (text) => notifyPeople(this, text),
-    })
+    const { home, log, options } = this
+    const store = () => (this.link.up ? this.link.store : null)
+    const about = { home, log, key: options.key, readRecord, store }
+    return new Witness({ ...about, name: () => this.called, notifyPeople: (text) => notifyPeople(this, text) })
   }
 
   /** Joins over a new connection, and does what an earlier attempt left undone. */

@@ -7,7 +7,7 @@
 import type { Offer } from '../core/mail/inbox.ts'
 import type { AgentEvidence } from '../core/runs/agent-end.ts'
 import type { Env, Home } from '../host/home.ts'
-import type { ProcessIdentity, SessionStatus } from '../wire/envelope.schema.ts'
+import type { Cause, ProcessIdentity, SessionStatus } from '../wire/envelope.schema.ts'
 import type { SessionEnd } from '../wire/session-end.ts'
 
 /** The arguments that a session is opened with. */
@@ -72,8 +72,8 @@ export type SubagentEnd = Pick<AgentEvidence, 'end' | 'clientSays' | 'error' | '
 
 /** Events of a session for its sidecar, in the order in which they happened. Nothing follows `ended`. */
 export interface HarnessEvents {
-  /** The status changed. `waitingFor` comes with `waiting`: the reason in the client's words. */
-  status(status: SessionStatus, waitingFor?: string): void
+  /** The status, or its cause, changed. A client that shows no causes leaves it out. */
+  status(status: SessionStatus, cause?: Cause | null): void
   /** A turn of the session's own ended, with the model's last words or an error. */
   turnEnded(turn: TurnEnd): void
   /** A conversation began, also in the same process (`clear`, `resume`). Resolves to the text for the model's start. */
@@ -141,6 +141,8 @@ export interface Harness {
   readonly conversation: Conversation
   /** The file of the client's own record of the conversation; null or absent if there is none. */
   readonly transcript?: string | null
+  /** Words of the client's about its own state that this release does not know. */
+  readonly unknownWords?: readonly string[]
   /** The ways in, best first. Empty: mail is read by the calls that the session makes. */
   readonly doors: readonly Door[]
   /** Returns the title that a person gave the session in the client; null without one. */

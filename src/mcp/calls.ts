@@ -2,6 +2,7 @@
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
 import type { Op, Request, Response } from '../api/ops.schema.ts'
 import type { Sidecar } from '../client/sidecar.ts'
+import { told } from '../wire/cause.ts'
 import { limits } from '../wire/limits.ts'
 import { newId, newOperation } from '../wire/names.ts'
 import { dataResult, errorResult, fitting, inboxText, type Result, sentText, textResult, waitText } from './results.ts'
@@ -52,7 +53,7 @@ async function run(sidecar: Sidecar, tool: Tool, args: Record<string, unknown>, 
   const body = op === 'wait' ? { targets: [], ...asked } : asked
   if (op === 'inbox') return textResult(await readInbox(ask, body, confirm))
   const answer = await ask(op, body)
-  if (!mark.messages) return dataResult(tool, answer)
+  if (!mark.messages) return dataResult(tool, isState(op) ? toldAll(answer) : answer)
   confirm((answer as { handover?: string }).handover)
   if (op === 'wait') return textResult(waitText(answer as Response<'wait'>))
   return textResult(sentText(answer as Response<'send'>, args.wait as string | undefined))
@@ -62,6 +63,14 @@ async function run(sidecar: Sidecar, tool: Tool, args: Record<string, unknown>, 
     if (handover === undefined) return
     call.afterAnswer(() => void sidecar.call('taken', { handover, shownBy: 'tool' }).catch(() => {}))
   }
+}
+
+function isState(op: Op): boolean {
+  return op === 'ps' || op === 'alive' || op === 'whoami'
+}
+
+function toldAll(answer: unknown): unknown {
+  return Array.isArray(answer) ? answer.map(told) : told(answer as Response<'alive'>)
 }
 
 type Ask = <O extends Op>(op: O, body: object) => Promise<Response<O>>

@@ -7,13 +7,14 @@ import { MeshError } from '../errors.ts'
 import type { SpawnedSession } from '../harness/types.ts'
 import { writeAtomic } from '../host/files.ts'
 import { files, readDone, writeDone } from '../run/dir.ts'
+import { failedWords } from '../wire/cause.ts'
 import { parseJson } from '../wire/codec.ts'
 import type { RunEvent } from '../wire/run.schema.ts'
 import { readSessionEnd } from '../wire/session-end.ts'
 import { misfits } from './schema.ts'
 
 type Seen = Pick<AgentEvidence, 'exit' | 'stop' | 'timedOutMs' | 'outOfMemory' | 'durationMs'>
-type Step = Pick<RunEvent, 'type'> & { text?: string; result?: string }
+type Step = Pick<RunEvent, 'type'> & Partial<Pick<RunEvent, 'text' | 'result' | 'reason' | 'reasonCode'>>
 
 export class AgentRun {
   readonly client: SpawnedSession
@@ -47,7 +48,7 @@ export class AgentRun {
     if (report.state === 'running' && (state === 'waiting' || state === 'idle')) return { type: 'run_progress' }
     // One that was started for a single prompt is over with its turn.
     if (report.state === 'idle' && this.#spec.background && state !== 'idle' && !this.saidDone)
-      return { type: 'run_idle', ...(report.result ? { result: report.result } : {}) }
+      return { type: 'run_idle', ...(report.result ? { result: report.result } : {}), ...failureOf(report) }
     return null
   }
 
@@ -92,6 +93,10 @@ export class AgentRun {
     if (!this.#spec.background) return 'own'
     return this.#last?.state === 'ended' ? agentEndOf(readSessionEnd(this.#last)) : 'killed'
   }
+}
+
+function failureOf({ error }: SessionReport): Pick<RunEvent, 'reason' | 'reasonCode'> {
+  return error ? { reason: failedWords(error), reasonCode: 'api_error' } : {}
 }
 
 /** A session that a result was asked of is completed only with one; also when its last message is nothing else. */

@@ -200,6 +200,32 @@ export const pairState = z.object({
 })
 export type PairState = z.output<typeof pairState>
 
+const causeName = z.string().check(z.maxLength(limits.causeName))
+const causeText = z.string().check(z.maxLength(limits.causeText))
+
+/**
+ * What a session does, or waits for, beside its status: a reader refuses a status that it does not know. A newer release
+ * may have kinds that this one does not know. Its words are a client's and a model's: escape them where they are shown.
+ */
+export const cause = z.object({
+  /** `tool`, `permission`, `question`, `dialog`, `session`, `run`, `message`, `task`, `error`, `compacting`, `shell`, `unknown`. */
+  kind: z.string().check(z.regex(/^[a-z][a-z_]{0,31}$/)),
+  since: time,
+  /** With `tool`: the tool. With `session`: the session whose answer, idleness or end is awaited, or several. */
+  name: z.optional(causeName),
+  /** With `permission`: the tool that asks for it. */
+  tool: z.optional(causeName),
+  /** With `tool` and `permission`: the beginning of the call's input. */
+  input: z.optional(causeText),
+  /** With `run`: the run that is awaited, or several. */
+  run: z.optional(causeName),
+  /** With `error`: its kind, in the words of the client or its service. */
+  error: z.optional(causeName),
+  /** The question, the error's message, or the client's own words. */
+  text: z.optional(causeText),
+})
+export type Cause = z.output<typeof cause>
+
 /** A session's heartbeat, in the presence bucket under its name. */
 export const presence = z.object({
   v: z.literal(1),
@@ -207,6 +233,9 @@ export const presence = z.object({
   name,
   epoch: z.int().check(z.minimum(1)),
   status: sessionStatus,
+  /** Since when it has that status. Absent in what earlier releases wrote. */
+  since: z.optional(time),
+  cause: z.catch(z.optional(cause), undefined),
   lastActivityAt: time,
   /** Open ones, best first. */
   doors: z.array(door).check(z.maxLength(16)),

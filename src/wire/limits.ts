@@ -136,6 +136,9 @@ export const limits = {
   promptChars: 256 * KIB,
   /** Characters of the JSON Schema of its result: its model reads it. */
   schemaChars: 16 * KIB,
+  /** Characters of a name, and of a text, in the cause of a session's state. */
+  causeName: 128,
+  causeText: 200,
   /** Characters of one progress text. */
   progressChars: 500,
   /** Bytes of each of a detached run's logs before it is rotated; one old file of each is kept. */

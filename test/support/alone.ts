@@ -3,6 +3,7 @@ export const alone = {
   loops: { note: () => null },
   context: { isDue: false, again: () => null },
   presence: { changed: () => {} },
+  doing: { cause: null },
   poke: () => {},
   record: { name: 'web', session: 'one' },
   sender: { said: () => null },

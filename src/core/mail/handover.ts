@@ -2,7 +2,9 @@
  * Decides which door the unread mail goes through and when: one hand-over in flight, settled on evidence only. Has
  * no text and performs nothing. Pure.
  */
-import type { SessionStatus } from '../../wire/envelope.schema.ts'
+
+import { causeWords } from '../../wire/cause.ts'
+import type { Cause, SessionStatus } from '../../wire/envelope.schema.ts'
 import { times } from '../../wire/limits.ts'
 
 export interface DoorView {
@@ -36,6 +38,8 @@ export interface InFlight {
 export interface Situation {
   now: number
   status: SessionStatus
+  /** What the session does or waits for, where that is known. */
+  cause?: Cause | null
   /** Since when the session has that status. */
   statusSince: number
   /** Best first; `available`: open, and not given up on for a while. */
@@ -181,16 +185,31 @@ export function waitsFor(situation: Situation): string | null {
   if (doors.length === 0) return null
   if (inFlight && (inFlight.handedAt !== null || (inFlight.screenedAt === null && !WITHDRAWABLE.has(inFlight.door))))
     return null
-  if (status === 'waiting') return 'the session asks its user something (a permission prompt)'
+  if (status === 'waiting') return askedWhat(situation.cause)
   if (status === 'paused') return 'the process of the session is stopped'
   if (status === 'starting') return 'the session is starting'
-  if (status === 'busy') return 'the session is busy: it goes in after the running tool call or at the end of the turn'
+  if (status === 'busy') return `${busyHow(situation.cause)} or at the end of the turn`
   if (hasFloor(situation)) return 'the user stopped the turn and has the floor'
   const door = bestDoor(situation)
   if (!hasWaking(situation)) return 'it starts no turn by itself: it goes in with the next prompt'
   if (door?.name === KEEPER)
     return 'nothing wakes the session now: it goes in with the next prompt, or as soon as something does'
   return door ? null : 'no door leads to the session now'
+}
+
+function askedWhat(cause: Cause | null | undefined): string {
+  if (cause?.kind === 'question') return `the session asks its user something: ${cause.text}`
+  if (cause?.kind === 'dialog' && cause.text) return `the session waits for its user (${cause.text})`
+  const call = cause?.kind === 'permission' ? `: ${cause.tool}${cause.input ? `: ${cause.input}` : ''}` : ''
+  return `the session asks its user something (a permission prompt)${call}`
+}
+
+/** A tool is not named: the reason of each would be one more. */
+function busyHow(cause: Cause | null | undefined): string {
+  if (cause?.kind === 'compacting') return 'the session is compacting its conversation: it goes in after that'
+  const isBlocked = cause && ['session', 'run', 'message', 'task'].includes(cause.kind)
+  if (isBlocked) return `the session ${causeWords(cause)}: it goes in after that`
+  return 'the session is busy: it goes in after the running tool call'
 }
 
 /** Returns the pause after the n-th offer in a row that led nowhere (1-based), in milliseconds. */

@@ -97,11 +97,12 @@ export function toSession(sighting: Sighting, status: ShownStatus): Session {
   return {
     name: record.name,
     status,
+    ...stateOf(record, open, status),
     harness: record.harness,
     host: record.process.host,
     pid: record.process.pid,
     cwd: record.cwd,
-    lastActivityAt: lastActivity(record, presence),
+    lastActivityAt: status === 'gone' && record.endedAt ? record.endedAt : lastActivity(record, presence),
     wake: doors.map((door) => door.name),
     doors: [...doors, ...(open?.shut ?? []).map((name) => ({ name, state: 'none' as const }))],
     unread: status === 'lost' || status === 'gone' ? null : (presence?.unread ?? 0),
@@ -113,6 +114,14 @@ export function toSession(sighting: Sighting, status: ShownStatus): Session {
     ...ending(record, status),
     ...(presence ? { version: presence.version } : {}),
   }
+}
+
+/** What it does or waits for, and since when. Of one that is silent only the silence is known. */
+function stateOf(record: NameRecord, presence: Presence | null, status: ShownStatus): Pick<Session, 'cause' | 'since'> {
+  if (status === 'lost' || status === 'gone') return { cause: null, since: record.endedAt ?? null }
+  if (status === 'unreachable' || !presence) return { cause: null, since: null }
+  const { cause, since } = presence
+  return { cause: cause ?? null, since: cause?.since ?? since ?? null }
 }
 
 /** The later of what heartbeat and record say; the beginning of time for a record that says nothing. */

@@ -51,7 +51,7 @@ function summary(event: RunEvent): string {
 
 function happened({ type, reason, durationMs, suspect, text, percent }: RunEvent): string {
   if (type === 'run_waiting') return `waits${text ? `: ${text}` : ''}`
-  if (type === 'run_idle') return 'is idle: its turn ended, it waits for a directive'
+  if (type === 'run_idle') return `is idle: its turn ${reason ?? 'ended'}, it waits for a directive`
   if (type === 'run_progress') return percent === undefined ? 'progress' : `progress ${percent} %`
   const took = durationMs === undefined ? '' : ` after ${(durationMs / 1000).toFixed(1)} s`
   return `${type.slice('run_'.length)}${reason ? `: ${reason}` : ''}${took}${suspect ? `, suspect: ${suspect}` : ''}`

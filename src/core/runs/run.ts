@@ -80,8 +80,11 @@ export function recordAfter(record: Progress, event: RunEvent): Progress {
     const { reason, reasonCode, suspect, exitCode, signal, durationMs, at: endedAt } = event
     return { ...record, seq, state, endedAt, ...defined({ reason, reasonCode, suspect, exitCode, signal, durationMs }) }
   }
-  const { text, percent } = event
-  return { ...record, seq, state, ...(event.type === 'run_progress' ? defined({ text, percent }) : {}) }
+  const { text, percent, reason, reasonCode } = event
+  const { reason: _, reasonCode: _code, ...rest } = record
+  // Of a turn that failed; the next step is after it.
+  if (event.type === 'run_idle') return { ...rest, seq, state, ...defined({ reason, reasonCode }) }
+  return { ...rest, seq, state, ...(event.type === 'run_progress' ? defined({ text, percent }) : {}) }
 }
 
 function defined<T extends object>(fields: T): T {

@@ -10,7 +10,7 @@ import type { Waiter } from '../../core/mail/waiters.ts'
 import { MeshError } from '../../errors.ts'
 import type { EvidenceState, Harness } from '../../harness/types.ts'
 import type { Settings } from '../../host/settings.ts'
-import type { DoorState, SessionStatus } from '../../wire/envelope.schema.ts'
+import type { Cause, DoorState, SessionStatus } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import type { Mailbox } from '../mail/mailbox.ts'
 import { type Handover, Unconfirmed, WaitingCalls } from './callers.ts'
@@ -26,6 +26,7 @@ interface ServedSession extends HandingSession {
   readonly harness: Pick<Harness, 'doors' | 'recall'>
   readonly settings: Pick<Settings, 'floorSeconds'>
   readonly presence: { changed(): void }
+  readonly doing: { readonly cause: Cause | null }
 }
 
 export class Courier {
@@ -67,6 +68,11 @@ export class Courier {
 
   get status(): SessionStatus {
     return this.#status
+  }
+
+  /** Since when the session has its status, ISO 8601. */
+  get since(): string {
+    return new Date(this.#statusSince).toISOString()
   }
 
   set status(status: SessionStatus) {
@@ -250,6 +256,7 @@ export class Courier {
     return {
       now: Date.now(),
       status: this.#status,
+      cause: this.#session.doing.cause,
       statusSince: this.#statusSince,
       doors: this.#doors.views(),
       deliverable: deliverable.length,

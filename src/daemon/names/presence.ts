@@ -7,6 +7,7 @@ import type { NameRecord, PairState, Presence } from '../../wire/envelope.schema
 import { times } from '../../wire/limits.ts'
 import { sessionEnd } from '../../wire/session-end.ts'
 import type { Session } from '../session.ts'
+import type { Doing } from './doing.ts'
 
 /** Gathers changes within this long into one heartbeat. */
 const GATHER_MS = 20
@@ -17,7 +18,8 @@ interface BeatingSession extends Session {
   readonly lastActivityAt: string
   readonly version: string
   readonly unread: number
-  readonly courier: Pick<Presence, 'status' | 'doors'> & { readonly shut: string[] }
+  readonly courier: Pick<Presence, 'status' | 'since' | 'doors'> & { readonly shut: string[] }
+  readonly doing: Pick<Doing, 'cause'>
   readonly loops: { pairs(): PairState[] }
   readonly inbound: { shown(): Pick<Presence, 'inbound' | 'held'> }
   /** Checks whether this session still owns its name. */
@@ -63,10 +65,12 @@ export class PresenceKeeper {
 
   /** Returns the current heartbeat; null without a name. */
   #current(): Omit<Presence, 'v' | 'kind'> | null {
-    const { isNamed, isEnding, courier, loops, inbound, lastActivityAt, unread, version, harness } = this.#session
+    const { isNamed, isEnding, courier, doing, loops, inbound, lastActivityAt, unread, version, harness } =
+      this.#session
     if (!isNamed || isEnding) return null
     const { name, epoch } = this.#session.record
-    const { status, doors, shut } = courier
+    const { status, since, doors, shut } = courier
+    const { cause } = doing
     const pairs = loops.pairs()
     const title = harness.title?.()
     const further = {
@@ -76,7 +80,8 @@ export class PresenceKeeper {
       ...(harness.voice?.() === 'none' ? { speaks: false } : {}),
       ...inbound.shown(),
     }
-    return { name, epoch, status, lastActivityAt, doors, unread, version, ...further }
+    const state = { status, ...(since ? { since } : {}), ...(cause ? { cause } : {}) }
+    return { name, epoch, ...state, lastActivityAt, doors, unread, version, ...further }
   }
 
   /** Writes the heartbeat now. */

@@ -3,6 +3,7 @@ import type { Session as Peer, Response } from '../../api/ops.schema.ts'
 import { MeshError } from '../../errors.ts'
 import { isAway, untilFound } from '../../link/until.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
+import { causeWords, toldStatus } from '../../wire/cause.ts'
 import { quote } from '../../wire/names.ts'
 import type { Session } from '../session.ts'
 
@@ -66,11 +67,14 @@ function find(sessions: readonly Peer[], name: string): Peer {
 }
 
 function eventOf(session: Peer, until: 'idle' | 'end'): SessionEvent | null {
-  const { name, status, reason, endedAt, lastActivityAt } = session
+  const { name, status, reason, cause, endedAt, lastActivityAt } = session
   const why = reason === undefined ? {} : { reason }
   if (status === 'gone') return { type: 'session_ended', name, status, at: endedAt ?? lastActivityAt, ...why }
   // Silent for long: it may not have ended, but there is nothing to wait for.
   if (status === 'lost') return { type: 'session_lost', name, status, at: endedAt ?? lastActivityAt, ...why }
-  if (until === 'idle' && status === 'idle') return { type: 'session_idle', name, status, at: lastActivityAt }
+  // At its prompt it is also after a turn that failed.
+  const failed = cause?.kind === 'error' ? { reason: causeWords(cause) } : {}
+  if (until === 'idle' && status === 'idle')
+    return { type: 'session_idle', name, status: toldStatus(status, cause), at: lastActivityAt, ...failed }
   return null
 }

@@ -16,9 +16,8 @@ import { files, readSpec, readStop } from '../../run/dir.ts'
 import { SupervisorLine } from '../../run/line.ts'
 import { RunReporter } from '../../run/reporter.ts'
 import { serveRun } from '../../run/socket.ts'
-
-import type { NameRecord, SessionStatus } from '../../wire/envelope.schema.ts'
-
+import { askedWords, failedWords, saysWhat } from '../../wire/cause.ts'
+import type { Cause, NameRecord, SessionStatus } from '../../wire/envelope.schema.ts'
 import { limits } from '../../wire/limits.ts'
 import type { RunState } from '../../wire/run.schema.ts'
 import type { SessionEnd } from '../../wire/session-end.ts'
@@ -32,6 +31,8 @@ const STEPS = { running: 'run_progress', waiting: 'run_waiting', idle: 'run_idle
 const BEGIN_MS = 100
 /** Time between tries for the run's lock, which a witness may have for a moment. */
 const AGAIN_MS = 500
+/** Time in which it is found what a session waits for. */
+const DETAIL_MS = 300
 
 interface SessionRunOptions {
   home: Home
@@ -57,7 +58,8 @@ export class SessionRun {
   #transcript: string | null = null
   /** The last state seen; null before the first turn. */
   #seen: Seen | null = null
-  #waitingFor: string | undefined
+  #cause: Cause | null = null
+  #detail: NodeJS.Timeout | null = null
   #turn: TurnEnd | null = null
   /** True once the last state seen is reported. */
   #isReported = true
@@ -84,15 +86,22 @@ export class SessionRun {
     this.#reporter?.detach()
   }
 
-  status(status: SessionStatus, waitingFor?: string): void {
+  status(status: SessionStatus, cause: Cause | null = null): void {
     const seen = SEEN[status]
     // Before its first turn a session waits for a directive too, but no turn of it ended.
-    if (!seen || seen === this.#seen || (seen === 'idle' && this.#seen === null)) return
+    if (!seen || (seen === 'idle' && this.#seen === null)) return
+    this.#cause = cause
+    if (seen === this.#seen) {
+      if (!this.#isReported && saysWhat(cause)) this.#reportSeen()
+      return
+    }
     this.#seen = seen
-    this.#waitingFor = waitingFor
     if (seen === 'running') this.#turn = null
     this.#isReported = false
-    this.#reportSeen()
+    if (this.#detail) clearTimeout(this.#detail)
+    // What it waits for comes a moment after the fact.
+    if (seen === 'waiting' && !saysWhat(cause)) this.#detail = setTimeout(() => this.#reportSeen(), DETAIL_MS)
+    else this.#reportSeen()
   }
 
   turnEnded(turn: TurnEnd): void {
@@ -109,7 +118,7 @@ export class SessionRun {
     if (this.#ended) return
     if (!this.#line && !this.#reporter) await this.#begin()
     this.#ended = true
-    if (this.#timer) clearTimeout(this.#timer)
+    for (const timer of [this.#timer, this.#detail]) if (timer) clearTimeout(timer)
     this.#noteTranscript()
     if (this.#line) {
       const reason = end.reason.slice(0, limits.reason)
@@ -231,12 +240,13 @@ export class SessionRun {
       this.#line.send(this.#report(this.#seen))
     } else {
       if (!this.#reporter) return
-      const { text, result, usage } = this.#report(this.#seen)
+      const { text, result, usage, error } = this.#report(this.#seen)
       const isWatched = !this.#reporter.spec.attended
       const words = {
         ...(text ? { text } : {}),
         ...(result && isWatched ? { result } : {}),
         ...(usage ? { usage } : {}),
+        ...(error ? { reason: failedWords(error).slice(0, limits.reason), reasonCode: 'api_error' } : {}),
       }
       this.#reporter.step(STEPS[this.#seen], words)
     }
@@ -253,7 +263,7 @@ export class SessionRun {
   #report(state: SessionReport['state']): SessionReport {
     const { name, harness } = this.#options
     const { text = null, error = null } = state === 'idle' || state === 'ended' ? (this.#turn ?? {}) : {}
-    const waitingFor = state === 'waiting' ? this.#waitingFor?.slice(0, limits.progressChars).toWellFormed() : undefined
+    const waitingFor = state === 'waiting' && this.#cause ? askedWords(this.#cause) : undefined
     return {
       op: 'session',
       session: harness.conversation.sessionId,

@@ -15,8 +15,10 @@ import type { HookEvent, RegistryEntry } from './hooks/event.schema.ts'
 import { isPersons } from './hooks/prompt-author.ts'
 import { Spool, type Spooled } from './hooks/spool.ts'
 import { StartAnswer } from './hooks/start-answer.ts'
+import { turnEnd } from './hooks/turn-end.ts'
 import { hasHooks } from './mcp-parent.ts'
 import { SidecarEvents } from './sidecar-events.ts'
+import { isAtPrompt } from './status/decide.ts'
 import { endReason, SessionEnd } from './status/end.ts'
 import { Lifeline } from './status/lifeline.ts'
 import { Registry } from './status/registry.ts'
@@ -24,7 +26,6 @@ import { Subagents } from './status/subagents.ts'
 import { StatusTracker } from './status/tracker.ts'
 import { VoiceWatch } from './status/voice.ts'
 import { EditWatch } from './transcript/edits.ts'
-import { modelError } from './transcript/end-record.ts'
 import { EvidenceReader } from './transcript/evidence.ts'
 import { lastSeen } from './transcript/last-seen.ts'
 
@@ -83,10 +84,11 @@ class ClaudeCode implements Harness {
     this.#doors = openDoors(options, this.#sidecar, () => this.#status.status, onRead)
     const onInterrupt = (at: number) => this.#status.turnStopped(at)
     this.#seen = new EvidenceReader(current.transcript, this.#doors, this.#sidecar, onInterrupt)
-    this.#status = new StatusTracker(isAttended(env), this.#seen, this.#sidecar)
+    this.#status = new StatusTracker(isAttended(env), this.#seen, this.#sidecar, log)
     this.#subagents = new Subagents(this.#sidecar, () => this.#spool.drain())
     this.#end = new SessionEnd(this.#seen, this.#subagents, this.#sidecar)
-    this.#edits = new EditWatch(current.transcript, (path) => this.#sidecar.open?.edited(path))
+    const onEdit = (path: string) => this.#sidecar.open?.edited(path)
+    this.#edits = new EditWatch(current.transcript, onEdit, (line) => this.#status.onLine(line))
     this.#startAnswer = new StartAnswer(options, this.#sidecar)
     this.doors = this.#doors.all.map((door) => this.#seen.observe(door))
   }
@@ -99,6 +101,10 @@ class ClaudeCode implements Harness {
     return this.#current.transcript
   }
 
+  get unknownWords(): readonly string[] {
+    return this.#status.unknownWords
+  }
+
   async start(events: HarnessEvents): Promise<void> {
     const { isContinued, transcript } = this.#current
     this.#sidecar.begin(events)
@@ -108,6 +114,7 @@ class ClaudeCode implements Harness {
       await this.#withdrawUnknown([])
     }
     this.#current.save()
+    this.#startAnswer.keep()
     // Before the sidecar's own handler: what SessionEnd said is the better reason.
     process.prependListener('SIGTERM', this.#onSignal)
     this.#registry.read()
@@ -179,7 +186,7 @@ class ClaudeCode implements Harness {
   #onSpooled(spooled: Spooled): void {
     const { name, event, at, text } = spooled
     const sidecar = this.#sidecar.open
-    if (this.#end.isOver || !sidecar) return
+    if (this.#end.isOver || !sidecar || this.#status.onHook(spooled)) return
     if (event?.agent_id !== undefined) {
       this.#subagents.onHook(spooled)
       return
@@ -189,13 +196,15 @@ class ClaudeCode implements Harness {
     else if (name === 'SessionStart' && event) this.#onStart(sidecar, spooled.id, event)
     else if (name === 'UserPromptSubmit') this.#onPrompt(sidecar, event?.prompt ?? '', at)
     else if (name === 'Stop' || name === 'StopFailure') {
-      sidecar.turnEnded(turnEnd(name, event))
-      this.#onStop(name, event?.background_tasks ?? [], at)
+      const turn = turnEnd(name, event)
+      sidecar.turnEnded(turn)
+      this.#onStop(turn, event?.background_tasks ?? [], at)
     } else if (name === 'SessionEnd') this.#onEnd(event?.reason ?? '')
   }
 
   #onStart(sidecar: HarnessEvents, id: string, event: HookEvent): void {
     if (event.source === 'clear' || event.source === 'resume') this.#status.begunAnew()
+    this.#status.begins()
     void this.#startAnswer.give(id, sidecar.conversation(this.#current.start(event)))
   }
 
@@ -209,11 +218,11 @@ class ClaudeCode implements Harness {
     if (isPersons(prompt)) sidecar.prompted()
   }
 
-  #onStop(name: string, background: unknown[], at: number): void {
+  #onStop({ error }: TurnEnd, background: unknown[], at: number): void {
     this.#doors.hook.onTurn()
     this.#edits.read()
-    if (name === 'Stop') this.#seen.onTurnEnd()
-    this.#status.turnEnded(at, background.length > 0)
+    if (!error) this.#seen.onTurnEnd()
+    this.#status.turnEnded(at, background.length > 0, error)
   }
 
   /** Ends the session, except on `clear` and `resume`, which begin another conversation in the same process. */
@@ -226,7 +235,8 @@ class ClaudeCode implements Harness {
 
   #onEntry(entry: RegistryEntry): void {
     // The hook at a turn's end comes before: idle without it means something else.
-    if (entry.status === 'idle') this.#spool.drain()
+    if (isAtPrompt(entry.status)) this.#spool.drain()
+    this.#doors.inbox.found(entry.messagingSocketPath)
     if (!hasHooks(this.#options.sessionDir)) this.#compare(entry)
     this.#status.registered(entry)
   }
@@ -252,6 +262,7 @@ class ClaudeCode implements Harness {
 
   #onBeat(): void {
     void this.#doors.module.start()
+    this.#startAnswer.keep()
     this.#registry.read()
     this.#spool.drain()
     this.#seen.read()
@@ -281,10 +292,4 @@ class ClaudeCode implements Harness {
     const isClean = !hasHooks(this.#options.sessionDir) && this.#registry.isRemoved
     this.#end.onDeath(sessionEnd(isClean ? 'ended' : 'killed'))
   }
-}
-
-function turnEnd(name: 'Stop' | 'StopFailure', event: HookEvent | null | undefined): TurnEnd {
-  const text = event?.last_assistant_message ?? null
-  if (name === 'Stop') return { text, error: null }
-  return { text: null, error: modelError(event?.error ?? 'unknown', text ?? '') }
 }

@@ -2,6 +2,7 @@
 import { homedir } from 'node:os'
 import type { Session } from '../../../api/ops.schema.ts'
 import { version } from '../../../client/version.ts'
+import { causeWords } from '../../../wire/cause.ts'
 import { paint } from '../../show/colour.ts'
 import { columns, indent, oneLine } from '../../show/columns.ts'
 import { ago } from '../../show/time.ts'
@@ -16,6 +17,7 @@ const colours: Record<string, string> = {
   busy: '33',
   idle: '32',
   waiting: '36',
+  failed: '31',
   lost: '31',
   unreachable: '31',
   gone: '2',
@@ -32,13 +34,13 @@ export function sessionLines(sessions: readonly Session[], view: View, all: bool
 
 /** Returns one row per session, without a header, for a watch that is read as a log. */
 export function changedLines(sessions: readonly Session[], view: View): string[] {
-  return columns(sessions.map((session) => withNotes(cells(session, view.now), notesOf(session))))
+  return columns(sessions.map((session) => withNotes(cells(session, view.now), notesOf(session, view.now))))
 }
 
 function table(sessions: readonly Session[], view: View): string[] {
   const rows = sessions.map((session) => cells(session, view.now))
   const colour = (row: number) => colours[sessions[row]!.status]
-  if (!view.isScreen) return columns([TITLES, ...rows.map((row, i) => withNotes(row, notesOf(sessions[i]!)))])
+  if (!view.isScreen) return columns([TITLES, ...rows.map((row, i) => withNotes(row, notesOf(sessions[i]!, view.now)))])
   const isSpread = new Set(sessions.map(({ host }) => host)).size > 1
   const isKept = (title: string) => view.full || !INNER.has(title) || (title === 'HOST' && isSpread)
   const kept = [...TITLES.keys()].filter((i) => isKept(TITLES[i]!))
@@ -62,7 +64,7 @@ function withNotes(row: readonly string[], notes: readonly string[]): string[] {
 }
 
 function notesBelow(session: Session, view: View): string[] {
-  return notesOf(session).map((note) => indent(fit(oneLine(note), view.width - NOTE_INDENT)))
+  return notesOf(session, view.now).map((note) => indent(fit(oneLine(note), view.width - NOTE_INDENT)))
 }
 
 function withShortPath(row: readonly string[]): string[] {
@@ -73,14 +75,15 @@ function withShortPath(row: readonly string[]): string[] {
 
 const MUTE = 'hears but cannot speak: a sandbox shuts its commands in, mesh doctor'
 
-function notesOf(session: Session): string[] {
-  const { name, reason, budget = [], speaks, title, version: theirs = version } = session
+function notesOf(session: Session, now: number): string[] {
+  const { name, reason, cause, since, budget = [], speaks, title, version: theirs = version } = session
   const holds = budget.filter(({ held }) => held > 0).map((pair) => `${pair.held} held from ${pair.with}`)
   const held = holds.length > 0 ? [`${holds.join(', ')}: mesh budget resume ${name}`] : []
   const titled = title && title !== name ? [`titled ${title}`] : []
   const older = theirs === version ? [] : [`of mesh ${theirs}`]
   const why = reason ? [reason] : []
-  return [...titled, ...older, ...why, ...(speaks === false ? [MUTE] : []), ...inboundOf(session), ...held]
+  const doing = cause ? [`${causeWords(cause)}${since ? `, ${ago(since, now)}` : ''}`] : []
+  return [...titled, ...older, ...why, ...doing, ...(speaks === false ? [MUTE] : []), ...inboundOf(session), ...held]
 }
 
 function inboundOf({ name, inbound, held = 0 }: Session): string[] {

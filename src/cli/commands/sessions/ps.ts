@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Session } from '../../../api/ops.schema.ts'
 import type { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
+import { told } from '../../../wire/cause.ts'
 import type { Context, Switches } from '../../command.ts'
 import type { Output } from '../../output.ts'
 import { oneLine } from '../../show/columns.ts'
@@ -23,7 +24,7 @@ export async function run({ flags, out, sidecar: find }: Context<Flags>): Promis
     return
   }
   if (flags.watch) return watch(sidecar, flags, out)
-  const sessions = await sidecar.call('ps', {})
+  const sessions = (await sidecar.call('ps', {})).map(told)
   if (out.json) await out.value(sessions)
   else await out.line(sessionLines(sessions, viewOf(flags, Date.now()), flags.all === true).join('\n'))
 }
@@ -52,7 +53,7 @@ async function watch(sidecar: Sidecar, flags: Flags, out: Output): Promise<never
 async function patiently(sidecar: Sidecar): Promise<Session[]> {
   for (;;) {
     try {
-      return await sidecar.call('ps', {})
+      return (await sidecar.call('ps', {})).map(told)
     } catch (error) {
       if (MeshError.from(error).code !== 'sidecar_down') throw error
       await sleep(WATCH_MS)

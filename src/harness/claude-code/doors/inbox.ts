@@ -2,7 +2,7 @@
  * The client's inbox socket. A frame starts a turn of an idle session within 0.2 s. The poster must belong to the
  * client's process tree, or a session in bypass mode screens the message and asks its user.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, lstatSync } from 'node:fs'
 import { MeshError } from '../../../errors.ts'
 import type { Env } from '../../../host/home.ts'
 import { connectPrivately } from '../../../host/listen.ts'
@@ -22,7 +22,7 @@ const RETRY_MS = 300_000
 export class InboxDoor implements Door {
   readonly name = 'inbox-socket'
   readonly #isOnly: () => boolean
-  readonly #path: string | undefined
+  #path: string | undefined
   readonly #token: string | undefined
   #budget = BUDGET
   #refilledAt = performance.now()
@@ -37,6 +37,11 @@ export class InboxDoor implements Door {
     this.#isOnly = isOnly
     this.#path = env.CLAUDE_CODE_MESSAGING_SOCKET || undefined
     this.#token = env.CLAUDE_CODE_MESSAGING_TOKEN || undefined
+  }
+
+  /** Takes the path that the client's registry names: a hook that ran before the socket was open did not have it. */
+  found(path: string | undefined): void {
+    if (path && path !== this.#path && !this.#exists() && isOwnSocket(path)) this.#path = path
   }
 
   /** During a turn the client takes a frame in between two tool calls; a person's Esc then starts a turn with it. */
@@ -95,6 +100,11 @@ export class InboxDoor implements Door {
     this.#budget = Math.min(BUDGET, this.#budget + steps)
     this.#refilledAt += steps * REFILL_MS
   }
+}
+
+function isOwnSocket(path: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false })
+  return stat?.isSocket() === true && stat.uid === process.getuid?.()
 }
 
 /**

@@ -4,6 +4,8 @@
 # Never disturb the session: exit 2 would block the user, so every way out is exit 0.
 # POSIX sh: dash, bash (3.2 too, as macOS has it), zsh and busybox run it as their sh.
 
+# bash takes options from an exported SHELLOPTS.
+set +euvxC
 event=$1 pid=$2 form=${3:-settings}
 case $pid in '' | *[!0-9]*) exit 0 ;; esac
 home=@HOME@
@@ -57,9 +59,17 @@ spool() {
   return 1
 }
 
-# Gives a waiting text to the model. mv decides between takers: exactly one gets it.
+# Gives a waiting text to the model. mv decides between takers: exactly one gets it. It is a JSON string: what a full or
+# broken disk left of one is no text.
 give() {
   [ -e "$dir/$1" ] && mv -f "$dir/$1" "$dir/taken-$$" || return 1
+  case $(head -c 1 "$dir/taken-$$")$(tail -c 1 "$dir/taken-$$") in
+  '""') ;;
+  *)
+    rm -f "$dir/taken-$$"
+    return 1
+    ;;
+  esac
   printf '{"hookSpecificOutput":{"hookEventName":"%s","additionalContext":' "$event"
   cat "$dir/taken-$$"
   printf '}}\n'
@@ -72,7 +82,7 @@ give_mail() {
 
 # Wakes an idle session with the waiting mail: the settings line passes on the text and the exit code.
 wake() {
-  [ -e "$dir/@WATCHED@" ] && mv -f "$dir/@WATCHED@" "$dir/taken-$$" || return
+  [ -s "$dir/@WATCHED@" ] && mv -f "$dir/@WATCHED@" "$dir/taken-$$" || return
   cat "$dir/taken-$$" >&3
   mv -f "$dir/taken-$$" "$dir/spool/MailTaken-$$.json"
   exit "$wake_exit"
@@ -292,6 +302,13 @@ UserPromptSubmit)
   ;;
 FileChanged)
   wake
+  ;;
+CwdChanged)
+  # The client forgets what it watches when its directory changes.
+  [ -s "$dir/@WATCH_PATHS@" ] || exit 0
+  printf '{"hookSpecificOutput":{"hookEventName":"CwdChanged","watchPaths":'
+  cat "$dir/@WATCH_PATHS@"
+  printf '}}\n'
   ;;
 *)
   spool

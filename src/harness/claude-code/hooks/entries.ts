@@ -10,11 +10,16 @@ const HOOK_TIMEOUT_S = 10
 /** Ends every line of mesh's, whatever version wrote it. */
 const MARK = '# mesh'
 
+/**
+ * Undoes options that bash takes from an exported SHELLOPTS. The trap ends a shell with 0 that gives up by itself: dash
+ * and busybox exit 2 when no process is left to fork.
+ */
+const GUARD = "set +euvxC; trap 'exit 0' EXIT; "
 /** `meshHome` of host/home.ts in sh. */
 const FIND_HOME =
-  'case $MESH_HOME in /*) H=$MESH_HOME ;; *) ' +
-  '[ -d /System/Library ] && H="$HOME/Library/Application Support/mesh" || ' +
-  `H=\${XDG_STATE_HOME:-$HOME/.local/state}/mesh ;; esac; `
+  `case \${MESH_HOME-} in /*) H=$MESH_HOME ;; *) ` +
+  `[ -d /System/Library ] && H="\${HOME-}/Library/Application Support/mesh" || ` +
+  `H=\${XDG_STATE_HOME:-\${HOME-}/.local/state}/mesh ;; esac; `
 /** Makes the script for a plugin that the client fetched by itself: `mesh install` may never have been run. */
 const PREPARE = `[ -r "$S" ] || sh "\${CLAUDE_PLUGIN_ROOT}/hooks/prepare.sh" >/dev/null 2>&1; `
 
@@ -33,7 +38,7 @@ export interface CommandHook {
 
 /** Returns mesh's entries for the client's settings, by event. `homeRoot` is the mesh home. */
 export function settingsHooks(homeRoot: string): Record<string, CommandHook[]> {
-  return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; `, event))
+  return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; ${GUARD}`, event))
 }
 
 /**
@@ -41,9 +46,9 @@ export function settingsHooks(homeRoot: string): Record<string, CommandHook[]> {
  * script at the start of a session if it is missing.
  */
 export function pluginHooks(homeRoot: string | null): Record<string, CommandHook[]> {
-  if (homeRoot !== null) return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; `, event, ' plugin'))
+  if (homeRoot !== null) return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; ${GUARD}`, event, ' plugin'))
   const isStart = (event: string) => event === 'SessionStart' || event === 'sidecar'
-  return hooksOf((event) => hookLine(FIND_HOME, event, ' plugin', isStart(event) ? PREPARE : ''))
+  return hooksOf((event) => hookLine(`${GUARD}${FIND_HOME}`, event, ' plugin', isStart(event) ? PREPARE : ''))
 }
 
 function hooksOf(line: (event: string) => string): Record<string, CommandHook[]> {
@@ -57,6 +62,10 @@ function hooksOf(line: (event: string) => string): Record<string, CommandHook[]>
     PostToolBatch: plain('PostToolBatch'),
     Stop: plain('Stop'),
     StopFailure: plain('StopFailure'),
+    PermissionRequest: plain('PermissionRequest'),
+    PreCompact: plain('PreCompact'),
+    PostCompact: plain('PostCompact'),
+    CwdChanged: plain('CwdChanged'),
     SubagentStart: plain('SubagentStart'),
     SubagentStop: plain('SubagentStop'),
     SessionEnd: plain('SessionEnd'),
@@ -88,13 +97,13 @@ export function unquoteWord(word: string | undefined): string | null {
  */
 function hookLine(setHome: string, event: string, form = '', prepare = ''): string {
   const file = { PostToolBatch: 'mail', FileChanged: WATCHED_FILE }[event]
-  const home = file ? `case $MESH_HOME in /*) M=$MESH_HOME ;; *) M=$H ;; esac; ` : ''
+  const home = file ? `case \${MESH_HOME-} in /*) M=$MESH_HOME ;; *) M=$H ;; esac; ` : ''
   const guard = file ? `[ -e "$M/run/cc-\${CLAUDE_PID:-$PPID}/${file}" ] && ` : ''
   // `exec` spares the sidecar's shell one waiting parent.
   const run = event === 'sidecar' ? 'exec sh' : 'sh'
   const tests = `${guard}[ -r "$S" ]`
   const isWake = event === 'FileChanged'
   const call = `${run} "$S" ${event} "\${CLAUDE_PID:-$PPID}"${form} ${isWake ? '3>&2 ' : ''}2>/dev/null`
-  const action = isWake ? `{ ${call}; [ $? = ${WAKE_EXIT} ] && exit 2; }` : call
+  const action = isWake ? `{ ${call}; [ $? = ${WAKE_EXIT} ] && trap - EXIT && exit 2; }` : call
   return `${setHome}S="$H/hooks/${SCRIPT_NAME}"; ${prepare}${home}${tests} && ${action}; exit 0 ${MARK}`
 }

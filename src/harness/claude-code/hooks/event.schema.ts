@@ -23,6 +23,9 @@ export const hookEvent = z.object({
   last_assistant_message: z.optional(z.string()),
   /** StopFailure: server_error, max_output_tokens, invalid_request, unknown ... */
   error: z.optional(z.string()),
+  /** PermissionRequest. */
+  tool_name: z.catch(z.optional(z.string()), undefined),
+  tool_input: z.catch(z.optional(z.record(z.string(), z.unknown())), undefined),
   /** Stop: subagents, shells and the like that are still running. */
   background_tasks: z.optional(z.array(z.unknown())),
 })
@@ -37,11 +40,13 @@ export const registryEntry = z.object({
   nameSource: z.catch(z.optional(z.string()), undefined),
   /** The process space of its pid: `linux:<machine id>:pid:[4026531836]`. */
   pidDomain: z.optional(z.string()),
-  /** Seen values: idle, busy, waiting. Absent in the first milliseconds. */
+  /** Seen values: idle, busy, waiting, shell. Absent in the first milliseconds. */
   status: z.optional(z.string()),
   statusUpdatedAt: z.optional(z.number()),
   /** With waiting: `permission prompt` and the like. */
   waitingFor: z.optional(z.string().check(z.maxLength(1000))),
+  /** The inbox socket, which may be opened after the first hooks ran. */
+  messagingSocketPath: z.catch(z.optional(path), undefined),
 })
 export type RegistryEntry = z.output<typeof registryEntry>
 
@@ -68,6 +73,25 @@ export const editLine = z.object({
     z.object({ filePath: path, structuredPatch: z.array(z.unknown()) }),
     z.object({ notebook_path: path, edit_mode: z.string(), error: z.optional(z.string()) }),
   ]),
+})
+
+/** A line of a transcript with tool calls of the model. */
+export const toolLine = z.object({
+  type: z.string(),
+  isSidechain: z.optional(z.boolean()),
+  timestamp: z.iso.datetime(),
+  message: z.object({
+    content: z.array(
+      z.nullable(
+        z.object({
+          type: z.string(),
+          id: z.optional(z.string()),
+          name: z.optional(z.string()),
+          input: z.optional(z.record(z.string(), z.unknown())),
+        }),
+      ),
+    ),
+  }),
 })
 
 const tokens = z.catch(z.int().check(z.minimum(0)), 0)

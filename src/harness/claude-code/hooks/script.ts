@@ -5,7 +5,7 @@ import { plainFlags } from '../../../host/process/node-flags.ts'
 import { limits } from '../../../wire/limits.ts'
 import template from './claude-code.sh'
 import { quoteWord } from './entries.ts'
-import { LEFT_FILE, SCRIPT_NAME, WAKE_EXIT, WATCHED_FILE } from './files.ts'
+import { LEFT_FILE, SCRIPT_NAME, WAKE_EXIT, WATCH_PATHS_FILE, WATCHED_FILE } from './files.ts'
 
 /** Limits the first prompt's wait for the sidecar's answer to 3 s: 60 steps of 4 ms and then 20 ms each. */
 const ANSWER_STEPS = 195
@@ -30,6 +30,7 @@ export function hookScript(paths: ScriptPaths): string {
     RUN_ENV: basename(runEnvPath('.')),
     WATCHED: WATCHED_FILE,
     SCRIPT: SCRIPT_NAME,
+    WATCH_PATHS: WATCH_PATHS_FILE,
     LEFT: LEFT_FILE,
     WAKE_EXIT: String(WAKE_EXIT),
   }

@@ -1,5 +1,5 @@
 /** Reads the events that hooks dropped, in their order, and removes what is left over. */
-import { type FSWatcher, lstatSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs'
+import { type FSWatcher, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { limits } from '../../../wire/limits.ts'
 import { type HookEvent, hookEvent } from './event.schema.ts'
@@ -24,6 +24,9 @@ export class Spool {
   readonly #onEvent: (spooled: Spooled) => void
   readonly #onLoss: (what: string) => void
   #watcher: FSWatcher | null = null
+  /** Of the folder that is watched. */
+  #inode: number | undefined
+  #isStarted = false
   #draining = false
 
   /** `onLoss` gets the events that are lost: an overflow mark, or a file that is no event. */
@@ -34,14 +37,33 @@ export class Spool {
   }
 
   start(): void {
+    this.#isStarted = true
     this.drain()
-    this.#watcher = watch(this.#dir, () => this.drain())
-    this.#watcher.on('error', () => this.stop())
   }
 
   stop(): void {
+    this.#isStarted = false
+    this.#unwatch()
+  }
+
+  #unwatch(): void {
     this.#watcher?.close()
     this.#watcher = null
+  }
+
+  /** Watches the folder, and makes it again where something that cleans up removed it. */
+  #watch(): void {
+    const inode = statSync(this.#dir, { throwIfNoEntry: false })?.ino
+    if (this.#watcher && inode === this.#inode) return
+    this.#unwatch()
+    try {
+      if (inode === undefined) mkdirSync(this.#dir, { mode: 0o700 })
+      this.#inode = statSync(this.#dir).ino
+      this.#watcher = watch(this.#dir, () => this.drain())
+      this.#watcher.on('error', () => this.#unwatch())
+    } catch {
+      // The whole session directory is gone, or watches are scarce: tried again with the next beat.
+    }
   }
 
   /** Takes all events out of the spool. Also called on a slow beat: a watcher may miss one. */
@@ -49,6 +71,7 @@ export class Spool {
     // An event may lead to a look for more.
     if (this.#draining) return
     this.#draining = true
+    if (this.#isStarted) this.#watch()
     try {
       for (const { path, id, at } of list(this.#dir)) {
         const spooled = read(path, id, at)

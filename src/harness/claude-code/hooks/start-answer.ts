@@ -5,7 +5,7 @@ import { writeAtomic } from '../../../host/files.ts'
 import type { SessionOptions } from '../../types.ts'
 import { CONTEXT_CHARS } from '../doors/mail-file.ts'
 import type { SidecarEvents } from '../sidecar-events.ts'
-import { WATCHED_FILE } from './files.ts'
+import { WATCH_PATHS_FILE, WATCHED_FILE } from './files.ts'
 
 /** A hook that waits takes its answer within a step of 20 ms. */
 const TAKEN_MS = 1000
@@ -13,10 +13,25 @@ const TAKEN_MS = 1000
 export class StartAnswer {
   readonly #options: Pick<SessionOptions, 'sessionDir' | 'log'>
   readonly #sidecar: SidecarEvents
+  /** A hook has made its folder. */
+  #isHooked = false
 
   constructor(options: Pick<SessionOptions, 'sessionDir' | 'log'>, sidecar: SidecarEvents) {
     this.#options = options
     this.#sidecar = sidecar
+  }
+
+  /** Makes sure that the hooks find what they need, which something that cleans up may have removed. */
+  keep(): void {
+    const { sessionDir, log } = this.#options
+    const [folder, paths] = [join(sessionDir, 'start'), join(sessionDir, WATCH_PATHS_FILE)]
+    try {
+      if (existsSync(folder)) this.#isHooked = true
+      else if (this.#isHooked && existsSync(sessionDir)) mkdirSync(folder, { mode: 0o700 })
+      if (!existsSync(paths) && existsSync(sessionDir)) writeAtomic(paths, JSON.stringify(watchPaths(sessionDir)))
+    } catch (error) {
+      log('debug', 'what the hooks need is not there', { error: String(error) })
+    }
   }
 
   /** Gives the hook `id` its text, or an empty one when that cannot be made, so that the hook stops waiting. */
@@ -47,12 +62,16 @@ export class StartAnswer {
   }
 }
 
+function watchPaths(sessionDir: string): string[] {
+  return [join(sessionDir, WATCHED_FILE)]
+}
+
 /** Returns the path of the answer, where nothing is once the hook has it. Throws if the disk refuses. */
 function writeAnswer(sessionDir: string, id: string, text: string): string {
   const hookSpecificOutput = {
     hookEventName: 'SessionStart',
     ...(text === '' ? {} : { additionalContext: text.slice(0, CONTEXT_CHARS) }),
-    watchPaths: [join(sessionDir, WATCHED_FILE)],
+    watchPaths: watchPaths(sessionDir),
   }
   const dir = join(sessionDir, 'start')
   mkdirSync(dir, { recursive: true, mode: 0o700 })

@@ -7,6 +7,8 @@ import type { SessionStatus } from '../../../wire/envelope.schema.ts'
  * s).
  */
 const SETTLE_MS = 250
+/** An unknown word of the registry is taken for busy for so long, where no turn is known to be over. */
+const UNKNOWN_MS = 10_000
 /** A prompt's hook comes up to 20 ms before the registry says `busy`; a refused prompt never gets there. */
 const PROMPT_MS = 1000
 
@@ -19,6 +21,19 @@ export interface Turn {
   reported?: boolean
   /** A prompt came while it ran. It may run as the next turn, and no hook shows when that begins. */
   queued?: boolean
+}
+
+/** The words of the registry for a client at its prompt. `shell`: a shell that a turn left in the background runs. */
+const AT_PROMPT = new Set(['idle', 'shell'])
+const WORDS = new Set([...AT_PROMPT, 'busy', 'waiting'])
+
+export function isAtPrompt(word: string | undefined): boolean {
+  return word !== undefined && AT_PROMPT.has(word)
+}
+
+/** Returns whether this release knows what the registry's word means. */
+export function isKnown(word: string): boolean {
+  return WORDS.has(word)
 }
 
 /** Returns the turn after a prompt's hook, which for a queued prompt fires when that is queued (2.1.329). */
@@ -78,26 +93,33 @@ export function decideStatus(evidence: StatusEvidence): StatusDecision {
   if (evidence.paused) return { status: 'paused', againMs: null }
   const idleSince = idleTime(evidence)
   if (idleSince === null) return { status: activeStatus(evidence), againMs: null }
-  const { now, turn, attended } = evidence
+  const { now, turn } = evidence
   if (turn?.running && turn.at > idleSince) {
     const left = turn.at + PROMPT_MS - now
     if (left > 0) return { status: 'busy', againMs: left }
   }
-  const certain = attended && evidence.registry?.status === 'idle'
-  const left = certain ? 0 : idleSince + SETTLE_MS - now
+  const left = idleSince + settleTime(evidence) - now
   if (left > 0) return { status: turn ? 'busy' : 'starting', againMs: left }
   return { status: 'idle', againMs: null }
 }
 
+function settleTime({ registry, turn, attended }: StatusEvidence): number {
+  if (attended && isAtPrompt(registry?.status)) return 0
+  const isSure = !registry || isKnown(registry.status) || (turn && !turn.queued)
+  return isSure ? SETTLE_MS : UNKNOWN_MS
+}
+
 /**
- * Returns the time since which the client has been idle; null if it is not. Without a registry the hooks decide. While
- * a subagent works in the background the registry says `busy`, though the session's own turn is over and a message
- * would start another.
+ * Returns the time since which the client has been idle; null if it is not. Without a registry the hooks decide, and
+ * where it says a word of a newer client: such a session is to be reached, so it is busy only while a turn is known to
+ * run. While a subagent works in the background the registry says `busy`, though the session's own turn is over and a
+ * message would start another.
  */
 function idleTime({ registry, turn, attended }: StatusEvidence): number | null {
   const stoppedAt = turn && !turn.running ? turn.at : null
   if (!registry) return stoppedAt
-  if (registry.status === 'idle') return registry.at
+  if (isAtPrompt(registry.status)) return registry.at
+  if (!isKnown(registry.status)) return turn?.running ? null : Math.max(registry.at, stoppedAt ?? 0)
   const alone = registry.status === 'busy' && attended && turn?.background === true
   return alone && stoppedAt !== null && stoppedAt > registry.at ? stoppedAt : null
 }

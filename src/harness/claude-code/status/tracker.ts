@@ -1,8 +1,13 @@
-/** Combines registry, hooks and transcript, and gives the sidecar the session's status when it changes. */
-import type { SessionStatus } from '../../../wire/envelope.schema.ts'
+/** Combines registry, hooks and transcript, and gives the sidecar the session's status and its cause when they change. */
+import { isDeepStrictEqual } from 'node:util'
+import type { Cause, SessionStatus } from '../../../wire/envelope.schema.ts'
+import type { SessionOptions, TurnEnd } from '../../types.ts'
 import type { RegistryEntry } from '../hooks/event.schema.ts'
+import type { Spooled } from '../hooks/spool.ts'
 import type { SidecarEvents } from '../sidecar-events.ts'
 import type { EvidenceReader } from '../transcript/evidence.ts'
+import { readInterrupt } from '../transcript/line-evidence.ts'
+import { CauseTracker } from './cause-tracker.ts'
 import {
   decideStatus,
   isInterrupted,
@@ -24,16 +29,18 @@ export class StatusTracker {
   #isOver = false
   #timer: NodeJS.Timeout | null = null
   #status: SessionStatus | null = null
-  #waitingFor: string | undefined
+  readonly #causes: CauseTracker
+  #cause: Cause | null = null
   #interrupted = false
   /** The turn that a person stopped just now. `unseen`: the transcript does not show it yet. */
   #stopped: { turn: Turn; unseen: boolean; timer: NodeJS.Timeout } | null = null
 
   /** `seen` reads the transcript, and forgets what went with a prompt that a person took back. */
-  constructor(attended: boolean, seen: EvidenceReader, sidecar: SidecarEvents) {
+  constructor(attended: boolean, seen: EvidenceReader, sidecar: SidecarEvents, log: SessionOptions['log']) {
     this.#evidence = { registry: null, turn: null, paused: false, attended }
     this.#seen = seen
     this.#sidecar = sidecar
+    this.#causes = new CauseTracker(log)
   }
 
   /** Gives the status as it is, also when nothing was seen yet. */
@@ -56,13 +63,41 @@ export class StatusTracker {
     return this.#evidence
   }
 
+  /** Words of the client's about its state that this release does not know. */
+  get unknownWords(): readonly string[] {
+    return this.#causes.unknownWords
+  }
+
+  /** Takes a hook that shows a cause; returns false for any other. */
+  onHook(spooled: Spooled): boolean {
+    const isOne = this.#causes.onHook(spooled)
+    if (isOne) this.#decide()
+    return isOne
+  }
+
+  /** Takes a line of the transcript. */
+  onLine(line: string): void {
+    if (this.#causes.onLine(line)) this.#decide()
+    const interruptedAt = readInterrupt(line)
+    if (interruptedAt !== null) this.turnStopped(interruptedAt)
+  }
+
+  /** A conversation begins, or goes on after a compaction. */
+  begins(): void {
+    this.#causes.turnBegins()
+    this.#decide()
+  }
+
   /** A prompt's hook ran, at this time of a file. */
   prompted(at: number): void {
+    // One that is queued begins no turn yet.
+    if (!this.#evidence.turn?.running) this.#causes.turnBegins()
     this.#know({ turn: promptedTurn(this.#evidence.turn, momentOf(at)) })
   }
 
   /** The hook at a turn's end ran. `background`: something of the turn goes on. */
-  turnEnded(at: number, background: boolean): void {
+  turnEnded(at: number, background: boolean, error: TurnEnd['error']): void {
+    this.#causes.turnEnded(at, error)
     const queued = this.#evidence.turn?.queued
     this.#know({ turn: { running: false, at: momentOf(at), background, queued } })
   }
@@ -80,8 +115,9 @@ export class StatusTracker {
     this.#know({ turn: null })
   }
 
-  registered({ status, statusUpdatedAt, waitingFor }: RegistryEntry): void {
-    this.#waitingFor = waitingFor
+  registered(entry: RegistryEntry): void {
+    const { status, statusUpdatedAt } = entry
+    this.#causes.registered(entry)
     this.#know({ registry: status ? { status, at: momentOf(statusUpdatedAt ?? Date.now()) } : null })
   }
 
@@ -111,16 +147,19 @@ export class StatusTracker {
   #decide(): void {
     if (this.#isOver) return
     const { status, againMs } = decideStatus({ ...this.#evidence, now: performance.now() })
+    const { cause, againMs: causeAgainMs } = this.#causes.decide(status)
     if (this.#timer) clearTimeout(this.#timer)
-    this.#timer = againMs === null ? null : setTimeout(() => this.#decide(), againMs)
+    const again = Math.min(againMs ?? Number.POSITIVE_INFINITY, causeAgainMs ?? Number.POSITIVE_INFINITY)
+    this.#timer = Number.isFinite(again) ? setTimeout(() => this.#decide(), again) : null
     const interrupted = isInterrupted(this.#evidence, status)
     const isOver = this.#interrupted && !interrupted
     this.#interrupted = interrupted
     // Nothing may go through a door between the two.
     if (interrupted) this.#reportStop()
-    if (status !== this.#status) {
+    if (status !== this.#status || !isDeepStrictEqual(cause, this.#cause)) {
       this.#status = status
-      this.#sidecar.open?.status(status, status === 'waiting' ? this.#waitingFor : undefined)
+      this.#cause = cause
+      this.#sidecar.open?.status(status, cause)
     }
     if (isOver) this.#sidecar.open?.interrupted(false)
   }

@@ -1,4 +1,4 @@
-/** Reports the files that a session and its subagents edit, from their transcripts: no process runs for a tool call. */
+/** Follows the transcripts of a session and its subagents for the files that they edit: no process runs for a tool call. */
 import { existsSync, type FSWatcher, readdirSync, statSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { BoundedMap } from '../../../core/bounded-map.ts'
@@ -32,6 +32,7 @@ function parse(line: string) {
 
 export class EditWatch {
   readonly #onEdit: (path: string) => void
+  readonly #onOwnLine: (line: string) => void
   #transcript: string | null
   #tail: Tail | null = null
   /** The transcript was missing at the last look: it will be all new. */
@@ -39,9 +40,11 @@ export class EditWatch {
   #subagents = new BoundedMap<string, Tail>(SUBAGENTS)
   #watcher: FSWatcher | null = null
 
-  constructor(transcript: string | null, onEdit: (path: string) => void) {
+  /** `onLine` gets each line of the session's own transcript. */
+  constructor(transcript: string | null, onEdit: (path: string) => void, onLine: (line: string) => void = () => {}) {
     this.#transcript = transcript
     this.#onEdit = onEdit
+    this.#onOwnLine = onLine
   }
 
   /**
@@ -53,7 +56,7 @@ export class EditWatch {
     if (this.#tail) this.#tail.read()
     else if (!existsSync(this.#transcript)) this.#isNew = true
     else {
-      this.#tail = new Tail(this.#transcript, (line) => this.#onLine(line), this.#isNew ? 0 : undefined)
+      this.#tail = new Tail(this.#transcript, (line) => this.#onMain(line), this.#isNew ? 0 : undefined)
       this.#tail.start()
     }
     if (!this.#watcher) this.#watchSubagents(join(this.#transcript.replace(/\.jsonl$/, ''), 'subagents'))
@@ -95,6 +98,11 @@ export class EditWatch {
     const tail = this.#subagents.get(name) ?? new Tail(join(dir, name), (line) => this.#onLine(line), 0)
     this.#subagents.set(name, tail)
     tail.read()
+  }
+
+  #onMain(line: string): void {
+    this.#onLine(line)
+    this.#onOwnLine(line)
   }
 
   #onLine(line: string): void {

@@ -176,6 +176,8 @@ describe('toSession', () => {
       name: 'api',
       status: 'busy',
       title: null,
+      cause: null,
+      since: null,
       harness: 'claude-code',
       host: 'build-1',
       pid: 1,

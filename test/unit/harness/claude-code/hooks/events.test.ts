@@ -7,14 +7,17 @@ import { context, describeEachShell, payload, silent } from './lab.ts'
 describeEachShell('hook events', (lab) => {
   const first = () => join(lab.dir, 'spool', lab.spooled()[0]!)
 
-  test.each(['UserPromptSubmit', 'Stop', 'StopFailure', 'SessionEnd'])('%s goes into the spool, as it is', (event) => {
-    expect(lab.run(event)).toMatchObject(silent)
-    const [name, ...rest] = lab.spooled()
-    expect(rest).toEqual([])
-    expect(name).toMatch(new RegExp(`^${event}-\\d+\\.json$`))
-    expect(readFileSync(first(), 'utf8')).toBe(payload(event))
-    expect(statSync(first()).mode & 0o777).toBe(0o600)
-  })
+  test.each(['UserPromptSubmit', 'Stop', 'StopFailure', 'SessionEnd', 'PreCompact', 'PermissionRequest'])(
+    '%s goes into the spool, as it is',
+    (event) => {
+      expect(lab.run(event)).toMatchObject(silent)
+      const [name, ...rest] = lab.spooled()
+      expect(rest).toEqual([])
+      expect(name).toMatch(new RegExp(`^${event}-\\d+\\.json$`))
+      expect(readFileSync(first(), 'utf8')).toBe(payload(event))
+      expect(statSync(first()).mode & 0o777).toBe(0o600)
+    },
+  )
 
   test('a large event goes through whole; one over the limit is cut', () => {
     const input = `${'x'.repeat(1_000_000)}\n`

@@ -1,6 +1,7 @@
 /** Runs the lines of the hooks as the client does, once with each shell as the `sh` that line and script find. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -90,6 +91,10 @@ export class HookLab {
     this.#shell = shell
   }
 
+  get name(): string {
+    return this.#shell.name
+  }
+
   setUp(): void {
     // A quote and a blank: paths of users hold such things.
     this.root = realpathSync(mkdtempSync(join(tmpdir(), "mesh hook's-")))
@@ -126,6 +131,14 @@ export class HookLab {
     const { input = payload(event), before = '', line = this.lines(event)[0]! } = options
     const env = { ...this.env, ...options.env }
     return spawnSync(this.sh, this.args(`${before}${line}`), { input, encoding: 'utf8', cwd: this.root, env })
+  }
+
+  /** Runs a line as a user who has no process left to start; root, whom no limit binds, as `nobody`. */
+  runWithoutForks(line: string) {
+    chmodSync(this.root, 0o755)
+    const user = process.getuid!() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+    const args = ['-c', 'ulimit -u 1; exec "$0" "$@"', this.sh, ...this.args(line)]
+    return spawnSync('bash', args, { input: '{}', encoding: 'utf8', cwd: '/', env: this.env, ...user })
   }
 
   /** Starts a line with nothing on its input; `output` is the stream that is read. */

@@ -67,6 +67,35 @@ describeEachShell('hooks give mail', (lab) => {
     expect(lab.run('PostToolBatch', { input: JSON.stringify(event) }).stdout).toBe(context('PostToolBatch', 'words'))
   })
 
+  test.each(['', '\0\0\0\0', '"half of a te', 'words'])(
+    'a damaged file (%j) is taken away and says nothing',
+    (text) => {
+      for (const [file, event] of [
+        ['mail', 'PostToolBatch'],
+        ['mail', 'Stop'],
+        ['mail', 'UserPromptSubmit'],
+        ['left', 'UserPromptSubmit'],
+      ] as const) {
+        lab.put(file, text)
+        expect(lab.run(event)).toMatchObject({ status: 0, stdout: '' })
+        expect(readdirSync(lab.dir)).toEqual(['spool'])
+      }
+    },
+  )
+
+  test('an empty file to wake with wakes nobody', () => {
+    lab.put('wake', '')
+    expect(lab.run('FileChanged')).toMatchObject(silent)
+  })
+
+  test('CwdChanged gives the watched paths again, once a sidecar has written them down', () => {
+    expect(lab.run('CwdChanged')).toMatchObject(silent)
+    lab.put('watch-paths', JSON.stringify([join(lab.dir, 'wake')]))
+    const hookSpecificOutput = { hookEventName: 'CwdChanged', watchPaths: [join(lab.dir, 'wake')] }
+    expect(lab.run('CwdChanged')).toMatchObject({ ...silent, stdout: `${JSON.stringify({ hookSpecificOutput })}\n` })
+    expect(lab.spooled()).toEqual([])
+  })
+
   test('one of many takers gets the mail', async () => {
     lab.put('mail', JSON.stringify('words'))
     const [line] = lab.lines('PostToolBatch')

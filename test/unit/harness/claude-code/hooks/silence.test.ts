@@ -3,9 +3,21 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { describeEachShell, payload } from './lab.ts'
+import { context, describeEachShell, payload } from './lab.ts'
 
-const all = ['UserPromptSubmit', 'PostToolBatch', 'Stop', 'StopFailure', 'SessionEnd', 'SessionStart', 'FileChanged']
+const all = [
+  'UserPromptSubmit',
+  'PostToolBatch',
+  'Stop',
+  'StopFailure',
+  'PermissionRequest',
+  'PreCompact',
+  'PostCompact',
+  'CwdChanged',
+  'SessionEnd',
+  'SessionStart',
+  'FileChanged',
+]
 
 describeEachShell('hooks never disturb the session', (lab) => {
   describe.each(all)('%s', (event) => {
@@ -57,6 +69,30 @@ describeEachShell('hooks never disturb the session', (lab) => {
       expect([status, stderr]).toEqual([0, ''])
       expect(lab.spooled().filter((name) => name.endsWith('.t'))).toEqual([])
     })
+  })
+
+  test.for(['UserPromptSubmit', 'FileChanged'])(
+    '%s: with no process left to fork it blocks nothing',
+    (event, { skip }) => {
+      if (lab.name.startsWith('bash')) skip('it tries again for half a minute, and never exits 2')
+      const [line] = lab.lines(event)
+      lab.put('mail', '"words"')
+      lab.put('wake', 'words')
+      // zsh runs no trap then: an error, which the client does not take for a refusal.
+      const status = lab.name.startsWith('zsh') ? 1 : 0
+      expect(lab.runWithoutForks(line!)).toMatchObject({ status, stdout: '' })
+    },
+  )
+
+  test('options that bash takes from the environment change nothing', () => {
+    for (const SHELLOPTS of ['nounset', 'errexit:nounset', 'noclobber:noglob', 'errexit:verbose:xtrace']) {
+      lab.put('mail', '"words"')
+      const { status, stdout } = lab.run('Stop', { env: { SHELLOPTS } })
+      expect([SHELLOPTS, status, stdout]).toEqual([SHELLOPTS, 0, context('Stop', 'words')])
+      expect(lab.run('UserPromptSubmit', { env: { SHELLOPTS } })).toMatchObject({ status: 0, stdout: '' })
+      expect(lab.events()).toEqual(['MailTaken', 'UserPromptSubmit'])
+      for (const name of lab.spooled()) rmSync(join(lab.dir, 'spool', name))
+    }
   })
 
   test('a full disk loses the event and nothing else', ({ skip }) => {

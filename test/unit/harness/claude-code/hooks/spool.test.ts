@@ -48,6 +48,29 @@ test('spool - later events are noticed', async () => {
   await expect.poll(() => events.length).toBe(1)
 })
 
+test.each([
+  ['removed', () => {}],
+  ['made anew by a hook', () => mkdirSync(dir)],
+])('spool - a folder that was %s under a living session is watched again', async (_, remake) => {
+  spool.start()
+  rmSync(dir, { recursive: true })
+  remake()
+  // As its beat does.
+  spool.drain()
+  drop('Stop-1', event('Stop'))
+  await expect.poll(() => events.length).toBe(1)
+})
+
+test('spool - of a session that was cleared away nothing is made', () => {
+  spool = new Spool(
+    join(dir, 'cc-1', 'spool'),
+    () => {},
+    () => {},
+  )
+  spool.start()
+  expect(readdirSync(dir)).toEqual([])
+})
+
 test('spool - an unfinished file waits; an abandoned one is swept', () => {
   writeFileSync(join(dir, 'Stop-1.t'), '{"hook')
   writeFileSync(join(dir, 'Stop-2.t'), '{"hook')

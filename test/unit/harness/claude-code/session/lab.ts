@@ -17,6 +17,8 @@ export let dir: string
 export let env: Record<string, string>
 let harness: Harness | undefined
 export let events: unknown[][]
+/** The causes of the status, as they were reported. */
+export let causes: unknown[]
 
 /** Gives each test of a file a client, its directories and a place for what the session reports. */
 export function useSession(): void {
@@ -29,6 +31,7 @@ export function useSession(): void {
     for (const name of ['spool', 'start']) mkdirSync(join(dir, name), { recursive: true })
     mkdirSync(join(root, 'config', 'sessions'), { recursive: true })
     events = []
+    causes = []
   })
   afterEach(async () => {
     vi.useRealTimers()
@@ -68,7 +71,10 @@ export async function start(
 ): Promise<Harness> {
   harness = create()
   await harness.start({
-    status: (status) => events.push(['status', status]),
+    status: (status, cause) => {
+      if (seen('status').at(-1)?.[0] !== status) events.push(['status', status])
+      causes.push(cause ?? null)
+    },
     conversation: (c) => {
       events.push(['conversation', c.source, c.sessionId])
       return conversation(c)

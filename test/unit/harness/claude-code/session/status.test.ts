@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { client, create, dir, env, events, hook, registry, root, seen, start, useSession } from './lab.ts'
+import { causes, client, create, dir, env, events, hook, registry, root, seen, start, useSession } from './lab.ts'
 
 useSession()
 
@@ -185,4 +185,26 @@ test('session - after Esc and a turn that ended, a busy client is in no turn', a
   await becomes('busy')
   await becomes('idle')
   expect(seen('interrupted')).toEqual([[true], [false]])
+})
+
+test('session - says what it waits for, that a turn failed, and that it compacts', async () => {
+  await start()
+  hook('UserPromptSubmit', { prompt: 'go' })
+  hook('PermissionRequest', { tool_name: 'Bash', tool_input: { command: 'rm x' } })
+  registry('waiting')
+  await expect.poll(() => causes.at(-1)).toMatchObject({ kind: 'permission', tool: 'Bash', input: 'rm x' })
+  hook('PreCompact')
+  await expect
+    .poll(() => {
+      registry('busy')
+      return causes.at(-1)
+    })
+    .toMatchObject({ kind: 'compacting' })
+  hook('PostCompact')
+  await expect.poll(() => causes.at(-1)).toBeNull()
+  hook('StopFailure', { error: 'server_error', last_assistant_message: 'API Error: 529' })
+  registry('idle')
+  await expect.poll(() => causes.at(-1)).toMatchObject({ kind: 'error', error: 'server_error', text: 'API Error: 529' })
+  hook('UserPromptSubmit', { prompt: 'again' })
+  await expect.poll(() => causes.at(-1)).toBeNull()
 })

@@ -19,7 +19,19 @@ test.each<[string, Partial<StatusEvidence>, string, number | null]>([
   ['the registry says idle', { registry: registry('idle', 0) }, 'idle', null],
   ['the registry says busy', { registry: registry('busy', 9000) }, 'busy', null],
   ['the registry says waiting', { registry: registry('waiting', 0) }, 'waiting', null],
-  ['a word of a newer client counts as busy', { registry: registry('dreaming', 0) }, 'busy', null],
+  ['a shell of an earlier turn runs in the background', { registry: registry('shell', 0) }, 'idle', null],
+  ['-p, a shell in the background', { registry: registry('shell', 10), attended: false }, 'starting', 240],
+  ['a word of a newer client, a turn runs', { registry: registry('dreaming', 0), turn: running(50) }, 'busy', null],
+  ['a word of a newer client, turn over', { registry: registry('dreaming', 9000), turn: stopped(300) }, 'idle', null],
+  ['a new word after the turn', { registry: registry('dreaming', 50), turn: stopped(9000) }, 'busy', 200],
+  ['a new word, no turn seen yet', { registry: registry('dreaming', 100) }, 'starting', 9900],
+  ['a new word, no turn seen for long', { registry: registry('dreaming', 11_000) }, 'idle', null],
+  [
+    'a new word, a prompt is queued',
+    { registry: registry('dreaming', 900), turn: { ...stopped(500), queued: true } },
+    'busy',
+    9500,
+  ],
   ['stopped by a signal', { registry: registry('idle', 0), paused: true }, 'paused', null],
   ['a prompt just submitted', { registry: registry('idle', 500), turn: running(20) }, 'busy', 980],
   ['a prompt that a hook refused', { registry: registry('idle', 5000), turn: running(2000) }, 'idle', null],
@@ -40,6 +52,11 @@ test.each<[string, Partial<StatusEvidence>, string, number | null]>([
 
 test.each<[string, Partial<StatusEvidence>, boolean]>([
   ['idle in the middle of a turn', { registry: registry('idle', 10), turn: running(5000) }, true],
+  [
+    'at its prompt in the middle of a turn, a shell runs',
+    { registry: registry('shell', 9), turn: running(5000) },
+    true,
+  ],
   ['idle with the end of the turn told', { registry: registry('idle', 10), turn: stopped(20) }, false],
   ['the turn goes on', { registry: registry('busy', 10), turn: running(5000) }, false],
   ['a prompt just submitted', { registry: registry('idle', 500), turn: running(20) }, false],
