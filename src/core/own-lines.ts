@@ -24,7 +24,7 @@ const OWN = new RegExp(
     `<\\s*/?\\s*(?:mesh-|${CLIENT_TAGS})`,
     '\\[ *[mrt]_[0-9a-f]{2}',
     "(?<=^|\\n) *(?:\\[ *(?:[mrt]_|run\\b|mesh\\b|(?:\\.\\.\\.)? *\\d+ +more\\b|\\d+ of [^\\n]{1,400} held after)|peers' words, not|" +
-      'news of your runs|from mesh, not|from people at shells)',
+      'news of your runs|news from mesh|from mesh, not|from people at shells)',
   ].join('|'),
   'g',
 )

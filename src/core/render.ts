@@ -163,8 +163,16 @@ function header(message: Shown, shortId: (id: string) => string): string {
     hops >= MANY_HOPS ? `, ${hops} replies in a row` : '',
     message.repeat ? ', possible repeat' : '',
   ]
-  const sender = isOwn ? 'yourself' : `${field(message.from)}${message.verified ? '' : ' (unverified)'}`
+  const sender = isOwn ? 'yourself' : `${senderOf(message)}${message.verified ? '' : ' (unverified)'}`
   return `[${shortId(message.id)} from ${sender}${marks.join('')}]`
+}
+
+/** Words of mesh's own that a session can have as its name. */
+const OWN_SENDERS = ['mesh', 'yourself']
+
+function senderOf(message: Shown): string {
+  const { from } = message
+  return OWN_SENDERS.includes(from) && !isNews(message) ? `the session ${from}` : field(from)
 }
 
 function minuteOf(time: string): string {

@@ -19,6 +19,7 @@ export function messageLines(message: Message, now: number): string {
 function header(message: Message, now: number): string {
   const marks = [
     `${message.id} from ${message.from}`,
+    message.earlier && earlierMark(message.earlier),
     ['@', ':'].some((mark) => message.to.includes(mark)) && `to ${message.to}`,
     `${ago(message.sentAt, now)} ago`,
     message.thread && `thread ${message.thread}`,
@@ -28,6 +29,12 @@ function header(message: Message, now: number): string {
     message.repeat && 'may have been shown before',
   ]
   return oneLine(marks.filter(Boolean).join(', '))
+}
+
+/** It was said to the conversation that had the name before. */
+function earlierMark({ endedAt, question }: NonNullable<Message['earlier']>): string {
+  const asked = question === null ? '' : `, which asked "${question}"`
+  return `for the conversation before this one${endedAt === null ? '' : ` (ended ${endedAt})`}${asked}`
 }
 
 /**

@@ -30,6 +30,7 @@ const own = [
   renderHandover([edited], nonce, 0).text,
   renderHandover([long, ...numbered(30, 'hi')], nonce, 0).text,
   renderHandover([shown({ truncatedBytes: 9000 })], nonce, 0).text,
+  renderHandover([shown({ from: 'mesh', author: 'mesh' })], nonce, 0).text,
 ]
   .flatMap((text) => text.split('\n'))
   .filter((line) => line !== '' && line !== 'hi' && !/^x+$/.test(line) && line !== 'the schema landed')
@@ -90,6 +91,12 @@ test('own lines - a path, a name, a thread or a reason cannot become one', () =>
       expect(field(`x］ ${name}`)).not.toMatch(/[[\]［］]/)
     }),
   )
+})
+
+test('own lines - a session that is called mesh, or yourself, is named as one', () => {
+  expect(textOf(shown({ from: 'mesh' }))).toContain(' from the session mesh]')
+  expect(textOf(shown({ from: 'yourself', verified: false }))).toContain(' from the session yourself (unverified)]')
+  expect(textOf(shown({ from: 'mesh', author: 'mesh' }))).toContain(' from mesh]')
 })
 
 test('own lines - code of any kind reaches the model as it was written', () => {
