@@ -4,14 +4,12 @@
  */
 import { expect, test } from 'vitest'
 import { engineStatus } from '../../src/engine/engine.ts'
-import { chooseSeed, FaultHome, FULL, until, untilAsync } from '../support/fault/home.ts'
+import { FaultHome, FULL, until, untilAsync } from '../support/fault/home.ts'
 import { Foe, noForeignUser } from '../support/lab/foe.ts'
 
 const ROUNDS = FULL ? 200 : 2
 const NAMES = ['a', 'b', 'c', 'd']
 const WAIT_MS = 30_000
-
-chooseSeed('capture')
 
 function portOf(mesh: FaultHome): number {
   return Number(new URL(engineStatus(mesh.home).url!).port)
