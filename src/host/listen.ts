@@ -17,9 +17,8 @@ export async function listenPrivately(server: Server, path: string): Promise<voi
 }
 
 /**
- * Connects to a socket that no other user can have made: in a directory of ours or, where that is everybody's, one of
- * ours. Any other gives an `error` and is not spoken to. One whose directory is not there yet is ENOENT: by the time of
- * the connection another user could have made it.
+ * Connects to a socket that no other user can have made. Any other gives an `error` and is not spoken to. One that is not
+ * there yet, or whose directory is not, is ENOENT: by the time of the connection another user could have made it.
  */
 export function connectPrivately(path: string): Socket {
   const socket = new Socket()
@@ -31,14 +30,22 @@ export function connectPrivately(path: string): Socket {
   return socket.connect(path)
 }
 
-/** Throws `denied` for a socket that may be another user's, else as `lstat(2)`. */
+/**
+ * Throws `denied` for a socket that is another user's, or could be a moment later: its directory must be ours or root's,
+ * and others must not write to it, except where nobody moves what is ours (/tmp). Else throws as `lstat(2)`.
+ */
 function checkOwner(path: string): void {
   const uid = process.getuid?.()
   // A pipe of Windows is in no directory.
   if (uid === undefined) return
-  const dir = lstatSync(dirname(path))
-  // Root's directory, where nobody puts a socket in the place of ours: /tmp, or one that only root may write.
-  const isGuarded = dir.uid === 0 && ((dir.mode & 0o1000) !== 0 || (dir.mode & 0o022) === 0)
-  if (!isGuarded) checkOwn(dir, dirname(path))
-  else if (lstatSync(path).uid !== uid) throw new MeshError('denied', `${path} belongs to another user`)
+  const parent = dirname(path)
+  const dir = lstatSync(parent)
+  if (dir.uid !== 0 || !dir.isDirectory()) checkOwn(dir, parent)
+  // Without a socket there is nothing to refuse: whoever listens makes the directory private first.
+  const socket = lstatSync(path)
+  const isSticky = (dir.mode & 0o1000) !== 0
+  if ((dir.mode & 0o022) !== 0 && !isSticky) {
+    throw new MeshError('denied', `other users may write to ${parent}`, { hint: `chmod 700 ${parent}` })
+  }
+  if (socket.uid !== uid) throw new MeshError('denied', `${path} belongs to another user`)
 }

@@ -51,7 +51,7 @@ function outcomeOf(path: string): Promise<string> {
   })
 }
 
-test('connect - a socket in a directory that is missing, a link or a file is not spoken to', async () => {
+test('connect - a socket in a directory that is missing, a link, a file or everybody’s is not spoken to', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'mesh-listen-'))
   const server = createServer()
   await listenPrivately(server, join(dir, 'own', 'sock'))
@@ -60,6 +60,9 @@ test('connect - a socket in a directory that is missing, a link or a file is not
   expect(await outcomeOf(join(dir, 'own', 'none'))).toBe('ENOENT')
   expect(await outcomeOf(join(dir, 'none', 'sock'))).toBe('ENOENT')
   expect(await outcomeOf(join(dir, 'link', 'sock'))).toBe('denied')
+  chmodSync(join(dir, 'own'), 0o777)
+  expect(await outcomeOf(join(dir, 'own', 'sock'))).toBe('denied')
+  expect(await outcomeOf('/dev/null/sock')).not.toBe('ok')
   await new Promise((resolve) => server.close(resolve))
   rmSync(dir, { recursive: true })
 })
