@@ -10,7 +10,7 @@ import { measureDoors } from './mail/doors.ts'
 import { measureHeal } from './mail/heal.ts'
 import { measureSend } from './mail/send.ts'
 import { measureStep } from './mail/step.ts'
-import { measureWake } from './mail/wake.ts'
+import { measureModuleWake, measureWake, measureWatchWake } from './mail/wake.ts'
 import { measureRuns } from './scale/runs.ts'
 import { full, measureScale, small } from './scale/scale.ts'
 import { measureCommand } from './session/command.ts'
@@ -31,6 +31,8 @@ const measurements: Record<string, (lab: Lab) => Row | Promise<Row>> = {
   send: measureSend,
   command: measureCommand,
   wake: measureWake,
+  'wake-mod': measureModuleWake,
+  'wake-watch': measureWatchWake,
   board: measureBoard,
   push: measureBoardPush,
   memory: measureMemory,

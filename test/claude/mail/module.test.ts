@@ -1,5 +1,5 @@
 /** Mesh's module in the real client: the contract that the first door rests on. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { clientVersion, type Interactive, kill, makeLab, newestVersion, runPrint, submit } from '../support/client.ts'
@@ -185,6 +185,49 @@ describe.each(FULL ? [newestVersion, clientVersion] : [clientVersion])('the modu
     const { id } = await mesh.send(name, word)
     await readBy(word)
     expect((await mesh.traced(id, 'surfaced')).evidence).toContain("mesh's module")
+  })
+
+  test.skipIf(suite.missing || !FULL)(
+    'what the client drops after Esc is told, kept, and goes another way',
+    async () => {
+      const { model, mesh, lab } = suite
+      const settings = join(lab.meshHome, 'settings.json')
+      writeFileSync(settings, JSON.stringify({ floorSeconds: 0 }))
+      try {
+        const { session, name } = await startIdle()
+        const [script, word] = ['stopped', 'dropped'].map((one) => `${one}-${session.pid}`) as [string, string]
+        model.script(script, [{ call: [heldTool().call] }])
+        await submit(session, `play ${script}`)
+        await eventually('the tool runs', () => session.screen().includes('until ['))
+        session.press('Escape')
+        await mesh.reaches(session.pid, 'idle')
+        const { id } = await mesh.send(name, word)
+        await readBy(word)
+        await mesh.traced(id, 'surfaced')
+        const steps = (await mesh.trace(id)).map(({ evidence }) => evidence)
+        expect(steps.some((evidence) => evidence.includes('the client did not start a turn'))).toBe(true)
+        await mesh.reaches(session.pid, 'idle')
+        expect(times(model.requests.filter(({ auxiliary }) => !auxiliary).at(-1)!.text, word)).toBe(1)
+      } finally {
+        rmSync(settings)
+      }
+    },
+  )
+
+  test.skipIf(suite.missing || !FULL)('a module that is gone gives the session back to hooks and socket', async () => {
+    const { mesh, lab } = suite
+    const { session, name } = await startIdle()
+    const folder = join(lab.meshHome, 'claude-code-module')
+    renameSync(folder, `${folder}.away`)
+    try {
+      await eventually('the door is shut', async () => !(await mesh.sessionOf(session.pid))?.wake.includes('mod'))
+      const word = `without-${session.pid}`
+      const { id } = await mesh.send(name, word)
+      expect((await readBy(word)).fresh).toContain('Another Claude session')
+      await mesh.traced(id, 'surfaced')
+    } finally {
+      renameSync(`${folder}.away`, folder)
+    }
   })
 
   testNothingLeft(suite)
