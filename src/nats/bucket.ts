@@ -152,10 +152,9 @@ export class Bucket<S extends z.ZodMiniType> {
   /** The latest records of a bucket that keeps history. Costs a consumer for as long as it takes. */
   async latest(): Promise<Entry<z.output<S>>[]> {
     const prefix = `$KV.${this.#name}.`
-    const stored = await readLast({ js: this.#js, jsm: this.#jsm }, this.#stream)
-    return stored.flatMap(
-      ({ subject, data, seq, at }) => this.#entry(subject.slice(prefix.length), data, seq, at) ?? [],
-    )
+    const { found, unreadable } = await readLast({ nc: this.#nc, js: this.#js, jsm: this.#jsm }, this.#stream)
+    if (unreadable > 0) this.#writes.unreadable(this.#stream, unreadable)
+    return found.flatMap(({ subject, data, seq, at }) => this.#entry(subject.slice(prefix.length), data, seq, at) ?? [])
   }
 
   /**

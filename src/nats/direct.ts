@@ -1,5 +1,12 @@
 /** Reads a stream by position with batched direct gets (nats-server 2.11+): no consumer is made. */
-import { DeliverPolicy, type JetStreamClient, type JetStreamManager, type StoredMsg } from '@nats-io/jetstream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type Consumer,
+  DeliverPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  type StoredMsg,
+} from '@nats-io/jetstream'
 import type { NatsConnection } from 'nats'
 import { whileOpen } from './connect.ts'
 import { isNotFound, toMeshError } from './errors.ts'
@@ -7,6 +14,9 @@ import { isNotFound, toMeshError } from './errors.ts'
 const PAGE = 1000
 /** The client's own limit covers only the first message. */
 const PAGE_TIMEOUT_MS = 5000
+
+/** A read of last messages that goes on for so long is looked at, whether it is stuck. */
+const LOOK_MS = 500
 
 interface Engine {
   nc: NatsConnection
@@ -55,27 +65,63 @@ export interface LastMessage {
 }
 
 /**
- * The last message of every subject of `stream`. By a consumer: a batched direct get of last messages takes 1,024
- * subjects at most (2.14: "too many results"). 10,000 messages of 500 bytes: 0.2 s.
+ * The last message of every subject of `stream`, and how many could not be read. By a consumer: a batched direct get of last
+ * messages takes 1,024 subjects at most (2.14: "too many results"). 10,000 messages of 500 bytes: 0.2 s.
  */
 export async function readLast(
-  engine: { js: JetStreamClient; jsm: JetStreamManager },
+  engine: Engine & { js: JetStreamClient },
   stream: string,
-): Promise<LastMessage[]> {
-  const found: LastMessage[] = []
+): Promise<{ found: LastMessage[]; unreadable: number }> {
   try {
     const consumer = await engine.js.consumers.get(stream, { deliver_policy: DeliverPolicy.LastPerSubject })
     const { num_pending: pending } = await consumer.info()
-    if (pending > 0) {
-      for await (const message of await consumer.consume({ max_messages: PAGE })) {
-        const { subject, data, seq, time } = message
-        found.push({ subject, data, seq, at: time.getTime() })
-        if (message.info.pending === 0) break
-      }
-    }
+    const found = pending === 0 ? [] : await readAll(consumer)
     await consumer.delete()
+    if (found !== null) return { found, unreadable: 0 }
+    const readable = await readLastByPosition(engine, stream)
+    return { found: readable, unreadable: Math.max(1, pending - readable.length) }
   } catch (error) {
     throw toMeshError(error)
   }
-  return found
+}
+
+/** Resolves to null when the consumer is stuck: a damaged message is the end of it (2.14). */
+async function readAll(consumer: Consumer): Promise<LastMessage[] | null> {
+  const found: LastMessage[] = []
+  const messages = await consumer.consume({ max_messages: PAGE })
+  const look = setInterval(() => void isStuck(consumer, found).then((is) => is && messages.stop()), LOOK_MS)
+  try {
+    for await (const message of messages) {
+      const { subject, data, seq, time } = message
+      found.push({ subject, data, seq, at: time.getTime() })
+      if (message.info.pending === 0) return found
+    }
+    return null
+  } finally {
+    clearInterval(look)
+    messages.stop()
+  }
+}
+
+/** True if the consumer delivered nothing between two looks but what is here. */
+async function isStuck(consumer: Consumer, found: readonly LastMessage[]): Promise<boolean> {
+  const before = found.length
+  const delivered = async () => (await consumer.info()).delivered.consumer_seq
+  try {
+    const first = await delivered()
+    await sleep(LOOK_MS)
+    return (await delivered()) === first && first === before && found.length === before
+  } catch {
+    return false
+  }
+}
+
+/** Reads everything. Of a subject whose last message is damaged, the one before it. */
+async function readLastByPosition(engine: Engine, stream: string): Promise<LastMessage[]> {
+  const last = new Map<string, LastMessage>()
+  for (const { subject, data, seq, time } of await readFrom(engine, stream, '>')) {
+    last.delete(subject)
+    last.set(subject, { subject, data, seq, at: time.getTime() })
+  }
+  return [...last.values()]
 }

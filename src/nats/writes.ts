@@ -15,6 +15,8 @@ export interface StoreListener {
   refused?(stream: string, error: MeshError): void
   /** Called when something in the store cannot be read any more, and was passed over. `what` is a noun. */
   damaged?(what: string): void
+  /** Called when records of a stream cannot be read. */
+  unreadable?(stream: string, count: number): void
 }
 
 export class Writes {
@@ -44,5 +46,9 @@ export class Writes {
       if (!this.#nc.isClosed()) for (const listener of this.#listeners) listener.refused?.(stream, refusal)
       throw refusal
     }
+  }
+
+  unreadable(stream: string, count: number): void {
+    for (const listener of this.#listeners) listener.unreadable?.(stream, count)
   }
 }

@@ -64,6 +64,10 @@ export class Damage implements StoreListener {
     void found.then(() => this.report())
   }
 
+  unreadable(stream: string, count: number): void {
+    this.damaged(`${count} of the ${nounOf(this.#session, stream)} (unreadable)`)
+  }
+
   /** Notes on disk how far the streams went. */
   async note(): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer)
@@ -112,12 +116,10 @@ export class Damage implements StoreListener {
   }
 
   #lossOf({ stream, createdAt, lastSeq, damaged }: Extent, mark: Mark, known: number): string[] {
-    const names = Object.entries(storeNames(this.#session.place.project))
-    const [bucket] = names.find(([, name]) => stream.endsWith(name))!
-    const noun = nouns[bucket as keyof typeof nouns]
+    const noun = nounOf(this.#session, stream)
     if (createdAt !== mark.createdAt && known > 0) return [`all ${noun} (positions 1 to ${known})`]
-    if (lastSeq < known) return [`the last ${noun} (positions ${lastSeq + 1} to ${known})`]
-    return damaged > mark.damaged ? [`${noun} (${damaged - mark.damaged}, damaged)`] : []
+    if (lastSeq < known) return [`the last ${known - lastSeq} ${noun} (positions ${lastSeq + 1} to ${known})`]
+    return damaged > mark.damaged ? [`${damaged - mark.damaged} of the ${noun}`] : []
   }
 
   /** Remembers the losses that `find` returns. */
@@ -159,4 +161,10 @@ export class Damage implements StoreListener {
       return null
     }
   }
+}
+
+function nounOf({ place }: Session, stream: string): string {
+  const names = Object.entries(storeNames(place.project))
+  const [bucket] = names.find(([, name]) => stream.endsWith(name))!
+  return nouns[bucket as keyof typeof nouns]
 }

@@ -73,7 +73,12 @@ function losses({ home }: Setup): Finding[] {
   return projectsOf(home).flatMap((project) => {
     const lost = readDamage(home, project).losses.filter(({ isSeen }) => !isSeen)
     if (lost.length === 0) return []
-    const cause = `project ${project} lost records: ${lost.map(({ at, what }) => `${what}, noticed ${at}`).join('; ')}`
+    const times = [...new Set(lost.map(({ at }) => at))]
+    const noticed = times.map((time) => {
+      const things = lost.filter(({ at }) => at === time).map(({ what }) => what)
+      return `${things.join(', ')}, noticed ${time}`
+    })
+    const cause = `project ${project} lost records: ${noticed.join('; ')}`
     const mend = async () => {
       await changeDamage(home, project, (damage) => {
         for (const loss of damage.losses) loss.isSeen = true

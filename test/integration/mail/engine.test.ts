@@ -153,7 +153,7 @@ test('a reader reads on where a damaged store gave its positions to other messag
   await loseTail(project, copy)
   const other = await back(carol)
   const { losses } = await untilReported(project)
-  expect(losses[0]!.what).toBe('the last messages (positions 2 to 4)')
+  expect(losses[0]!.what).toBe('the last 3 messages (positions 2 to 4)')
   for (const text of ['new one', 'new two', 'new three', 'new four']) await other.send('bob', text)
   const last = await back(bob)
   const messages = await last.messages(4)
