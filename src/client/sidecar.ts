@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { OnceOp, Op, Request, Response } from '../api/ops.schema.ts'
 import type { Env, Home } from '../host/home.ts'
-import { refusesSockets, sandboxed } from '../host/sandbox.ts'
+import { shutOff } from '../host/sandbox.ts'
 import { type CallOptions, call, Skew, Unreachable } from './client.ts'
 import { readRecord, type Target } from './find.ts'
 
@@ -91,8 +91,8 @@ export class Sidecar {
     const { operator } = this.target
     const { startOperator, awaitRestart } = await import('./spawn.ts')
     const { env, home } = this.#context
-    // Nothing that is started in such a sandbox could be spoken to.
-    if (await refusesSockets(home.root)) throw sandboxed(env, 'connecting to sidecars')
+    const shut = await shutOff(env, home.root)
+    if (shut) throw shut
     if (operator) {
       await this.#context.beforeStart?.()
       await startOperator({ ...this.target, operator }, env, home)

@@ -5,6 +5,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { closeSync, constants, openSync } from 'node:fs'
+import { isReadOnlyView } from './sandbox.ts'
 
 /** fcntl.h of macOS. */
 const O_EXLOCK = 0x20
@@ -32,13 +33,22 @@ export function openHeld(path: string, isThere = false): Held | null {
 /** True if another process holds the file; false where none does, or nobody could. Throws as `open(2)`. */
 export function isHeld(path: string): boolean {
   try {
-    const held = openHeld(path, true)
+    const held = isReadOnlyView(path) ? openToSee(path) : openHeld(path, true)
     if (held) closeSync(held.fd)
     return held === null
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
     throw error
   }
+}
+
+/** Where a sandbox shuts writing: a holder is seen all the same. */
+function openToSee(path: string): Held | null {
+  const fd = openSync(path, constants.O_RDONLY)
+  const taken = flock(fd)
+  if (taken !== false) return { fd, isHeld: taken === true }
+  closeSync(fd)
+  return null
 }
 
 function openLocked(path: string, flags: number): Held | null {

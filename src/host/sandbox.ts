@@ -78,6 +78,12 @@ export function isReadOnlyView(path: string): boolean {
   }
 }
 
+/** Returns why nothing that is started here could use the mesh home `root`: its sockets or its files are shut off; else null. */
+export async function shutOff(env: Env, root: string): Promise<MeshError | null> {
+  if (await refusesSockets(root)) return sandboxed(env, 'connecting to mesh')
+  return isReadOnlyView(root) ? sandboxed(env, `writing ${root}`) : null
+}
+
 /** proc_pid_mountinfo(5): the fifth field is the mount point, the sixth the view's options, the last the file system's. */
 function viewOf(path: string, mounts: string): boolean {
   const views = mounts.split('\n').flatMap((line) => {

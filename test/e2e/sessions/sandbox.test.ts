@@ -64,6 +64,21 @@ describe.skipIf(why !== null)(`in a sandbox${why ? ` (skipped: ${why})` : ''}`, 
     expect([filtered.code, JSON.parse(filtered.stderr).error.code]).toEqual([5, 'sandboxed'])
   })
 
+  test('mesh run prevents no command: it runs unsupervised, with its own code; what should outlive it is refused', async () => {
+    const say = ['run', '--json', '--', 'sh', '-c', 'echo said; exit 3']
+    const { code, stdout, stderr } = await boxed([...readOnly(), '--unshare-pid'], say, {}, true)
+    const [said, ended] = stdout.trim().split('\n')
+    expect([code, said]).toEqual([3, 'said'])
+    expect(JSON.parse(ended!)).toMatchObject({ state: 'failed', exitCode: 3, reasonCode: 'exited' })
+    expect(stderr).toContain('runs unsupervised')
+    const none = await boxed(readOnly(), ['run', '--', 'no-such-command'], {}, true)
+    expect([none.code, none.stdout]).toEqual([127, ''])
+    const late = await boxed(readOnly(), ['run', '--timeout', '100ms', '--', 'sleep', '60'], {}, true)
+    expect(late.code).toBe(124)
+    const detached = await boxed(readOnly(), ['run', '--detach', '--json', '--', 'true'], {}, true)
+    expect([detached.code, JSON.parse(detached.stderr).error.code]).toEqual([125, 'sandboxed'])
+  })
+
   test('mesh doctor names the sandbox alone, and sends nobody to another mesh home', async () => {
     const { code, stdout } = await boxed(readOnly(), ['doctor', '--json'], {}, true)
     expect(code).toBe(4)

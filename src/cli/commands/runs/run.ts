@@ -3,8 +3,10 @@ import { statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { basename, resolve } from 'node:path'
 import type { RunSpec } from '../../../api/supervisor.schema.ts'
+import { startAlone } from '../../../client/alone.ts'
 import { Refused, type StartedRun, startRun } from '../../../client/runs.ts'
 import { MeshError } from '../../../errors.ts'
+import { shutOff } from '../../../host/sandbox.ts'
 import { limits } from '../../../wire/limits.ts'
 import { checkName, newId, quote, toName } from '../../../wire/names.ts'
 import { type Context, misuse, type Switches, type Values } from '../../command.ts'
@@ -34,10 +36,10 @@ export async function run(context: Context<Flags>): Promise<number> {
 }
 
 async function supervise(context: Context<Flags>): Promise<number> {
-  const { env, home, out } = context
+  const { out } = context
   const spec = specOf(context)
   const passTo = spec.detach ? null : passSignals()
-  const started = await startRun(spec, env, home)
+  const started = await start(spec, context)
   if (spec.detach) return printStarted(context, spec.run, started.pid)
   passTo?.(started)
   const ended = await started.ended
@@ -48,6 +50,16 @@ async function supervise(context: Context<Flags>): Promise<number> {
   if (ended.exitCode === 0 && ended.state !== 'completed') return ENDED
   if (ended.exitCode !== null) return ended.exitCode
   return 128 + (constants.signals[ended.signal as NodeJS.Signals] ?? 0)
+}
+
+/** In a sandbox the command runs all the same; only what outlives this process needs a supervisor. */
+async function start(spec: RunSpec, { env, home, out }: Context<Flags>): Promise<StartedRun> {
+  const alone = await shutOff(env, home.root)
+  if (!alone) return startRun(spec, env, home)
+  if (spec.detach) throw alone
+  const started = await startAlone(spec, env)
+  out.note(`${alone.message}: ${spec.name} runs unsupervised, and nobody is notified of its end`)
+  return started
 }
 
 function specOf(context: Context<Flags>): RunSpec {
