@@ -243,9 +243,10 @@ function moveIn(claimant: Claimant, record: NameRecord): Claim {
 }
 
 /** The holders before, when another conversation takes the name. */
-function holders({ highWater }: Claimant, record: NameRecord): Pick<NameRecord, 'holders'> {
-  const { session, epoch: until, endedAt } = record
-  const last = { session, until, high: highWater, ...(endedAt === undefined ? {} : { endedAt }) }
+function holders({ highWater, now }: Claimant, record: NameRecord): Pick<NameRecord, 'holders'> {
+  // One whose end nobody has recorded yet had ended by now.
+  const { session, epoch: until, endedAt = now } = record
+  const last = { session, until, high: highWater, endedAt }
   return { holders: [...(record.holders ?? []), last].slice(-limits.earlierSessions) }
 }
 

@@ -33,15 +33,22 @@ export class Recipients {
   ): Promise<{ to: Recipient; epoch?: number; note: { note?: string } }> {
     if (to.kind === 'role' && store) return { to, note: await takerNote(store, to.name, me).catch(() => ({})) }
     if (to.kind === 'topic' && store) return { to, note: await readerNote(store, to.name, me).catch(() => ({})) }
-    if (to.kind !== 'session' || !store) return { to, note: {} }
+    if (to.kind !== 'session') return { to, note: {} }
+    if (!store) return { to, ...this.#lastSeen(to.name), note: {} }
     const found = await this.#inTurn(to.name, this.#holderOf(store, to.name).catch(undefinedIfAway))
-    if (found === undefined) return { to, note: {} }
+    if (found === undefined) return { to, ...this.#lastSeen(to.name), note: {} }
     if (!found) throw new MeshError('not_found', `there is no session ${quote(to.name)}`)
     const { name, state, reason, epoch } = found
     const notes = name === to.name ? [] : [`${to.name} is ${name} now`]
     if (!isOwned(found))
       notes.push(`${name} is ${state} (${reason ?? 'no reason known'}); the message waits for its return`)
     return { to: { kind: 'session', name }, epoch, note: notes.length > 0 ? { note: notes.join('; ') } : {} }
+  }
+
+  /** The holder of a name whom the sender knew before the engine went away. */
+  #lastSeen(name: string): { epoch?: number } {
+    const epoch = this.#kept.get(name)?.record?.epoch
+    return epoch === undefined ? {} : { epoch }
   }
 
   /** Keeps the messages of one sender in order: a known recipient does not overtake one that is being looked up. */

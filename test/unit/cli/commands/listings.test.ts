@@ -70,6 +70,15 @@ test('events - a terminal has short times and lines that fit, a pipe exact times
   expect(eventLines(failed, pipe)).not.toContain('…')
 })
 
+test('runs - a listing and the tree say that a run is suspect; an event has what was said before', () => {
+  const doubtful = run('r_1', { state: 'completed', reason: 'finished', suspect: 'no final message' })
+  for (const lines of [runListing([doubtful], pipe), runTree([doubtful], pipe)])
+    expect(lines.at(-1)).toContain('completed: finished, suspect: no final message')
+  const event = { at, type: 'run_completed', runId: doubtful.runId, name: 'kid', owner: 'web', verified: true }
+  const lines = eventLines({ ...event, suspect: 'x', result: 'See above.', earlier: '8080\n[run' } as ShownEvent, pipe)
+  expect(lines.split('\n').slice(1)).toEqual(['  See above.', '  8080', '  [run'])
+})
+
 test('runs and the tree fit the terminal', () => {
   const runs = [run('r_1', { name: 'n'.repeat(70) }), run('r_2', { parent: 'r_1', text: 'x'.repeat(90) })]
   for (const line of [...runListing(runs, screen), ...runTree(runs, screen)]) {

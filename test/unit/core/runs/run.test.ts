@@ -124,4 +124,6 @@ test('a record follows its events', () => {
     exitCode: 7,
     durationMs: 3012,
   })
+  const doubtful = { ...golden, type: 'run_completed', suspect: 'no final message' } as const
+  expect(recordAfter(after, doubtful)).toMatchObject({ state: 'completed', suspect: 'no final message' })
 })
