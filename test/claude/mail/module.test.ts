@@ -1,5 +1,5 @@
 /** Mesh's module in the real client: the contract that the first door rests on. */
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { clientVersion, type Interactive, kill, makeLab, newestVersion, runPrint, submit } from '../support/client.ts'
@@ -214,20 +214,37 @@ describe.each(FULL ? [newestVersion, clientVersion] : [clientVersion])('the modu
     },
   )
 
-  test.skipIf(suite.missing || !FULL)('a module that is gone gives the session back to hooks and socket', async () => {
-    const { mesh, lab } = suite
-    const { session, name } = await startIdle()
-    const folder = join(lab.meshHome, 'claude-code-module')
-    renameSync(folder, `${folder}.away`)
-    try {
-      await eventually('the door is shut', async () => !(await mesh.sessionOf(session.pid))?.wake.includes('mod'))
-      const word = `without-${session.pid}`
-      const { id } = await mesh.send(name, word)
-      expect((await readBy(word)).fresh).toContain('Another Claude session')
-      await mesh.traced(id, 'surfaced')
-    } finally {
-      renameSync(`${folder}.away`, folder)
+  test.skipIf(suite.missing || !FULL)('modules that hang give the session back to hooks and socket', async () => {
+    const { model, mesh, lab } = suite
+    const plugin = join(lab.root, 'spinner')
+    const files = {
+      '.claude-plugin/plugin.json': JSON.stringify({ name: 'spinner', version: '1.0.0' }),
+      'hooks/hooks.json': JSON.stringify({ hooks: {}, modules: ['./spin.js'] }),
+      'hooks/spin.js': `export const register = (on) => on('turn.start', async ($, e, next) => {
+        while (e.text.includes('spin')) {}
+        return next(e)
+      })`,
     }
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(plugin, name)), { recursive: true })
+      writeFileSync(join(plugin, name), text)
+    }
+    const session = await suite.terminal.start({ args: ['--plugin-dir', plugin] })
+    current = session
+    const { name } = await mesh.reaches(session.pid, 'idle')
+    await hasDoor(session.pid)
+    const [script, word] = ['spin', 'hung'].map((one) => `${one}-${session.pid}`) as [string, string]
+    const held = heldTool()
+    model.script(script, [{ call: [held.call] }, { say: 'done' }])
+    await submit(session, `play ${script}`)
+    await mesh.reaches(session.pid, 'busy')
+    const { id } = await mesh.send(name, word)
+    await mesh.waiting(session.pid, word)
+    held.release()
+    expect((await readBy(word)).fresh).toContain('hook additional context')
+    await mesh.traced(id, 'surfaced')
+    await mesh.reaches(session.pid, 'idle')
+    expect(times(model.requests.filter(({ auxiliary }) => !auxiliary).at(-1)!.text, word)).toBe(1)
   })
 
   testNothingLeft(suite)
