@@ -5,7 +5,8 @@ import type { SidecarRecord } from '../api/sidecar-record.schema.ts'
 import { MeshError } from '../errors.ts'
 import { readJson } from '../host/files.ts'
 import { type Env, type Home, operatorKey, sessionDir, socketPath } from '../host/home.ts'
-import { hidesProcesses, ownSpace, sandboxed, sandboxName } from '../host/sandbox.ts'
+import { isNested, processSpace } from '../host/process/space.ts'
+import { sandboxed, sandboxName } from '../host/sandbox.ts'
 
 const RECORD_BYTES = 64 * 1024
 const SESSION_KEY = /^cc-([1-9]\d{0,9})$/
@@ -64,7 +65,7 @@ export function refuseHidden(env: Env, home: Home): void {
 /** Where every process can be seen, one that is not there has ended. The space is that of the session's hook. */
 function mayBeHidden(env: Env): boolean {
   if (sandboxName(env) !== null) return true
-  return env.MESH_SPACE === undefined ? hidesProcesses() : env.MESH_SPACE !== ownSpace()
+  return env.MESH_SPACE === undefined ? isNested() : env.MESH_SPACE !== (processSpace() ?? '')
 }
 
 interface NamedSession {

@@ -141,7 +141,8 @@ export async function restartEngine(home: Home, env: Env, pid: number): Promise<
 export async function checkStoppable(home: Home): Promise<void> {
   const record = readRecord(home)
   const standing = record ? await standingOf(home, record) : 'over'
-  if (record && (standing === 'serves' || standing === 'held'))
+  if (record && standing === 'held') throw elsewhere(home, record, standing)
+  if (record && standing === 'serves')
     throw heldElsewhere(`its engine, process ${record.pid}, is not stopped from here`)
 }
 

@@ -8,7 +8,8 @@ import { MeshError } from '../errors.ts'
 import { isHeld } from '../host/hold.ts'
 import type { Home } from '../host/home.ts'
 import { foreignOwner, SPACE_HINT } from '../host/lock.ts'
-import { isOfOtherSpace, processState } from '../host/process/process.ts'
+import { bootId, hostName, isOfOtherSpace, processState } from '../host/process/process.ts'
+import { beatsElsewhere } from './beat.ts'
 import { knownEngineUser, nameOf } from './nkey.ts'
 import { serves } from './port.ts'
 import { dataDir, type EngineRecord, isStopped, storeLock } from './record.ts'
@@ -22,6 +23,7 @@ export type Standing = 'runs' | 'serves' | 'held' | 'unsure' | 'over'
 export async function standingOf(home: Home, record: EngineRecord): Promise<Standing> {
   const state = processState(record)
   if (state === 'alive' || state === 'paused') return 'runs'
+  if (record.boot !== bootId() && beatsElsewhere(home)) return 'held'
   // An identity with a space is exact. One of an earlier release says dead of what it cannot see.
   if (state === 'dead' && record.space !== undefined) return 'over'
   const user = knownEngineUser(home)
@@ -32,7 +34,10 @@ export async function standingOf(home: Home, record: EngineRecord): Promise<Stan
 }
 
 function hasSessionsElsewhere(home: Home): boolean {
-  return sessionLocks(home).some((path) => foreignOwner(path) !== null)
+  return sessionLocks(home).some((path) => {
+    const owner = foreignOwner(path)
+    return owner !== null && (isOfOtherSpace(owner) || owner.host === hostName())
+  })
 }
 
 function sessionLocks(home: Home): string[] {
@@ -44,7 +49,8 @@ function sessionLocks(home: Home): string[] {
 }
 
 /** The error where the engine is, or may be, another process space's or another host's, and does not answer here. */
-export function elsewhere(home: Home, { pid, host }: EngineRecord, standing: 'held' | 'unsure'): MeshError {
+export function elsewhere(home: Home, { pid, host, boot }: EngineRecord, standing: 'held' | 'unsure'): MeshError {
+  if (standing === 'held' && boot !== bootId()) return onOtherMachine(pid)
   if (standing === 'held') return heldElsewhere(`its engine, process ${pid}, cannot be reached from here`)
   const what = `process ${pid} of host ${host} was the last to open the store ${dataDir(home)}`
   return new MeshError('mesh_down', `${what}, and two engines on one store would damage it`, {
@@ -54,4 +60,10 @@ export function elsewhere(home: Home, { pid, host }: EngineRecord, standing: 'he
 
 export function heldElsewhere(why: string): MeshError {
   return new MeshError('mesh_down', `another process space holds this mesh home: ${why}`, { hint: SPACE_HINT })
+}
+
+function onOtherMachine(pid: number): MeshError {
+  return new MeshError('mesh_down', `another machine holds this mesh home: its engine is process ${pid} there`, {
+    hint: 'use mesh from there, or end its sessions and wait half a minute',
+  })
 }

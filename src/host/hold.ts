@@ -5,7 +5,6 @@
  */
 import { spawnSync } from 'node:child_process'
 import { closeSync, constants, openSync } from 'node:fs'
-import { isReadOnlyView } from './sandbox.ts'
 
 /** fcntl.h of macOS. */
 const O_EXLOCK = 0x20
@@ -19,9 +18,12 @@ export interface Held {
   readonly isHeld: boolean
 }
 
-/** Opens a file, makes it unless `isThere`, and holds it. Null if another process holds it. Throws as `open(2)`. */
-export function openHeld(path: string, isThere = false): Held | null {
-  const flags = constants.O_RDWR | (isThere ? 0 : constants.O_CREAT)
+/** Opens a file, makes it if need be, and holds it. Null if another process holds it. Throws as `open(2)`. */
+export function openHeld(path: string): Held | null {
+  return openWith(path, constants.O_RDWR | constants.O_CREAT)
+}
+
+function openWith(path: string, flags: number): Held | null {
   if (process.platform === 'darwin') return openLocked(path, flags)
   const fd = openSync(path, flags, 0o600)
   const taken = process.platform === 'linux' ? flock(fd) : null
@@ -33,22 +35,14 @@ export function openHeld(path: string, isThere = false): Held | null {
 /** True if another process holds the file; false where none does, or nobody could. Throws as `open(2)`. */
 export function isHeld(path: string): boolean {
   try {
-    const held = isReadOnlyView(path) ? openToSee(path) : openHeld(path, true)
+    // A sandbox may let it be read only.
+    const held = openWith(path, constants.O_RDONLY)
     if (held) closeSync(held.fd)
     return held === null
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
     throw error
   }
-}
-
-/** Where a sandbox shuts writing: a holder is seen all the same. */
-function openToSee(path: string): Held | null {
-  const fd = openSync(path, constants.O_RDONLY)
-  const taken = flock(fd)
-  if (taken !== false) return { fd, isHeld: taken === true }
-  closeSync(fd)
-  return null
 }
 
 function openLocked(path: string, flags: number): Held | null {

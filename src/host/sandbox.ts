@@ -1,12 +1,9 @@
 /** Recognizes a sandbox around this process. What it forbids and hides looks like other faults, to be mended elsewhere. */
-import { accessSync, constants, readFileSync, readlinkSync } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { MeshError } from '../errors.ts'
 import type { Env } from './home.ts'
-
-/** The process space that the kernel starts with (PROC_PID_INIT_INO): it hides no process of the machine. */
-const FIRST_SPACE = 'pid:[4026531836]'
 
 /** Returns the name of the sandbox whose variable is set: Claude Code's runtime sets it for the shells of a model. */
 export function sandboxName(env: Env): string | null {
@@ -20,21 +17,6 @@ export function sandboxed(env: Env, from: string, cause?: unknown): MeshError {
 
 /** Profiles of macOS let single sockets through; a system call filter, as Linux has it, all or none. */
 export const filtersSocketsByPath = process.platform === 'darwin'
-
-/** Returns the process space that this process is in; the same text for processes that see each other. */
-export function ownSpace(): string {
-  try {
-    return readlinkSync('/proc/self/ns/pid')
-  } catch {
-    // macOS has one.
-    return ''
-  }
-}
-
-/** Returns true where a process of this machine may live and not be seen. */
-export function hidesProcesses(): boolean {
-  return ![FIRST_SPACE, ''].includes(ownSpace())
-}
 
 /** What filters of system calls and profiles answer to the making of a socket; a file's mode answers EACCES. */
 const REFUSALS = new Set(['EPERM', 'EAFNOSUPPORT', 'ENOSYS'])

@@ -1,5 +1,6 @@
 /** The sidecar's link to the engine: connects, heals a dead engine, connects anew. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { BEAT_MS, beatFor } from '../engine/beat.ts'
 import { healEngine, startEngine } from '../engine/engine.ts'
 import { FETCHING, type Say } from '../engine/fetch.ts'
 import { engineUser } from '../engine/nkey.ts'
@@ -39,6 +40,7 @@ export class Link<Store> {
   /** The reason why the last try to connect failed. */
   #fault: MeshError | null = null
   #stopped = false
+  #beat: NodeJS.Timeout | null = null
   #mending = false
   #awaiting: (() => void)[] = []
   readonly #downListeners = new Set<() => void>()
@@ -127,6 +129,7 @@ export class Link<Store> {
 
   async stop(): Promise<void> {
     this.#stopped = true
+    if (this.#beat) clearInterval(this.#beat)
     this.stalls.stop()
     this.#lower()
     await this.#nc?.close().catch(() => {})
@@ -172,6 +175,7 @@ export class Link<Store> {
     const engine = await healEngine(home, env)
     this.#fault = null
     if (!engine?.url || this.#stopped) return
+    this.#startBeat()
     const nc = await connectEngine({ url: engine.url, user: engineUser(home), name: `mesh ${name}` }, () => {
       if (this.#nc !== nc) return
       this.#nc = null
@@ -194,6 +198,13 @@ export class Link<Store> {
       throw error
     }
     for (const resolve of this.#awaiting.splice(0)) resolve()
+  }
+
+  /** Goes on while the engine is away: it is started again by this machine. */
+  #startBeat(): void {
+    const { home } = this.#options
+    beatFor(home)
+    this.#beat ??= setInterval(() => beatFor(home), BEAT_MS).unref()
   }
 
   #checkOpen(nc: NatsConnection): void {

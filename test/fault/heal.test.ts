@@ -110,6 +110,19 @@ test('mesh down is obeyed by the sidecars that stay', async () => {
   expect(unread).toMatchObject([{ id, from: 'worker' }])
 })
 
+test('mesh down beside starting commands leaves no engine', { timeout: 300_000 }, async () => {
+  for (let round = 0; round < (FULL ? 20 : 2); round++) {
+    await mesh.json('up')
+    const starts = Array.from({ length: FULL ? 10 : 5 }, (_, i) => mesh.run('ps', '--as', `s${i}`))
+    await sleep(dice.below(800))
+    expect(await mesh.run('down')).toMatchObject({ code: 0 })
+    for (const { code, stderr } of await Promise.all(starts)) expect([0, 5], stderr).toContain(code)
+    // Longer than a sidecar takes that began meanwhile.
+    await sleep(SECOND / 2)
+    expect(serversOf(mesh.home)).toHaveLength(0)
+  }
+})
+
 test('a session killed with its sidecar is reported by a neighbour', { timeout: 300_000 }, async () => {
   const [plain, withWitness]: [number[], number[]] = [[], []]
   for (let round = 0; round < ROUNDS; round++) {

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { ownSpace } from '../../../src/host/sandbox.ts'
+import { processSpace } from '../../../src/host/process/space.ts'
 import { eventually, TestMesh } from '../../support/mesh.ts'
 
 let mesh: TestMesh
@@ -144,7 +144,7 @@ test('the operator’s name: --as, then MESH_NAME, then the login name', async (
 })
 
 test('a shell whose session has ended speaks as the operator', async () => {
-  const env = { MESH_SESSION: 'cc-999999999', CLAUDE_PID: '999999998', MESH_SPACE: ownSpace() }
+  const env = { MESH_SESSION: 'cc-999999999', CLAUDE_PID: '999999998', MESH_SPACE: processSpace() ?? '' }
   expect(await mesh.json(['whoami'], { as: 'alice', env })).toMatchObject({ name: 'alice' })
   const odd = { MESH_SESSION: '../../etc', CLAUDE_PID: '1; rm' }
   expect(await mesh.json(['whoami'], { as: 'alice', env: odd })).toMatchObject({ name: 'alice' })

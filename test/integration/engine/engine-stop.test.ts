@@ -1,14 +1,25 @@
 /** The engine: stopped, run in the foreground, and refused where its record or store is not what it should be. */
 import { once } from 'node:events'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { connect, type NatsConnection } from 'nats'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { engineStatus, healEngine, runEngineForeground, startEngine, stopEngine } from '../../../src/engine/engine.ts'
+import { beatFor } from '../../../src/engine/beat.ts'
+import {
+  askEngine,
+  engineStatus,
+  healEngine,
+  runEngineForeground,
+  startEngine,
+  stopEngine,
+} from '../../../src/engine/engine.ts'
 import { engineUser } from '../../../src/engine/nkey.ts'
+import { choosePort } from '../../../src/engine/port.ts'
+import { storeLock } from '../../../src/engine/record.ts'
+import { openHeld } from '../../../src/host/hold.ts'
 import { type Env, type Home, meshHome } from '../../../src/host/home.ts'
-import { commandLine, identifyProcess, processState } from '../../../src/host/process/process.ts'
+import { bootId, commandLine, identifyProcess, processState } from '../../../src/host/process/process.ts'
 import * as support from '../../support/engine.ts'
 import { isAlive, portOf, quiet, WAIT } from './engine-lab.ts'
 
@@ -178,4 +189,60 @@ test('runEngineForeground - waits while another engine of the home runs, then ta
 test('commandLine - of a process and of none', () => {
   expect(commandLine(process.pid)).toContain('node')
   expect(commandLine(2 ** 30)).toBe('')
+})
+
+test('startEngine - what began before mesh down does not undo it', async () => {
+  const began = Date.now() - 1
+  await stopEngine(home)
+  await expect(startEngine(home, env, quiet, began)).rejects.toMatchObject({ code: 'mesh_down' })
+  expect(support.serversOf(home)).toEqual([])
+  expect(await startEngine(home, env, quiet)).toMatchObject({ running: true })
+})
+
+test.skipIf(process.platform !== 'linux')(
+  'an engine that cannot be seen and does not answer has its store',
+  async () => {
+    const { pid } = await startEngine(home, env, quiet)
+    const unseen = { ...record(), space: 'pid:[1]', port: await choosePort(undefined) }
+    writeFileSync(join(home.engine, 'engine.json'), JSON.stringify(unseen))
+    const refused = {
+      code: 'mesh_down',
+      message: expect.stringContaining('another process space holds this mesh home'),
+    }
+    for (const act of [() => startEngine(home, env, quiet), () => healEngine(home, env), () => stopEngine(home)])
+      await expect(act()).rejects.toMatchObject(refused)
+    await expect(askEngine(home)).rejects.toMatchObject(refused)
+    expect(record()).toEqual(unseen)
+    expect(support.serversOf(home)).toEqual([pid])
+    process.kill(pid!, 'SIGKILL')
+    await expect.poll(() => isAlive(pid!), WAIT).toBe(false)
+    expect(await healEngine(home, env)).toMatchObject({ running: true })
+  },
+)
+
+test.skipIf(process.platform !== 'linux')('a store that another process holds is opened by no engine', async () => {
+  await startEngine(home, env, quiet)
+  await stopEngine(home)
+  const [before, store] = [record(), openHeld(storeLock(home))!]
+  await expect(startEngine(home, env, quiet)).rejects.toMatchObject({ code: 'mesh_down' })
+  expect(record()).toEqual(before)
+  closeSync(store.fd)
+  expect(await startEngine(home, env, quiet)).toMatchObject({ running: true })
+})
+
+test('an engine of another machine is left alone as long as the beat of its sessions is fresh', async () => {
+  await startEngine(home, env, quiet)
+  await stopEngine(home)
+  writeFileSync(join(home.engine, 'engine.json'), JSON.stringify({ ...record(), boot: 'another' }))
+  const beat = join(home.engine, 'beat')
+  writeFileSync(beat, 'another')
+  await expect(startEngine(home, env, quiet)).rejects.toMatchObject({
+    code: 'mesh_down',
+    message: expect.stringContaining('another machine'),
+  })
+  const old = new Date(Date.now() - 31_000)
+  utimesSync(beat, old, old)
+  expect(await startEngine(home, env, quiet)).toMatchObject({ running: true })
+  beatFor(home)
+  expect(readFileSync(beat, 'utf8')).toBe(bootId())
 })

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { operatorTarget, refuseHidden, sessionTarget } from '../../../src/client/find.ts'
 import { scrub } from '../../../src/client/spawn.ts'
 import { type Home, meshHome } from '../../../src/host/home.ts'
-import { ownSpace } from '../../../src/host/sandbox.ts'
+import { processSpace } from '../../../src/host/process/space.ts'
 
 let home: Home
 beforeEach(() => {
@@ -19,7 +19,7 @@ function record(key: string, content: unknown): void {
 }
 
 /** A session that has ended, as its own process space shows. */
-const gone = { MESH_SESSION: 'cc-1999999999', MESH_SPACE: ownSpace() }
+const gone = { MESH_SESSION: 'cc-1999999999', MESH_SPACE: processSpace() ?? '' }
 const mine = `cc-${process.pid}`
 const good = { pid: 1, name: 'api', project: 'p', version: '0.1.0' }
 
