@@ -19,6 +19,8 @@ test.each([
   ['held', 'held'],
   ['held-by-setting', 'held'],
   ['blocked-prompt', 'refused'],
+  ['plugin-prompt', 'surfaced'],
+  ['plugin-note', 'surfaced'],
   ['rewake', 'surfaced'],
   ['rewake-197', 'surfaced'],
 ])('transcript - the recorded %s line shows that it was %s', (name, state) => {
@@ -50,10 +52,13 @@ test.each([
   expect(isAnswer(JSON.stringify(value))).toBe(is)
 })
 
-test.each(['request-blob', 'hook-success'])('line evidence - a %s line only repeats the text', (name) => {
-  expect(line(name)).toContain(TOKEN)
-  expect(readLine(line(name), [TOKEN])).toEqual([])
-})
+test.each(['request-blob', 'hook-success', 'plugin-note-unsent'])(
+  'line evidence - a %s line only repeats the text',
+  (name) => {
+    expect(line(name)).toContain(TOKEN)
+    expect(readLine(line(name), [TOKEN])).toEqual([])
+  },
+)
 
 test.each([
   ['what a person typed', { type: 'user', origin: { kind: 'human' }, message: { role: 'user', content: TOKEN } }],
