@@ -1,14 +1,16 @@
 /** Starts an operator's sidecar and awaits its socket. Of several started at once the sidecar's own lock keeps one. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, fstatSync, openSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MeshError } from '../errors.ts'
 import { ensurePrivateDir, fileError, readText } from '../host/files.ts'
 import type { Env, Home } from '../host/home.ts'
 import { connectPrivately } from '../host/listen.ts'
+import { lockOwner } from '../host/lock.ts'
 import { nodeFlags } from '../host/process/node-flags.ts'
-import type { Operator, Target } from './find.ts'
+import { sendSignal } from '../host/process/process.ts'
+import { type Operator, readRecord, type Target } from './find.ts'
 import { hasEnded, lastWords, startError } from './last-words.ts'
 
 const START_MS = 10_000
@@ -37,7 +39,9 @@ export async function startOperator(target: Target & { operator: Operator }, env
   try {
     const from = fstatSync(log).size
     let child = launch(target, env, home, log)
+    let isEnded = false
     while (!(await answers(target.socket))) {
+      if (!isEnded && performance.now() > deadline - START_MS / 2) isEnded = endDeaf(target)
       if (performance.now() > deadline) throw late(home, target)
       if (hasEnded(child)) {
         if (child.exitCode !== 0)
@@ -51,6 +55,13 @@ export async function startOperator(target: Target & { operator: Operator }, env
   } finally {
     closeSync(log)
   }
+}
+
+/** Ends an operator's sidecar of 0.1.0 whose socket was removed: it would keep the lock and never listen again. */
+function endDeaf({ dir, socket }: Target): boolean {
+  const owner = lockOwner(join(dir, 'lock'))
+  const hasServed = owner !== null && readRecord(dir)?.sidecar?.pid === owner.pid
+  return hasServed && !existsSync(socket) && sendSignal(owner, 'SIGTERM')
 }
 
 /** The sidecar logs elsewhere; this file takes what it says when it cannot. An earlier one may be removing its directory. */

@@ -9,13 +9,14 @@ interface LivingSession extends Rooms {
 }
 
 export function eventsOf(session: LivingSession): HarnessEvents {
-  const { context, courier, runs, loops, edits, beginnings } = session
+  const { context, courier, runs, loops, edits, beginnings, trouble } = session
   return {
     status: (status, cause = null) => onStatus(session, status, cause),
     turnEnded: (turn) => {
       runs.session?.turnEnded(turn)
       if (turn.text) courier.turnEnded()
       context.onTurnEnded()
+      trouble.turnEnded(turn)
     },
     conversation: (conversation) => onConversation(session, conversation),
     evidence: (token, state, evidence) => {
@@ -27,7 +28,7 @@ export function eventsOf(session: LivingSession): HarnessEvents {
     ...runs.subagentEvents,
     doorsChanged: () => session.poke(),
     startMissed: () => beginnings.missed(),
-    ended: (end) => void session.end(end),
+    ended: (end) => void trouble.ended(end).then(() => session.end(end)),
   }
 }
 

@@ -42,6 +42,7 @@ import { Naming } from './names/naming.ts'
 import { notifyPeople } from './names/people.ts'
 import { PresenceKeeper } from './names/presence.ts'
 import type { Registry } from './names/registry.ts'
+import { Trouble } from './names/trouble.ts'
 import { arrived, type PolicySession, surfaced } from './policy.ts'
 import { type CurrentRuns, openCurrentRuns } from './runs/current.ts'
 import { findOwnRun } from './runs/own-run.ts'
@@ -93,6 +94,7 @@ export abstract class Rooms implements PolicySession {
   readonly naming: Naming
   readonly presence: PresenceKeeper
   readonly doing: Doing
+  readonly trouble: Trouble
   readonly recipients = new Recipients()
   readonly receipts: Receipts
   readonly steps: Steps
@@ -139,6 +141,7 @@ export abstract class Rooms implements PolicySession {
     this.naming = new Naming(this)
     this.presence = new PresenceKeeper(this)
     this.doing = new Doing(this)
+    this.trouble = new Trouble(this)
     this.receipts = new Receipts(log)
     this.steps = new Steps(this.receipts, this)
     this.incoming = new Incoming(this)

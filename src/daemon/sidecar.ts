@@ -169,7 +169,8 @@ export class Sidecar extends Rooms {
 
   /** Returns the end with who asked for it through mesh, where the process shows only its signal. */
   #stopped(end: SessionEnd): SessionEnd {
-    const stop = this.run && end.code === 'signalled' ? readStop(runDir(this.home, this.run.id)) : null
+    const stop =
+      this.run && ['signalled', 'daemon'].includes(end.code) ? readStop(runDir(this.home, this.run.id)) : null
     return stop ? sessionEnd(end.code, `stopped by ${stop.by}`) : end
   }
 

@@ -100,8 +100,17 @@ export function socketPath(dir: string): string {
   const path = join(dir, 'sock')
   if (process.platform === 'win32') return `\\\\.\\pipe\\mesh-${shortHash(dir)}`
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return path
-  // Not the temporary directory of the environment: all processes of the user must agree.
-  return `/tmp/mesh-${process.getuid!()}/${shortHash(dir)}.sock`
+  return `${sharedSockets()}/${shortHash(dir)}.sock`
+}
+
+/** Not the temporary directory of the environment: all processes of the user must agree. */
+function sharedSockets(): string {
+  return `/tmp/mesh-${process.getuid!()}`
+}
+
+/** Returns whether the socket is in the directory that all sessions with long paths share. */
+export function isShared(socket: string): boolean {
+  return socket.startsWith(`${sharedSockets()}/`)
 }
 
 /** The socket for a module in the client of the session whose directory is `dir`, which makes the path by itself. */

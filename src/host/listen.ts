@@ -1,15 +1,49 @@
 /** Unix sockets that only their user may open. */
-import { chmodSync, lstatSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, rmSync } from 'node:fs'
 import { type Server, Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { MeshError } from '../errors.ts'
 import { checkOwn, ensurePrivateDir } from './files.ts'
+import { isShared } from './home.ts'
+
+/** Time between looks at the own socket: what cleans /tmp by age removes it. A command waits longer than this. */
+const LOOK_MS = 1000
 
 /**
- * Listens on `path`, in place of what was left there. The directory is 0700 before the socket is there, so that its own
- * mode may come after: a umask would be one for everything that this process makes meanwhile.
+ * Listens on `path`, in place of what was left there, and again whenever the socket was removed, until the server is
+ * closed.
  */
 export async function listenPrivately(server: Server, path: string): Promise<void> {
+  await bind(server, path)
+  if (process.platform === 'win32') return
+  let isBinding = false
+  const timer = setInterval(() => {
+    if (isBinding) return
+    if (!server.listening) return clearInterval(timer)
+    if (!isLost(path)) return
+    isBinding = true
+    // One that is open already has its connections; it cannot listen twice.
+    server.close()
+    bind(server, path)
+      // The folder may be another user's now: tried again.
+      .catch(() => {})
+      .finally(() => {
+        isBinding = false
+      })
+  }, LOOK_MS).unref()
+}
+
+/** A session directory that is gone was cleared away with all that is in it. */
+function isLost(path: string): boolean {
+  if (lstatSync(path, { throwIfNoEntry: false })) return false
+  return isShared(path) || existsSync(dirname(path))
+}
+
+/**
+ * The directory is 0700 before the socket is there, so that its own mode may come after: a umask would be one for
+ * everything that this process makes meanwhile.
+ */
+async function bind(server: Server, path: string): Promise<void> {
   ensurePrivateDir(dirname(path))
   rmSync(path, { force: true })
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve))

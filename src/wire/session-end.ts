@@ -8,6 +8,8 @@ const words = {
   finished: 'finished',
   /** A signal or a closed terminal ended it, and it had time to say so. */
   signalled: 'ended by a signal',
+  /** The daemon that its client runs it in ended it, by itself or for `claude stop`. */
+  daemon: 'ended by the daemon of its client (claude stop)',
   /** Its process was gone without a word. */
   killed: 'killed',
   /** Its process ended in order. */

@@ -21,6 +21,7 @@ export type AgentEnd = 'own' | 'left' | 'signalled' | 'killed' | 'parent' | 'sto
 /** The kind of end that a session's own end means for its run. */
 export function agentEndOf({ code }: SessionEnd): AgentEnd {
   if (code === 'killed' || code === 'signalled') return code
+  if (code === 'daemon') return 'signalled'
   return code === 'finished' ? 'own' : 'left'
 }
 

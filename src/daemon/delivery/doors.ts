@@ -62,6 +62,8 @@ export class DoorBook {
 
   /** Shuts a door after an offer through it failed; the wait before the next try grows. */
   fail(name: string, error: unknown): void {
+    // What was true before the failure says nothing about now.
+    this.#provenAt.delete(name)
     const failures = (this.#shut.get(name)?.failures ?? 0) + 1
     this.#shut.set(name, { failures, until: Date.now() + backoff(failures) })
     this.#log.warn({ door: name, error: MeshError.from(error).toBody(), failures }, 'hand-over failed')
@@ -69,6 +71,7 @@ export class DoorBook {
 
   /** Shuts a door that a person or a setting keeps shut, for long or until something comes through it. */
   refuse(name: string, why: string): void {
+    this.#provenAt.delete(name)
     this.#shut.set(name, { failures: 1, until: Date.now() + times.screenedShut })
     this.#log.warn({ door: name, why }, 'hand-over refused')
   }

@@ -20,6 +20,7 @@ import { readSessionEnd, sessionEnd } from '../../wire/session-end.ts'
 import { readRecord, removeLocked, sessionKeys, sweepLeftovers } from '../disk/session-dir.ts'
 import { drainOutbox } from '../mail/drain.ts'
 import { witness } from '../names/registry.ts'
+import { notifyOfKilled } from './killed.ts'
 import { RunWitness } from './runs.ts'
 
 const RETRY_MS = 50
@@ -202,6 +203,7 @@ export class Witness {
       const at = ended?.at ?? new Date().toISOString()
       const end = { ...how, at, witness: this.#options.name(), isOver: ended !== undefined }
       if (await witness(store, record, end)) await store.presence.delete(record.name)
+      if (how.code === 'killed') await notifyOfKilled(this.#options, record)
       await drainOutbox(this.#options.home, store, record.name, this.#options.log)
       this.#clear(key, record)
       this.#runs.scan()

@@ -38,9 +38,8 @@ export async function lookAtSidecars(setup: Setup): Promise<Finding[]> {
   const findings = [...found, ...foreignLocks(setup.home), ...leftovers(setup.home), ...logs(setup.home)]
   if (findings.some(({ ok }) => !ok)) return findings
   const living = sessions.filter(({ health }) => health).length
-  return [
-    good('sidecar', sessions.length === 0 ? 'no session is on the mesh now' : `${living} of ${sessions.length} answer`),
-  ]
+  const all = sessions.length === 0 ? 'no session is on the mesh now' : `${living} of ${sessions.length} answer`
+  return [good('sidecar', all), ...findings]
 }
 
 /** While a sidecar is being started, nothing shows whether the start before it failed: looks again until it is over. */
@@ -109,7 +108,7 @@ function removeLock(path: string, pid: number): string {
 
 async function judgeHealth(session: SessionLook, isServing: boolean): Promise<Finding[]> {
   const { name, health, owner, dir } = session
-  if (health!.connected || !isServing) return otherBuild(session)
+  if (health!.connected || !isServing) return [...otherBuild(session), ...unknownWords(session)]
   const deadline = performance.now() + LINK_MS
   while (performance.now() < deadline) {
     await sleep(POLL_MS * 4)
@@ -126,6 +125,14 @@ function otherBuild({ name, health, isOldBuild, isOperator }: SessionLook): Find
     return [good('sidecar.version', `${name} is mesh ${theirs}, this command ${version}: they understand each other`)]
   if (!isOldBuild || isOperator) return []
   return [good('sidecar.build', `${name} runs the build before the last update; started anew it has the new one`)]
+}
+
+/** The words count as idle once a turn is over, so that the session can be reached. */
+function unknownWords({ name, health }: SessionLook): Finding[] {
+  const { unknownWords: words = [] } = health!
+  if (words.length === 0) return []
+  const said = words.map((one) => JSON.stringify(one)).join(', ')
+  return [good('sidecar.client', `${name}: its client says ${said}, a state that mesh ${version} does not know`)]
 }
 
 /** An operator's makes way; a session's belongs to the session; a newer one is not to be replaced by an older. */

@@ -18,6 +18,7 @@ import { StartAnswer } from './hooks/start-answer.ts'
 import { turnEnd } from './hooks/turn-end.ts'
 import { hasHooks } from './mcp-parent.ts'
 import { SidecarEvents } from './sidecar-events.ts'
+import { isBackground } from './spawn/background.ts'
 import { isAtPrompt } from './status/decide.ts'
 import { endReason, SessionEnd } from './status/end.ts'
 import { Lifeline } from './status/lifeline.ts'
@@ -228,7 +229,7 @@ class ClaudeCode implements Harness {
   /** Ends the session, except on `clear` and `resume`, which begin another conversation in the same process. */
   #onEnd(reason: string): void {
     if (reason === 'clear' || reason === 'resume') return
-    this.#end.begin(endReason(reason, this.#status.evidence))
+    this.#end.begin(endReason(reason, this.#status.evidence, isBackground(this.#options.env)))
   }
 
   // --- registry
@@ -284,7 +285,7 @@ class ClaudeCode implements Harness {
   #signalled(): void {
     this.#spool.drain()
     if (this.#status.evidence.attended && !this.#end.hasBegun) return
-    this.#end.hurry(endReason('other', this.#status.evidence))
+    this.#end.hurry(endReason('other', this.#status.evidence, isBackground(this.#options.env)))
   }
 
   #gone(): void {

@@ -7,6 +7,11 @@ import { jobState } from '../hooks/event.schema.ts'
 
 const STATE_BYTES = 256 * 1024
 
+/** Returns whether the client's daemon runs the session. */
+export function isBackground(env: Env): boolean {
+  return Boolean(env.CLAUDE_JOB_DIR)
+}
+
 /**
  * Returns when `/background` moved a session here (ISO 8601): that command ends the session in its terminal and goes on
  * with a fork of it. Null for any other fork, which is a session of its own.

@@ -68,8 +68,13 @@ export class SessionEnd {
 /**
  * Returns the end that SessionEnd's reason means. It is `other` for a signal and for the end of `-p` alike (2.1.329).
  */
-export function endReason(reason: string, { attended, turn }: Pick<StatusEvidence, 'attended' | 'turn'>): Ending {
+export function endReason(
+  reason: string,
+  { attended, turn }: Pick<StatusEvidence, 'attended' | 'turn'>,
+  isInDaemon = false,
+): Ending {
   if (reason === 'prompt_input_exit') return sessionEnd('left')
   if (reason !== 'other') return reason === '' ? sessionEnd('ended') : sessionEnd('left', reason.slice(0, 64))
-  return sessionEnd(!attended && turn && !turn.running ? 'finished' : 'signalled')
+  if (!attended && turn && !turn.running) return sessionEnd('finished')
+  return sessionEnd(isInDaemon ? 'daemon' : 'signalled')
 }
