@@ -38,14 +38,21 @@ export async function enter(session: MailSession, letter: Letter): Promise<Enter
   // Before it goes: the answer may be here sooner than we know that it went.
   if (to.kind === 'session' && isSaid(letter)) session.loops.sent(to.name)
   // Without a pause: the sequence number is taken when the message enters the outbox.
-  const stored = put(session, session.sender, { ...letter, to }, body, seenEpoch(letter, to, epoch))
+  const stored = put(session, session.sender, { ...letter, to }, body, seenEpoch(session, letter, to, epoch))
   return { to, note, isNew: true, stored }
 }
 
 /** The holder of the recipient's name whom the sender means: the one that it answers, else the present one. */
-function seenEpoch({ answers }: Letter, to: Recipient, epoch: number | undefined): { toEpoch?: number } {
-  const isSame = to.kind === 'session' && to.name === answers?.name && answers.epoch > 0
-  const seen = isSame ? answers?.epoch : epoch
+function seenEpoch(
+  { mailbox }: MailSession,
+  { replyTo }: Letter,
+  to: Recipient,
+  epoch: number | undefined,
+): { toEpoch?: number } {
+  const asker = replyTo === undefined ? undefined : mailbox.inbox.origin(replyTo)?.from
+  // News of mesh's own is from no epoch.
+  const isAsker = to.kind === 'session' && to.name === asker?.name && asker.epoch > 0
+  const seen = isAsker ? asker?.epoch : epoch
   return seen === undefined ? {} : { toEpoch: seen }
 }
 

@@ -47,7 +47,10 @@ test('an answer to a question of the conversation before quotes it, also when th
   await alice.call('reply', { id: newId('m'), replyTo: id, text: 'YES, GO AHEAD' })
   const question = 'May I drop the table?'
   expect(await peeked(next, 1)).toMatchObject([{ replyTo: id, earlier: { session: 'first', question } }])
-  const trace = await alice.call('trace', { id: (await peeked(next, 1))[0]!.id })
+  // By its own command as well as by one that names the recipient.
+  await alice.send('api', 'and the index', { replyTo: id })
+  expect((await peeked(next, 2))[1]).toMatchObject({ text: 'and the index', earlier: { session: 'first', question } })
+  const trace = await alice.call('trace', { id: (await peeked(next, 2))[0]!.id })
   expect(trace.steps.map(({ state }) => state)).not.toContain('handed')
   expect(door.offers).toEqual([])
 })
