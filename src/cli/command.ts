@@ -34,6 +34,11 @@ export interface Usage {
   readonly text?: true
   /** The command takes another command with its words after `--`. */
   readonly command?: true
+  /**
+   * The command changes nothing, and makes no session. `any`: every sidecar of the project answers alike; `own`: the answer is
+   * that of one session.
+   */
+  readonly reads?: 'any' | 'own'
   /** Flags that earlier versions had, and what to type instead. */
   readonly removed?: Readonly<Record<string, string>>
   readonly examples: readonly string[]

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { type Operator, operatorTarget, readRecord, refuseHidden, sessionTarget, type Target } from '../client/find.ts'
+import { livingTargets } from '../client/living.ts'
 import { Sidecar } from '../client/sidecar.ts'
 import { MeshError } from '../errors.ts'
 import { type Env, type Home, meshHome } from '../host/home.ts'
@@ -28,9 +29,9 @@ export function createContext(parsed: Parsed, env: Env, cwd: () => string): Cont
     onInterrupt: null,
     text: () => readText(parsed),
     sidecar: () => {
-      const target = findTarget(flags, env, cwd, home)
+      const { target, lent } = findTarget({ ...flags, reads: command.reads }, env, cwd, home)
       if (!env.MESH_PROJECT && target.operator) noteChange(target.operator, home, out)
-      return new Sidecar(target, { env, home, beforeStart })
+      return new Sidecar(target, { env, home, beforeStart, lent })
     },
     operator: () => new Sidecar(findOperator(flags, env, cwd, home), { env, home, beforeStart }),
   }
@@ -63,6 +64,10 @@ interface NameFlag {
   readonly as?: string | undefined
 }
 
+interface Wanted extends NameFlag {
+  readonly reads?: 'any' | 'own' | undefined
+}
+
 async function readText(parsed: Parsed): Promise<string> {
   const text = parsed.stdin ? await readInput(process.stdin) : parsed.text && joinWords(parsed.text)
   if (text) return text
@@ -71,14 +76,33 @@ async function readText(parsed: Parsed): Promise<string> {
   throw new MeshError('bad_request', 'there is no text', { hint: `put it after --, for example: ${example}` })
 }
 
-function findTarget(flags: NameFlag, env: Env, cwd: () => string, home: Home): Target {
-  const name = flags.as === undefined ? null : checkName(flags.as)
+/** Returns the sidecar to call, and one that runs already and answers a listing as well. */
+function findTarget(
+  { as, reads }: Wanted,
+  env: Env,
+  cwd: () => string,
+  home: Home,
+): { target: Target; lent?: Target | undefined } {
+  const name = as === undefined ? null : checkName(as)
   const session = sessionTarget(env, home)
-  if (session && (name === null || name === session.name)) return session
+  if (session && (name === null || name === session.name)) return { target: session }
   // A name that was asked for is nobody's mistake.
   if (name === null) refuseHidden(env, home)
   const { project, worktree } = resolvePlace(env, cwd(), home)
-  return operatorTarget(home, { project, worktree, name: name ?? operatorName(env) })
+  const living = livingTargets(home, project)
+  const namesake = living.find((one) => one.name === name && !one.isOperator)
+  if (namesake && reads === undefined) throw notYours(namesake)
+  const own = operatorTarget(home, { project, worktree, name: name ?? operatorName(env) })
+  if (namesake) return { target: namesake }
+  if (reads !== 'any' || living.some(({ dir }) => dir === own.dir)) return { target: own }
+  // A listing makes no session where there is one, and never one of a name that was mistyped.
+  return { target: operatorTarget(home, { project, worktree, name: operatorName(env) }), lent: living[0] }
+}
+
+function notYours({ name }: { name: string }): MeshError {
+  return new MeshError('conflict', `${name} is a living session of an agent: nothing was done in its name`, {
+    hint: `as yourself: mesh send ${name} -- TEXT`,
+  })
 }
 
 /** Says once that commands in a folder speak to another project than they did. */

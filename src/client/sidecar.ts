@@ -10,6 +10,8 @@ import { readRecord, type Target } from './find.ts'
 const REVIVALS = 5
 const STOP_MS = 3000
 const BACKOFF_MS = 100
+/** One that is busy, stopped or without its engine lends nothing. */
+const LENT_MS = 1000
 
 /** The operations table marks these; importing the table would cost each command 20 ms. */
 const once: Readonly<Record<OnceOp, true>> = { rename: true, forget: true, stop: true }
@@ -19,14 +21,17 @@ export interface Context {
   home: Home
   /** Called before an operator's sidecar is started; throws if it must not be. */
   beforeStart?(): Promise<void>
+  /** Another one that runs already, for a call that every sidecar of the project answers alike. Used if it answers soon. */
+  lent?: Target | undefined
   /** Brings a session's sidecar back. Default: the loop around it does; that is waited for. */
   revive?(): Promise<void>
 }
 
 export class Sidecar {
-  readonly target: Target
+  target: Target
   readonly #context: Context
   #replaced = false
+  #isTried = false
 
   constructor(target: Target, context: Context) {
     this.target = target
@@ -35,6 +40,12 @@ export class Sidecar {
 
   /** Calls an operation. What may be repeated is repeated when the sidecar went away meanwhile. */
   async call<O extends Op>(op: O, body: Request<O>, options: CallOptions = {}): Promise<Response<O>> {
+    const { lent } = this.#context
+    if (lent && this.target !== lent && !this.#isTried) {
+      this.#isTried = true
+      const answer = await call(lent.socket, 'health', {}, { timeoutMs: LENT_MS }).catch(() => null)
+      if (answer?.connected) this.target = lent
+    }
     const startedAt = performance.now()
     for (let attempt = 0; ; attempt++) {
       try {

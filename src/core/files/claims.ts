@@ -10,7 +10,10 @@ import { folded } from '../../wire/paths.ts'
 import type { Actor } from '../../wire/task.schema.ts'
 import { isHolder } from '../tasks/board.ts'
 import type { Grace, HolderFacts } from '../tasks/lease.ts'
-import { covers, overlap } from './paths.ts'
+import { comparing, covers, overlap, type Pattern, patternOf, patternsOverlap } from './paths.ts'
+
+/** A step takes 40 ns, and one call decides all of them. */
+const MOST_STEPS = 5_000_000
 
 /** A claim, when it expires as things stand, and why it does so early (null: it does not). */
 export interface Standing {
@@ -46,7 +49,11 @@ export interface Asked {
 
 /** Returns the claims after `asked`: all of its paths or none. Throws `conflict` when another's is in the way, `too_large`. */
 export function claimed(all: readonly Standing[], asked: Asked): FileClaim[] {
-  for (const path of asked.paths) refuseTaken(all, path, asked.holder)
+  const others = all
+    .filter(({ claim }) => !isHolder(asked.holder, claim))
+    .map((one) => ({ ...one, pattern: patternOf(one.claim.path) }))
+  refuseCostly(others, asked.paths)
+  for (const path of asked.paths) refuseTaken(others, path)
   const paths = new Map(asked.paths.map((path) => [folded(path), path]))
   const claims = all.map(({ claim }) => claim)
   const own = claims.filter((claim) => isHolder(asked.holder, claim))
@@ -62,8 +69,21 @@ export function claimed(all: readonly Standing[], asked: Asked): FileClaim[] {
   })
 }
 
-function refuseTaken(all: readonly Standing[], path: string, by: Actor): void {
-  const taken = all.filter(({ claim }) => !isHolder(by, claim) && overlap(claim.path, path))
+type Other = Standing & { pattern: Pattern }
+
+/** Refuses patterns whose comparison would keep the sidecar from everything else. */
+function refuseCostly(others: readonly Other[], paths: readonly string[]): void {
+  let steps = 0
+  for (const asked of paths.map(patternOf)) for (const { pattern } of others) steps += comparing(pattern, asked)
+  if (steps <= MOST_STEPS) return
+  throw new MeshError('too_large', 'these patterns take too long to compare with the claims of the repository', {
+    hint: 'claim folders, or fewer patterns at once',
+  })
+}
+
+function refuseTaken(others: readonly Other[], path: string): void {
+  const asked = patternOf(path)
+  const taken = others.filter(({ pattern }) => patternsOverlap(pattern, asked))
   const [first] = taken
   if (!first) return
   const { claim, until, because } = first

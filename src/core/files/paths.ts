@@ -10,13 +10,50 @@ const LITERAL = { '*': '\ue02a', '?': '\ue03f' } as const
  * for letters: capitals and small ones, and the ways to write an accent, are alike, since they are on some machines.
  */
 export function overlap(a: string, b: string): boolean {
-  return meet(namesOf(a), namesOf(b), ANY_DEPTH, namesMeet)
+  return patternsOverlap(patternOf(a), patternOf(b))
+}
+
+/** A path taken apart, for several comparisons. */
+export interface Pattern {
+  readonly names: readonly string[]
+  /** Characters of all names, and of those with wildcards. */
+  readonly chars: number
+  readonly wildChars: number
+}
+
+export function patternOf(path: string): Pattern {
+  return ofNames(namesOf(path))
+}
+
+/** As `overlap`. */
+export function patternsOverlap(a: Pattern, b: Pattern): boolean {
+  return !startApart(a, b) && meet(a.names, b.names, ANY_DEPTH, namesMeet)
+}
+
+/** Returns the number of steps that a comparison takes at most. */
+export function comparing(a: Pattern, b: Pattern): number {
+  return startApart(a, b) ? 1 : a.names.length * b.names.length + a.wildChars * b.chars + b.wildChars * a.chars
+}
+
+function ofNames(names: readonly string[]): Pattern {
+  const length = (some: readonly string[]) => some.reduce((sum, name) => sum + name.length, 0)
+  return { names, chars: length(names), wildChars: length(names.filter((name) => isGlob(name))) }
+}
+
+/** True if the two differ before the first wildcard. */
+function startApart(a: Pattern, b: Pattern): boolean {
+  for (const [i, x] of a.names.entries()) {
+    const y = b.names[i]
+    if (y === undefined || isGlob(x) || isGlob(y)) return false
+    if (x !== y) return true
+  }
+  return false
 }
 
 /** Returns true if a claim on `claimed` covers the file at `path`, whose own name may contain wildcards. */
 export function covers(claimed: string, path: string): boolean {
   const literal = folded(path).replace(/[*?]/g, (found) => LITERAL[found as '*' | '?'])
-  return meet(namesOf(claimed), literal.split('/'), ANY_DEPTH, namesMeet)
+  return patternsOverlap(patternOf(claimed), ofNames(literal.split('/')))
 }
 
 function namesOf(path: string): string[] {

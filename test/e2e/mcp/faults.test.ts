@@ -167,13 +167,32 @@ test('a session stays in its project when its sidecar comes back after the repos
   expect(record().sidecar.pid).not.toBe(before.sidecar.pid)
 })
 
-test('--as with the name of a living session says that it acts under another name', async () => {
+test('--as with the name of a living session reads what that has, and changes nothing', async () => {
   const client = await McpClient.connect(mesh, 'taken')
-  await client.call('mesh_whoami')
-  const done = await mesh.run(['state', 'set', 'plan', '--as', 'taken', '--', 'x'])
-  expect(done).toMatchObject({ code: 0, stdout: 'plan set, revision 1\n' })
-  expect(done.stderr).toBe('mesh: taken is the name of another session: this was done as taken-2\n')
+  await client.call('mesh_state_change', { do: 'set', key: 'plan', value: 'parser first' })
+  for (const words of [
+    ['state', 'set', 'plan', '--as', 'taken', '--', 'x'],
+    ['inbox', '--as', 'taken'],
+  ])
+    expect(await mesh.run([...words.slice(0, 2), '--json', ...words.slice(2)])).toMatchObject({
+      code: 4,
+      stdout: '',
+      error: { code: 'conflict' },
+    })
+  expect(await mesh.json(['state', 'get', 'plan', '--as', 'taken'])).toBe('parser first')
+  expect((await mesh.json(['ps'])).map(({ name }: { name: string }) => name)).not.toContain('taken-2')
   expect((await mesh.run(['whoami', '--as', 'free'])).stderr).toBe('')
+  await client.close()
+})
+
+test('listings make no session where one runs already, under whatever name they are asked for', async () => {
+  const client = await McpClient.connect(mesh, 'alone')
+  await client.call('mesh_whoami')
+  for (const words of [['ps'], ['tree'], ['events'], ['topic', 'list'], ['alive', 'alone']])
+    expect((await mesh.run([...words, '--as', 'tpyo', '--json'])).code, words.join(' ')).toBe(0)
+  const names = (await mesh.json(['ps', '--as', 'tpyo'])).map(({ name }: { name: string }) => name)
+  expect(names).toContain('alone')
+  expect(names).not.toContain('tpyo')
   await client.close()
 })
 

@@ -18,6 +18,7 @@ export const fileCommands = [
   }),
   define({
     name: 'claims',
+    reads: 'own',
     args: '[path]',
     about: 'list the claims on files of this repository, or those that a path would meet',
     flags: viewFlags,

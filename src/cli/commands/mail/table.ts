@@ -76,6 +76,7 @@ export const messageCommands = [
   }),
   define({
     name: 'trace',
+    reads: 'own',
     args: '<id>',
     about: 'show what happened to a message or a run (its ID or name), step by step, with the proof of each step',
     flags: viewFlags,
@@ -98,6 +99,7 @@ export const messageCommands = [
   }),
   define({
     name: 'topic list',
+    reads: 'any',
     about: 'list the topics and who reads them',
     examples: ['mesh topic list'],
     load: async () => (await membership()).topicList,
@@ -118,6 +120,7 @@ export const messageCommands = [
   }),
   define({
     name: 'role list',
+    reads: 'any',
     about: 'list the roles and who has them',
     examples: ['mesh role list'],
     load: async () => (await membership()).roleList,

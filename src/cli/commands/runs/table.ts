@@ -69,6 +69,7 @@ export const runCommands = [
   }),
   define({
     name: 'tree',
+    reads: 'any',
     about: 'show the runs of this project, each below the run that started it',
     flags: viewFlags,
     examples: ['mesh tree', 'mesh tree --json'],
@@ -76,6 +77,7 @@ export const runCommands = [
   }),
   define({
     name: 'logs',
+    reads: 'own',
     args: '<run>',
     about: 'print the output of a detached run of this machine',
     flags: {
@@ -108,6 +110,7 @@ export const runCommands = [
   }),
   define({
     name: 'events',
+    reads: 'any',
     about: 'print what happened to runs, oldest first',
     flags: {
       run: ['--run <id>', 'of this run only'],

@@ -5,6 +5,7 @@ import { viewFlags } from '../../show/view.ts'
 export const sessionCommands = [
   define({
     name: 'ps',
+    reads: 'any',
     about: 'list the sessions of this project and the state of each (also: mesh who)',
     flags: {
       runs: ['--runs', 'list the runs instead of the sessions'],
@@ -17,6 +18,7 @@ export const sessionCommands = [
   }),
   define({
     name: 'alive',
+    reads: 'any',
     args: '<name>',
     about: 'check whether a session is alive: exit 0 alive, 3 unknown, 4 not alive',
     examples: ['mesh alive api-worker && mesh send api-worker -- "still there?"'],
@@ -35,6 +37,7 @@ export const sessionCommands = [
   }),
   define({
     name: 'whoami',
+    reads: 'own',
     about: 'show the session that this shell acts as',
     flags: { verbose: viewFlags.verbose },
     examples: ['mesh whoami', 'mesh whoami --as deploy'],
@@ -42,10 +45,17 @@ export const sessionCommands = [
   }),
   define({
     name: 'rename',
-    args: '<name>',
-    about: 'give this session another name; its mail comes along',
-    examples: ['mesh rename api-worker'],
+    args: '<name> [new]',
+    about: 'give this session another name, or the session NAME the name NEW; its mail comes along',
+    examples: ['mesh rename api-worker', 'mesh rename repo-2 api-worker'],
     load: async () => (await import('./names.ts')).rename,
+  }),
+  define({
+    name: 'leave',
+    args: '[name]',
+    about: "end the session of this shell, or that of another person's shells; its name and mail wait for its return",
+    examples: ['mesh leave', 'mesh leave tpyo'],
+    load: async () => (await import('./names.ts')).leave,
   }),
   define({
     name: 'forget',
@@ -56,6 +66,7 @@ export const sessionCommands = [
   }),
   define({
     name: 'budget',
+    reads: 'any',
     about: 'show how often sessions answered each other without a person, and whose messages are held for that',
     examples: ['mesh budget', 'mesh budget --json'],
     load: async () => (await import('./budget.ts')).show,

@@ -23,6 +23,7 @@ export const stateCommands = [
   }),
   define({
     name: 'state get',
+    reads: 'own',
     args: '<key>',
     about: 'print what is kept under a key',
     flags: { shared, rev: ['--rev <n>', 'as it was in this revision'] },
@@ -31,6 +32,7 @@ export const stateCommands = [
   }),
   define({
     name: 'state list',
+    reads: 'own',
     about: 'list the keys, their revisions, and how their values begin',
     flags: { shared, ...viewFlags },
     examples: ['mesh state list', 'mesh state list --shared release --json'],
@@ -55,6 +57,7 @@ export const stateCommands = [
   }),
   define({
     name: 'state show',
+    reads: 'own',
     about: 'show what is kept and what is open: asks, waits, answers owed, runs, tasks',
     flags: viewFlags,
     examples: ['mesh state show', 'mesh state show --json'],
@@ -62,6 +65,7 @@ export const stateCommands = [
   }),
   define({
     name: 'state history',
+    reads: 'own',
     about: 'list the last changes; state get --rev reads what was there',
     flags: { shared, ...viewFlags },
     examples: ['mesh state history'],
@@ -69,6 +73,7 @@ export const stateCommands = [
   }),
   define({
     name: 'state export',
+    reads: 'own',
     about: 'print the whole document as JSON',
     flags: { shared },
     examples: ['mesh state export > state.json'],

@@ -24,6 +24,7 @@ export const taskCommands = [
   }),
   define({
     name: 'task list',
+    reads: 'own',
     args: '[which]',
     about: 'list the tasks that are open (or mine, blocked, all), most urgent first',
     flags: { label, watch: ['--watch', 'show changes as they happen, until interrupted'], ...viewFlags },
@@ -38,6 +39,7 @@ export const taskCommands = [
   }),
   define({
     name: 'task show',
+    reads: 'own',
     args: '<id>',
     about: 'show a task and what it waits for',
     flags: viewFlags,
@@ -137,6 +139,7 @@ export const taskCommands = [
   }),
   define({
     name: 'task history',
+    reads: 'own',
     args: '<id>',
     about: 'show every change of a task',
     flags: viewFlags,

@@ -84,3 +84,13 @@ test('a repository has so many claims and no more', () => {
   const full = all(...Array.from({ length: limits.fileClaims }, (_, i) => claim(`f${i}`, 'web')))
   expect(thrown(() => claimed(full, ask('api', 'one-more'))).code).toBe('too_large')
 })
+
+test('patterns that would take minutes to compare are refused at once, those of a day’s work are not', () => {
+  const usual = all(...Array.from({ length: 900 }, (_, i) => claim(`d${i % 16}/**/f${i}*.test.ts`, 'web')))
+  const asked = Array.from({ length: limits.claimPaths }, (_, i) => `src/**/a${i}*.ts`)
+  const begun = performance.now()
+  expect(claimed(usual, ask('api', ...asked))).toHaveLength(900 + limits.claimPaths)
+  const costly = Array.from({ length: limits.claimPaths }, (_, i) => `**/${'*a'.repeat(200)}${i}`)
+  expect(thrown(() => claimed(usual, ask('api', ...costly))).code).toBe('too_large')
+  expect(performance.now() - begun).toBeLessThan(3000)
+})
