@@ -78,7 +78,8 @@ interface NamedSession {
 }
 
 function namedSessions(env: Env, home: Home): NamedSession[] {
-  const keys = [env.MESH_SESSION, env.CLAUDE_PID && `cc-${env.CLAUDE_PID}`]
+  // The client's own word first: 2.1.329 gives the shells of `claude -c` the variables of an earlier process.
+  const keys = [env.CLAUDE_PID && `cc-${env.CLAUDE_PID}`, env.MESH_SESSION]
   return keys.flatMap((key) => {
     const pid = key && SESSION_KEY.exec(key)?.[1]
     if (!pid) return []

@@ -70,6 +70,7 @@ describe.skipIf(missing)('status', () => {
     await play({ call: [heldTool] })
     await tells('busy', 'a prompt')
     await shown(/until \[ -e go/)
+    await watch.causes({ kind: 'tool', name: 'Bash', input: 'until [ -e go ]' })
     session.press('Escape')
     await tells('idle', 'Esc')
     await play({ say: 'done' })
@@ -81,6 +82,7 @@ describe.skipIf(missing)('status', () => {
     for (const key of ['Enter', 'Escape']) {
       const before = await play(write, { call: [heldTool] }, { say: 'done' })
       await tells('waiting', 'a permission prompt')
+      await watch.causes({ kind: 'permission', tool: 'Write', input: join(suite.lab.project, 'made') })
       await shown(/Do you want/)
       await answer(key)
       if (key === 'Enter') {
@@ -99,9 +101,19 @@ describe.skipIf(missing)('status', () => {
     const questions = [{ question: 'Which one?', header: 'Pick', multiSelect: false, options }]
     await play({ call: [{ name: 'AskUserQuestion', input: { questions } }] }, { say: 'done' })
     await tells('waiting', 'AskUserQuestion')
+    await watch.causes({ kind: 'question', text: 'Which one?' })
     await shown(/Which one\?/)
     await answer('Enter')
     await tells('idle', 'the answer')
+  })
+
+  test('a shell that a turn leaves in the background: the session is idle, and woken', async () => {
+    const [server] = [bash('until [ -e go ]; do sleep 0.05; done')]
+    await play({ call: [{ ...server, input: { ...server.input, run_in_background: true } }] }, { say: 'started' })
+    await watch.causes({ kind: 'shell' })
+    expect(watch.mesh.at(-1)!.status).toBe('idle')
+    writeFileSync(go(), '')
+    await tells('idle', 'the end of the shell')
   })
 
   test.each([401, 429, 529])('API error %i: busy through the retries, then idle', async (fail) => {
@@ -109,6 +121,7 @@ describe.skipIf(missing)('status', () => {
     const before = await play({ fail })
     await tells('busy', 'a prompt')
     await tells('idle', `API error ${fail}`)
+    await watch.causes({ kind: 'error', text: 'API Error' })
     expect(suite.model.requests.length - tries).toBeGreaterThan(1)
     expect(watch.since(before)).toEqual(['busy', 'idle'])
   })

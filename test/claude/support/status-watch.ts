@@ -22,6 +22,7 @@ export class StatusWatch {
   readonly #life: Life
   readonly #pid: number
   readonly #socket: string
+  #cause: Record<string, string> | null = null
   /** How many of the client's changes were waited for. */
   #seen = 0
   #stopped = false
@@ -60,6 +61,14 @@ export class StatusWatch {
     return told.at - said.at
   }
 
+  /** Waits until ps tells this of the cause of the session's state. */
+  async causes(expected: Record<string, string>): Promise<void> {
+    await eventually(
+      () => `ps tells the cause ${JSON.stringify(expected)}, not ${JSON.stringify(this.#cause)}`,
+      () => Object.entries(expected).every(([key, value]) => this.#cause?.[key]?.includes(value)),
+    )
+  }
+
   /** A hook may tell before the client writes its registry. */
   #told({ status, at }: Change): Change | undefined {
     const before = this.mesh.findLast((change) => change.at <= at)
@@ -71,7 +80,9 @@ export class StatusWatch {
     while (!this.#stopped) {
       this.#look()
       const sessions = await call(this.#socket, 'ps', {})
-      const status = sessions.find(({ pid, status }) => pid === this.#pid && status !== 'gone')?.status ?? 'gone'
+      const found = sessions.find(({ pid, status }) => pid === this.#pid && status !== 'gone')
+      const status = found?.status ?? 'gone'
+      this.#cause = found?.cause ?? null
       if (status !== this.mesh.at(-1)?.status) this.mesh.push({ status, at: Date.now() })
       await new Promise((resolve) => setTimeout(resolve, STEP_MS))
     }

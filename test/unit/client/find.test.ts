@@ -33,6 +33,13 @@ test('the session that the environment names', () => {
   )
 })
 
+test('the client of the shell comes before a variable of an earlier process', () => {
+  record(mine, good)
+  record(`cc-${process.ppid}`, { ...good, name: 'earlier' })
+  const stale = { MESH_SESSION: `cc-${process.ppid}`, CLAUDE_PID: String(process.pid) }
+  expect(sessionTarget(stale, home)).toMatchObject({ name: 'api' })
+})
+
 test('no session: none named, no record, a dead process, another project, a path', () => {
   expect(sessionTarget({}, home)).toBeNull()
   expect(sessionTarget({ MESH_SESSION: mine }, home)).toBeNull()
