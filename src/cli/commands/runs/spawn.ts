@@ -85,15 +85,18 @@ async function specOf(context: Context<Flags>): Promise<RunSpec> {
   }
 }
 
-/** Refuses a name that a living session has. If the engine is unreachable, the check is skipped. */
+/** Refuses a name that a living session has. If no sidecar can be asked, the check is skipped. */
 async function checkFree(context: Context, name: string): Promise<void> {
-  const isAlive = await context
-    .sidecar()
-    .call('alive', { name }, { timeoutMs: NAME_MS })
-    .then(({ alive }) => alive)
-    .catch(() => false)
-  if (isAlive)
+  if (await isAlive(context, name))
     throw new MeshError('name_taken', `there is a session "${name}" already`, { hint: 'choose another --name' })
+}
+
+async function isAlive({ sidecar }: Context, name: string): Promise<boolean> {
+  try {
+    return (await sidecar().call('alive', { name }, { timeoutMs: NAME_MS })).alive
+  } catch {
+    return false
+  }
 }
 
 function isInPath(word: string, path: string | undefined, cwd: string): boolean {
