@@ -1,11 +1,12 @@
 /** `mesh run`: a command under a supervisor that outlives this process. The mesh need not be there. */
-import { statSync } from 'node:fs'
+import { accessSync, constants as fileAccess, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { basename, resolve } from 'node:path'
 import type { RunSpec } from '../../../api/supervisor.schema.ts'
 import { startAlone } from '../../../client/alone.ts'
 import { Refused, type StartedRun, startRun } from '../../../client/runs.ts'
 import { MeshError } from '../../../errors.ts'
+import { ensurePrivateDir } from '../../../host/files.ts'
 import { shutOff } from '../../../host/sandbox.ts'
 import { limits } from '../../../wire/limits.ts'
 import { checkName, newId, quote, toName } from '../../../wire/names.ts'
@@ -52,14 +53,24 @@ async function supervise(context: Context<Flags>): Promise<number> {
   return 128 + (constants.signals[ended.signal as NodeJS.Signals] ?? 0)
 }
 
-/** In a sandbox the command runs all the same; only what outlives this process needs a supervisor. */
+/** In a sandbox, or without a usable mesh home, the command runs all the same: only a detached one needs a supervisor. */
 async function start(spec: RunSpec, { env, home, out }: Context<Flags>): Promise<StartedRun> {
-  const alone = await shutOff(env, home.root)
+  const alone = (await shutOff(env, home.root)) ?? unusable(home.root)
   if (!alone) return startRun(spec, env, home)
   if (spec.detach) throw alone
   const started = await startAlone(spec, env)
   out.note(`${alone.message}: ${spec.name} runs unsupervised, and nobody is notified of its end`)
   return started
+}
+
+function unusable(root: string): MeshError | null {
+  try {
+    ensurePrivateDir(root)
+    accessSync(root, fileAccess.W_OK)
+    return null
+  } catch (error) {
+    return MeshError.from(error)
+  }
 }
 
 function specOf(context: Context<Flags>): RunSpec {
