@@ -22,7 +22,7 @@ import { isNotFound, toMeshError } from './errors.ts'
 import { type Delivery, MailReader, RoleReader } from './mail.ts'
 import { Objects } from './objects.ts'
 import { RunStore } from './run-store.ts'
-import { type Extent, ensureStreams, readExtents, type StoreHealth, storeHealth } from './streams.ts'
+import { type Extent, engineClock, ensureStreams, readExtents, type StoreHealth, storeHealth } from './streams.ts'
 import { type StoreListener, Writes } from './writes.ts'
 
 /** A large body that is sent again is kept anew from then on, but not stored each time. */
@@ -162,6 +162,11 @@ export class ProjectStore {
   /** Returns how far each stream that is on disk goes now. Throws `not_found`, `mesh_down`. */
   extents(): Promise<Extent[]> {
     return readExtents(this.#jsm, this.project)
+  }
+
+  /** Returns the engine's clock, which all machines share. Throws `mesh_down`, `timeout`. */
+  now(): Promise<number> {
+    return engineClock(this.#jsm, this.project)
   }
 
   /** Returns the engine's view of the project's streams and buckets. Throws `mesh_down`, `timeout`. */

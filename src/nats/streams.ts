@@ -172,14 +172,28 @@ export interface StoreHealth {
   missing: string[]
 }
 
+/** Returns the engine's clock, milliseconds. Throws `mesh_down`, `timeout`. */
+export async function engineClock(jsm: JetStreamManager, project: string): Promise<number> {
+  try {
+    const at = timeOf(await jsm.streams.info(storeNames(project).messages))
+    return at === null ? Date.now() : Date.parse(at)
+  } catch (error) {
+    throw toMeshError(error)
+  }
+}
+
+/** The answer has the server's time since 2.10; its type does not say so. */
+function timeOf(info: object): string | null {
+  return (info as { ts?: string }).ts ?? null
+}
+
 /** Returns the engine's view of the project's streams and buckets. Makes none. */
 export async function storeHealth(jsm: JetStreamManager, project: string): Promise<StoreHealth> {
   const health: StoreHealth = { at: null, streams: [], missing: [] }
   for (const { name } of definitions(project)) {
     try {
       const info = await jsm.streams.info(name)
-      // The answer has the server's time since 2.10; its type does not say so.
-      health.at = (info as { ts?: string }).ts ?? health.at
+      health.at = timeOf(info) ?? health.at
       health.streams.push({ name, messages: info.state.messages, bytes: info.state.bytes })
     } catch (error) {
       if (!isNotFound(error)) throw toMeshError(error)

@@ -68,7 +68,7 @@ export interface OwnClaim {
 
 /** Returns the claims of `name` in every repository of the project, oldest first. */
 export async function claimsOf(store: ProjectStore, name: string): Promise<OwnClaim[]> {
-  const now = new Date().toISOString()
+  const now = new Date(await store.now()).toISOString()
   const records = await store.claims.all()
   const own = records.flatMap(({ key, value }) => {
     const claims = value.claims.filter(({ holder, until }) => holder.name === name && until > now)
@@ -128,8 +128,10 @@ async function judged(store: ProjectStore, claims: readonly FileClaim[], grace: 
   const names = new Set(claims.map(({ holder }) => holder.name))
   const records = await Promise.all([...names].map(async (name) => [name, await holderOf(store, name)] as const))
   const byName = new Map(records)
+  // A machine's own clock may be wrong.
+  const now = claims.length === 0 ? 0 : await store.now()
   return claims.flatMap((claim) => {
     const facts = holderFacts(byName.get(claim.holder.name) ?? null, claim.holder)
-    return standing(claim, facts, Date.now(), grace) ?? []
+    return standing(claim, facts, now, grace) ?? []
   })
 }

@@ -14,7 +14,7 @@ import { claimFiles, releaseFiles, standingClaims } from './claims.ts'
 export const fileHandlers = {
   async claim(session, { paths, cwd, forMs = times.fileClaim, why }) {
     const located = paths.map((path) => find(session, path, cwd))
-    const now = Date.now()
+    const now = await session.link.store.now()
     const asked = {
       paths: located.map(({ path }) => path),
       holder: actorOf(session.record),

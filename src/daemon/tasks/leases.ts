@@ -89,9 +89,10 @@ export class ClaimWatch {
       const me = this.#options.me().name
       const isOthers = claimed.some(({ claim }) => claim?.holder.name !== me)
       if (isOthers && Date.now() >= this.#sessionsAt) await this.#lookForSilence(store)
+      const now = claimed.length === 0 ? 0 : await store.now()
       for (const [name, tasks] of byHolder(claimed)) {
         const record = await holderOf(store, name)
-        for (const task of tasks) await this.#judge(store, board, task, record)
+        for (const task of tasks) await this.#judge(store, board, task, record, now)
       }
     } catch (error) {
       this.#note(error)
@@ -109,8 +110,9 @@ export class ClaimWatch {
     board: Board,
     task: Task,
     record: Awaited<ReturnType<typeof holderOf>>,
+    now: number,
   ): Promise<void> {
-    const move = judgeClaim(task, holderFacts(record, task.claim!.holder), Date.now(), this.#options.grace)
+    const move = judgeClaim(task, holderFacts(record, task.claim!.holder), now, this.#options.grace)
     if (!move) return
     // Two sidecars with the same finding make one operation of it.
     const step = { move, by: this.#options.me(), at: new Date().toISOString(), op: findingId(task, move) }

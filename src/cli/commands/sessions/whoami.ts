@@ -10,9 +10,8 @@ export async function run({ flags, out, sidecar }: Context<Switches<'verbose'>>)
   const me = told(await sidecar().call('whoami', {}))
   if (out.json) return void (await out.value(me))
   const isFull = !process.stdout.isTTY || flags.verbose
-  const fields = Object.entries({ ...me, cause: me.cause ? causeWords(me.cause) : '-' }).filter(
-    ([key]) => isFull || !INNER.has(key),
-  )
+  const cause = 'cause' in me ? { cause: me.cause ? causeWords(me.cause) : '-' } : {}
+  const fields = Object.entries({ ...me, ...cause }).filter(([key]) => isFull || !INNER.has(key))
   const rows = fields.map(([key, value]) => [key, Array.isArray(value) ? value.join(' ') || '-' : String(value)])
   await out.line(columns(rows.map(([key, value]) => [key!, oneLine(value!)])).join('\n'))
 }
