@@ -167,3 +167,12 @@ test('after a reboot in the middle of a run the next sidecar reports host lost, 
   expect(end).toMatchObject({ type: 'run_terminated', reason: 'host lost', stderrTail: 'last words\n', code: 11 })
   expect(end.evidence).toMatch(/^the machine was started anew: it ran in boot an earlier one, now it is /)
 })
+
+test('a mesh home that cannot be prevents no command, but one that is to outlive its call', async () => {
+  for (const home of ['/dev/null/x', '/proc/nowhere']) {
+    const ran = await mesh.run(['run', ...sh('echo out; exit 7')], { env: { MESH_HOME: home } })
+    expect(ran).toMatchObject({ code: 7, stdout: 'out\n', stderr: expect.stringContaining('unsupervised') })
+    const left = await mesh.run(['run', '--detach', ...sh('exit 7')], { env: { MESH_HOME: home } })
+    expect([left.code, left.stdout]).toEqual([125, ''])
+  }
+})

@@ -82,15 +82,6 @@ test('the words of a command are words, not a script', async () => {
   expect(done).toMatchObject({ code: 0, stdout: words.map((word) => `[${word}]`).join('') })
 })
 
-test('a mesh home that cannot be prevents no command, but one that is to outlive its call', async () => {
-  for (const home of ['/dev/null/x', '/proc/nowhere']) {
-    const ran = await mesh.run(['run', ...sh('echo out; exit 7')], { env: { MESH_HOME: home } })
-    expect(ran).toMatchObject({ code: 7, stdout: 'out\n', stderr: expect.stringContaining('unsupervised') })
-    const left = await mesh.run(['run', '--detach', ...sh('exit 7')], { env: { MESH_HOME: home } })
-    expect([left.code, left.stdout]).toEqual([125, ''])
-  }
-})
-
 test('a signal to mesh run goes to the command, and is reported', async () => {
   const running = mesh.start(['run', '--json', ...sh('echo on; exec sleep 60')])
   await running.sees(/on/)
