@@ -46,8 +46,19 @@ function pathOf(home: Home, project: string): string {
 
 export function readDamage(home: Home, project: string): Damage {
   const stored = readJson(pathOf(home, project), BYTES) as Partial<Damage> | null | undefined
-  const marks = stored?.marks !== null && typeof stored?.marks === 'object' ? stored.marks : {}
-  return { marks, losses: Array.isArray(stored?.losses) ? stored.losses.filter(isLoss) : [] }
+  const marks = Object.entries(isObject(stored?.marks) ? stored.marks : {}).filter(([, mark]) => isMark(mark))
+  const losses: unknown[] = Array.isArray(stored?.losses) ? stored.losses : []
+  return { marks: Object.fromEntries(marks), losses: losses.filter(isLoss) }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === 'object'
+}
+
+function isMark(value: unknown): value is Mark {
+  const isNumber = (field: unknown) => Number.isSafeInteger(field)
+  if (!isObject(value) || typeof value.createdAt !== 'string') return false
+  return isNumber(value.lastSeq) && isNumber(value.damaged) && isNumber(value.losses)
 }
 
 /** Returns the projects that have a directory in this mesh home. */
@@ -56,7 +67,7 @@ export function projectsOf({ projects }: Home): string[] {
 }
 
 function isLoss(value: unknown): value is Loss {
-  return value !== null && typeof value === 'object' && 'at' in value && 'what' in value
+  return isObject(value) && typeof value.at === 'string' && typeof value.what === 'string'
 }
 
 /** Changes what is remembered, under a lock. Throws what `change` throws, `timeout`, `store_full`. */

@@ -2,6 +2,7 @@
 import type { Message } from '../../api/ops.schema.ts'
 import { type Entry, NOWHERE } from '../../core/mail/inbox.ts'
 import { MeshError } from '../../errors.ts'
+import { times } from '../../wire/limits.ts'
 import type { MailSession } from '../mail/session.ts'
 import type { Call } from '../socket/call.ts'
 import type { Handover } from './callers.ts'
@@ -43,6 +44,8 @@ export async function readMessage(session: ReadingSession, entry: Entry): Promis
   } catch (error) {
     // A message without its body must not keep the reader from those behind it.
     if (MeshError.from(error).code !== 'not_found') throw error
+    const { id, sentAt } = entry.envelope
+    if (Date.now() - Date.parse(sentAt) < times.messageAge) session.link.store.reportDamage(`the text of message ${id}`)
     return messageOf(
       session,
       entry,
