@@ -11,7 +11,7 @@ const JOIN_MS = 20_000
 const CLIENT = `
 import { spawn } from 'node:child_process'
 const dir = process.env.MESH_HOME + '/run/cc-' + process.pid
-spawn(process.execPath, [process.argv[2], 'claude-code', dir], { stdio: ['ignore', 'pipe', 'ignore'] })
+spawn(process.execPath, [...process.argv.slice(3), process.argv[2], 'claude-code', dir], { stdio: ['ignore', 'pipe', 'ignore'] })
 setInterval(() => {}, 60_000)
 `
 
@@ -22,11 +22,15 @@ export interface FaultSession {
   sidecarPid: number
 }
 
-/** Resolves once the session has its name. */
-export async function startSession(mesh: FaultHome, name: string): Promise<FaultSession> {
+/** Resolves once the session has its name. `flags`: its sidecar's Node's. */
+export async function startSession(
+  mesh: FaultHome,
+  name: string,
+  flags: readonly string[] = [],
+): Promise<FaultSession> {
   const program = join(mesh.work, 'client.mjs')
   writeFileSync(program, CLIENT)
-  const client = mesh.start(program, [SIDECAR_JS], { MESH_NAME: name })
+  const client = mesh.start(program, [SIDECAR_JS, ...flags], { MESH_NAME: name })
   const key = `cc-${client.pid}`
   const record = await until(() => readRecord(mesh.home, key), JOIN_MS, `${name} to join`)
   return { name: record.name, key, client, sidecarPid: record.sidecar.pid }
