@@ -19,7 +19,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { MeshError } from '../errors.ts'
-import { isReadOnlyView, sandboxed } from './sandbox.ts'
+import { isReadOnlyView, sandboxed, sandboxName } from './sandbox.ts'
 
 /**
  * Makes a directory that only its owner may enter, 0700, with its parents. Throws `denied` for a symbolic link, a
@@ -162,13 +162,19 @@ function errno(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? ''
 }
 
+/** A sandbox that names itself answers as file modes would; any other shows in its view of the file system. */
+function isShutOff(code: string, path: string): boolean {
+  if (code === 'EROFS' && isReadOnlyView(path)) return true
+  return sandboxName(process.env) !== null && ['EACCES', 'EPERM', 'EROFS'].includes(code)
+}
+
 /** A failed file operation in the words of the code table; anything else passes as it is. */
 export function fileError(error: unknown, path: string): unknown {
   const code = errno(error)
   if (['ENOSPC', 'EDQUOT'].includes(code)) {
     return new MeshError('store_full', `no space left for ${path}`, { cause: error })
   }
-  if (code === 'EROFS' && isReadOnlyView(path)) return sandboxed(process.env, `writing ${path}`, error)
+  if (isShutOff(code, path)) return sandboxed(process.env, `using ${path}`, error)
   if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP', 'ENAMETOOLONG'].includes(code)) {
     return new MeshError('denied', `${path} cannot be used: ${(error as Error).message}`, { cause: error })
   }

@@ -28,8 +28,8 @@ export function isRefusal(error: unknown, path: string): boolean {
   return code !== undefined && REFUSALS.has(code)
 }
 
-/** The mode lets us: what refused is a profile. */
-function mayWrite(path: string): boolean {
+/** True for what its mode, or a sandbox, lets us write. */
+export function mayWrite(path: string): boolean {
   try {
     accessSync(path, constants.W_OK)
     return true

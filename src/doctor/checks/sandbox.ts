@@ -1,13 +1,16 @@
 /** Sandboxes: the one around this command, which leaves nothing else to be looked at, and the one around models' shells. */
+import { existsSync } from 'node:fs'
 import { openSandbox, shutSandbox } from '../../harness/setup.ts'
-import { isReadOnlyView, refusesSockets, sandboxName } from '../../host/sandbox.ts'
+import { isReadOnlyView, mayWrite, refusesSockets, sandboxName } from '../../host/sandbox.ts'
 import { type Finding, fault, word } from '../finding.ts'
 import type { Setup } from '../setup.ts'
 
 /** Returns the fault of a command that a sandbox keeps from the mesh home; null if none does. */
 export async function faultOfSandbox({ env, home }: Setup): Promise<Finding | null> {
   const isMute = await refusesSockets(home.root)
-  if (!isMute && !isReadOnlyView(home.root)) return null
+  const isShut =
+    isReadOnlyView(home.root) || (sandboxName(env) !== null && existsSync(home.root) && !mayWrite(home.root))
+  if (!isMute && !isShut) return null
   const what = isMute ? 'connecting to sidecars' : `writing ${home.root}`
   const cause = `${sandboxName(env) ?? 'a sandbox'} keeps this command from ${what}; nothing else can be judged from here`
   return fault(

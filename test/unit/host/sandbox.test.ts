@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { fileError } from '../../../src/host/files.ts'
 import { isReadOnlyView, isRefusal, refusesSockets, sandboxed } from '../../../src/host/sandbox.ts'
 
 let dir: string
@@ -34,6 +35,15 @@ test('a socket that is not there, or no error, is no sandbox', () => {
 test('here, outside of any, sockets are made and files are written', async () => {
   expect(await refusesSockets(dir)).toBe(false)
   expect(isReadOnlyView(dir)).toBe(false)
+})
+
+test('a sandbox that names itself is why files are shut; elsewhere it is their owner or mode', () => {
+  const failed = (code: string) => fileError(Object.assign(new Error(), { code }), '/x')
+  expect(failed('EPERM')).toMatchObject({ code: 'denied' })
+  vi.stubEnv('SANDBOX_RUNTIME', '1')
+  for (const code of ['EPERM', 'EACCES', 'EROFS']) expect(failed(code)).toMatchObject({ code: 'sandboxed' })
+  expect(failed('ELOOP')).toMatchObject({ code: 'denied' })
+  vi.unstubAllEnvs()
 })
 
 test('the error names the sandbox that its variable gives away', () => {
