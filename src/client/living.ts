@@ -24,6 +24,15 @@ export function livingTargets(home: Home, project: string): LivingTarget[] {
   return found.sort((a, b) => Number(a.isOld) - Number(b.isOld)).map(({ target }) => target)
 }
 
+/** Projects that have a sidecar running on this machine. */
+export function livingProjects(home: Home): string[] {
+  const projects = entries(home.run).flatMap((key) => {
+    const record = readRecord(join(home.run, key))
+    return record && isThere(record.sidecar?.pid ?? 0) ? [record.project] : []
+  })
+  return [...new Set(projects)].sort()
+}
+
 function entries(dir: string): string[] {
   try {
     return readdirSync(dir)

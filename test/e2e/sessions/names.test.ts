@@ -36,6 +36,18 @@ test('ps lists the sessions of the project, alive shows one', async () => {
   expect(alive.json).toMatchObject({ name: 'alice', alive: true, status: 'idle' })
 })
 
+test('ps lists every project of this machine, and is one line for a prompt; neither makes a session', async () => {
+  await mesh.json(['whoami'], { as: 'alice', env: { MESH_PROJECT: 'another' } })
+  const listed = await mesh.json(['ps', '--all-projects'], { as: 'nobody', env: { MESH_PROJECT: 'third' } })
+  const places = listed.map(({ project, name }: { project: string; name: string }) => `${project}/${name}`)
+  expect(places).toEqual(expect.arrayContaining(['another/alice', `${mesh.project}/alice`, `${mesh.project}/bob`]))
+  expect((await mesh.run(['ps', '--short'], { as: 'bob' })).stdout).toMatch(/^●\d+ ◐0 ✉0\n$/)
+  expect((await mesh.run(['ps', '--short'], { as: 'nobody', env: { MESH_PROJECT: 'third' } })).stdout).toBe(
+    '●0 ◐0 ✉0\n',
+  )
+  expect((await mesh.json(['ps'], { as: 'bob' })).map(({ name }: { name: string }) => name)).not.toContain('nobody')
+})
+
 test('ps counts unread messages', async () => {
   await mesh.json(['send', 'alice', '--wait', 'delivered', '--', 'x'], { as: 'bob' })
   await eventually(async () => {
