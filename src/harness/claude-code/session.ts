@@ -179,7 +179,9 @@ class ClaudeCode implements Harness {
 
   /** Withdraws mail that this sidecar does not know of. */
   async #withdrawUnknown(tokens: readonly string[]): Promise<void> {
-    for (const door of this.doors) if (!tokens.some((token) => door.lies(token))) await door.withdraw()
+    const unknown = this.doors.filter((door) => !tokens.some((token) => door.lies(token)))
+    // All in this moment: what is offered in the next one is known.
+    await Promise.all(unknown.map((door) => door.withdraw()))
   }
 
   // --- hooks

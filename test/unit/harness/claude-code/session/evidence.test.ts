@@ -20,6 +20,16 @@ test('session - mail that a hook took is handed, and surfaced once the transcrip
   expect(await door!.withdraw()).toBe(false)
 })
 
+test('session - what is offered right after the look at former offers is not withdrawn as one of them', async () => {
+  hook('SessionStart', { source: 'startup' })
+  const harness = await start()
+  const door = harness.doors.find(({ name }) => name === 'hook')!
+  harness.recall!([])
+  await door.offer(`<${TOKEN}>hello</${TOKEN}>`, TOKEN)
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(existsSync(join(dir, 'mail'))).toBe(true)
+})
+
 test('session - lines from before the offer are no evidence of it', async () => {
   const line = JSON.stringify({ type: 'queue-operation', operation: 'enqueue', content: TOKEN })
   writeFileSync(transcript(), `${line}\n`)
