@@ -95,10 +95,11 @@ const breakages: Breakage[] = [
     mend: 'doctor',
   },
   {
-    name: 'a socket that somebody removed',
+    name: 'a file in place of a socket, which a sidecar that lost its socket leaves alone',
     harm: async () => {
       const { dir } = await operator()
       rmSync(join(dir, 'sock'))
+      writeFileSync(join(dir, 'sock'), '')
       age(dir)
     },
     check: 'sidecar.answers',
