@@ -1,9 +1,13 @@
 /** mesh run: supervisors, engines and machines that go away, and commands that misbehave. */
+import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { eventually, type RunOptions, TestMesh } from '../../support/mesh.ts'
+import { eventually, meshBin, type RunOptions, TestMesh } from '../../support/mesh.ts'
 import { isThere, type Json, sh, tryKill } from './processes.ts'
+
+/** script(1) of util-linux gives a command a terminal. */
+const hasScript = /util-linux/.test(spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout ?? '')
 
 let mesh: TestMesh
 let pids: number[]
@@ -166,6 +170,13 @@ test('after a reboot in the middle of a run the next sidecar reports host lost, 
   const end = await endOf(runId)
   expect(end).toMatchObject({ type: 'run_terminated', reason: 'host lost', stderrTail: 'last words\n', code: 11 })
   expect(end.evidence).toMatch(/^the machine was started anew: it ran in boot an earlier one, now it is /)
+})
+
+test.skipIf(!hasScript)('at a terminal the standard error of a command is the terminal', () => {
+  const command = `'${process.execPath}' '${meshBin}' run -- sh -c 'test -t 2 && echo it is one >&2; exit 3'`
+  const options = { cwd: mesh.cwd, env: mesh.env(), encoding: 'utf8' } as const
+  const done = spawnSync('script', ['-qec', command, '/dev/null'], options)
+  expect([done.status, done.stdout]).toEqual([3, expect.stringContaining('it is one')])
 })
 
 test('a mesh home that cannot be prevents no command, but one that is to outlive its call', async () => {

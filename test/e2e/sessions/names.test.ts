@@ -48,6 +48,16 @@ test('ps lists every project of this machine, and is one line for a prompt; neit
   expect((await mesh.json(['ps'], { as: 'bob' })).map(({ name }: { name: string }) => name)).not.toContain('nobody')
 })
 
+test('leave ends the session of a shell, rename OLD NEW names another one', async () => {
+  await mesh.join('tpyo')
+  expect(await mesh.json(['rename', 'tpyo', 'typo'], { as: 'bob' })).toMatchObject({ name: 'typo' })
+  expect(await mesh.json(['alive', 'typo'], { as: 'bob' })).toMatchObject({ name: 'typo', alive: true })
+  expect(await mesh.json(['leave', 'typo'], { as: 'bob' })).toEqual({ name: 'typo' })
+  expect((await mesh.run(['alive', 'typo', '--json'], { as: 'bob' })).json).toMatchObject({ status: 'gone' })
+  expect(await mesh.run(['leave', 'typo', '--json'], { as: 'bob' })).toMatchObject({ code: 4, stdout: '' })
+  expect(await mesh.json(['leave'], { as: 'bob' })).toEqual({ name: 'bob' })
+})
+
 test('ps counts unread messages', async () => {
   await mesh.json(['send', 'alice', '--wait', 'delivered', '--', 'x'], { as: 'bob' })
   await eventually(async () => {

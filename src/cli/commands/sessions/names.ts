@@ -1,6 +1,6 @@
 /** `mesh rename`, `mesh leave` and `mesh forget`. */
 import { call } from '../../../client/client.ts'
-import { sessionTarget } from '../../../client/find.ts'
+import { operatorTarget, sessionTarget } from '../../../client/find.ts'
 import { type LivingTarget, livingTargets } from '../../../client/living.ts'
 import { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
@@ -29,7 +29,9 @@ function otherSidecar(context: Context, name: string): Sidecar {
   if (own?.name === name) return context.sidecar()
   if (own) throw new MeshError('denied', `${name} is not this session`, { hint: 'a person may rename it in a shell' })
   const found = find(context, name)
-  return new Sidecar(found, { env, home })
+  // A person's makes way for one that is found under the new name.
+  const person = operatorTarget(home, { ...context.operator().target.operator!, name })
+  return new Sidecar(person.dir === found.dir ? person : found, { env, home })
 }
 
 /** Ends the session of a person's shells: its name and its mail wait for the next command under it. */
