@@ -111,7 +111,7 @@ test('mesh down is obeyed by the sidecars that stay', async () => {
 })
 
 test('mesh down beside starting commands leaves no engine', { timeout: 300_000 }, async () => {
-  for (let round = 0; round < (FULL ? 20 : 2); round++) {
+  for (let round = 0; round < (FULL ? 20 : 1); round++) {
     await mesh.json('up')
     const starts = Array.from({ length: FULL ? 10 : 5 }, (_, i) => mesh.run('ps', '--as', `s${i}`))
     await sleep(dice.below(800))

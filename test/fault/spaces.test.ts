@@ -14,7 +14,7 @@ import { chooseSeed, ended, FaultHome, FULL, MESH_JS, random, untilAsync } from 
 import { startSession } from '../support/fault/session.ts'
 import { bubblewrap, foreignProc, isThere, offline, type Space, unshared } from '../support/lab/space.ts'
 
-const ROUNDS = FULL ? 200 : 8
+const ROUNDS = FULL ? 200 : 6
 const LOOK_MS = 50
 const LATE_MS = 60_000
 const living = ['api', 'ceo', 'worker']
