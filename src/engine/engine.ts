@@ -155,6 +155,8 @@ export async function stopEngine(home: Home): Promise<boolean> {
   prepare(home)
   writeAtomic(stopMark(home), '')
   return underLock(home, async () => {
+    // A start that was under way may have taken the first one for an earlier stop's.
+    writeAtomic(stopMark(home), '')
     const record = readRecord(home) ?? strayRecord(home)
     if (record && processState(record) === 'unknown') {
       // The way out after the machine got a new name: what is forgotten here is never killed.

@@ -116,3 +116,34 @@ test.skipIf(spaces.length < 2)(
     await mesh.run('stop', 'tick', '--as', 'ceo')
   },
 )
+
+test.skipIf(!FULL || !isThere(unshared))(
+  'a run that ended with its sandbox is lost, not running for ever',
+  async () => {
+    await mesh.json('whoami', '--as', 'ceo')
+    const started = await inside(unshared, [
+      'run',
+      '--detach',
+      '--json',
+      '--name',
+      'boxed',
+      '--as',
+      'probe',
+      '--',
+      'sleep',
+      '600',
+    ])
+    expect(started.code, started.stderr).toBe(0)
+    const run = await untilAsync(async () => {
+      const runs = await mesh.json<{ name: string; state: string; reason: string }[]>(
+        'ps',
+        '--runs',
+        '--all',
+        '--as',
+        'ceo',
+      )
+      return runs.find(({ name, state }) => name === 'boxed' && state !== 'running')
+    }, 90_000)
+    expect(run).toMatchObject({ state: 'terminated', reason: expect.stringContaining('supervisor lost') })
+  },
+)

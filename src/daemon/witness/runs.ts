@@ -13,7 +13,7 @@ import { type Home, runDir } from '../../host/home.ts'
 import { Journal } from '../../host/journal.ts'
 import { lockOwner, tryLock } from '../../host/lock.ts'
 import type { Logger } from '../../host/log.ts'
-import { bootId, processState } from '../../host/process/process.ts'
+import { bootId, isOfOtherSpace, type ProcessIdentity, processState } from '../../host/process/process.ts'
 import { memberKey } from '../../link/keys.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { RunStore } from '../../nats/run-store.ts'
@@ -59,6 +59,8 @@ export class RunWitness {
   readonly #watched = new Set<string>()
   /** Ids of runs that are published whole, and not examined again until they are old. */
   readonly #settled = new Set<string>()
+  /** Runs of other process spaces without a supervisor, and since when (monotonic). */
+  readonly #unseen = new Map<string, number>()
   #timer: NodeJS.Timeout | null = null
   #stopped = false
 
@@ -146,13 +148,25 @@ export class RunWitness {
       if (!announcer.last) announcer.push(eventOf(spec, 1, spec.owner, spawnedBy(spec, started)))
       const last = announcer.last!
       // A command that goes on without a supervisor is published up to its latest event, and its end later.
-      const isGone = !isTerminal(last.type) && processState(started.child) === 'dead'
-      if (isGone) announcer.push(eventOf(spec, last.seq + 1, name(), this.#lost(spec, started)))
+      const isGone = processState(started.child) === 'dead' || this.#isOutOfSight(spec, started.child)
+      if (!isTerminal(last.type) && isGone)
+        announcer.push(eventOf(spec, last.seq + 1, name(), this.#lost(spec, started)))
       await announcer.settle(store, PUBLISH_MS)
       return announcer.done
     } finally {
       journal.close()
     }
+  }
+
+  /**
+   * True of a command in another process space that has had no supervisor for as long as a session is lost after: nobody
+   * will see its end.
+   */
+  #isOutOfSight(spec: RunSpec, child: ProcessIdentity): boolean {
+    if (isBySidecar(spec) || !isOfOtherSpace(child)) return false
+    const since = this.#unseen.get(spec.run) ?? performance.now()
+    this.#unseen.set(spec.run, since)
+    return performance.now() - since > times.lost
   }
 
   #forget(id: string): true {
@@ -172,7 +186,10 @@ export class RunWitness {
     const dir = runDir(this.#options.home, spec.run)
     if (isBySidecar(spec)) return this.#lostAgent(spec, started.at)
     const { child, supervisor } = started
-    const evidence = `${this.#options.name()} found its supervisor (pid ${supervisor.pid}) and its command (pid ${child.pid}) gone at ${at}`
+    const gone = isOfOtherSpace(child)
+      ? 'gone with another process space, and its command out of sight,'
+      : `and its command (pid ${child.pid}) gone`
+    const evidence = `${this.#options.name()} found its supervisor (pid ${supervisor.pid}) ${gone} at ${at}`
     if (spec.runKind === 'session') return judgeLostSession(spec, dir, this.#record(spec, started.at), evidence)
     return judgeLost(readStop(dir), evidence, loggedTail(dir))
   }
@@ -206,6 +223,7 @@ export class RunWitness {
   #sweep(id: string): true {
     const { home } = this.#options
     this.#settled.add(id)
+    this.#unseen.delete(id)
     const isOld = Date.now() - changedAt(home, id) > times.runDirAge
     if (isOld && !lockOwner(files.lock(runDir(home, id)))) removeRun(home, id)
     return true
