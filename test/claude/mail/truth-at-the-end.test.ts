@@ -27,10 +27,10 @@ describe.skipIf(missing)('at the end of a turn', () => {
     await submit(session, '/compact')
     await eventually('a summary is asked for', () => model.requests.length > before)
     // The request may as well be for a title of the turn before.
-    await mesh.reaches(pid, 'busy')
+    await mesh.reaches(pid, 'compacting')
     const word = `compacting-${pid}`
     const { id } = await mesh.send(name, word)
-    await last(id, 'delivered', /waits: .*busy/)
+    await last(id, 'delivered', /waits: .*compact/)
     expect(readings(word)).toEqual([])
     summary.open()
     const request = await readBy(word)
@@ -151,9 +151,7 @@ describe.skipIf(missing)('cut off', () => {
     await mesh.reaches(pid, 'idle')
     model.script(script, [{ say: 'heard' }])
     await submit(session, '/clear')
-    await last(id, 'delivered', /has the floor/)
-    // What the person says takes it along.
-    await submit(session, `again-${pid}`)
+    // The Esc was in the conversation before: this one is woken.
     const request = await eventually('the new conversation has it', () => readings(word)[1])
     expect(request.sessionId).not.toBe(sessionId)
     expect(isMarked(request, word)).toBe(true)
