@@ -169,7 +169,8 @@ function failing(home: Home, { name, failed, key, dir }: SessionLook): Finding {
 }
 
 function unattended({ name, client }: SessionLook): Finding {
-  const cause = `${name}: the session runs (process ${client!.pid}), but its hook, which starts the sidecar, does not`
+  const what = `${name}: the session runs (process ${client!.pid}), but its hook, which starts the sidecar, does not`
+  const cause = `${what}: its next prompt starts it, and if that does not help:`
   return fault('sidecar.lost', cause, `claude --continue   # after ending process ${client!.pid}`)
 }
 
