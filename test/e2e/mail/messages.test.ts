@@ -195,6 +195,7 @@ test('roles - one taker each', async () => {
 })
 
 test('operator - means role:operator, which operators hold', async () => {
+  for (const name of ['alice', 'bob', 'carol', 'tester']) await mesh.json(['whoami'], { as: name })
   expect(await mesh.json(['send', 'operator', '--', 'a person, please'], { as: 'alice' })).toMatchObject({
     to: 'role:operator',
   })
@@ -216,8 +217,13 @@ test('operator - one answer settles a question to the people, for every shell of
   // One who comes later finds nothing that is settled, and all that is not.
   const { id } = await mesh.json(['send', 'operator', '--', 'still open'], { as: 'alice' })
   await eventually(async () => (await unread('bob')).some((message) => message.id === id), 'bob')
+  await mesh.json(['whoami'], { as: 'dora' })
   await eventually(async () => (await unread('dora')).length > 0, 'dora')
   expect((await unread('dora')).map((message) => message.id)).toEqual([id])
+  await mesh.json(['reply', id, '--', 'closed'], { as: 'dora' })
+  for (const name of ['bob', 'carol', 'dora', 'tester'])
+    await eventually(async () => (await unread(name)).length === 0, `nothing left at ${name}`)
+  await eventually(async () => (await mesh.texts('alice')).includes('closed'), 'the second answer')
 })
 
 test('@all - everybody but the sender', async () => {
