@@ -71,6 +71,8 @@ describe.skipIf(!FULL).each(FULL ? ways : [])('Claude Code %s, idle through %s',
 
   test.skipIf(suite.missing).each(modes)('%s it is woken and reached in mid-turn', async (_, options) => {
     const { mesh, lab } = suite
+    const quit = join(lab.root, 'quit')
+    rmSync(quit, { force: true })
     const before = readFileSync(lab.settings, 'utf8')
     writeFileSync(lab.settings, JSON.stringify({ ...JSON.parse(before), ...settings }))
     try {
@@ -98,11 +100,13 @@ describe.skipIf(!FULL).each(FULL ? ways : [])('Claude Code %s, idle through %s',
       await mesh.reaches(pid, 'idle')
       await wakes(pid, name, `moved-${pid}`)
 
-      await play(session, `shell-${pid}`, 'sleep 600', { run_in_background: true })
+      await play(session, `shell-${pid}`, `until [ -e '${quit}' ]; do sleep 0.1; done`, { run_in_background: true })
       await mesh.reaches(pid, 'busy')
       await mesh.reaches(pid, 'idle')
       await wakes(pid, name, `shell-runs-${pid}`)
     } finally {
+      // The shell in the background outlives its client.
+      writeFileSync(quit, '')
       writeFileSync(lab.settings, before)
     }
   })
