@@ -14,8 +14,12 @@ import { waitForChildren } from '../runs/wait.ts'
 import { type Call, deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
 import { handOver, type ReadingSession, readMessage, recall } from './read.ts'
 
+/** Limits the wait of a reader for mail that came while its session was away. */
+const CATCH_UP_MS = 1000
+
 export const readHandlers = {
   async inbox(session, { id, peek, follow, limit = limits.inboxBatch }, call) {
+    await session.storage?.whenCaughtUp(CATCH_UP_MS)
     const { mailbox, courier } = session
     if (id !== undefined) return { messages: [await recall(session, await fullId(session, id))], more: 0 }
     if (peek) {

@@ -1,5 +1,6 @@
 /** Opens a name's directory on this machine (lock, mailbox, outbox, counted rounds, ledger) and reads its mail. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { PEOPLE } from '../../core/mail/addresses.ts'
 import { isShell } from '../../core/names/kinds.ts'
 import { MeshError } from '../../errors.ts'
@@ -11,6 +12,7 @@ import type { Stalls } from '../../link/stalls.ts'
 import type { Delivery, MailReader } from '../../nats/mail.ts'
 import type { ProjectStore } from '../../nats/project-store.ts'
 import type { NameRecord } from '../../wire/envelope.schema.ts'
+import { limits } from '../../wire/limits.ts'
 import { mailFilters, roleFilter } from '../../wire/subjects.ts'
 import { BudgetBook } from '../disk/budget-book.ts'
 import { LedgerBook } from '../disk/ledger-book.ts'
@@ -46,6 +48,7 @@ export class Storage {
   readonly #lock: Lock
   #reader: MailReader | null = null
   #reading: Promise<void> = Promise.resolve()
+  #caughtUp: Promise<void> = Promise.resolve()
   /** Number of messages in the stream when reading began. */
   backlog = 0
 
@@ -94,8 +97,18 @@ export class Storage {
     const formerly = record.formerly ? mailFilters(store.project, record.formerly.name, []).slice(0, 1) : []
     const people = isShell(record.harness) ? [roleFilter(store.project, PEOPLE)] : []
     const filters = [...mailFilters(store.project, record.name, topics), ...formerly, ...people]
+    let delivered = 0
+    let expected = Number.POSITIVE_INFINITY
+    let caughtUp = () => {}
+    this.#caughtUp = new Promise((resolve) => {
+      caughtUp = () => {
+        if (delivered >= expected) resolve()
+      }
+    })
     const onDelivery = async (delivery: Delivery) => {
       await this.#options.incoming.deliver(delivery)
+      delivered++
+      caughtUp()
       // Journalled messages need not come again when the consumer is created anew.
       start = Math.max(start, delivery.seq + 1)
     }
@@ -104,6 +117,13 @@ export class Storage {
     }
     this.#reader = store.readMail({ durable: durableOf(record), filters, startSeq: () => start }, onDelivery, onTrouble)
     this.backlog = await this.#reader.start()
+    expected = Math.min(this.backlog, limits.inboxBatch)
+    caughtUp()
+  }
+
+  /** Resolves once the mail that waited when reading began has arrived, or a batch of it, or after `ms`. */
+  async whenCaughtUp(ms: number): Promise<void> {
+    await Promise.race([this.#caughtUp, sleep(ms, undefined, { ref: false })])
   }
 
   /** Stops reading while the engine is away. Messages to send wait in the outbox. */

@@ -127,7 +127,10 @@ const breakages: Breakage[] = [
   },
   {
     name: 'a lock of another host',
-    harm: () => inRun('op-fedcba9876543210', { lock: lockOf(mesh.bystander, { host: 'elsewhere', start: '1' }) }),
+    harm: () => {
+      const dir = inRun('op-fedcba9876543210', { lock: lockOf(mesh.bystander, { host: 'elsewhere', start: '1' }) })
+      return () => rmSync(dir, { recursive: true, force: true })
+    },
     check: 'sidecar.host',
     mend: 'command',
   },

@@ -1,8 +1,9 @@
 /** Who reads which message, how it is handed over, and what happens when the reader does not say that it read. */
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { expect } from 'vitest'
-import { FakeDoor, type Node, test, WAIT } from '../../support/node.ts'
+import { FakeDoor, Node, test, until, WAIT } from '../../support/node.ts'
 
 /** What the sidecar waits for `taken`, and then some. */
 const UNCONFIRMED = { timeout: 120_000, interval: 100 }
@@ -49,6 +50,19 @@ test('a topic’s mail waits for a member that is away', async ({ project }) => 
   await alice.send('topic:build', 'while bob was away')
   const again = await project.node('bob')
   expect(await again.texts(1)).toEqual(['while bob was away'])
+})
+
+test('the first look into the inbox shows all that came while the session was away', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  await bob.stop()
+  const texts = Array.from({ length: 100 }, (_, i) => `number ${i} ${'x'.repeat(8000)}`)
+  await Promise.all(texts.map((text) => alice.send('bob', text)))
+  const again = new Node(project, 'bob', {})
+  const started = again.start()
+  await until(() => existsSync(again.socket), 'its socket')
+  expect((await again.take()).map(({ text }) => text).sort()).toEqual(texts.sort())
+  await started
+  await again.stop()
 })
 
 test('@all reaches every other session, and none that comes later', async ({ project }) => {

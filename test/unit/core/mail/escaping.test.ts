@@ -12,7 +12,7 @@ describe('escaping', () => {
         const text = textOf(shown({ text: body }))
         expect(hidden.test(inside(text))).toBe(false)
         expect(text.isWellFormed()).toBe(true)
-        expect(text.match(/\[\s?m_/gi)).toHaveLength(1)
+        expect(text.match(/\[\s?m_[0-9a-f]{2}/gi)).toHaveLength(1)
         expect(text.length).toBeLessThanOrEqual(limits.shownMessageChars + 200)
       }),
       { numRuns: 10_000 },

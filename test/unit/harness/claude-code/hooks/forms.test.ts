@@ -142,19 +142,23 @@ test('a plugin without a fixed mesh home finds the one that MESH_HOME or the pla
   }
 })
 
-test('without Node, and with a Node that cannot run it, the session goes on at once', async () => {
+test('without Node, and with a Node that cannot run it, the session goes on at once and says why it did not join', async () => {
   const script = join(home, 'hooks', 'claude-code.sh')
   for (const node of ['/gone/node', '/bin/false']) {
     writeFileSync(
       script,
       readFileSync(script, 'utf8')
         .replace(/^node=.*/m, `node=${node}`)
-        // No other one on PATH either.
-        .replace('|| node=node', '|| node=/gone/node'),
+        // And no other one anywhere.
+        .replace(/for node in [^;]*;/, 'for node in "$installed_node";'),
     )
     const begun = performance.now()
-    expect(said(await fire('SessionStart', settingsHooks(home)))).toEqual([])
+    expect(said(await fire('SessionStart', settingsHooks(home)))).toEqual([
+      expect.stringContaining('this session did not join'),
+    ])
     expect(existsSync(join(dir, 'failed'))).toBe(true)
+    expect(said(await fire('SessionStart', settingsHooks(home))), 'said once').toEqual([])
+    rmSync(dir, { recursive: true })
     console.log(`SessionStart with ${node}: ${Math.round(performance.now() - begun)} ms`)
   }
 })
