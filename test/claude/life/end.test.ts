@@ -54,7 +54,7 @@ describe.skipIf(missing)('end', () => {
     await mesh.reaches(other.pid, 'gone')
   })
 
-  test('mail to a session that is gone waits, and the next one of the worktree reads it', async () => {
+  test('mail to a session that is gone waits for the first prompt of the next one of the worktree, and is marked', async () => {
     const { mesh, model } = suite
     const session = await startIdle()
     const { name } = (await mesh.sessionOf(session.pid))!
@@ -62,8 +62,12 @@ describe.skipIf(missing)('end', () => {
     await mesh.reaches(session.pid, 'gone')
     const word = `waited-${session.pid}`
     const { id } = await mesh.send(name, word)
-    const next = await suite.terminal.start()
-    await eventually('the next session reads it', () => model.saw(word)[0])
+    const next = await startIdle()
+    expect(model.saw(word)).toEqual([])
+    await submit(next, 'what is there')
+    const { fresh } = await eventually('the next session reads it', () => model.saw(word)[0])
+    expect(fresh).toContain('for the conversation before you')
+    expect(fresh).toContain('what is there')
     await mesh.traced(id, 'surfaced')
     expect((await mesh.sessionOf(next.pid))!.name).toBe(name)
     kill(next.pid, 'SIGKILL')

@@ -63,12 +63,14 @@ describe.skipIf(missing)('the parent of runs sits in a tool call', () => {
     const { name } = await mesh.reaches(session.pid, 'idle')
     const lines = follow(name)
     // It reads on from here: the first run is of before the tool call.
-    await mesh.run('run', '--as', name, '--name', 'before', '--', 'true')
+    const command = `'${process.execPath}' '${meshBin}'`
+    model.script('first', [{ call: [bash(`${command} run --name before -- true`)] }, { say: 'The first is done.' }])
+    await submit(session, 'play first')
     await eventually('the follower reads', () => lines.some(({ event }) => event.type === 'run_completed'))
+    await mesh.reaches(session.pid, 'idle')
     lines.length = 0
 
     const gate = join(lab.project, `gate-${session.pid}`)
-    const command = `'${process.execPath}' '${meshBin}'`
     const work = `${command} progress "half of $1" --percent 50`
     const script = [
       `for i in $(seq ${CHILDREN}); do`,
