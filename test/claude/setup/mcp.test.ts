@@ -28,12 +28,20 @@ beforeAll(() => {
 const args = () => ['--mcp-config', join(suite.lab.root, 'mcp.json')]
 const tool = (name: string, input: Record<string, unknown> = {}) => ({ name: `mcp__mesh__mesh_${name}`, input })
 const readBy = (word: string) => eventually(`the model reads ${word}`, () => suite.model.saw(word)[0])
+type Message = { id: string; from: string; text: string }
 const times = (text: string, word: string) => text.split(word).length - 1
 const sidecars = () => processesWith(suite.lab.root).filter(({ command }) => /sidecar\.js claude-code/.test(command))
 
 /** How often the model has been told `word`, counted over all requests. */
 function tellings(word: string): number {
   return suite.model.requests.filter((request) => !request.auxiliary && request.fresh.includes(word)).length
+}
+
+/** Waits for a message of a session to the people: the first in their inbox that is not mesh's own. */
+function fromSession(): Promise<Message> {
+  return eventually('the message', async () =>
+    (await suite.mesh.json<Message[]>('inbox', '--json')).find(({ from }) => from !== 'mesh'),
+  )
 }
 
 async function leave(session: Interactive): Promise<void> {
@@ -68,11 +76,7 @@ describe.skipIf(missing)('without hooks', () => {
       const sent = await eventually('the answer of mesh_send', () => model.requests.findLast(answered))
       expect(sent.text).toContain(`You are "${name}".\nmesh_send`)
       expect(sent.text).toContain('Messages arrive by themselves')
-      const received = await eventually('the message', async () => {
-        const [message] = await mesh.json<{ from: string; text: string }[]>('inbox', '--json')
-        return message
-      })
-      expect(received).toMatchObject({ from: name, text })
+      expect(await fromSession()).toMatchObject({ from: name, text })
       await mesh.reaches(current.pid, 'idle')
       const word = `wake-${current.pid}`
       const { id, at } = await mesh.send(name, `${word}: the schema landed`)
@@ -183,11 +187,8 @@ describe.skipIf(missing)('without hooks', () => {
       { say: 'done' },
     ])
     const run = runPrint(lab, claude, 'play headless', { args: args() })
-    const [question] = await eventually('the question', async () => {
-      const unread = await mesh.json<{ id: string }[]>('inbox', '--json')
-      return unread.length > 0 && unread
-    })
-    await mesh.run('reply', question!.id, '--', 'port-8080')
+    const question = await fromSession()
+    await mesh.run('reply', question.id, '--', 'port-8080')
     expect(await run.ended).toBe(0)
     expect(model.saw('port-8080').length).toBeGreaterThan(0)
     await mesh.reaches(run.pid, 'gone')

@@ -70,7 +70,7 @@ async function expectJoined(lab: Lab, mesh: Mesh): Promise<void> {
   await submit(session, `play ${script}`)
   await mesh.reaches(session.pid, 'busy')
   const { id } = await mesh.send(name, busy)
-  await mesh.waiting(session.pid, busy)
+  await mesh.traced(id, 'delivered')
   writeFileSync(join(lab.project, 'go'), '')
   expect((await readBy(busy)).fresh).toContain('released')
   await mesh.traced(id, 'surfaced')
