@@ -45,9 +45,11 @@ function wordIndexes(argv: readonly string[]): number[] {
 }
 
 function unknownCommand(word: string): MeshError {
+  const members = commands.filter(({ name }) => name.endsWith(` ${word}`)).map(({ name }) => `mesh ${name}`)
   const near = nearest(word, [...new Set(commands.map(({ name }) => name.split(' ')[0]!))])
+  const meant = members.length > 0 ? members.join(', ') : near && `mesh ${near} --help`
   return new MeshError('bad_request', `there is no command ${quote(word)}`, {
-    hint: near ? `did you mean: mesh ${near} --help` : 'mesh --help lists the commands',
+    hint: meant ? `did you mean: ${meant}` : 'mesh --help lists the commands',
   })
 }
 

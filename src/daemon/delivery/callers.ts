@@ -54,7 +54,8 @@ export class WaitingCalls {
       }
       const abort = () => {
         leave()
-        const hint = 'the message is kept; wait again or read mesh inbox'
+        const isAny = wants.kind === 'any'
+        const hint = `${isAny ? '' : 'the message is kept; '}wait again, or look later: mesh inbox`
         reject(new MeshError('timeout', 'nothing came in time', { hint }))
       }
       if (signal.aborted) return abort()

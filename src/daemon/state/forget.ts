@@ -20,7 +20,10 @@ export async function forget(session: Session, name: string): Promise<Response<'
   const { store } = session.link
   const entry = await store.names.get(name)
   if (!entry) throw new MeshError('not_found', `there is no session ${quote(name)}`)
-  if (isOwned(entry.value)) throw new MeshError('conflict', `${name} is not gone`, { hint: 'end that session first' })
+  if (isOwned(entry.value))
+    throw new MeshError('conflict', `${name} is not gone`, {
+      hint: `mesh leave ${name} ends the session of a person’s shells, mesh stop ${name} an agent’s`,
+    })
   const [unread, { lastSeq }] = await Promise.all([unreadMail(store, entry.value), store.messagesState()])
   if (!(await removeName(session, entry))) throw new MeshError('conflict', `${name} has just returned`)
   await store.purgeMail(name, durableOf(entry.value), lastSeq)

@@ -67,6 +67,15 @@ test.each([
   [['ps', '--as'], 'mesh ps: --as <name> needs a value (see: mesh ps --help)'],
   [['run', '--timeout', '0s', '--', 'true'], '--timeout "0s" is too short (see: mesh run --help)'],
   [['rename', 'alice'], 'this session is alice already (mesh whoami)'],
+  [['rename', 'nobody', 'carol'], 'there is no session "nobody" (mesh ps lists the sessions of this project)'],
+  [['leave', 'nobody'], 'there is no session "nobody" (mesh ps lists the sessions of this project)'],
+  [
+    ['forget', 'bob'],
+    'bob is not gone (mesh leave bob ends the session of a person’s shells, mesh stop bob an agent’s)',
+  ],
+  [['trace', 'nobody'], 'there is no message or run "nobody" (mesh inbox --peek lists messages, mesh ps --runs runs)'],
+  [['wait', 'nobody'], 'there is no session or run "nobody" (mesh ps lists sessions, mesh ps --runs runs)'],
+  [['wait', '--timeout', '50ms'], 'nothing came in time (wait again, or look later: mesh inbox)'],
   [
     ['wait', '--until', 'progress'],
     'mesh wait: name the run or the session whose progress to wait for (see: mesh wait --help)',

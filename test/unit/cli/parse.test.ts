@@ -106,6 +106,12 @@ test('the error for a slip names the command that was meant', () => {
   ]) {
     expect(() => findCommand([slip!])).toThrow(expect.objectContaining({ hint: `did you mean: mesh ${meant} --help` }))
   }
+  for (const [part, meant] of [
+    ['note', 'mesh state note'],
+    ['history', 'mesh task history, mesh state history'],
+  ]) {
+    expect(() => findCommand([part!])).toThrow(expect.objectContaining({ hint: `did you mean: ${meant}` }))
+  }
   expect(() => findCommand(['frobnicate'])).toThrow(expect.objectContaining({ hint: 'mesh --help lists the commands' }))
   expect(() => findCommand(['x'.repeat(100_000)])).toThrow(MeshError)
 })

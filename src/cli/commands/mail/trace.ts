@@ -3,6 +3,7 @@ import type { Context } from '../../command.ts'
 import { checkId } from '../../input/values.ts'
 import { columns, oneLine } from '../../show/columns.ts'
 import { timeIn, type ViewFlags, viewOf } from '../../show/view.ts'
+import { isUnknown, noMessageOrRun } from './unknown.ts'
 
 const INDENT = 2
 
@@ -10,7 +11,11 @@ export async function run({ args, flags, out, sidecar }: Context<ViewFlags>): Pr
   const id = args[0]!
   const trace = id.startsWith('m_')
     ? await sidecar().call('trace', { id: checkId(id) })
-    : await sidecar().call('run_trace', { run: id })
+    : await sidecar()
+        .call('run_trace', { run: id })
+        .catch((error) => {
+          throw isUnknown(error) && !id.startsWith('r_') ? noMessageOrRun(id) : error
+        })
   if (out.json) return void (await out.value(trace))
   const view = viewOf(flags, Date.now())
   const rows = trace.steps.map(({ state, at, by, evidence }) => {

@@ -11,6 +11,7 @@ import { wholeView } from '../../show/view.ts'
 import { eventLines, exitOf } from '../runs/lines.ts'
 import { ownerOf } from '../runs/supervised.ts'
 import { messageLines, taken } from './messages.ts'
+import { isUnknown, noSessionOrRun } from './unknown.ts'
 
 const GRACE_MS = 10_000
 const untilWhat = ['idle', 'end', 'message', 'progress'] as const
@@ -33,13 +34,10 @@ export async function run(context: Context<Flags>): Promise<number | undefined> 
     if (!isUnknown(error) || flags.until === 'message') throw error
     // It may be what a run is called, also that of a session that was spawned just now and has not joined yet.
     return await waitForRuns(context, flags.until === 'idle' ? 'idle' : 'end').catch((second) => {
-      throw isUnknown(second) ? error : second
+      if (!isUnknown(second)) throw second
+      throw context.args.length === 1 ? noSessionOrRun(context.args[0]!) : error
     })
   }
-}
-
-function isUnknown(error: unknown): boolean {
-  return MeshError.from(error).code === 'not_found'
 }
 
 /** Waits for sessions and messages. The exit code is that of a run where the session is a child. */

@@ -4,17 +4,19 @@ import { operatorTarget, sessionTarget } from '../../../client/find.ts'
 import { type LivingTarget, livingTargets } from '../../../client/living.ts'
 import { Sidecar } from '../../../client/sidecar.ts'
 import { MeshError } from '../../../errors.ts'
-import { checkName } from '../../../wire/names.ts'
+import { checkName, quote } from '../../../wire/names.ts'
 import type { Context } from '../../command.ts'
+import { findLiving } from '../../living.ts'
 import { oneLine } from '../../show/columns.ts'
 
 const LEAVE_MS = 5000
+const ANSWER_MS = 1000
 
 /** `rename NEW` of this session, `rename OLD NEW` of another one that runs on this machine. */
 export async function rename(context: Context): Promise<undefined> {
   const { args, out } = context
   const name = checkName(args[1] ?? args[0]!)
-  const sidecar = args[1] === undefined ? context.sidecar() : otherSidecar(context, checkName(args[0]!))
+  const sidecar = args[1] === undefined ? context.sidecar() : await otherSidecar(context, checkName(args[0]!))
   const renamed = await sidecar.call('rename', { name })
   // It is renamed, whether or not its next command finds it there already.
   await sidecar.follow(renamed.name).catch(() => {})
@@ -23,12 +25,12 @@ export async function rename(context: Context): Promise<undefined> {
   if (sidecar.target.operator) out.note(`to go on under it: --as ${renamed.name}, or export MESH_NAME=${renamed.name}`)
 }
 
-function otherSidecar(context: Context, name: string): Sidecar {
+async function otherSidecar(context: Context, name: string): Promise<Sidecar> {
   const { env, home } = context
   const own = sessionTarget(env, home)
   if (own?.name === name) return context.sidecar()
   if (own) throw new MeshError('denied', `${name} is not this session`, { hint: 'a person may rename it in a shell' })
-  const found = find(context, name)
+  const found = await find(context, name)
   // A person's makes way for one that is found under the new name.
   const person = operatorTarget(home, { ...context.operator().target.operator!, name })
   return new Sidecar(person.dir === found.dir ? person : found, { env, home })
@@ -41,7 +43,7 @@ export async function leave(context: Context): Promise<undefined> {
   if (asked === null && sessionTarget(env, home))
     throw new MeshError('conflict', 'the session of an agent leaves when it ends', { hint: 'mesh leave NAME' })
   const name = asked ?? context.operator().target.operator!.name
-  const found = find(context, name)
+  const found = await find(context, name)
   if (!found.isOperator)
     throw new MeshError('conflict', `${name} is the session of an agent: it leaves when it ends`, {
       hint: `mesh stop ${name}`,
@@ -54,10 +56,14 @@ export async function leave(context: Context): Promise<undefined> {
 }
 
 /** Finds a session of this project whose sidecar runs on this machine. */
-function find(context: Context, name: string): LivingTarget {
-  const { project } = context.operator().target.operator!
-  const found = livingTargets(context.home, project).find((one) => one.name === name)
+async function find(context: Context, name: string): Promise<LivingTarget> {
+  const { target } = context.operator()
+  const found = livingTargets(context.home, target.operator!.project).find((one) => one.name === name)
   if (found) return found
+  const ask = await findLiving(context.home, target, ANSWER_MS)
+  const sessions = await ask?.('ps', {})
+  if (sessions && !sessions.some((one) => one.name === name))
+    throw new MeshError('not_found', `there is no session ${quote(name)}`)
   throw new MeshError('not_alive', `no session ${name} runs on this machine`, { hint: 'mesh ps lists the sessions' })
 }
 
