@@ -2,9 +2,11 @@
 import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import type { Op, Request } from '../api/ops.schema.ts'
 import { type Operator, operatorTarget, readRecord, refuseHidden, sessionTarget, type Target } from '../client/find.ts'
 import { livingTargets } from '../client/living.ts'
-import { Sidecar } from '../client/sidecar.ts'
+import { Sidecar, type Context as SidecarContext } from '../client/sidecar.ts'
+import { isUnused, listNothing } from '../client/unused.ts'
 import { MeshError } from '../errors.ts'
 import { type Env, type Home, meshHome } from '../host/home.ts'
 import { changedProject } from '../host/repository/places.ts'
@@ -31,7 +33,8 @@ export function createContext(parsed: Parsed, env: Env, cwd: () => string): Cont
     sidecar: () => {
       const { target, lent } = findTarget({ ...flags, reads: command.reads }, env, cwd, home)
       if (!env.MESH_PROJECT && target.operator) noteChange(target.operator, home, out)
-      return new Sidecar(target, { env, home, beforeStart, lent })
+      const nothing = command.reads && target.operator ? nothingIn(target.operator.project, home) : undefined
+      return new Sidecar(target, { env, home, beforeStart, lent, ...(nothing && { nothing }) })
     },
     operator: () => new Sidecar(findOperator(flags, env, cwd, home), { env, home, beforeStart }),
   }
@@ -97,6 +100,10 @@ function findTarget(
   if (reads !== 'any' || living.some(({ dir }) => dir === own.dir)) return { target: own }
   // A listing makes no session where there is one, and never one of a name that was mistyped.
   return { target: operatorTarget(home, { project, worktree, name: operatorName(env) }), lent: living[0] }
+}
+
+function nothingIn(project: string, home: Home): SidecarContext['nothing'] {
+  return (op, body) => (isUnused(home, project) ? listNothing(op, body as Request<Op>) : undefined)
 }
 
 function notYours({ name }: { name: string }): MeshError {

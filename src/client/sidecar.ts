@@ -23,6 +23,8 @@ export interface Context {
   beforeStart?(): Promise<void>
   /** Another one that runs already, for a call that every sidecar of the project answers alike. Used if it answers soon. */
   lent?: Target | undefined
+  /** Answers a listing where there is nothing to list, instead of an operator's sidecar that would be started for it. */
+  nothing?(op: Op, body: object): Response<Op> | undefined
   /** Brings a session's sidecar back. Default: the loop around it does; that is waited for. */
   revive?(): Promise<void>
 }
@@ -51,6 +53,8 @@ export class Sidecar {
       try {
         return await call(this.target.socket, op, remaining(body, performance.now() - startedAt), options)
       } catch (error) {
+        const none = await this.#nothing(error, op, body)
+        if (none !== undefined) return none
         if (attempt >= REVIVALS || !(await this.#recover(error, op, options.signal))) throw error
         // One that is ending may still accept a connection.
         if (attempt > 0) await sleep(attempt * BACKOFF_MS)
@@ -67,6 +71,15 @@ export class Sidecar {
     // As long as it is there its name is taken.
     if (!(await awaitSilence(socket, STOP_MS))) return
     await new Sidecar(operatorTarget(this.#context.home, { ...operator, name }), this.#context).call('whoami', {})
+  }
+
+  async #nothing<O extends Op>(error: unknown, op: O, body: Request<O>): Promise<Response<O> | undefined> {
+    const { env, home, beforeStart, nothing } = this.#context
+    const none = error instanceof Unreachable && !error.sent ? nothing?.(op, body) : undefined
+    if (none === undefined || (await shutOff(env, home.root))) return undefined
+    // A mesh that is down, or cannot be fetched, is said to be.
+    await beforeStart?.()
+    return none as Response<O>
   }
 
   /** True if the call may be made again. */

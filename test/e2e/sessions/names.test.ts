@@ -48,6 +48,18 @@ test('ps lists every project of this machine, and is one line for a prompt; neit
   expect((await mesh.json(['ps'], { as: 'bob' })).map(({ name }: { name: string }) => name)).not.toContain('nobody')
 })
 
+test('a listing of a project that nobody was ever in makes no session; one that is used lists it', async () => {
+  const env = { MESH_PROJECT: 'untouched' }
+  for (const listing of ['ps', 'tree', 'claims', 'task list', 'state list', 'state history', 'topic list', 'budget'])
+    expect(await mesh.json(listing.split(' '), { as: 'nobody', env }), listing).toEqual([])
+  expect(await mesh.json(['state', 'show'], { as: 'nobody', env })).toMatchObject({ entries: [], obligations: [] })
+  expect(await mesh.json(['ps', '--all-projects'], { env })).not.toContainEqual(
+    expect.objectContaining({ project: 'untouched' }),
+  )
+  await mesh.json(['whoami'], { as: 'carol', env })
+  expect(await mesh.json(['ps'], { as: 'nobody', env })).toMatchObject([{ name: 'carol' }])
+})
+
 test('leave ends the session of a shell, rename OLD NEW names another one', async () => {
   await mesh.join('tpyo')
   expect(await mesh.json(['rename', 'tpyo', 'typo'], { as: 'bob' })).toMatchObject({ name: 'typo' })

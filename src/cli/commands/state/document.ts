@@ -53,6 +53,7 @@ export async function list({ flags, out, sidecar }: Context<Shared & ViewFlags>)
 export async function history({ flags, out, sidecar }: Context<Shared & ViewFlags>): Promise<undefined> {
   const history = await sidecar().call('state_history', documentOf(flags))
   if (out.json) return void (await out.value(history))
+  if (history.length === 0) return void (await out.line('nothing is kept'))
   const view = viewOf(flags, Date.now())
   const rows = history.map(({ rev, at, by, what, key }) => {
     return [String(rev), timeIn(view, at), by, what, key ?? ''].map(oneLine)
