@@ -85,7 +85,7 @@ class ClaudeCode implements Harness {
     this.#doors = openDoors(options, this.#sidecar, () => this.#status.status, onRead)
     const onInterrupt = (at: number) => this.#status.turnStopped(at)
     this.#seen = new EvidenceReader(current.transcript, this.#doors, this.#sidecar, onInterrupt)
-    this.#status = new StatusTracker(isAttended(env), this.#seen, this.#sidecar, log)
+    this.#status = new StatusTracker(isAttended(env), this.#seen, this.#sidecar, options)
     this.#subagents = new Subagents(this.#sidecar, () => this.#spool.drain())
     this.#end = new SessionEnd(this.#seen, this.#subagents, this.#sidecar)
     const onEdit = (path: string) => this.#sidecar.open?.edited(path)

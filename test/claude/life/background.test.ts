@@ -55,7 +55,8 @@ describe.skipIf(missing)('in the background', () => {
     await life.isRight(session.pid, { name, epoch })
     expect((await mesh.ps()).filter(({ pid }) => pid === attached.pid)).toEqual([])
     await stop(session)
-    expect(await mesh.sessionOf(session.pid)).toMatchObject({ status: 'gone', reason: 'ended by a signal' })
+    const reason = 'ended by the daemon of its client (claude stop)'
+    expect(await mesh.sessionOf(session.pid)).toMatchObject({ status: 'gone', reason })
   })
 
   test.each(['idle', 'busy'])('a session moved by /background while %s keeps its name and mail', async (status) => {

@@ -92,13 +92,16 @@ describe.skipIf(missing)('a session that was started by a session', () => {
     const child = await terminal.start({ env: { MESH_RUN_ID: own.runId, MESH_LINEAGE: own.runId } })
     await mesh.reaches(child.pid, 'idle')
     const asks = `asks-${child.pid}`
-    const write = { call: [{ name: 'Write', input: { file_path: join(lab.project, asks), content: 'x' } }] }
+    const path = join(lab.project, asks)
+    const write = { call: [{ name: 'Write', input: { file_path: path, content: 'x' } }] }
     model.script(asks, [write, { say: `written-${child.pid}` }])
     await submit(child, `play ${asks}`)
     const heard = (what: RegExp) =>
       eventually(`the parent reads ${what}`, () => model.requests.filter(({ fresh }) => what.test(fresh))[0])
     await mesh.reaches(child.pid, 'waiting')
-    await heard(/\[run r_[0-9a-f]{10} \S+ waits: permission prompt\]/)
+    const waits = `waits: permission prompt: Write: ${path}]`
+    const asked = await heard(/\[run r_[0-9a-f]{10} \S+ waits: /)
+    expect(asked.fresh).toContain(waits)
     // The dialog takes no keys in its first moments.
     await eventually('the dialog is answered', async () => {
       child.press('Enter')
@@ -107,7 +110,8 @@ describe.skipIf(missing)('a session that was started by a session', () => {
     const idle = await heard(/\[run r_[0-9a-f]{10} \S+ is idle: .*\]\s+written-/)
     await mesh.reaches(parent.pid, 'idle')
     expect((await runs()).find(({ pid }) => pid === child.pid)).toMatchObject({ state: 'idle', owner: name })
-    expect(idle.text.split('waits: permission prompt').length - 1).toBe(1)
+    expect(idle.text.split(waits)).toHaveLength(2)
+    expect(idle.text.split('waits: ')).toHaveLength(2)
     kill(child.pid, 'SIGTERM')
     await heard(/\[run r_[0-9a-f]{10} \S+ (terminated|cancelled|completed)/)
   })

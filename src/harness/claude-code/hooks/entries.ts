@@ -36,7 +36,29 @@ export interface CommandHook {
   asyncRewake?: boolean
 }
 
-/** Returns mesh's entries for the client's settings, by event. `homeRoot` is the mesh home. */
+/** An entry of the client's list for one event. */
+export interface HookEntry {
+  matcher?: string
+  hooks: CommandHook[]
+}
+
+/**
+ * Compactions that begin by themselves. After a `/compact` the client lists the line of every hook that it ran in the
+ * model's context, also of an async one (2.1.329, 2.1.197): `status/typed-compact.ts` sees those.
+ */
+const matchers: Record<string, string> = { PreCompact: 'auto' }
+
+/** Returns the entry that has these hooks of an event. */
+export function hookEntry(event: string, hooks: CommandHook[]): HookEntry {
+  return { ...(Object.hasOwn(matchers, event) ? { matcher: matchers[event]! } : {}), hooks }
+}
+
+/** Returns the entries of a file of hooks. */
+export function hookEntries(hooks: Record<string, CommandHook[]>): Record<string, HookEntry[]> {
+  return Object.fromEntries(Object.entries(hooks).map(([event, list]) => [event, [hookEntry(event, list)]]))
+}
+
+/** Returns mesh's hooks for the client's settings, by event. `homeRoot` is the mesh home. */
 export function settingsHooks(homeRoot: string): Record<string, CommandHook[]> {
   return hooksOf((event) => hookLine(`H=${quoteWord(homeRoot)}; ${GUARD}`, event))
 }
@@ -64,7 +86,6 @@ function hooksOf(line: (event: string) => string): Record<string, CommandHook[]>
     StopFailure: plain('StopFailure'),
     PermissionRequest: plain('PermissionRequest'),
     PreCompact: plain('PreCompact'),
-    PostCompact: plain('PostCompact'),
     CwdChanged: plain('CwdChanged'),
     SubagentStart: plain('SubagentStart'),
     SubagentStop: plain('SubagentStop'),

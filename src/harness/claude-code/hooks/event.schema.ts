@@ -50,6 +50,13 @@ export const registryEntry = z.object({
 })
 export type RegistryEntry = z.output<typeof registryEntry>
 
+/** A line of the client's history: what a person typed in which conversation. */
+export const historyLine = z.object({
+  display: z.string(),
+  sessionId: z.string(),
+  timestamp: z.number().check(z.minimum(0), z.maximum(8.64e15)),
+})
+
 /** A line of a transcript, as far as it can show that a message was queued or read. */
 export const transcriptLine = z.object({
   type: z.string(),

@@ -5,7 +5,7 @@ import { MeshError } from '../../../errors.ts'
 import { readText } from '../../../host/files.ts'
 import type { Env, Home } from '../../../host/home.ts'
 import { readRepository } from '../../../host/repository/git.ts'
-import { homeOfLine, isOurs, settingsHooks, unquoteWord } from '../hooks/entries.ts'
+import { type HookEntry, homeOfLine, hookEntry, isOurs, settingsHooks, unquoteWord } from '../hooks/entries.ts'
 import { SCRIPT_NAME } from '../hooks/files.ts'
 import { hookScript } from '../hooks/script.ts'
 import { mainCheckout, otherConfigurations, type Stranger, strangers } from './neighbours.ts'
@@ -13,7 +13,7 @@ import { otherHome } from './other-home.ts'
 import { pluginFiles } from './plugin.ts'
 import { listInstalls } from './record.ts'
 import { isObject, type Json, localSettings, managedPath, openSettings, userSettings } from './settings-file.ts'
-import { isEnabled, moduleId, pluginId } from './settings-merge.ts'
+import { isCurrent, isEnabled, moduleId, pluginId } from './settings-merge.ts'
 import { whySwitchedOff } from './why-no-module.ts'
 
 const SCRIPT_BYTES = 1024 * 1024
@@ -130,17 +130,17 @@ function lookAt(path: string, repository: string | null, home: Home): InstalledP
   const found = object(settings.hooks)
   const hooks: Record<string, HookState> = {}
   for (const [event, wanted] of Object.entries(settingsHooks(home.root))) {
-    const ours = handlers(found[event]).filter(({ command }) => isOurs(command))
-    const isElsewhere = (root: string | null) => root !== null && root !== home.root
-    hooks[event] = stateOf(ours, wanted, ours.map(({ command }) => homeOfLine(String(command))).some(isElsewhere))
+    hooks[event] = stateOf(found[event], hookEntry(event, wanted), home)
   }
   return { path, repository, unreadable, hooks, otherHome: otherHome(settings, home) }
 }
 
-function stateOf(ours: Json[], wanted: object[], isElsewhere: boolean): HookState {
+function stateOf(entries: unknown, wanted: HookEntry, home: Home): HookState {
+  const ours = handlers(entries).filter(({ command }) => isOurs(command))
+  const homes = ours.map(({ command }) => homeOfLine(String(command)))
   if (ours.length === 0) return 'missing'
-  if (isElsewhere) return 'elsewhere'
-  return JSON.stringify(ours) === JSON.stringify(wanted) ? 'current' : 'other'
+  if (homes.some((root) => root !== null && root !== home.root)) return 'elsewhere'
+  return isCurrent(entries, wanted) ? 'current' : 'other'
 }
 
 function pluginState(user: string, home: Home, packageDir: string): Inspection['plugin'] {

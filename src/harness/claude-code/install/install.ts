@@ -5,7 +5,7 @@ import { MeshError } from '../../../errors.ts'
 import { ensurePrivateDir, readText, writeAtomic } from '../../../host/files.ts'
 import type { Env, Home } from '../../../host/home.ts'
 import { readRepository } from '../../../host/repository/git.ts'
-import { type CommandHook, settingsHooks } from '../hooks/entries.ts'
+import { type HookEntry, hookEntries, settingsHooks } from '../hooks/entries.ts'
 import { SCRIPT_NAME } from '../hooks/files.ts'
 import { hookScript } from '../hooks/script.ts'
 import { refuseOther } from './other-home.ts'
@@ -57,7 +57,7 @@ export interface Installed {
   /** Files as they are now, or would be, with their whole text. */
   files: PlacedFile[]
   /** The entries that are merged into the settings. */
-  merged: { hooks: Record<string, { hooks: CommandHook[] }[]>; permissions?: { allow: readonly string[] } }
+  merged: { hooks: Record<string, HookEntry[]>; permissions?: { allow: readonly string[] } }
 }
 
 /**
@@ -95,14 +95,13 @@ function installOnce(options: InstallOptions): Installed {
     placeScript(home, script)
     if (changed) writeSettings(home, file, repository, merged, text)
   }
-  const hooks = Object.fromEntries(Object.entries(wanted).map(([event, list]) => [event, [{ hooks: list }]]))
   return {
     settingsPath: path,
     changed: changed || script.changed,
     hooksAdded,
     rulesAdded,
     files: [script, { path, changed, text }],
-    merged: { hooks, ...(rules.length > 0 ? { permissions: { allow: rules } } : {}) },
+    merged: { hooks: hookEntries(wanted), ...(rules.length > 0 ? { permissions: { allow: rules } } : {}) },
   }
 }
 

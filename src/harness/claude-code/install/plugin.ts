@@ -4,7 +4,7 @@ import { accessSync, constants, mkdirSync, readFileSync, rmSync, statSync } from
 import { delimiter, dirname, join } from 'node:path'
 import { ensurePrivateDir, readText, writeAtomic } from '../../../host/files.ts'
 import type { Env, Home } from '../../../host/home.ts'
-import { pluginHooks } from '../hooks/entries.ts'
+import { hookEntries, pluginHooks } from '../hooks/entries.ts'
 import { marketplaceName, moduleId, moduleMarketplace, pluginId } from './settings-merge.ts'
 
 const FILE_BYTES = 256 * 1024
@@ -28,8 +28,7 @@ export interface PlacedFile {
 
 /** Returns the text of `hooks/hooks.json`, for one mesh home, or with null for any. */
 export function hooksFile(homeRoot: string | null): string {
-  const hooks = Object.entries(pluginHooks(homeRoot)).map(([event, list]) => [event, [{ hooks: list }]])
-  const text = JSON.stringify({ hooks: Object.fromEntries(hooks), modules: [MODULE_FILE] }, null, 2)
+  const text = JSON.stringify({ hooks: hookEntries(pluginHooks(homeRoot)), modules: [MODULE_FILE] }, null, 2)
   // As the formatter writes a short list.
   return `${text.replace(`[\n    "${MODULE_FILE}"\n  ]`, `["${MODULE_FILE}"]`)}\n`
 }

@@ -1,5 +1,5 @@
 /** Puts mesh's hooks and permission rules into the client's settings and takes them out. Pure. */
-import { type CommandHook, isOurs } from '../hooks/entries.ts'
+import { type CommandHook, type HookEntry, hookEntry, isOurs } from '../hooks/entries.ts'
 import { isObject, type Json, unreadable } from './settings-file.ts'
 
 export const marketplaceName = 'sessionmesh'
@@ -39,9 +39,9 @@ function addHooks(settings: Json, wanted: Record<string, CommandHook[]>, keptEmp
   const hooks = objectIn(settings, 'hooks', path)
   const added = Object.keys(wanted).filter((event) => {
     const entries = listIn(hooks, event, path)
-    const ours = entries.flatMap(handlers).filter(({ command }) => isOurs(command))
-    if (JSON.stringify(ours) === JSON.stringify(wanted[event])) return false
-    hooks[event] = [...without(entries), { hooks: wanted[event] }]
+    const entry = hookEntry(event, wanted[event]!)
+    if (isCurrent(entries, entry)) return false
+    hooks[event] = [...without(entries), entry]
     return true
   })
   for (const event of Object.keys(hooks)) if (!(event in wanted)) removeHooks(hooks, event, keptEmpty)
@@ -139,7 +139,14 @@ function sorted(value: unknown): unknown {
 }
 
 function listHasOurs(entries: unknown): boolean {
-  return Array.isArray(entries) && entries.flatMap(handlers).some(({ command }) => isOurs(command))
+  return Array.isArray(entries) && entries.flatMap(ownHandlers).length > 0
+}
+
+/** Returns true if mesh's hooks in the entries of an event are those of `wanted`. */
+export function isCurrent(entries: unknown, { matcher, hooks }: HookEntry): boolean {
+  const ours = Array.isArray(entries) ? entries.filter((entry) => listHasOurs([entry])) : []
+  const isMatched = matcher === undefined || ours.every((entry: Json) => entry.matcher === matcher)
+  return isMatched && JSON.stringify(ours.flatMap(ownHandlers)) === JSON.stringify(hooks)
 }
 
 /** Returns the empty ones among the containers that mesh's entries may be in. */
@@ -186,6 +193,10 @@ function without(entries: unknown[]): unknown[] {
 function handlers(entry: unknown): Json[] {
   const hooks = isObject(entry) ? entry.hooks : null
   return Array.isArray(hooks) ? hooks.filter(isObject) : []
+}
+
+function ownHandlers(entry: unknown): Json[] {
+  return handlers(entry).filter(({ command }) => isOurs(command))
 }
 
 function objectIn(parent: Json, key: string, path: string): Json {

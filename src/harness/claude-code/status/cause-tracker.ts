@@ -6,35 +6,48 @@ import type { Spooled } from '../hooks/spool.ts'
 import { OpenTools } from '../transcript/open-tools.ts'
 import { type CauseDecision, type CauseEvidence, decideCause } from './cause.ts'
 import { isAtPrompt, isKnown } from './decide.ts'
+import { typedCompact } from './typed-compact.ts'
 
 /** Limits the unknown words that are remembered, and their length. */
 const WORDS = 8
 const WORD_CHARS = 64
 
+/** The client's history is written some milliseconds after the registry says `busy`. */
+const HISTORY_MS = 1000
+const LOOK_MS = 200
+/** The command is typed just before the client says `busy`, or during a turn that makes it so. */
+const TYPED_MS = 2000
+
 type Shown = Omit<CauseEvidence, 'tools'>
 
 export class CauseTracker {
   readonly unknownWords: string[] = []
-  readonly #log: SessionOptions['log']
+  readonly #options: Pick<SessionOptions, 'env' | 'log'>
   readonly #tools = new OpenTools()
   #shown: Shown
+  /** The conversation by the registry. */
+  #sessionId: string | undefined
+  /** When the last turn or conversation began, or went on after a compaction (ISO 8601). */
+  #begunAt = ''
 
-  constructor(log: SessionOptions['log']) {
-    this.#log = log
+  constructor(options: Pick<SessionOptions, 'env' | 'log'>) {
+    this.#options = options
     const none = { word: null, waitingFor: undefined, permission: null, compactingSince: null, failure: null }
     this.#shown = { ...none, wordSince: new Date().toISOString() }
   }
 
-  decide(status: SessionStatus): CauseDecision {
+  /** `inTurn`: a turn runs. */
+  decide(status: SessionStatus, inTurn: boolean): CauseDecision {
     if (status === 'idle') this.#tools.clear()
-    return decideCause(status, { ...this.#shown, tools: this.#tools.list }, Date.now())
+    const looks = status === 'busy' && !inTurn && this.#lookForCompaction()
+    const { cause, againMs } = decideCause(status, { ...this.#shown, tools: this.#tools.list }, Date.now())
+    return { cause, againMs: looks ? Math.min(againMs ?? LOOK_MS, LOOK_MS) : againMs }
   }
 
   /** Takes the hooks that show nothing else, also those of a subagent, for which the session waits. */
   onHook({ name, at, event }: Spooled): boolean {
     const since = new Date(at).toISOString()
     if (name === 'PreCompact') this.#know({ compactingSince: event?.agent_id === undefined ? since : null })
-    else if (name === 'PostCompact') this.#know({ compactingSince: null })
     else if (name === 'PermissionRequest') {
       const { tool_name: tool, tool_input: input = {} } = event ?? {}
       if (tool) this.#know({ permission: { name: tool, input, at: since } })
@@ -52,8 +65,9 @@ export class CauseTracker {
     return isNew
   }
 
-  /** A prompt's hook ran, or a conversation begins. */
+  /** A prompt's hook ran, or a conversation begins or goes on after a compaction. */
   turnBegins(): void {
+    this.#begunAt = new Date().toISOString()
     this.#know({ failure: null, permission: null, compactingSince: null })
   }
 
@@ -63,7 +77,8 @@ export class CauseTracker {
     this.#tools.clear()
   }
 
-  registered({ status, statusUpdatedAt, waitingFor }: RegistryEntry): void {
+  registered({ sessionId, status, statusUpdatedAt, waitingFor }: RegistryEntry): void {
+    this.#sessionId = sessionId
     const at = Math.min(statusUpdatedAt ?? Date.now(), Date.now())
     const since = new Date(at).toISOString()
     const { permission, compactingSince, failure } = this.#shown
@@ -79,6 +94,18 @@ export class CauseTracker {
     if (status !== undefined && !isKnown(status)) this.#note(status.slice(0, WORD_CHARS))
   }
 
+  /** Looks why the client is busy without a turn. Returns whether to look again. */
+  #lookForCompaction(): boolean {
+    const { compactingSince, word, wordSince } = this.#shown
+    if (compactingSince !== null || word !== 'busy' || !this.#sessionId) return false
+    const busySince = Date.parse(wordSince)
+    const typedAt = typedCompact(this.#options.env, this.#sessionId)
+    if (typedAt === null || typedAt < this.#begunAt || Date.parse(typedAt) < busySince - TYPED_MS)
+      return Date.now() < busySince + HISTORY_MS
+    this.#know({ compactingSince: typedAt })
+    return false
+  }
+
   #know(news: Partial<Shown>): void {
     this.#shown = { ...this.#shown, ...news }
   }
@@ -86,6 +113,6 @@ export class CauseTracker {
   #note(word: string): void {
     if (this.unknownWords.includes(word) || this.unknownWords.length >= WORDS) return
     this.unknownWords.push(word)
-    this.#log('warn', 'the client is in a state that this release does not know', { word })
+    this.#options.log('warn', 'the client is in a state that this release does not know', { word })
   }
 }

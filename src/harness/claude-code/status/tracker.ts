@@ -36,11 +36,16 @@ export class StatusTracker {
   #stopped: { turn: Turn; unseen: boolean; timer: NodeJS.Timeout } | null = null
 
   /** `seen` reads the transcript, and forgets what went with a prompt that a person took back. */
-  constructor(attended: boolean, seen: EvidenceReader, sidecar: SidecarEvents, log: SessionOptions['log']) {
+  constructor(
+    attended: boolean,
+    seen: EvidenceReader,
+    sidecar: SidecarEvents,
+    options: Pick<SessionOptions, 'env' | 'log'>,
+  ) {
     this.#evidence = { registry: null, turn: null, paused: false, attended }
     this.#seen = seen
     this.#sidecar = sidecar
-    this.#causes = new CauseTracker(log)
+    this.#causes = new CauseTracker(options)
   }
 
   /** Gives the status as it is, also when nothing was seen yet. */
@@ -147,7 +152,7 @@ export class StatusTracker {
   #decide(): void {
     if (this.#isOver) return
     const { status, againMs } = decideStatus({ ...this.#evidence, now: performance.now() })
-    const { cause, againMs: causeAgainMs } = this.#causes.decide(status)
+    const { cause, againMs: causeAgainMs } = this.#causes.decide(status, this.#evidence.turn?.running === true)
     if (this.#timer) clearTimeout(this.#timer)
     const again = Math.min(againMs ?? Number.POSITIVE_INFINITY, causeAgainMs ?? Number.POSITIVE_INFINITY)
     this.#timer = Number.isFinite(again) ? setTimeout(() => this.#decide(), again) : null

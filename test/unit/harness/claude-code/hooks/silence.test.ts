@@ -12,7 +12,6 @@ const all = [
   'StopFailure',
   'PermissionRequest',
   'PreCompact',
-  'PostCompact',
   'CwdChanged',
   'SessionEnd',
   'SessionStart',

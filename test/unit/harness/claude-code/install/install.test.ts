@@ -110,6 +110,21 @@ test('install - replaces older entries of ours, also those of a mesh home that i
   expect(read().hooks!.Stop).toHaveLength(1)
 })
 
+test('install - no hook runs at a /compact, whose client would show the hook to the model', async () => {
+  install()
+  const { hooks } = read()
+  expect(Object.keys(hooks!)).not.toContain('PostCompact')
+  expect(hooks!.PreCompact).toMatchObject([{ matcher: 'auto' }])
+  const current = readFileSync(settings, 'utf8')
+  // As an earlier build had them.
+  const earlier = { ...hooks, PreCompact: [{ hooks: hooks!.PreCompact![0]!.hooks }], PostCompact: hooks!.Stop }
+  writeFileSync(settings, JSON.stringify({ ...read(), hooks: earlier }))
+  expect(install()).toMatchObject({ changed: true, hooksAdded: ['PreCompact'] })
+  expect(read()).toEqual(JSON.parse(current))
+  await uninstall()
+  expect(read()).toEqual({})
+})
+
 test.each([
   ['two spaces', JSON.stringify(others, null, 2)],
   ['four spaces and a newline', `${JSON.stringify(others, null, 4)}\n`],

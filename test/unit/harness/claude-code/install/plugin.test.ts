@@ -6,7 +6,12 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import manifest from '../../../../../package.json' with { type: 'json' }
 import { commands } from '../../../../../src/cli/table.ts'
-import { pluginHooks, settingsHooks } from '../../../../../src/harness/claude-code/hooks/entries.ts'
+import {
+  hookEntries,
+  hookEntry,
+  pluginHooks,
+  settingsHooks,
+} from '../../../../../src/harness/claude-code/hooks/entries.ts'
 import { installClaudeCode } from '../../../../../src/harness/claude-code/install/install.ts'
 import { installModule, installPlugin } from '../../../../../src/harness/claude-code/install/install-plugin.ts'
 import { hooksFile } from '../../../../../src/harness/claude-code/install/plugin.ts'
@@ -31,6 +36,7 @@ test("the plugin's hooks are the settings' hooks", () => {
   for (const [event, hooks] of Object.entries(settings)) {
     const asSettings = JSON.stringify(plugin[event][0].hooks).replace(/ plugin (?=[23]>)/g, ' ')
     expect(JSON.parse(asSettings)).toEqual(hooks)
+    expect(plugin[event][0].matcher).toBe(hookEntry(event, hooks).matcher)
   }
   // Bring it up to date with: npx vitest run --project unit test/unit/harness/claude-code/install/plugin.test.ts -u
   return expect(hooksFile(null)).toMatchFileSnapshot('../../../../../plugin/hooks/hooks.json')
@@ -115,7 +121,7 @@ test('install --plugin - the client installs it, and uninstall undoes it to the 
   expect(read().enabledPlugins).toEqual({ 'mesh@sessionmesh': true })
   expect(await installPlugin(options)).toMatchObject({ changed: false, installed: true })
   expect(JSON.parse(readFileSync(join(home.root, 'claude-code/plugin/hooks/hooks.json'), 'utf8')).hooks).toEqual(
-    Object.fromEntries(Object.entries(pluginHooks(home.root)).map(([event, hooks]) => [event, [{ hooks }]])),
+    hookEntries(pluginHooks(home.root)),
   )
   expect((await uninstallClaudeCode({ env, home })).places).toEqual([{ path: settings, did: 'restored' }])
   expect(readFileSync(settings, 'utf8')).toBe(text)

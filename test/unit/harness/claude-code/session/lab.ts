@@ -1,6 +1,6 @@
 /** A Claude Code session over files that stand for the client: hooks, registry, transcript. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, vi } from 'vitest'
@@ -59,11 +59,16 @@ export function hook(name: string, fields: object = {}, secondsAgo = 0): string 
   return id
 }
 export const transcript = () => join(root, 'transcript.jsonl')
-export const registry = (status: string, statusUpdatedAt = Date.now()) =>
+export const registry = (status: string, statusUpdatedAt = Date.now(), more: object = {}) =>
   writeFileSync(
     join(root, 'config', 'sessions', `${client.pid}.json`),
-    JSON.stringify({ pid: client.pid, status, statusUpdatedAt }),
+    JSON.stringify({ pid: client.pid, status, statusUpdatedAt, ...more }),
   )
+/** A person typed this in the client. */
+export function typed(display: string, sessionId = SESSION, timestamp = Date.now()): void {
+  const line = { display, pastedContents: {}, timestamp, project: '/home/dev', sessionId }
+  appendFileSync(join(root, 'config', 'history.jsonl'), `${JSON.stringify(line)}\n`)
+}
 export const create = () => createClaudeCode({ env, sessionDir: dir, home: meshHome(env), cwd: root, log: () => {} })
 
 export async function start(

@@ -2,7 +2,22 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { causes, client, create, dir, env, events, hook, registry, root, seen, start, useSession } from './lab.ts'
+import {
+  causes,
+  client,
+  create,
+  dir,
+  env,
+  events,
+  hook,
+  registry,
+  root,
+  SESSION,
+  seen,
+  start,
+  typed,
+  useSession,
+} from './lab.ts'
 
 useSession()
 
@@ -155,7 +170,7 @@ async function stopTurn(): Promise<void> {
 const becomes = (status: string) =>
   expect
     .poll(() => {
-      registry(status)
+      registry(status, Date.now(), { sessionId: SESSION })
       return seen('status').at(-1)
     })
     .toEqual([status])
@@ -187,6 +202,52 @@ test('session - after Esc and a turn that ended, a busy client is in no turn', a
   expect(seen('interrupted')).toEqual([[true], [false]])
 })
 
+const isCompacting = () => expect.poll(() => causes.at(-1)).toMatchObject({ kind: 'compacting' })
+const isNot = () => expect.poll(() => causes.at(-1)).toBeNull()
+
+test('session - a /compact that a person typed is a compaction, though no hook shows it, until it is over', async () => {
+  await start()
+  await becomes('idle')
+  await becomes('busy')
+  // The history is written a little later.
+  typed('!make', 'another-conversation')
+  typed('/compact the schema alone')
+  typed('go', 'another-conversation')
+  await isCompacting()
+  hook('SessionStart', { source: 'compact' })
+  await isNot()
+  await becomes('idle')
+  typed('!make')
+  await becomes('busy')
+  await isNot()
+})
+
+test('session - a /compact that is typed during a turn runs after it', async () => {
+  await start()
+  hook('UserPromptSubmit', { prompt: 'go' })
+  await becomes('busy')
+  typed('/compact')
+  await becomes('waiting')
+  await becomes('busy')
+  await isNot()
+  hook('Stop')
+  await isCompacting()
+})
+
+test.each([
+  ['of an earlier time', () => typed('/compact', SESSION, Date.now() - 60_000)],
+  ['with other words', () => typed('/compacter')],
+  ['that is not the last', () => [typed('/compact'), typed('!make')]],
+])('session - a /compact %s is not why the client is busy', async (_, type) => {
+  await start()
+  await becomes('idle')
+  type()
+  await becomes('busy')
+  hook('PermissionRequest', { tool_name: 'Bash' })
+  await becomes('waiting')
+  expect(causes.map((cause) => (cause as { kind: string } | null)?.kind)).not.toContain('compacting')
+})
+
 test('session - says what it waits for, that a turn failed, and that it compacts', async () => {
   await start()
   hook('UserPromptSubmit', { prompt: 'go' })
@@ -200,7 +261,7 @@ test('session - says what it waits for, that a turn failed, and that it compacts
       return causes.at(-1)
     })
     .toMatchObject({ kind: 'compacting' })
-  hook('PostCompact')
+  hook('SessionStart', { source: 'compact' })
   await expect.poll(() => causes.at(-1)).toBeNull()
   hook('StopFailure', { error: 'server_error', last_assistant_message: 'API Error: 529' })
   registry('idle')
