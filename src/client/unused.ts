@@ -10,6 +10,7 @@ type Nothing = { readonly [O in Op]?: Response<O> }
 const nothing: Nothing = {
   ps: [],
   runs: [],
+  run_events: { events: [], next: 1 },
   task_list: [],
   claims: [],
   topic_list: [],
@@ -20,7 +21,7 @@ const nothing: Nothing = {
   state_history: [],
 }
 /** Fields of a request for one thing, which a sidecar judges. */
-const PARTS = ['run', 'path', 'key', 'rev'] as const
+const PARTS = ['run', 'path', 'key', 'rev', 'waitMs'] as const
 
 /** True if no name was ever joined to the project. Runs need no session: where there are some, it is not known. */
 export function isUnused(home: Home, project: string): boolean {

@@ -4,6 +4,7 @@ import { MeshError } from '../errors.ts'
 import { lookAtClock } from './checks/clock.ts'
 import { lookAtDoors } from './checks/doors.ts'
 import { lookAtEngine } from './checks/engine.ts'
+import { lookAtFileSystem } from './checks/filesystem.ts'
 import { faultOfHome } from './checks/home.ts'
 import { lookAtHooks } from './checks/hooks.ts'
 import { lookAtModule } from './checks/module.ts'
@@ -56,9 +57,12 @@ export async function examine(options: SetupOptions, say: (subject: string) => v
   // Nothing else can be seen, or be right, there.
   if (faultOfHome(setup)) return safely('place', CHECK_MS, () => lookAtPlace(setup))
   say('looking at files, engine, sessions and hooks')
-  const found = (
+  // Before the others: they walk through the folder that this makes.
+  const base = await safely('home', CHECK_MS, () => lookAtFileSystem(setup))
+  const looked = (
     await Promise.all(checks.map(({ subject, look }) => safely(subject, CHECK_MS, () => look(setup))))
   ).flat()
+  const found = [...base, ...looked]
   say('sending a message through each door')
   const isSound = found.every(({ ok, check }) => ok || !/^(engine|store|sidecar|home|permissions)\b/.test(check))
   return [...found, ...(await safely('doors', options.wake ? WAKE_MS : CHECK_MS, () => lookAtDoors(setup, isSound)))]

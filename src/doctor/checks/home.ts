@@ -68,7 +68,7 @@ function elsewhere(root: string, stat: Stats): string {
 }
 
 /** A mesh home where one can be made: the user's own directory, unless the trouble is there. */
-function another(userHome: string | undefined, trouble: string): string {
+export function another(userHome: string | undefined, trouble: string): string {
   if (userHome === undefined || `${trouble}/`.startsWith(`${userHome}/`) || refusal(userHome) !== null)
     return `export MESH_HOME="$(mktemp -d)"`
   return 'export MESH_HOME="$HOME/.mesh"'

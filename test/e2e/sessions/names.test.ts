@@ -56,6 +56,7 @@ test('a listing of a project that nobody was ever in makes no session; one that 
   expect(await mesh.json(['ps', '--all-projects'], { env })).not.toContainEqual(
     expect.objectContaining({ project: 'untouched' }),
   )
+  expect(await mesh.run(['events', '--json'], { as: 'nobody', env })).toMatchObject({ code: 0, stdout: '' })
   await mesh.json(['whoami'], { as: 'carol', env })
   expect(await mesh.json(['ps'], { as: 'nobody', env })).toMatchObject([{ name: 'carol' }])
 })

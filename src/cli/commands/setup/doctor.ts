@@ -8,6 +8,7 @@ import { described } from '../../show/terms.ts'
 
 /** It is not so that all is well. */
 const FAULTY = 4
+const MEND = 'mesh doctor --fix'
 const CLEAR_LINE = '\r\u001b[K'
 
 export async function run({
@@ -64,7 +65,8 @@ async function print(out: Output, findings: readonly Finding[], mended: readonly
   for (const line of lines) await out.line(line)
   for (const { check, detail, fix, mend } of faults) {
     await out.line(`FAULT  ${check}: ${oneLine(detail)}`)
-    if (fix) await out.line(`       mend it with: ${oneLine(fix)}${mend ? '   (or mesh doctor --fix)' : ''}`)
+    const also = mend && fix !== MEND ? `   (or ${MEND})` : ''
+    if (fix) await out.line(`       mend it with: ${oneLine(fix)}${also}`)
   }
   await out.line(summary(faults))
 }
