@@ -84,7 +84,10 @@ export function sidecarCrashes(lines: readonly string[]): SidecarLogLine[] {
 export function sidecarAlarms(lines: readonly string[]): SidecarLogLine[] {
   return parseSidecarLog(lines)
     .filter(({ event, msg }) => events.some((one) => one === event) || OLD_ALARM.test(String(msg)))
-    .map(({ time, msg }) => ({ at: Date.parse(String(time)), words: String(msg) }))
+    .map(({ time, msg, missing, from, to }) => {
+      const which = Number.isSafeInteger(missing) ? `: ${missing} from ${from} to ${to}` : ''
+      return { at: Date.parse(String(time)), words: `${msg}${which}` }
+    })
 }
 
 const FATAL = 60
@@ -94,7 +97,7 @@ const events = Object.values(alarms)
 /** Sidecars of 0.1.0 log no `event`. */
 const OLD_ALARM = /^(messages of this sender are missing|members whose key is not)/
 
-type Fields = Partial<Record<'time' | 'level' | 'event' | 'msg' | 'error', unknown>>
+type Fields = Partial<Record<'time' | 'level' | 'event' | 'msg' | 'error' | 'missing' | 'from' | 'to', unknown>>
 
 /** Parses the lines that may matter: most of a log is neither a crash nor an alarm. */
 function parseSidecarLog(lines: readonly string[]): Fields[] {

@@ -85,11 +85,14 @@ test('a sidecar log - alarms are known by their event, and in logs of the first 
   const time = '2026-11-21T05:00:00.000Z'
   const lines = [
     { level: 50, time, event: 'missing_mail', msg: 'a gap' },
-    { level: 50, time, msg: 'messages of this sender are missing' },
+    { level: 50, time, msg: 'messages of this sender are missing', missing: 2, from: 'web', to: 'api' },
     { level: 50, time, event: 'something_else', msg: 'no harm' },
     { level: 30, time, event: 'missing_mail', msg: 'not an error' },
   ].map((line) => JSON.stringify(line))
-  expect(sidecarAlarms(lines).map(({ words }) => words)).toEqual(['a gap', 'messages of this sender are missing'])
+  expect(sidecarAlarms(lines).map(({ words }) => words)).toEqual([
+    'a gap',
+    'messages of this sender are missing: 2 from web to api',
+  ])
 })
 
 test('sockets of a long home - a directory of another kind or user is refused', () => {
