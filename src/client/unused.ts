@@ -2,8 +2,12 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Op, Request, Response } from '../api/ops.schema.ts'
-import type { Home } from '../host/home.ts'
+import { readJson } from '../host/files.ts'
+import { type Home, runDir } from '../host/home.ts'
 import { mayWrite } from '../host/sandbox.ts'
+
+const MOST_RUNS = 500
+const SPEC_BYTES = 1024 * 1024
 
 type Nothing = { readonly [O in Op]?: Response<O> }
 
@@ -23,9 +27,9 @@ const nothing: Nothing = {
 /** Fields of a request for one thing, which a sidecar judges. */
 const PARTS = ['run', 'path', 'key', 'rev', 'waitMs'] as const
 
-/** True if no name was ever joined to the project. Runs need no session: where there are some, it is not known. */
+/** True if nobody ever joined the project, and nothing was run in it: runs need no session. */
 export function isUnused(home: Home, project: string): boolean {
-  return !existsSync(join(home.projects, project)) && isEmpty(home.runs) && mayBeMade(home.root)
+  return !existsSync(join(home.projects, project)) && !mayHaveRun(home, project) && mayBeMade(home.root)
 }
 
 /** Returns what a listing has to show in an unused project; undefined for all else. */
@@ -33,12 +37,15 @@ export function listNothing<O extends Op>(op: O, body: Request<O>): Response<O> 
   return PARTS.some((part) => part in body) ? undefined : (nothing as { [P in O]?: Response<P> })[op]
 }
 
-function isEmpty(dir: string): boolean {
-  try {
-    return readdirSync(dir).length === 0
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT'
-  }
+function mayHaveRun(home: Home, project: string): boolean {
+  if (!existsSync(home.runs)) return false
+  const ids = readdirSync(home.runs).filter((name) => name.startsWith('r_'))
+  // It would take longer to look than to ask.
+  if (ids.length > MOST_RUNS) return true
+  return ids.some((id) => {
+    const spec = readJson(join(runDir(home, id), 'spec.json'), SPEC_BYTES) as { project?: unknown } | undefined
+    return spec === undefined || spec.project === project
+  })
 }
 
 /** A mesh home that cannot be made or written is a fault, and not an empty one. */

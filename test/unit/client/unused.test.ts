@@ -20,10 +20,13 @@ test('unused - a mesh home that is to be made, and other projects in it', () => 
   expect(isUnused(home, 'other')).toBe(false)
 })
 
-test('unused - not known where something was run, or where no mesh home can be', () => {
+test('unused - not where something was run, which needs no session, and not known where no mesh home can be', () => {
   const home = newHome()
-  mkdirSync(runDir(home, 'r_12345678'), { recursive: true })
+  const dir = runDir(home, 'r_12345678')
+  mkdirSync(dir, { recursive: true })
   expect(isUnused(home, 'p')).toBe(false)
+  writeFileSync(join(dir, 'spec.json'), JSON.stringify({ project: 'p' }))
+  expect([isUnused(home, 'p'), isUnused(home, 'other')]).toEqual([false, true])
   writeFileSync(join(home.root, 'file'), '')
   expect(isUnused(meshHome({ MESH_HOME: join(home.root, 'file', 'home'), HOME: home.root }), 'p')).toBe(false)
 })
