@@ -66,7 +66,8 @@ export class SessionEnd {
 }
 
 /**
- * Returns the end that SessionEnd's reason means. It is `other` for a signal and for the end of `-p` alike (2.1.329).
+ * Returns the end that SessionEnd's reason means. It is `other` for a signal and for the end of `-p` alike (2.1.329). In a
+ * background session each signal is taken for its daemon's: the job's `state.json` may say another cause only after the end.
  */
 export function endReason(
   reason: string,
