@@ -17,6 +17,7 @@ import { MeshError } from '../errors.ts'
 import { syncPath } from './files.ts'
 
 const LINE_FEED = 0x0a
+const CHUNK_CHARS = 64 * 1024
 const REPLACE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND
 
 export class Journal<Step extends object> {
@@ -87,15 +88,15 @@ export class Journal<Step extends object> {
     }
   }
 
-  /** Replaces the whole file, atomically. On a full disk the old one stays. */
-  rewrite(steps: readonly Step[]): void {
+  /** Replaces the whole file, atomically, and never has all of it in memory. On a full disk the old one stays. */
+  rewrite(steps: Iterable<Step>): void {
     if (this.#closed) return
     const fresh = `${this.#path}.new`
     let fd: number | null = null
     try {
       // Its descriptor stays the journal's: to open the file again could fail, with nothing left to append to.
       fd = openSync(fresh, REPLACE, 0o600)
-      writeFileSync(fd, linesOf(steps))
+      for (const text of chunksOf(steps)) writeFileSync(fd, text)
       fdatasyncSync(fd)
       renameSync(fresh, this.#path)
     } catch (error) {
@@ -131,6 +132,17 @@ function syncDirectory(path: string): void {
   } catch (error) {
     throw diskError(error)
   }
+}
+
+function* chunksOf(steps: Iterable<object>): Generator<string> {
+  let text = ''
+  for (const step of steps) {
+    text += linesOf([step])
+    if (text.length < CHUNK_CHARS) continue
+    yield text
+    text = ''
+  }
+  yield text
 }
 
 function linesOf(steps: readonly object[]): string {

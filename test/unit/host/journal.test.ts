@@ -80,6 +80,16 @@ test('journal - a rewritten journal takes steps, and drops what a full disk cut 
   expect(Journal.open(path).steps).toEqual([{ t: 'both' }, { t: 'three' }])
 })
 
+test('journal - a rewrite of more than fits in one write has every step in order', ({ dir }) => {
+  const path = join(dir, 'journal.jsonl')
+  const steps = Array.from({ length: 2000 }, (_, n) => ({ t: 'step', n, text: 'ü'.repeat(100) }))
+  const { journal } = Journal.open(path)
+  journal.rewrite(steps.values())
+  journal.append([{ t: 'last' }])
+  journal.close()
+  expect(Journal.open(path).steps).toEqual([...steps, { t: 'last' }])
+})
+
 test('journal - a rewrite survives the machine: the directory is on disk after the rename', ({ dir }) => {
   const path = join(dir, 'journal.jsonl')
   const { journal } = Journal.open(path)

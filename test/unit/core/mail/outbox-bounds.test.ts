@@ -36,3 +36,9 @@ test('outbox - what a damaged store lost and is stored again counts once', () =>
   store(id)
   expect(outbox.stored()).toHaveLength(1)
 })
+
+test('outbox - a sent message keeps no memory alive beside its own bytes', () => {
+  const outbox = new Outbox()
+  const ids = [1, 2].map((n) => put(outbox, n, 500))
+  for (const id of ids) expect(outbox.get(id)!.message.bytes.buffer.byteLength).toBe(500)
+})
