@@ -7,7 +7,7 @@ import { type Home, runDir } from '../host/home.ts'
 import { mayWrite } from '../host/sandbox.ts'
 
 const MOST_RUNS = 500
-const SPEC_BYTES = 1024 * 1024
+const SPEC_BYTES = 2 * 1024 * 1024
 
 type Nothing = { readonly [O in Op]?: Response<O> }
 
@@ -38,14 +38,21 @@ export function listNothing<O extends Op>(op: O, body: Request<O>): Response<O> 
 }
 
 function mayHaveRun(home: Home, project: string): boolean {
-  if (!existsSync(home.runs)) return false
-  const ids = readdirSync(home.runs).filter((name) => name.startsWith('r_'))
+  const ids = list(home.runs).filter((name) => name.startsWith('r_'))
   // It would take longer to look than to ask.
   if (ids.length > MOST_RUNS) return true
   return ids.some((id) => {
     const spec = readJson(join(runDir(home, id), 'spec.json'), SPEC_BYTES) as { project?: unknown } | undefined
     return spec === undefined || spec.project === project
   })
+}
+
+function list(dir: string): string[] {
+  try {
+    return readdirSync(dir)
+  } catch {
+    return []
+  }
 }
 
 /** A mesh home that cannot be made or written is a fault, and not an empty one. */

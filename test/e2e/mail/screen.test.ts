@@ -1,5 +1,6 @@
 /** What a person sees at a real terminal, which is 60 columns wide here. */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { widthOf } from '../../../src/cli/show/width.ts'
@@ -56,6 +57,31 @@ test.skipIf(!hasScript)('no line of a listing or of help is wider than the termi
       expect(line, words).toBe(line.trimEnd())
     }
   }
+})
+
+/** Types `keys` once the terminal shows `seen`. */
+async function typed(words: string, seen: RegExp, keys: string) {
+  const command = `stty cols ${COLUMNS} rows 40; '${process.execPath}' '${meshBin}' ${words}`
+  const env = { ...mesh.env({ as: 'alice' }), TERM: 'xterm' }
+  const child = spawn('script', ['-qec', command, '/dev/null'], { cwd: mesh.cwd, env })
+  let screen = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    const isShown = seen.test(screen)
+    screen += chunk.toString()
+    if (!isShown && seen.test(screen)) child.stdin.write(keys)
+  })
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, screen }
+}
+
+test.skipIf(!hasScript).each([
+  ['ps', /alice/, 'q', 0],
+  ['task list', /日本/, 'q', 0],
+  ['ps', /alice/, '\x03', 130],
+] as const)('%s --watch has a screen of its own, which a key leaves', async (words, seen, key, code) => {
+  const done = await typed(`${words} --watch`, seen, key)
+  expect(done.code).toBe(code)
+  expect(done.screen).toMatch(/^\x1b\[\?1049h[\s\S]*\x1b\[\?1049l$/)
 })
 
 test.skipIf(!hasScript)('who is gone is one line, times are short, and colours go with NO_COLOR', () => {

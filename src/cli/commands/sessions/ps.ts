@@ -10,6 +10,7 @@ import type { Context, Switches } from '../../command.ts'
 import { findLiving, projectOf } from '../../living.ts'
 import type { Output } from '../../output.ts'
 import { oneLine } from '../../show/columns.ts'
+import { onScreen } from '../../show/screen.ts'
 import { screenOf, type ViewFlags, viewOf } from '../../show/view.ts'
 import { fit } from '../../show/width.ts'
 import { runListing } from '../runs/lines.ts'
@@ -32,7 +33,7 @@ export async function run(context: Context<Flags>): Promise<undefined> {
     else await out.line(runListing(runs, viewOf(flags, Date.now())).join('\n'))
     return
   }
-  if (flags.watch) return watch(sidecar, flags, out)
+  if (flags.watch) return onScreen(out, () => watch(sidecar, flags, out))
   const sessions = (await sidecar.call('ps', {})).map(told)
   if (out.json) return void (await out.value(sessions))
   const view = viewOf(flags, Date.now())

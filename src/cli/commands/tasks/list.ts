@@ -5,6 +5,7 @@ import { MeshError } from '../../../errors.ts'
 import type { Context, Switches, Values } from '../../command.ts'
 import { parseChoice } from '../../input/units.ts'
 import type { Output } from '../../output.ts'
+import { onScreen } from '../../show/screen.ts'
 import { screenOf, type View, type ViewFlags, viewOf } from '../../show/view.ts'
 import { changedLines, listLines, type Row } from './lines.ts'
 
@@ -30,7 +31,7 @@ export async function run({ args, flags, out, sidecar: find }: Context<Flags>): 
   const which = parseChoice(args[0] ?? 'open', 'the list', lists)
   const wanted = { which, ...(flags.label !== undefined && { label: flags.label }) }
   const sidecar = find()
-  if (flags.watch) return watch(sidecar, wanted, flags, out)
+  if (flags.watch) return onScreen(out, () => watch(sidecar, wanted, flags, out))
   const tasks = await sidecar.call('task_list', wanted)
   if (out.json) await out.value(tasks)
   else await out.line(listing(tasks, wanted, viewOf(flags, Date.now())).join('\n'))
