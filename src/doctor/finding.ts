@@ -10,10 +10,16 @@ export interface Finding {
   fix: string | null
   /** Does what `fix` would; resolves to what it did. Absent where only a person may decide. */
   mend?: () => Promise<string>
+  /** Well as it is, and there is something that one may want to do. */
+  isOffer?: true
 }
 
 export function good(check: string, detail: string): Finding {
   return { check, ok: true, detail, fix: null }
+}
+
+export function offer(check: string, detail: string): Finding {
+  return { ...good(check, detail), isOffer: true }
 }
 
 /** A fault. With `mend`, `mesh doctor --fix` mends it. */

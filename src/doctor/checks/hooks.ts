@@ -17,7 +17,7 @@ import {
 } from '../../harness/setup.ts'
 import { readJson } from '../../host/files.ts'
 import type { Env } from '../../host/home.ts'
-import { type Finding, fault, good, word } from '../finding.ts'
+import { type Finding, fault, good, offer, word } from '../finding.ts'
 import type { Setup } from '../setup.ts'
 
 const PACKAGE_BYTES = 1024 * 1024
@@ -28,7 +28,7 @@ export async function lookAtHooks(setup: Setup): Promise<Finding[]> {
   const seen = inspect(setup)
   const client = await lookAtClient(setup.env)
   const beside = [...others(seen), ...client]
-  if (!isInstalled(seen) || isElsewhereAlone(seen)) return [good('hooks', notHere(seen)), ...beside]
+  if (!isInstalled(seen) || isElsewhereAlone(seen)) return [offer('hooks', notHere(seen)), ...beside]
   const findings = [
     ...unreached(setup, seen),
     ...unjoined(setup, seen),

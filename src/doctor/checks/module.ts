@@ -1,6 +1,6 @@
 /** Mesh's module in Claude Code: which sessions have loaded it, and else why not. No fault of its own: there are other doors. */
 import { whySwitchedOff, whyTooOld } from '../../harness/setup.ts'
-import { type Finding, fault, good } from '../finding.ts'
+import { type Finding, fault, good, offer } from '../finding.ts'
 import type { SessionLook } from '../look/session.ts'
 import type { Setup } from '../setup.ts'
 import { clientVersion, inspect, isInstalled, refreshed } from './hooks.ts'
@@ -18,7 +18,7 @@ export async function lookAtModule(setup: Setup): Promise<Finding[]> {
   }
   const why = whySwitchedOff(setup.env) ?? (version === null ? null : whyTooOld(version))
   if (why !== null) return [good(CHECK, `not loaded: ${why}`)]
-  if (seen.module.state === 'none') return [good(CHECK, 'not installed: mesh install adds it, with claude on PATH')]
+  if (seen.module.state === 'none') return [offer(CHECK, 'not installed: mesh install adds it, with claude on PATH')]
   const names = (loaded: boolean) => living.filter((session) => hasModule(session) === loaded).map(({ name }) => name)
   const [loaded, others] = [names(true), names(false)]
   const words = [

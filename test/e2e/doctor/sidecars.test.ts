@@ -275,6 +275,7 @@ test('nothing installed is no fault, and looking makes no file', async () => {
   expect(json.find((finding: { check: string }) => finding.check === 'hooks').detail).toContain('not installed')
   expect(existsSync(bare.home)).toBe(false)
   expect(readdirSync(join(bare.root, 'home'))).toEqual([])
+  expect((await bare.run(['doctor'])).stdout).toMatch(/^-- +hooks +not installed/m)
   await bare.dispose()
 })
 

@@ -58,7 +58,9 @@ async function print(out: Output, findings: readonly Finding[], mended: readonly
     await out.line(`        ${ok ? '' : 'in vain: '}${oneLine(did)}`)
   }
   const faults = findings.filter(({ ok }) => !ok)
-  const rows = findings.filter(({ ok }) => ok).map(({ check, detail }) => ['ok', check, oneLine(detail)])
+  const rows = findings
+    .filter(({ ok }) => ok)
+    .map(({ check, detail, isOffer }) => [isOffer ? '--' : 'ok', check, oneLine(detail)])
   const lines = process.stdout.isTTY
     ? described(rows.map(([ok, check, detail]) => [`${ok}  ${check}`, detail!]))
     : columns(rows)
