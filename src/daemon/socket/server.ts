@@ -2,7 +2,6 @@
  * Serves the local API as HTTP on a Unix socket that only its owner may open. Checks, parses, dispatches, maps errors.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type * as z from 'zod/mini'
 import type { Marks } from '../../api/op.ts'
 import { type Op, ops, type Parsed, type Response } from '../../api/ops.schema.ts'
 import { apiVersion } from '../../api/version.ts'
@@ -12,6 +11,7 @@ import type { Logger } from '../../host/log.ts'
 import { parseJson } from '../../wire/codec.ts'
 import { limits } from '../../wire/limits.ts'
 import type { Answer, Call } from './call.ts'
+import { faultOf } from './fault.ts'
 
 const PATH_PREFIX = '/v0/'
 const SMALL_REQUEST_BYTES = 64 * 1024
@@ -144,18 +144,11 @@ async function readBody(request: IncomingMessage, max: number): Promise<unknown>
 async function dispatch<O extends Op>(op: O, body: unknown, answerTo: Answer, call: Call): Promise<Response<O>> {
   const parsed = ops[op].request.safeParse(body)
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    const code = issue?.code === 'too_big' ? 'too_large' : 'bad_request'
-    throw new MeshError(code, `${op}: ${issue?.path.join('.') || 'request'}: ${faultOf(issue, body)}`)
+    const issue = parsed.error.issues[0]!
+    const code = issue.code === 'too_big' ? 'too_large' : 'bad_request'
+    throw new MeshError(code, `${op}: ${issue.path.join('.') || 'request'}: ${faultOf(issue, body)}`)
   }
   return answerTo(op, parsed.data as Parsed<O>, call)
-}
-
-/** Says what is wrong with a field: the schema's own words name neither what is missing nor the type. */
-function faultOf(issue: z.core.$ZodIssue | undefined, body: unknown): string | undefined {
-  if (issue?.code !== 'invalid_type') return issue?.message
-  const value = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], body)
-  return value === undefined ? 'it is missing' : `it has to be of type ${issue.expected}`
 }
 
 function reply(response: ServerResponse, status: number, value: unknown): Promise<boolean> {

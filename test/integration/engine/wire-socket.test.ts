@@ -111,6 +111,16 @@ test.for<[string, string, string]>([
   await expectUnharmed(alice)
 })
 
+test.for<[string, string, string]>([
+  ['run_trace', '{"run":""}', 'run: it is empty'],
+  ['runs', '{"run":""}', 'run: it is empty'],
+  ['run_stop', '{"run":"web","signal":"9"}', 'signal: it has to match /^SIG[A-Z0-9]{1,12}$/'],
+  ['inbox', '{"limit":0}', 'limit: at least 1'],
+  ['wait', '{"targets":["bob"],"until":"never"}', 'until: it has to be idle, end or message'],
+])('%s %s is refused with what the field may be', async ([op, body, words], { alice }) => {
+  await expectRefused(ask(alice, `/v0/${op}`, body), 400, 'bad_request', words)
+})
+
 const notNames = ['.', '..', '*', '>', 'a.b', 'a b', 'a\r\nb', 'a\0', '$JS', 'é', '__proto__', 'A', 'x'.repeat(65), '']
 
 test.for([...notNames, 'm_x', 'all', 'operator'])('the name %j is refused', async (name, { alice }) => {
