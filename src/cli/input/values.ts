@@ -6,6 +6,7 @@ import { checkName, formatRecipient, isName, parseRecipient, quote } from '../..
 /** A full id or a beginning of one that may be unique. */
 const MESSAGE_ID = /^m_[0-9a-f]{8,32}$/
 const OTHER_ID = /^[rt]_/
+const MOST_RUN = 4096
 
 /** Throws `bad_request` unless `text` is a message id or a beginning of one, 8 digits or more. */
 export function checkId(text: string): string {
@@ -23,6 +24,14 @@ export function checkTarget(text: string): string {
       hint: 'mesh ps lists the sessions, mesh ps --runs the runs',
     })
   return checkName(text)
+}
+
+/** Throws `bad_request` for what can be neither the id nor the name of a run. */
+export function checkRun(text: string): string {
+  if (text !== '' && text.length <= MOST_RUN) return text
+  throw new MeshError('bad_request', `${quote(text)} is neither the id nor the name of a run`, {
+    hint: 'mesh ps --runs lists them',
+  })
 }
 
 /** Throws `bad_request` unless `text` can be a thread's name: one line, not too long. */

@@ -74,6 +74,11 @@ test.each([
     'bob is not gone (mesh leave bob ends the session of a person’s shells, mesh stop bob an agent’s)',
   ],
   [['trace', 'nobody'], 'there is no message or run "nobody" (mesh inbox --peek lists messages, mesh ps --runs runs)'],
+  [['trace', ''], '"" is neither the id nor the name of a run (mesh ps --runs lists them)'],
+  [['logs', ''], '"" is neither the id nor the name of a run (mesh ps --runs lists them)'],
+  [['stop', ''], '"" is neither the id nor the name of a run (mesh ps --runs lists them)'],
+  [['events', '--run', ''], '"" is neither the id nor the name of a run (mesh ps --runs lists them)'],
+  [['stop', 'bob'], 'bob is the session of a person’s shells, not a run (mesh leave bob)'],
   [['wait', 'nobody'], 'there is no session or run "nobody" (mesh ps lists sessions, mesh ps --runs runs)'],
   [['wait', '--timeout', '50ms'], 'nothing came in time (wait again, or look later: mesh inbox)'],
   [

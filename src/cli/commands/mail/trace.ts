@@ -1,6 +1,6 @@
 /** `mesh trace`: the steps of a message or a run, with the proof of each. */
 import type { Context } from '../../command.ts'
-import { checkId } from '../../input/values.ts'
+import { checkId, checkRun } from '../../input/values.ts'
 import { columns, oneLine } from '../../show/columns.ts'
 import { timeIn, type ViewFlags, viewOf } from '../../show/view.ts'
 import { isUnknown, noMessageOrRun } from './unknown.ts'
@@ -12,7 +12,7 @@ export async function run({ args, flags, out, sidecar }: Context<ViewFlags>): Pr
   const trace = id.startsWith('m_')
     ? await sidecar().call('trace', { id: checkId(id) })
     : await sidecar()
-        .call('run_trace', { run: id })
+        .call('run_trace', { run: checkRun(id) })
         .catch((error) => {
           throw isUnknown(error) && !id.startsWith('r_') ? noMessageOrRun(id) : error
         })

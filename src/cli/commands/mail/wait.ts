@@ -5,7 +5,7 @@ import { MeshError } from '../../../errors.ts'
 import { limits } from '../../../wire/limits.ts'
 import { type Context, misuse, type Switches, type Values } from '../../command.ts'
 import { parseChoice, parseDuration } from '../../input/units.ts'
-import { checkTarget } from '../../input/values.ts'
+import { checkRun, checkTarget } from '../../input/values.ts'
 import { oneLine } from '../../show/columns.ts'
 import { wholeView } from '../../show/view.ts'
 import { eventLines, exitOf } from '../runs/lines.ts'
@@ -80,7 +80,7 @@ async function areChildren(context: Context<Flags>): Promise<boolean> {
 /** Until one of the runs, or all of them, got so far. The exit code tells how they ended. */
 async function waitForRuns(context: Context<Flags>, until: 'end' | 'idle' | 'progress'): Promise<number> {
   const { args, flags } = context
-  const request = { runs: [...args], until, ...(flags.all && { all: true }), ...timeoutOf(context) }
+  const request = { runs: args.map(checkRun), until, ...(flags.all && { all: true }), ...timeoutOf(context) }
   const callMs = request.timeoutMs === undefined ? 0 : request.timeoutMs + GRACE_MS
   const { events } = await context.sidecar().call('run_wait', request, { timeoutMs: callMs })
   return printEvents(context, events)

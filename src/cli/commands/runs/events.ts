@@ -6,6 +6,7 @@ import { MeshError } from '../../../errors.ts'
 import { checkName, quote } from '../../../wire/names.ts'
 import type { Context, Switches, Values } from '../../command.ts'
 import { parseDuration } from '../../input/units.ts'
+import { checkRun } from '../../input/values.ts'
 import type { Output } from '../../output.ts'
 import { type ViewFlags, viewOf } from '../../show/view.ts'
 import { eventLines, isEnd } from './lines.ts'
@@ -17,7 +18,7 @@ type Flags = Values<'run' | 'owner' | 'since'> & Switches<'follow'> & ViewFlags
 
 export async function run({ flags, out, sidecar: find }: Context<Flags>): Promise<undefined> {
   const scope = {
-    ...(flags.run !== undefined && { run: flags.run }),
+    ...(flags.run !== undefined && { run: checkRun(flags.run) }),
     ...(flags.owner !== undefined && { owner: checkName(flags.owner) }),
     ...(flags.since !== undefined && { since: timeOf(flags.since) }),
   }

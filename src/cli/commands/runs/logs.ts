@@ -10,6 +10,7 @@ import { lockOwner } from '../../../host/lock.ts'
 import { isRunId } from '../../../wire/names.ts'
 import type { Context, Switches, Values } from '../../command.ts'
 import { parseCount } from '../../input/units.ts'
+import { checkRun } from '../../input/values.ts'
 import { ForTerminal } from '../../show/terminal.ts'
 import { ownerOf } from './supervised.ts'
 
@@ -23,7 +24,9 @@ type Flags = Values<'lines'> & Switches<'follow' | 'stderr'>
 
 export async function run(context: Context<Flags>): Promise<undefined> {
   const { args, flags, home } = context
-  const id = isRunId(args[0]!) ? args[0]! : (await context.sidecar().call('runs', { run: args[0]! }))[0]!.runId
+  const id = isRunId(args[0]!)
+    ? args[0]!
+    : (await context.sidecar().call('runs', { run: checkRun(args[0]!) }))[0]!.runId
   const dir = runDir(home, id)
   const path = join(dir, flags.stderr ? 'stderr' : 'stdout')
   if (!exists(dir))
