@@ -21,6 +21,7 @@ import { ensurePrivateDir } from '../host/files.ts'
 import { type Env, type Home, meshHome, socketPath } from '../host/home.ts'
 import { foreignOwner, hintFor, type Lock, tryLock, whereabouts } from '../host/lock.ts'
 import { type Logger, openLog } from '../host/log.ts'
+import { collectWhenQuiet } from '../host/process/collect.ts'
 import { changedProject } from '../host/repository/places.ts'
 import { type Place, resolvePlace } from '../host/repository/project.ts'
 import { defaultSettings, readSettings, type Settings } from '../host/settings.ts'
@@ -96,6 +97,7 @@ async function main(): Promise<void> {
   const server = await serve(socketPath(sessionDir), MESH_VERSION, answersOf(sidecar), log)
   if (isOperator) endWhenIdle(server, () => void sidecar.end(sessionEnd('idle')))
   // No new session: whatever `mesh down` there was holds.
+  collectWhenQuiet()
   await sidecar.start(isRestart ? 0 : performance.timeOrigin)
 }
 

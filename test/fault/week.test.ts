@@ -1,7 +1,8 @@
 /**
  * A week of life in an hour: one session and one person exchange 50,000 messages, while the session has 10,000 runs, 200 /clear
  * and 50 compactions. Afterwards its sidecar is within its memory budget and 10 MB, its journals are bounded, and `ps`, `inbox`
- * and `doctor` answer within half a second. Only with `MESH_WEEK=1`; `MESH_WEEK=0.02` makes it shorter.
+ * and `doctor` answer within half a second. All of it only with `MESH_WEEK=1`; `MESH_WEEK=0.02` makes it shorter. Without, a short
+ * morning shows that all mail arrives and every command answers: memory and time are of no meaning after so little.
  */
 import { randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
@@ -15,14 +16,15 @@ import { newId } from '../../src/wire/names.ts'
 import { FaultHome, figures, untilAsync } from '../support/fault/home.ts'
 import { type FaultSession, startSession } from '../support/fault/session.ts'
 
-const LENGTH = Number(process.env.MESH_WEEK ?? 0)
+const IS_MEASURED = process.env.MESH_WEEK !== undefined
+const LENGTH = Number(process.env.MESH_WEEK ?? 0.008)
 const MESSAGES = 50_000 * LENGTH
-const RUNS = Number(process.env.MESH_WEEK_RUNS ?? 10_000 * LENGTH)
-const CLEARS = 200 * LENGTH
-const COMPACTIONS = 50 * LENGTH
+const RUNS = Number(process.env.MESH_WEEK_RUNS ?? (IS_MEASURED ? 10_000 * LENGTH : 6))
+const CLEARS = Math.ceil(200 * LENGTH)
+const COMPACTIONS = Math.ceil(50 * LENGTH)
 const SENDERS = 4
 const RUNNERS = 3
-const QUIET_MS = 10_000
+const QUIET_MS = IS_MEASURED ? 10_000 : 0
 /** The budget of an idle session's sidecar on Node 20 is 52 MB, on later ones 61. */
 const MEMORY_MB = (process.versions.node.startsWith('20.') ? 52 : 61) + 10
 const JOURNAL_BYTES = 64 * 1024 * 1024
@@ -33,7 +35,6 @@ let session: FaultSession
 let spooled = 0
 
 beforeAll(async () => {
-  if (LENGTH === 0) return
   mesh = await FaultHome.make()
   await mesh.json('whoami', '--as', 'ann')
   session = await startSession(mesh, 'web', plainFlags)
@@ -100,7 +101,15 @@ function largestJournal(): { path: string; bytes: number } {
   return sizes.sort((a, b) => b.bytes - a.bytes)[0]!
 }
 
-test.runIf(LENGTH > 0)('a week of life in an hour', { timeout: 2 * 3_600_000 }, async () => {
+/** Runs a command of the person's that has to succeed. */
+async function timed(...command: string[]): Promise<number> {
+  const { code, stderr, ms } = await mesh.run(...command, '--json', '--as', 'ann')
+  expect(stderr).toBe('')
+  expect(code).toBe(0)
+  return ms
+}
+
+test('a week of life in an hour', { timeout: 2 * 3_600_000 }, async () => {
   const sockets = { ann: mesh.socketOf('ann'), web: socketPath(sessionDir(mesh.home, session.key)) }
   const share = MESSAGES / 2 / SENDERS
   await Promise.all([
@@ -117,13 +126,14 @@ test.runIf(LENGTH > 0)('a week of life in an hour', { timeout: 2 * 3_600_000 }, 
   const times: Record<string, number[]> = {}
   for (const command of [['ps'], ['inbox', '--peek'], ['doctor']]) {
     times[command[0]!] = []
-    for (let n = 0; n < 5; n++) times[command[0]!]!.push((await mesh.run(...command, '--json', '--as', 'ann')).ms)
+    for (let n = 0; n < (IS_MEASURED ? 5 : 1); n++) times[command[0]!]!.push(await timed(...command))
   }
   const asked = Object.entries(times).map(([name, all]) => `${name} ${figures(all)}`)
   console.log(
     `week: ${MESSAGES} messages, ${RUNS} runs, ${CLEARS} clears, ${COMPACTIONS} compactions\n  resident MB ${JSON.stringify(memory)}\n  largest journal ${journal.path} ${journal.bytes}\n  ${asked.join('\n  ')}`,
   )
-  expect(Math.max(...Object.values(memory))).toBeLessThan(MEMORY_MB)
   expect(journal.bytes).toBeLessThan(JOURNAL_BYTES)
+  if (!IS_MEASURED) return
+  expect(Math.max(...Object.values(memory))).toBeLessThan(MEMORY_MB)
   for (const all of Object.values(times)) expect(Math.min(...all)).toBeLessThan(ANSWER_MS)
 })

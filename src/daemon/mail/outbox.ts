@@ -19,7 +19,7 @@ import { storeNames } from '../../wire/subjects.ts'
 
 const COMPACT_BYTES = 8 * 1024 * 1024
 /** Bytes of stored messages kept in memory and in the file, to send again what a damaged store lost. */
-const SENT_BYTES = 8 * 1024 * 1024
+const SENT_BYTES = 3 * 1024 * 1024
 /** Number of missing messages after which the search for lost ones ends. */
 const REMOVED = 32
 const RETRY_MS = 250
