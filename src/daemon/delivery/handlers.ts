@@ -12,14 +12,11 @@ import { waitForSessions } from '../names/wait.ts'
 import type { RunsSession } from '../runs/runs.ts'
 import { waitForChildren } from '../runs/wait.ts'
 import { type Call, deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
-import { handOver, type ReadingSession, readMessage, recall } from './read.ts'
-
-/** Limits the wait of a reader for mail that came while its session was away. */
-const CATCH_UP_MS = 1000
+import { caughtUp, handOver, type ReadingSession, readMessage, recall } from './read.ts'
 
 export const readHandlers = {
   async inbox(session, { id, peek, follow, limit = limits.inboxBatch }, call) {
-    await session.storage?.whenCaughtUp(CATCH_UP_MS)
+    await caughtUp(session)
     const { mailbox, courier } = session
     if (id !== undefined) return { messages: [await recall(session, await fullId(session, id))], more: 0 }
     if (peek) {

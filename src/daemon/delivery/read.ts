@@ -16,6 +16,15 @@ export interface ReadingSession extends MailSession {
   readonly inbound: Pick<InboundGuard, 'policy'>
 }
 
+/** Limits the wait of a reader for mail that came while its session was away. */
+const CATCH_UP_MS = 1000
+
+/** Waits until a session that has just begun has the mail that came while it was away, or a batch of it. */
+export async function caughtUp(session: ReadingSession): Promise<void> {
+  if (!session.storage) await session.ready()
+  await session.storage?.whenCaughtUp(CATCH_UP_MS)
+}
+
 /** Reads the bodies of a hand-over. A caller that went away has certainly not shown it. */
 export async function handOver(
   session: ReadingSession,

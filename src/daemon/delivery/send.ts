@@ -13,7 +13,7 @@ import type { MailSession } from '../mail/session.ts'
 import type { Letter } from '../session.ts'
 import { type Call, deadline, FOREVER_MS, type HandlersOf } from '../socket/call.ts'
 import type { Obligations } from '../state/obligations.ts'
-import { handOver, type ReadingSession } from './read.ts'
+import { caughtUp, handOver, type ReadingSession } from './read.ts'
 
 type SendOptions = { wait?: 'stored' | 'delivered' | 'surfaced' | 'reply'; timeoutMs?: number }
 
@@ -34,6 +34,7 @@ export const sendHandlers = {
 
   async reply(session, request, call) {
     checkId(request.id)
+    await caughtUp(session)
     const original = await findMessage(session, request.replyTo)
     const to: Recipient = { kind: 'session', name: original.from.name }
     const { id, text, intent } = request
@@ -51,6 +52,7 @@ async function sendTo(
   request: Parsed<'send'>,
   call: Call,
 ): Promise<Response<'send'>> {
+  if (request.replyTo !== undefined) await caughtUp(session)
   const replyTo = request.replyTo === undefined ? undefined : await fullId(session, request.replyTo)
   const { id, text, thread, intent } = request
   checkIntent(intent)

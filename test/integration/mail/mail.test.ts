@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { expect } from 'vitest'
+import { newId } from '../../../src/wire/names.ts'
 import { FakeDoor, Node, test, until, WAIT } from '../../support/node.ts'
 
 /** What the sidecar waits for `taken`, and then some. */
@@ -61,6 +62,20 @@ test('the first look into the inbox shows all that came while the session was aw
   const started = again.start()
   await until(() => existsSync(again.socket), 'its socket')
   expect((await again.take()).map(({ text }) => text).sort()).toEqual(texts.sort())
+  await started
+  await again.stop()
+})
+
+test('an answer is the first thing that a session says which was away when the question came', async ({ project }) => {
+  const { alice, bob } = await project.nodes('alice', 'bob')
+  await bob.stop()
+  const { id: question } = await alice.send('bob', 'which port?')
+  const again = new Node(project, 'bob', {})
+  const started = again.start()
+  await until(() => existsSync(again.socket), 'its socket')
+  const answer = { replyTo: question, text: '8080' }
+  expect(await again.call('reply', { id: newId('m'), ...answer })).toMatchObject({ to: 'alice' })
+  expect(await alice.texts(1)).toEqual(['8080'])
   await started
   await again.stop()
 })
