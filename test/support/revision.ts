@@ -10,8 +10,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 /** 0.1.0. */
 export const RELEASED = '3b4d1e0'
 
-/** True if the clone has the revision: a shallow one may not. */
+/** True if the clone has the revision, as a shallow one may not, and it runs on this Node: 0.1.0 does on 20 alone. */
 export function hasRevision(revision: string): boolean {
+  if (revision === RELEASED && !process.version.startsWith('v20.')) return false
   try {
     git('cat-file', '-e', `${revision}^{commit}`)
     return true

@@ -226,8 +226,14 @@ test('two servers of one client are two sessions; afterwards nothing of them is 
 test('on a machine without an engine the first session fetches one itself', async () => {
   const one = raw('first', { MESH_ENGINE: '' })
   await one.initialize()
-  one.send(1, 'tools/call', { name: 'mesh_whoami', arguments: {} })
-  expect((await one.answer(1)).result).toMatchObject({ structuredContent: { name: 'first', connected: true } })
+  let id = 0
+  const joined = async () => {
+    one.send(++id, 'tools/call', { name: 'mesh_whoami', arguments: {} })
+    const { result } = await one.answer(id)
+    return (result as { structuredContent?: { connected: boolean } }).structuredContent?.connected
+  }
+  // The call does not wait for as long as a fetch may take.
+  await eventually(joined, 'the first session to join')
   expect(existsSync(join(mesh.home, 'engine', 'bin', 'nats-server'))).toBe(true)
   expect(await one.end()).toBe(0)
 })

@@ -1,14 +1,20 @@
 /** Another local user with a relay. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bundleProgram, scrubbedEnv, temporaryDir } from '../engine.ts'
 
 const NOBODY = 65_534
-const root = process.getuid?.() === 0 && process.platform === 'linux'
 
 /** Why there is no other user here; null if there is. */
-export const noForeignUser = root ? null : 'only root on Linux can start a process of another user'
+export const noForeignUser = findForeignUser()
+
+function findForeignUser(): string | null {
+  if (process.getuid?.() !== 0 || process.platform !== 'linux')
+    return 'only root on Linux can start a process of another user'
+  const { error } = spawnSync(process.execPath, ['--version'], { cwd: '/', uid: NOBODY, gid: NOBODY })
+  return error ? `another user cannot run ${process.execPath}` : null
+}
 
 interface Word {
   ready?: string | null
