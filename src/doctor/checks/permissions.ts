@@ -33,7 +33,9 @@ export async function lookAtPermissions({ home }: Setup): Promise<Finding[]> {
     ...faulty('permissions.open', open, 'open to other users', `chmod -R go-rwx ${word(root)}`, narrowed),
     ...faulty('permissions.shut', shut, 'not readable and writable for you', `chmod -R u+rwX ${word(root)}`, widened),
   ]
-  return findings.length > 0 ? findings : [good('permissions', `no other user may read any of ${entries.length} files`)]
+  if (findings.length > 0) return findings
+  const looked = entries.length < MOST_FILES ? `${entries.length}` : `the first ${MOST_FILES}`
+  return [good('permissions', `no other user may read any of ${looked} files`)]
 }
 
 /** Lists level by level, so keys before files of single runs; symbolic links are not followed. */
