@@ -114,8 +114,8 @@ export abstract class Rooms implements PolicySession {
   readonly witness: Witness
   readonly #names: Names
   readonly #currentRuns: CurrentRuns
-  readonly names = () => this.#names.read(this.link.store.names)
-  readonly currentRuns = () => this.#currentRuns.read(this.link.store.runs.records)
+  readonly names = async () => this.#names.read(this.link.store.names)
+  readonly currentRuns = async () => this.#currentRuns.read(this.link.store.runs.records)
   storage: Storage | null = null
   isEnding = false
   lastActivityAt = this.startedAt
@@ -245,7 +245,7 @@ export abstract class Rooms implements PolicySession {
     return this.courier.awaitsOne
   }
 
-  sessions(): Promise<Peer[]> {
+  async sessions(): Promise<Peer[]> {
     return this.presence.sessions(this.link.store)
   }
 

@@ -45,6 +45,18 @@ async function loseTail(project: Project, copy: string): Promise<void> {
   await startEngine(home, env, quiet)
 }
 
+test('without an engine a list is refused with a rejection, beside which nothing else goes unheard', async ({
+  project,
+}) => {
+  const { alice } = await project.nodes('alice')
+  await stopEngine(project.world.home)
+  await until(() => !alice.sidecar.link.up, 'the engine is gone')
+  for (const list of [alice.sidecar.names, alice.sidecar.currentRuns, () => alice.sidecar.sessions()]) {
+    const refused = list()
+    await expect(refused).rejects.toMatchObject({ code: 'mesh_down' })
+  }
+})
+
 test('after the engine was killed it and all sessions are back', async ({ project }) => {
   const { alice, bob, carol } = await project.nodes('alice', 'bob', 'carol')
   await carol.stop()
