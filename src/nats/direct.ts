@@ -12,6 +12,8 @@ import { whileOpen } from './connect.ts'
 import { isNotFound, toMeshError } from './errors.ts'
 
 const PAGE = 1000
+/** The server's own limit is what it lets a connection fall behind, 64 MiB: a reader that is busy would be cut off there. */
+const PAGE_BYTES = 8 * 1024 * 1024
 /** The client's own limit covers only the first message. */
 const PAGE_TIMEOUT_MS = 5000
 
@@ -33,7 +35,7 @@ export async function readFrom(engine: Engine, stream: string, subject: string, 
     const page = await whileOpen(engine.nc, readPage(engine.jsm, stream, subject, seq))
     for (const message of page) found.push(message)
     const last = page.at(-1)
-    // The server ends a page early at 64 MiB.
+    // The server ends a page early where it is long.
     if (!last || last.pending === 0) return found
     seq = last.seq + 1
   }
@@ -53,7 +55,9 @@ async function readPage(jsm: JetStreamManager, stream: string, subject: string, 
       if (done) finish(done.err)
       else page.push(message)
     }
-    jsm.direct.getBatch(stream, { next_by_subj: subject, seq, batch: PAGE, callback }).catch(finish)
+    jsm.direct
+      .getBatch(stream, { next_by_subj: subject, seq, batch: PAGE, max_bytes: PAGE_BYTES, callback })
+      .catch(finish)
   })
 }
 
