@@ -57,10 +57,12 @@ async function startIdle(lab: Lab, mesh: Mesh): Promise<{ session: Interactive; 
   return { session, name: (await mesh.reaches(session.pid, 'idle')).name }
 }
 
-/** Joins, is woken idle and reached busy: each told once, by one sidecar. */
+/** Joins, is woken idle and reached busy by the plugin's module: each told once, by one sidecar. */
 async function expectJoined(lab: Lab, mesh: Mesh): Promise<void> {
   const { model } = suite
   const { session, name } = await startIdle(lab, mesh)
+  const hasModule = async () => (await mesh.sessionOf(session.pid))?.wake[0]?.startsWith('mod')
+  await eventually("the plugin's module is the first door", hasModule)
   const idle = `idle-${session.pid}`
   await mesh.send(name, idle)
   await readBy(idle)
@@ -73,7 +75,7 @@ async function expectJoined(lab: Lab, mesh: Mesh): Promise<void> {
   await mesh.traced(id, 'delivered')
   writeFileSync(join(lab.project, 'go'), '')
   expect((await readBy(busy)).fresh).toContain('released')
-  await mesh.traced(id, 'surfaced')
+  expect((await mesh.traced(id, 'surfaced')).evidence).toContain('note of a module')
   await mesh.reaches(session.pid, 'idle')
   const last = model.requests.filter(({ auxiliary, text }) => !auxiliary && text.includes(busy)).at(-1)!
   expect([idle, busy, `You are "${name}" on mesh`].map((words) => times(last.text, words))).toEqual([1, 1, 1])
