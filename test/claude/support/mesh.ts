@@ -53,7 +53,7 @@ export class Mesh {
       })
       child.once('close', (code) => {
         if (code === 0) resolve(out)
-        else reject(new Error(`mesh ${args.join(' ')} ended with ${code}: ${err}`))
+        else reject(new Error(`mesh ${args.join(' ')} ended with ${code}: ${err || out}`))
       })
     })
   }
