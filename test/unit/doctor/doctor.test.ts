@@ -197,8 +197,12 @@ test('orphans - only whose home is confirmed twice, whose client is dead, and wh
   await sidecar(join(home().run, `cc-${client}`), home().root)
   await sidecar(dead, '/somewhere/else')
   start('sleep', ['600'], { MESH_HOME: home().root })
-  const found = await orphansHere()
-  expect(found.map(({ pid }) => pid)).toEqual([orphan])
+  let found: Orphan[] = []
+  const pids = async () => {
+    found = await orphansHere()
+    return found.map(({ pid }) => pid)
+  }
+  await expect.poll(pids, { timeout: 30_000 }).toEqual([orphan])
   expect(found[0]).toMatchObject({ kind: 'sidecar', evidence: 'its client, process 999999999, is dead' })
   expect(await endOrphan(home(), { ...found[0]!, start: '1' })).toBe(true)
   expect(identifyProcess(orphan)).not.toBe(null)
