@@ -121,9 +121,14 @@ export class Storage {
     caughtUp()
   }
 
-  /** Resolves once the mail that waited when reading began has arrived, or a batch of it, or after `ms`. */
+  /**
+   * Resolves once the mail that waited when reading began has arrived, or a batch of it, or after `ms`. What has not come
+   * by then, as a damaged message never does, is not waited for again.
+   */
   async whenCaughtUp(ms: number): Promise<void> {
-    await Promise.race([this.#caughtUp, sleep(ms, undefined, { ref: false })])
+    const reading = this.#caughtUp
+    await Promise.race([reading, sleep(ms, undefined, { ref: false })])
+    if (this.#caughtUp === reading) this.#caughtUp = Promise.resolve()
   }
 
   /** Stops reading while the engine is away. Messages to send wait in the outbox. */

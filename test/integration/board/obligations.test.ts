@@ -27,7 +27,7 @@ test('a question is open until its answer is here, and owed until the answer is 
 test('open asks, waits and tasks survive the sidecar, and are in the start after a resume, compact or clear', async ({
   project,
 }) => {
-  const options = { worktree: '/work/api', session: 'session-api' }
+  const options = { worktree: '/repos/api', session: 'session-api' }
   const api = await project.node('api', options)
   const { web } = await project.nodes('web')
   const ask = api.send('web', 'which port?', { wait: 'reply' }).catch(() => {})

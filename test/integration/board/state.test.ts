@@ -117,12 +117,12 @@ test('a change whose answer was lost is made once, when it is tried again with i
 test('the document goes with the name: over a restart, a resume, a rename and to a successor, and a late holder is refused', async ({
   project,
 }) => {
-  const first = await project.node('api', { worktree: '/work/api', session: 'one' })
+  const first = await project.node('api', { worktree: '/repos/api', session: 'one' })
   await set(first, 'plan', 'mine')
   const { store } = first.sidecar.link
   const late = { record: first.sidecar.record, state: first.sidecar.state }
   await first.die()
-  const resumed = await project.node('api', { worktree: '/work/api', session: 'one', source: 'resume' })
+  const resumed = await project.node('api', { worktree: '/repos/api', session: 'one', source: 'resume' })
   expect(resumed.sidecar.record.epoch).toBe(2)
   expect(await values(resumed)).toEqual({ plan: 'mine' })
   const { store: living } = resumed.sidecar.link
@@ -134,7 +134,7 @@ test('the document goes with the name: over a restart, a resume, a rename and to
   expect(await values(resumed)).toEqual({ plan: 'mine' })
   await set(resumed, 'plan', 'renamed')
   await resumed.die()
-  const successor = await project.node('api-worker', { worktree: '/work/api', session: 'two' })
+  const successor = await project.node('api-worker', { worktree: '/repos/api', session: 'two' })
   expect(successor.name).toBe('api-worker')
   expect(await values(successor)).toEqual({ plan: 'renamed' })
   // Who takes the name that was left begins anew.
